@@ -1,0 +1,145 @@
+"""A machine: one buildkitd for one (project, platform), and what to do with it next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import IllegalTransition
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from stoker.domain.platforms import Platform
+
+
+class Desired(StrEnum):
+    """What a machine should be."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class MachineState(StrEnum):
+    """What a machine is, as far as we know."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+
+
+TRANSITIONS: frozenset[tuple[MachineState, MachineState]] = frozenset(
+    {
+        (MachineState.STOPPED, MachineState.STARTING),
+        (MachineState.STARTING, MachineState.READY),
+        (MachineState.STARTING, MachineState.STOPPING),
+        (MachineState.READY, MachineState.STOPPING),
+        (MachineState.STOPPING, MachineState.STOPPED),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a machine runs: what a runtime wants remembered of it.
+
+    ``process_id`` and ``process_started`` (clock ticks since boot, /proc/PID/stat field 22) name a process beyond
+    doubt: process ids alone are used again.
+    """
+
+    host: str
+    port: int | None = None
+    process_id: int | None = None
+    process_started: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One (project, platform)'s machine. ``run`` counts its starts: each has certificates of its own."""
+
+    id: str
+    organization_id: str
+    project_id: str
+    platform: Platform
+    region_id: str
+    desired: Desired
+    state: MachineState
+    run: int
+    volume_id: str | None
+    placement: Placement | None
+    error: str | None
+    failures: int
+    retry_at: datetime | None
+    idle_since: datetime | None
+
+    @property
+    def server_name(self) -> str:
+        """The DNS name in the certificate of this run; never used by another machine or run."""
+        return machine_server_name(self.id, self.run)
+
+
+def machine_server_name(machine_id: str, run: int) -> str:
+    """The name that one run of a machine proves in TLS."""
+    return f"r{run}.{machine_id}.machine.stoker.internal"
+
+
+def checked_transition(current: MachineState, target: MachineState) -> MachineState:
+    """Return ``target`` when the table allows it.
+
+    Raises:
+        IllegalTransition: otherwise.
+    """
+    if (current, target) not in TRANSITIONS:
+        raise IllegalTransition(f"a machine can't go from {current} to {target}")
+    return target
+
+
+class Action(StrEnum):
+    """The next thing to do for a machine."""
+
+    START = "start"
+    STOP = "stop"
+    FINISH_START = "finish_start"
+    FINISH_STOP = "finish_stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until then, or until something changes (``until`` is None)."""
+
+    until: datetime | None = None
+
+
+def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeout: timedelta) -> Action | Wait:
+    """Decide what to do for a machine that nobody else works on.
+
+    A machine in STARTING or STOPPING that nobody works on was left so by a controller that died: `FINISH_START` and
+    `FINISH_STOP` take up its work.
+    """
+    match machine.state:
+        case MachineState.STARTING:
+            return Action.FINISH_START
+        case MachineState.STOPPING:
+            return Action.FINISH_STOP
+        case MachineState.STOPPED:
+            if machine.desired is Desired.STOPPED or live_leases == 0:
+                return Wait()
+            if machine.retry_at is not None and machine.retry_at > now:
+                return Wait(machine.retry_at)
+            return Action.START
+        case MachineState.READY:
+            if machine.desired is Desired.STOPPED:
+                return Action.STOP
+            if live_leases > 0:
+                return Wait()
+            if machine.idle_since is None:
+                return Wait(now + idle_timeout)
+            stop_at = machine.idle_since + idle_timeout
+            return Action.STOP if stop_at <= now else Wait(stop_at)
+
+
+def retry_delay_seconds(failures: int) -> float:
+    """How long to wait before the next start after ``failures`` in a row: 0.5 s, doubling, at most 60 s."""
+    return min(60.0, 0.5 * 2 ** max(0, failures - 1))

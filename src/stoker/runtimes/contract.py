@@ -1,0 +1,106 @@
+"""What a runtime must be able to do, and nothing more.
+
+Names of everything that a runtime makes are derived from the server's id and the machine's or volume's id, so that
+`stop`, `delete_volume` and `list_owned` work without anything having been remembered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from stoker.domain.cache_policy import CachePolicy
+    from stoker.domain.hardware import MachineSize
+    from stoker.domain.machines import Placement
+    from stoker.domain.platforms import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class MachineCertificates:
+    """PEM files of one run of a machine: who may call it (``ca``), and what it shows to callers."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """All that a runtime needs to start one machine."""
+
+    machine_id: str
+    volume_id: str
+    platform: Platform
+    size: MachineSize
+    cache_policy: CachePolicy
+    certificates: MachineCertificates
+
+
+class Observed(StrEnum):
+    """What a look at a machine found. UNKNOWN is not ABSENT: the look itself failed."""
+
+    RUNNING = "running"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Ids of the machines and volumes of which anything is left on the runtime."""
+
+    machines: frozenset[str]
+    volumes: frozenset[str]
+
+
+class Runtime(Protocol):
+    """Where machines run."""
+
+    def platforms(self) -> frozenset[Platform]:
+        """The platforms that machines can be started for here, natively or emulated."""
+        ...
+
+    def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
+        """Start a machine, yielding what is to be remembered each time there is more of it.
+
+        Nothing may be running for ``spec.machine_id`` (call `stop` first when unsure). When it raises, or is closed
+        half-way, the caller calls `stop`; start itself need not clean up.
+
+        Raises:
+            MachineStartFailed: with a text for the operator.
+        """
+        ...
+
+    async def stop(self, machine_id: str, grace_seconds: float) -> None:
+        """Stop a machine and remove all of it but its volume. A machine that is absent is a success.
+
+        buildkitd gets ``grace_seconds`` to end by itself (so that it writes its cache database); 0 kills at once.
+
+        Raises:
+            MachineStopFailed: something is left; call again.
+        """
+        ...
+
+    async def observe(self, machine_id: str, placement: Placement | None) -> Observed:
+        """Look whether the machine is there now."""
+        ...
+
+    async def wait_exit(self, machine_id: str, placement: Placement) -> None:
+        """Return when the machine is no longer running, started by this process or by one before it."""
+        ...
+
+    async def list_owned(self) -> Owned:
+        """All that is left here of this server, whoever started it."""
+        ...
+
+    async def delete_volume(self, volume_id: str) -> None:
+        """Destroy a volume's data. A volume that is absent is a success.
+
+        Raises:
+            VolumeDeleteFailed: something is left; call again.
+        """
+        ...

@@ -1,0 +1,23 @@
+"""What runtimes raise."""
+
+from __future__ import annotations
+
+
+class RuntimeFailed(Exception):
+    """The base of a runtime's errors. The text is for the operator, not for API callers."""
+
+
+class MachineStartFailed(RuntimeFailed):
+    """A machine did not start."""
+
+
+class MachineStopFailed(RuntimeFailed):
+    """Something of a machine is left after a stop."""
+
+
+class VolumeDeleteFailed(RuntimeFailed):
+    """Something of a volume is left after a delete."""
+
+
+class HostUnfit(RuntimeFailed):
+    """The host lacks something without which no machine can run safely."""
