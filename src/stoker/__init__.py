@@ -1,0 +1,1 @@
+"""A container build service that you host yourself and that speaks Depot's Build API."""

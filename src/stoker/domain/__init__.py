@@ -1,0 +1,1 @@
+"""Nouns, state tables and pure decisions. Standard library only."""

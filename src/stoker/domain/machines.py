@@ -57,7 +57,11 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One (project, platform)'s machine. ``run`` counts its starts: each has certificates of its own."""
+    """One (project, platform)'s machine.
+
+    ``run`` counts its starts: each has certificates of its own. ``volume_given_up`` says that the volume of this run
+    is to be deleted, so no build may use it any more.
+    """
 
     id: str
     organization_id: str
@@ -73,6 +77,12 @@ class Machine:
     failures: int
     retry_at: datetime | None
     idle_since: datetime | None
+    volume_given_up: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a build may be sent to this machine now."""
+        return self.state is MachineState.READY and not self.volume_given_up
 
     @property
     def server_name(self) -> str:
@@ -122,6 +132,8 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
         case MachineState.STARTING:
             return Action.FINISH_START
         case MachineState.STOPPING:
+            if machine.retry_at is not None and machine.retry_at > now:
+                return Wait(machine.retry_at)
             return Action.FINISH_STOP
         case MachineState.STOPPED:
             if machine.desired is Desired.STOPPED or live_leases == 0:
@@ -130,7 +142,7 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
                 return Wait(machine.retry_at)
             return Action.START
         case MachineState.READY:
-            if machine.desired is Desired.STOPPED:
+            if machine.desired is Desired.STOPPED or machine.volume_given_up:
                 return Action.STOP
             if live_leases > 0:
                 return Wait()

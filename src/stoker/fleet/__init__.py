@@ -1,0 +1,1 @@
+"""The controller that makes machines match leases."""

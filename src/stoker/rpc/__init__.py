@@ -1,0 +1,1 @@
+"""Handlers: decode, one service call, encode."""

@@ -1,0 +1,244 @@
+"""The API process: the only place where things are put together. pyvoy serves `application` on the API port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import uvicorn
+
+from stoker.buildkit.control import read_credentials
+from stoker.fleet.controller import FleetController
+from stoker.fleet.lifecycle import MachineLifecycle
+from stoker.fleet.options import FleetOptions
+from stoker.gateway.authorizer import Authorizer
+from stoker.pki.certificates import Certificates
+from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
+from stoker.rpc.application import RpcServices, rpc_applications
+from stoker.runtimes.process.runtime import ProcessRuntime, ProcessRuntimeConfig
+from stoker.services.admission import Admission
+from stoker.services.authentication import AuthenticationService
+from stoker.services.builds import BuildService
+from stoker.services.closing import ClosingService
+from stoker.services.core import Core, Limits
+from stoker.services.endpoints import EndpointService
+from stoker.services.expiry import ExpiryService
+from stoker.services.gate import GateService
+from stoker.services.projects import ProjectService
+from stoker.services.wakeups import LEASES, Wakeups
+from stoker.store.database import Database, open_sqlite
+from stoker.system import SystemClock, SystemRandomness
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from stoker.settings import Settings
+
+    Event = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Event]]
+    Send = Callable[[Event], Awaitable[None]]
+
+CONTROL_STOP = "/control/stop"
+_LONGEST_EXPIRY_WAIT = 30.0
+_RESTART_PAUSE = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds that services keep to."""
+    return Limits(
+        regions=settings.regions,
+        lease_lifetime=timedelta(seconds=settings.lease_seconds),
+        build_lifetime=timedelta(hours=settings.build_hours),
+        max_projects=settings.max_projects,
+        start_attempts=settings.start_attempts,
+        connection_hold=timedelta(seconds=settings.connection_hold_seconds),
+    )
+
+
+def open_core(settings: Settings, database: Database) -> Core:
+    """What every service needs, on the real clock."""
+    return Core(
+        database=database,
+        clock=SystemClock(),
+        randomness=SystemRandomness(),
+        wakeups=Wakeups(),
+        limits=limits_of(settings),
+        admission=Admission(),
+    )
+
+
+def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:
+    """The runtime that runs machines as processes of this host."""
+    return ProcessRuntime(
+        ProcessRuntimeConfig(
+            server_id=server_id,
+            data=settings.data,
+            buildkitd=buildkitd,
+            network_pool=settings.network_pool,
+            max_log_bytes=settings.max_log_bytes,
+            max_parallelism=settings.max_parallelism,
+        )
+    )
+
+
+class ApiProcess:
+    """Everything that runs in the API process, from its start to its end."""
+
+    def __init__(self, plan: ServerPlan) -> None:
+        settings = plan.settings
+        self._plan = plan
+        self._database = open_sqlite(plan.database)
+        self._core = core = open_core(settings, self._database)
+        certificates = Certificates(settings.data / "pki", core.clock)
+        credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
+        runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
+        options = FleetOptions(
+            idle_timeout=timedelta(seconds=settings.idle_seconds),
+            start_timeout=timedelta(seconds=settings.start_timeout_seconds),
+            start_attempts=settings.start_attempts,
+            stop_grace=timedelta(seconds=settings.stop_grace_seconds),
+            parallel_starts=settings.parallel_starts,
+        )
+        claim = core.new_id()
+        lifecycle = MachineLifecycle(core, runtime, certificates, credentials, options, claim)
+        self._fleet = FleetController(core, runtime, lifecycle, options, claim)
+        self._expiry = ExpiryService(core)
+        self._closing = ClosingService(core)
+        self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._resources = AsyncExitStack()
+        self.applications = rpc_applications(
+            RpcServices(
+                authentication=AuthenticationService(core),
+                projects=ProjectService(core),
+                builds=BuildService(core),
+                endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
+                randomness=core.randomness,
+                public_url=plan.public_url,
+                connection_wait=core.limits.connection_wait,
+                max_message_bytes=settings.max_message_bytes,
+            )
+        )
+
+    async def start(self) -> None:
+        """Open the control socket, and begin to look after machines and leases."""
+        listener = _bind_privately(self._plan.control_socket)
+        self._resources.push_async_callback(self._database.close)
+        config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        self._tasks = [
+            asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
+            asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
+            asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
+        ]
+
+    async def stop(self) -> None:
+        """End the work of this process. Machines go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._resources.aclose()
+
+    async def _expire(self) -> None:
+        with self._core.wakeups.subscribe(LEASES) as subscription:
+            while True:
+                await self._expiry.expire()
+                next_expiry = await self._expiry.next_expiry()
+                wait = _LONGEST_EXPIRY_WAIT
+                if next_expiry is not None:
+                    wait = min(wait, max(0.0, (next_expiry - self._core.now()).total_seconds()))
+                await subscription.wait(wait)
+
+    async def _control(self, scope: Event, receive: Receive, send: Send) -> None:
+        if scope["path"] != CONTROL_STOP:
+            await self._authorizer(scope, receive, send)
+            return
+        query = parse_qs(scope["query_string"].decode())
+        drain = timedelta(seconds=float(query.get("drain", ["0"])[0]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        async for line in self._closing.close(drain):
+            await send({"type": "http.response.body", "body": f"{line}\n".encode(), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Application:
+    """The ASGI application: finds the service of each request, and follows the process's lifespan."""
+
+    def __init__(self) -> None:
+        self._process: ApiProcess | None = None
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Handle a request or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path: str = scope["path"]
+        service = path[: path.rfind("/")]
+        process = self._process
+        application = None if process is None else process.applications.get(service)
+        if application is None:
+            await _not_found(path, send)
+            return
+        await application(scope, receive, send)  # pyright: ignore[reportArgumentType]
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            process = ApiProcess(read_plan(Path(os.environ[PLAN_VARIABLE])))
+            await process.start()
+        except Exception as error:
+            _log.exception("the API can't start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        self._process = process
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await process.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("%s failed; it begins again", name)
+        await asyncio.sleep(_RESTART_PAUSE)
+
+
+async def _not_found(path: str, send: Send) -> None:
+    problem = {
+        "code": "unimplemented",
+        "message": f"there is no method at {path[:200]}; see the API's list of services",
+    }
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
+
+
+def _bind_privately(path: Path) -> socket.socket:
+    """A listening Unix socket at ``path``, which replaces the one of a process that died."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(temporary))
+    temporary.chmod(0o600)
+    listener.listen(1024)
+    temporary.replace(path)
+    return listener
+
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+application = Application()

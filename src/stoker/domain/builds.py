@@ -1,0 +1,76 @@
+"""A build: one client run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+MAX_ERROR_LENGTH = 4096
+
+
+class BuildStatus(StrEnum):
+    """How a build stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more can happen to the build."""
+        return self is not BuildStatus.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """How a build ended."""
+
+    status: BuildStatus
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One client run in one project."""
+
+    id: str
+    organization_id: str
+    project_id: str
+    status: BuildStatus
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def bounded_error(text: str) -> str:
+    """``text``, cut where it is longer than what is kept."""
+    return text if len(text) <= MAX_ERROR_LENGTH else text[: MAX_ERROR_LENGTH - 1] + "…"
+
+
+def require_running(build: Build) -> None:
+    """Pass when the build still runs.
+
+    Raises:
+        FailedPrecondition: it ended already.
+    """
+    if build.status.finished:
+        reason = f" ({build.error})" if build.error else ""
+        raise FailedPrecondition(
+            f"build {build.id} has ended already: it {_PAST[build.status]}{reason}; create a new build to go on"
+        )
+
+
+_PAST = {
+    BuildStatus.RUNNING: "is running",
+    BuildStatus.SUCCEEDED: "succeeded",
+    BuildStatus.FAILED: "failed",
+    BuildStatus.CANCELED: "was canceled",
+}

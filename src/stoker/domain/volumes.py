@@ -1,0 +1,33 @@
+"""A volume: a project's cache for one platform, which outlives its machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.domain.platforms import Platform
+
+
+class VolumeState(StrEnum):
+    """ACTIVE is the one that the next start uses; DELETING waits until its data are gone."""
+
+    ACTIVE = "active"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The cache of one (project, platform)."""
+
+    id: str
+    project_id: str
+    platform: Platform
+    region_id: str
+    state: VolumeState
+    failures: int
+    retry_at: datetime | None

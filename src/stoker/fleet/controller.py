@@ -1,0 +1,195 @@
+"""Makes machines match leases.
+
+One loop looks at all machines that aren't at rest, whenever it is woken or a time comes that one of them waits for.
+What is to be done to a machine runs as a task of its own; a claim in the database keeps other controllers away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.domain.machines import Action, Machine, MachineState, Wait, next_action, retry_delay_seconds
+from stoker.runtimes.errors import RuntimeFailed
+from stoker.services.wakeups import FLEET
+from stoker.store import leases as lease_store
+from stoker.store import machines as machine_store
+from stoker.store import volumes as volume_store
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from datetime import datetime
+
+    from stoker.domain.volumes import Volume
+    from stoker.fleet.lifecycle import MachineLifecycle
+    from stoker.fleet.options import FleetOptions
+    from stoker.runtimes.contract import Runtime
+    from stoker.services.core import Core
+
+_log = logging.getLogger(__name__)
+
+
+class FleetController:
+    """The only one who starts and stops machines."""
+
+    def __init__(
+        self, core: Core, runtime: Runtime, lifecycle: MachineLifecycle, options: FleetOptions, claim: str
+    ) -> None:
+        self._core = core
+        self._runtime = runtime
+        self._lifecycle = lifecycle
+        self._options = options
+        self._claim = claim
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._starts = asyncio.Semaphore(options.parallel_starts)
+
+    async def run(self) -> None:
+        """Take up what is there, then work until cancelled."""
+        try:
+            with self._core.wakeups.subscribe(FLEET) as subscription:
+                await self._take_up()
+                while True:
+                    wait_until = await self._look()
+                    await subscription.wait(self._seconds_until(wait_until))
+        finally:
+            await self._end_tasks()
+
+    async def _take_up(self) -> None:
+        """After a restart: adopt machines that run, clean up after those that don't, remove what nobody knows."""
+        async with self._core.database.write() as tx:
+            await machine_store.drop_all_claims(tx)
+            machines = await machine_store.machines_to_look_at(tx)
+        for machine in machines:
+            if machine.state is MachineState.READY:
+                observed = await self._runtime.observe(machine.id, machine.placement)
+                _log.info("machine %s was ready before the restart; now it is %s", machine.id, observed)
+        known = {machine.id for machine in machines if machine.state is not MachineState.STOPPED}
+        owned = await self._runtime.list_owned()
+        for machine_id in sorted(owned.machines - known):
+            self._spawn(self._work, machine_id, self._remove_orphan(machine_id))
+        async with self._core.database.read() as tx:
+            volumes = await volume_store.known_volume_ids(tx)
+        for volume_id in sorted(owned.volumes - volumes):
+            _log.warning("volume %s belongs to no project that is known; it is left alone", volume_id)
+
+    async def _remove_orphan(self, machine_id: str) -> None:
+        _log.warning("machine %s is left over; removing it", machine_id)
+        try:
+            await self._runtime.stop(machine_id, 0)
+        except RuntimeFailed:
+            _log.exception("the left-over machine %s could not be removed", machine_id)
+
+    async def _look(self) -> datetime | None:
+        """Begin all that can be done now; when to look again without being woken."""
+        now = self._core.now()
+        times: list[datetime] = []
+        async with self._core.database.read() as tx:
+            machines = await machine_store.machines_to_look_at(tx)
+            live = {machine.id: await lease_store.count_live_leases(tx, machine.id) for machine in machines}
+            deletable = await volume_store.deletable_volumes(tx)
+        for machine in machines:
+            self._watch(machine)
+            if machine.id in self._work:
+                continue
+            decision = next_action(
+                machine, live_leases=live[machine.id], now=now, idle_timeout=self._options.idle_timeout
+            )
+            if isinstance(decision, Wait):
+                times.extend([] if decision.until is None else [decision.until])
+            else:
+                self._spawn(self._work, machine.id, self._act(machine.id))
+        for volume in deletable:
+            if volume.retry_at is not None and volume.retry_at > now:
+                times.append(volume.retry_at)
+            elif volume.id not in self._work:
+                self._spawn(self._work, volume.id, self._delete_volume(volume))
+        return min(times, default=None)
+
+    async def _act(self, machine_id: str) -> None:
+        now = self._core.now()
+        async with self._core.database.write() as tx:
+            until = now + self._options.claim_lifetime
+            machine = await machine_store.claim_machine(tx, machine_id, self._claim, now, until)
+            leases = await lease_store.count_live_leases(tx, machine_id)
+        if machine is None:
+            return
+        try:
+            decision = next_action(machine, live_leases=leases, now=now, idle_timeout=self._options.idle_timeout)
+            if decision is Action.START:
+                async with self._starts:
+                    await self._lifecycle.carry_out(machine, decision)
+            elif isinstance(decision, Action):
+                await self._lifecycle.carry_out(machine, decision)
+        finally:
+            await self._release(machine_id)
+
+    def _watch(self, machine: Machine) -> None:
+        if machine.state is MachineState.READY and machine.id not in self._watches:
+            self._spawn(self._watches, machine.id, self._await_exit(machine))
+
+    async def _await_exit(self, machine: Machine) -> None:
+        if machine.placement is not None:
+            await self._runtime.wait_exit(machine.id, machine.placement)
+        now = self._core.now()
+        async with self._core.database.write() as tx:
+            until = now + self._options.claim_lifetime
+            current = await machine_store.claim_machine(tx, machine.id, self._claim, now, until)
+        if current is None or current.run != machine.run or current.state is not MachineState.READY:
+            return
+        try:
+            await self._lifecycle.clean_up_after_exit(current)
+        finally:
+            await self._release(machine.id)
+
+    async def _delete_volume(self, volume: Volume) -> None:
+        try:
+            await self._runtime.delete_volume(volume.id)
+        except RuntimeFailed as error:
+            failures = volume.failures + 1
+            _log.exception("volume %s could not be deleted", volume.id)
+            async with self._core.database.write() as tx:
+                await volume_store.mark_volume_delete_failed(
+                    tx,
+                    volume.id,
+                    failures=failures,
+                    retry_at=self._core.now() + timedelta(seconds=retry_delay_seconds(failures)),
+                    error=str(error),
+                )
+            return
+        async with self._core.database.write() as tx:
+            await volume_store.mark_volume_deleted(tx, volume.id, self._core.now())
+        _log.info("volume %s is deleted", volume.id)
+
+    async def _release(self, machine_id: str) -> None:
+        async with self._core.database.write() as tx:
+            await machine_store.release_claim(tx, machine_id, self._claim)
+
+    def _spawn(self, tasks: dict[str, asyncio.Task[None]], key: str, work: Coroutine[None, None, None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                _log.exception("work on %s failed; looking again soon", key)
+                await asyncio.sleep(1)
+            finally:
+                tasks.pop(key, None)
+                self._core.wakeups.wake(FLEET)
+
+        tasks[key] = asyncio.create_task(run(), name=f"fleet {key}")
+
+    def _seconds_until(self, moment: datetime | None) -> float:
+        longest = self._options.look_again.total_seconds()
+        if moment is None:
+            return longest
+        return min(longest, max(0.0, (moment - self._core.now()).total_seconds()))
+
+    async def _end_tasks(self) -> None:
+        tasks = [*self._work.values(), *self._watches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,266 @@
+"""What is done to one machine: start it, take it up again, stop it, clean up after a crash.
+
+Each step is stored under the controller's claim before the next begins, so that another controller can go on from
+wherever this one died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.buildkit.control import ControlCredentials, wait_until_ready
+from stoker.domain.machines import (
+    Action,
+    Desired,
+    Machine,
+    MachineState,
+    checked_transition,
+    next_action,
+    retry_delay_seconds,
+)
+from stoker.domain.volumes import Volume, VolumeState
+from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
+from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
+from stoker.services.endings import fail_builds_of_machine, wake_ended
+from stoker.services.wakeups import FLEET, machine_topic
+from stoker.store import leases as lease_store
+from stoker.store import machines as machine_store
+from stoker.store import projects as project_store
+from stoker.store import volumes as volume_store
+
+if TYPE_CHECKING:
+    from stoker.domain.projects import Project
+    from stoker.fleet.options import FleetOptions
+    from stoker.pki.certificates import Certificates
+    from stoker.runtimes.contract import Runtime
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+_log = logging.getLogger(__name__)
+
+
+class ProjectGone(Exception):
+    """The machine's project was deleted: it needs no start."""
+
+
+class MachineLifecycle:
+    """Carries out actions for machines that the controller has claimed with ``claim``."""
+
+    def __init__(
+        self,
+        core: Core,
+        runtime: Runtime,
+        certificates: Certificates,
+        credentials: ControlCredentials,
+        options: FleetOptions,
+        claim: str,
+    ) -> None:
+        self._core = core
+        self._runtime = runtime
+        self._certificates = certificates
+        self._credentials = credentials
+        self._options = options
+        self._claim = claim
+
+    async def carry_out(self, machine: Machine, action: Action) -> None:
+        """Do the next thing for a claimed machine."""
+        match action:
+            case Action.START:
+                await self._start(machine)
+            case Action.FINISH_START:
+                await self._finish_start(machine)
+            case Action.STOP:
+                await self._stop(machine)
+            case Action.FINISH_STOP:
+                await self._finish_stop(machine)
+
+    async def clean_up_after_exit(self, machine: Machine) -> None:
+        """A machine that should run doesn't any more: fail its builds, remove what is left."""
+        _log.warning("machine %s ended by itself; its builds fail", machine.id)
+        reason = "the machine's BuildKit ended unexpectedly; build again, the cache is kept"
+        stopping = await self._move(machine, MachineState.STOPPING, fail_builds=reason, error=reason)
+        await self._finish_stop(stopping)
+
+    async def _start(self, machine: Machine) -> None:
+        try:
+            starting, spec = await self._begin_start(machine)
+        except ProjectGone:
+            return
+        await self._complete_start(starting, spec)
+
+    async def _complete_start(self, machine: Machine, spec: MachineSpec) -> None:
+        try:
+            async with asyncio.timeout(self._options.start_timeout.total_seconds()):
+                async for placement in self._runtime.start(spec):
+                    machine = await self._save(replace(machine, placement=placement))
+                await self._wait_ready(machine)
+        except (RuntimeFailed, TimeoutError) as error:
+            await self._fail_start(machine, str(error) or "it was not ready in time")
+        else:
+            await self._become_ready(machine)
+
+    async def _finish_start(self, machine: Machine) -> None:
+        """Go on with the start of a controller that died: wait for what runs, or clean up and start anew."""
+        observed = await self._runtime.observe(machine.id, machine.placement)
+        if observed is Observed.UNKNOWN:
+            return
+        if observed is Observed.RUNNING and machine.placement is not None:
+            try:
+                async with asyncio.timeout(self._options.start_timeout.total_seconds()):
+                    await self._wait_ready(machine)
+            except (RuntimeFailed, TimeoutError) as error:
+                await self._fail_start(machine, str(error) or "it was not ready in time")
+            else:
+                await self._become_ready(machine)
+            return
+        await self._finish_stop(await self._move(machine, MachineState.STOPPING))
+
+    async def _begin_start(self, machine: Machine) -> tuple[Machine, MachineSpec]:
+        checked_transition(machine.state, MachineState.STARTING)
+        async with self._core.database.write() as tx:
+            project = await project_store.find_project(tx, machine.project_id)
+            if project is None:
+                await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
+                raise ProjectGone(machine.project_id)
+            volume = await self._active_volume(tx, project, machine)
+            starting = replace(
+                machine,
+                state=MachineState.STARTING,
+                run=machine.run + 1,
+                volume_id=volume.id,
+                region_id=project.region_id,
+                placement=None,
+            )
+            await machine_store.save_claimed(tx, starting, self._claim, self._core.now())
+        files = await asyncio.to_thread(self._certificates.machine, machine.id, starting.server_name)
+        spec = MachineSpec(
+            machine_id=machine.id,
+            volume_id=volume.id,
+            platform=machine.platform,
+            size=project.hardware.size,
+            cache_policy=project.cache_policy,
+            certificates=MachineCertificates(
+                ca=self._certificates.machines_ca_file, certificate=files.certificate, key=files.key
+            ),
+        )
+        return starting, spec
+
+    async def _active_volume(self, tx: Transaction, project: Project, machine: Machine) -> Volume:
+        volume = await volume_store.active_volume(tx, project.id, machine.platform)
+        if volume is not None:
+            return volume
+        volume = Volume(
+            id=self._core.new_id(),
+            project_id=project.id,
+            platform=machine.platform,
+            region_id=project.region_id,
+            state=VolumeState.ACTIVE,
+            failures=0,
+            retry_at=None,
+        )
+        await volume_store.add_volume(tx, volume, self._core.now())
+        return volume
+
+    async def _wait_ready(self, machine: Machine) -> None:
+        if machine.placement is None:
+            raise MachineStartFailed("the runtime did not say where the machine is")
+        ready = asyncio.create_task(wait_until_ready(machine.placement, machine.server_name, self._credentials))
+        ended = asyncio.create_task(self._runtime.wait_exit(machine.id, machine.placement))
+        try:
+            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                raise MachineStartFailed("buildkitd ended right after its start; see the machine's log")
+            await ready
+        finally:
+            for task in (ready, ended):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _become_ready(self, machine: Machine) -> None:
+        async with self._core.database.write() as tx:
+            leases = await lease_store.count_live_leases(tx, machine.id)
+            await machine_store.set_idle_since(tx, machine.id, None if leases else self._core.now())
+            ready = replace(
+                machine,
+                state=checked_transition(machine.state, MachineState.READY),
+                error=None,
+                failures=0,
+                retry_at=None,
+            )
+            await machine_store.save_claimed(tx, ready, self._claim, self._core.now())
+        _log.info("machine %s is ready for %s of project %s", machine.id, machine.platform, machine.project_id)
+        self._core.wakeups.wake(machine_topic(machine.id), FLEET)
+
+    async def _fail_start(self, machine: Machine, problem: str) -> None:
+        failures = machine.failures + 1
+        _log.error("machine %s did not start (attempt %d): %s", machine.id, failures, problem)
+        reason = None
+        if failures >= self._options.start_attempts:
+            reason = f"the machine could not be started after {failures} attempts; the server's log says why"
+        stopping = await self._move(
+            replace(machine, failures=failures), MachineState.STOPPING, fail_builds=reason, error=problem
+        )
+        await self._finish_stop(stopping)
+
+    async def _stop(self, machine: Machine) -> None:
+        """Stop an idle machine, unless a build has taken it in the meantime."""
+        async with self._core.database.write() as tx:
+            current = await machine_store.find_machine(tx, machine.id)
+            leases = await lease_store.count_live_leases(tx, machine.id)
+            if current is None:
+                return
+            idle_timeout = self._options.idle_timeout
+            if next_action(current, live_leases=leases, now=self._core.now(), idle_timeout=idle_timeout) != Action.STOP:
+                return
+            if leases == 0:
+                await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
+            stopping = replace(current, state=checked_transition(current.state, MachineState.STOPPING))
+            await machine_store.save_claimed(tx, stopping, self._claim, self._core.now())
+        await self._finish_stop(stopping)
+
+    async def _finish_stop(self, machine: Machine) -> None:
+        try:
+            await self._runtime.stop(machine.id, self._options.stop_grace.total_seconds())
+        except RuntimeFailed as error:
+            delay = retry_delay_seconds(machine.failures + 1)
+            _log.exception("machine %s could not be stopped; trying again in %g s", machine.id, delay)
+            retry_at = self._core.now() + timedelta(seconds=delay)
+            await self._save(replace(machine, failures=machine.failures + 1, retry_at=retry_at, error=str(error)))
+            return
+        await asyncio.to_thread(self._certificates.forget_machine, machine.id)
+        retry_at = None
+        if machine.failures:
+            retry_at = self._core.now() + timedelta(seconds=retry_delay_seconds(machine.failures))
+        stopped = replace(
+            machine,
+            state=checked_transition(machine.state, MachineState.STOPPED),
+            placement=None,
+            volume_id=None,
+            retry_at=retry_at,
+        )
+        await self._save(stopped)
+        _log.info("machine %s is stopped", machine.id)
+        self._core.wakeups.wake(machine_topic(machine.id), FLEET)
+
+    async def _move(
+        self, machine: Machine, state: MachineState, *, fail_builds: str | None = None, error: str | None = None
+    ) -> Machine:
+        moved = replace(machine, state=checked_transition(machine.state, state), error=error or machine.error)
+        ended: list[str] = []
+        async with self._core.database.write() as tx:
+            await machine_store.save_claimed(tx, moved, self._claim, self._core.now())
+            if fail_builds is not None:
+                ended = await fail_builds_of_machine(self._core, tx, machine.id, fail_builds)
+        wake_ended(self._core, ended)
+        return moved
+
+    async def _save(self, machine: Machine) -> Machine:
+        async with self._core.database.write() as tx:
+            await machine_store.save_claimed(tx, machine, self._claim, self._core.now())
+        return machine

@@ -1,0 +1,90 @@
+"""Answers the gateway's question about every call. Reached over a Unix socket that only this user can open."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from stoker.domain.errors import InvalidInput, PermissionDenied, StokerError, Unavailable
+from stoker.domain.platforms import Platform
+from stoker.gateway.calls import read_call
+from stoker.gateway.configuration import (
+    AUTHORIZER_PREFIX,
+    DESTINATION_HEADER,
+    IDENTITY_HEADER,
+    MACHINE_HEADER,
+    SOLVE_HEADER,
+)
+from stoker.pki.certificates import parse_build_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from stoker.services.gate import Destination, GateService
+
+    Event = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Event]]
+    Send = Callable[[Event], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+_ARCHITECTURES = {platform.architecture: platform for platform in Platform}
+_STATUS: dict[type[StokerError], int] = {InvalidInput: 400, PermissionDenied: 403, Unavailable: 503}
+
+
+class Authorizer:
+    """An ASGI application: 200 with the machine's address and name, or another status with the reason."""
+
+    def __init__(self, gate: GateService, max_body_bytes: int) -> None:
+        self._gate = gate
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Answer one question."""
+        try:
+            body = await self._read(receive)
+            destination = await self._decide(scope, body)
+        except StokerError as error:
+            await _answer(send, _STATUS.get(type(error), 403), error.message)
+        except Exception:
+            _log.exception("the gateway's question about %s could not be answered", scope.get("path"))
+            await _answer(send, 500, "the server could not decide; its log says why")
+        else:
+            headers = {DESTINATION_HEADER: destination.address, MACHINE_HEADER: destination.server_name}
+            await _answer(send, 200, "", headers)
+
+    async def _decide(self, scope: Event, body: bytes) -> Destination:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        identity = parse_build_uri(headers.get(IDENTITY_HEADER.encode(), b"").decode("ascii", "replace"))
+        platform = None if identity is None else _ARCHITECTURES.get(identity[1])
+        if identity is None or platform is None:
+            raise PermissionDenied("the client certificate is not one of a build")
+        path: str = scope["path"].removeprefix(AUTHORIZER_PREFIX)
+        solve_header = headers.get(SOLVE_HEADER.encode())
+        try:
+            call = read_call(path, None if solve_header is None else solve_header.decode(), body)
+        except ValueError as error:
+            raise InvalidInput("the message can't be decoded") from error
+        if call.entitlements:
+            wanted = ", ".join(call.entitlements)[:200]
+            raise PermissionDenied(f"this server doesn't allow builds the entitlements they ask for: {wanted}")
+        return await self._gate.admit(identity[0], platform, call.ref)
+
+    async def _read(self, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            event = await receive()
+            chunk: bytes = event.get("body", b"")
+            size += len(chunk)
+            if size > self._max_body_bytes:
+                raise InvalidInput("the message is too large")
+            chunks.append(chunk)
+            if not event.get("more_body", False):
+                return b"".join(chunks)
+
+
+async def _answer(send: Send, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    encoded = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    encoded.append((b"content-type", b"text/plain; charset=utf-8"))
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": text.encode()})

@@ -1,0 +1,267 @@
+"""Envoy's configuration for the gateway: static, written once at the start.
+
+Every call is put to the authorizer (`ext_authz`), whose answer names the machine's address and the name that the
+machine must prove. Envoy documents the pieces under `config.listener`, `http_filters.ext_authz` and
+`upstreams.http`; the fields used here were checked against Envoy 1.39.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stoker.pki.certificates import PairFiles
+
+IDENTITY_HEADER = "x-stoker-identity"
+DESTINATION_HEADER = "x-envoy-original-dst-host"
+MACHINE_HEADER = "x-stoker-machine"
+SOLVE_HEADER = "buildkit-controlapi-buildid"
+AUTHORIZER_PREFIX = "/authorize"
+
+_TYPE = "type.googleapis.com/envoy."
+_HCM = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_EXT_AUTHZ = _TYPE + "extensions.filters.http.ext_authz.v3."
+_HEADER_MUTATION = _TYPE + "extensions.filters.http.header_mutation.v3.HeaderMutation"
+_ROUTER = _TYPE + "extensions.filters.http.router.v3.Router"
+_TLS = _TYPE + "extensions.transport_sockets.tls.v3."
+_UPSTREAM_HTTP = _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_STREAM_WINDOW = 16 * 1024 * 1024
+_CONNECTION_WINDOW = 32 * 1024 * 1024
+_SMALL_BODY = 64 * 1024
+_UNBOUNDED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What the configuration depends on."""
+
+    host: str
+    port: int
+    server: PairFiles
+    builds_ca: Path
+    control_client: PairFiles
+    machines_ca: Path
+    authorizer_socket: Path
+    authorizer_wait_seconds: float
+    max_solve_bytes: int
+
+
+def gateway_configuration(settings: GatewaySettings) -> str:
+    """The whole configuration, as JSON."""
+    return json.dumps(
+        {
+            "static_resources": {
+                "listeners": [_listener(settings)],
+                "clusters": [_authorizer(settings), _machines(settings)],
+            },
+            "layered_runtime": {
+                "layers": [{"name": "static", "static_layer": {"overload.global_downstream_max_connections": 50_000}}]
+            },
+        },
+        indent=1,
+    )
+
+
+def _listener(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "name": "gateway",
+        "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
+        "enable_reuse_port": False,
+        "socket_options": [],
+        "filter_chains": [
+            {
+                "transport_socket": {
+                    "name": "tls",
+                    "typed_config": {
+                        "@type": _TLS + "DownstreamTlsContext",
+                        "require_client_certificate": True,
+                        "common_tls_context": {
+                            "alpn_protocols": ["h2"],
+                            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                            "tls_certificates": [_pair(settings.server)],
+                            "validation_context": {"trusted_ca": {"filename": str(settings.builds_ca)}},
+                        },
+                    },
+                },
+                "filters": [{"name": "http", "typed_config": _http(settings)}],
+            }
+        ],
+    }
+
+
+def _http(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "@type": _HCM,
+        "stat_prefix": "gateway",
+        "codec_type": "HTTP2",
+        "stream_idle_timeout": "0s",
+        "request_headers_timeout": "30s",
+        "generate_request_id": False,
+        "use_remote_address": True,
+        "http2_protocol_options": {
+            "initial_stream_window_size": _STREAM_WINDOW,
+            "initial_connection_window_size": _CONNECTION_WINDOW,
+            "max_concurrent_streams": 10_000,
+            "connection_keepalive": {"interval": "30s", "timeout": "30s"},
+        },
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [
+                        _route("/moby.buildkit.v1.Control/Solve", settings.max_solve_bytes),
+                        _route("/moby.buildkit.v1.Control/Status", _SMALL_BODY),
+                        _route("/moby.buildkit.v1.Control/ListenBuildHistory", _SMALL_BODY),
+                        {"match": {"prefix": "/"}, "route": {"cluster": "machines", "timeout": "0s"}},
+                    ],
+                }
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "identity",
+                "typed_config": {
+                    "@type": _HEADER_MUTATION,
+                    "mutations": {
+                        "request_mutations": [
+                            {"remove": DESTINATION_HEADER},
+                            {"remove": MACHINE_HEADER},
+                            {
+                                "append": {
+                                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                                    "header": {"key": IDENTITY_HEADER, "value": "%DOWNSTREAM_PEER_URI_SAN%"},
+                                }
+                            },
+                        ]
+                    },
+                },
+            },
+            {"name": "ext_authz", "typed_config": _ext_authz(settings)},
+            {"name": "router", "typed_config": {"@type": _ROUTER}},
+        ],
+    }
+
+
+def _route(path: str, max_body: int) -> dict[str, Any]:
+    return {
+        "match": {"path": path},
+        "route": {"cluster": "machines", "timeout": "0s"},
+        "typed_per_filter_config": {
+            "ext_authz": {
+                "@type": _EXT_AUTHZ + "ExtAuthzPerRoute",
+                "check_settings": {
+                    "with_request_body": {
+                        "max_request_bytes": max_body,
+                        "allow_partial_message": False,
+                        "pack_as_bytes": True,
+                    }
+                },
+            }
+        },
+    }
+
+
+def _ext_authz(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "@type": _EXT_AUTHZ + "ExtAuthz",
+        "failure_mode_allow": False,
+        "status_on_error": {"code": "ServiceUnavailable"},
+        "allowed_headers": {"patterns": [{"exact": IDENTITY_HEADER}, {"exact": SOLVE_HEADER}]},
+        "http_service": {
+            "server_uri": {
+                "uri": "http://authorizer",
+                "cluster": "authorizer",
+                "timeout": f"{settings.authorizer_wait_seconds}s",
+            },
+            "path_prefix": AUTHORIZER_PREFIX,
+            "authorization_response": {
+                "allowed_upstream_headers": {"patterns": [{"exact": DESTINATION_HEADER}, {"exact": MACHINE_HEADER}]}
+            },
+            # While the API restarts its socket refuses connections: calls wait here for it, up to the timeout above.
+            "retry_policy": {
+                "retry_on": "connect-failure,reset",
+                "num_retries": _UNBOUNDED,
+                "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.2s"},
+            },
+        },
+    }
+
+
+def _authorizer(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "name": "authorizer",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": _no_circuit_breakers(),
+        "load_assignment": {
+            "cluster_name": "authorizer",
+            "endpoints": [
+                {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(settings.authorizer_socket)}}}}]}
+            ],
+        },
+    }
+
+
+def _machines(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "name": "machines",
+        "type": "ORIGINAL_DST",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "connect_timeout": "5s",
+        "original_dst_lb_config": {"use_http_header": True},
+        "circuit_breakers": _no_circuit_breakers(),
+        "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 60}},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _UPSTREAM_HTTP,
+                "upstream_http_protocol_options": {
+                    "auto_sni": True,
+                    "auto_san_validation": True,
+                    "override_auto_sni_header": MACHINE_HEADER,
+                },
+                "explicit_http_config": {
+                    "http2_protocol_options": {
+                        "initial_stream_window_size": _STREAM_WINDOW,
+                        "initial_connection_window_size": _CONNECTION_WINDOW,
+                    }
+                },
+            }
+        },
+        "transport_socket": {
+            "name": "tls",
+            "typed_config": {
+                "@type": _TLS + "UpstreamTlsContext",
+                "common_tls_context": {
+                    "alpn_protocols": ["h2"],
+                    "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                    "tls_certificates": [_pair(settings.control_client)],
+                    "validation_context": {"trusted_ca": {"filename": str(settings.machines_ca)}},
+                },
+            },
+        },
+    }
+
+
+def _pair(files: PairFiles) -> dict[str, Any]:
+    return {
+        "certificate_chain": {"filename": str(files.certificate)},
+        "private_key": {"filename": str(files.key)},
+    }
+
+
+def _no_circuit_breakers() -> dict[str, Any]:
+    """Envoy's defaults (three retries at once, 1024 requests) would refuse calls that may well wait."""
+    threshold = {
+        "priority": "DEFAULT",
+        "max_connections": _UNBOUNDED,
+        "max_pending_requests": _UNBOUNDED,
+        "max_requests": _UNBOUNDED,
+        "max_retries": _UNBOUNDED,
+    }
+    return {"thresholds": [threshold]}

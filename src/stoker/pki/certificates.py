@@ -1,0 +1,127 @@
+"""The certificates of one server.
+
+Two authorities that don't know each other: `builds` signs the gateway's own certificate and a client certificate for
+every build; `machines` signs each run of a machine and the one client that machines obey, which is us. So a build's
+certificate is worth nothing at a machine, only at the gateway.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.pki.authority import CertificatePair, open_authority, valid_until, write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stoker.domain.clock import Clock
+    from stoker.domain.platforms import Platform
+
+GATEWAY_NAME = "gateway.stoker.internal"
+_OWN_LIFETIME = timedelta(days=3 * 365)
+_RENEW_BEFORE = timedelta(days=365)
+_MACHINE_LIFETIME = timedelta(days=3 * 365)
+_INTERNAL_URI = "spiffe://stoker.internal/control"
+_BUILD_URI = "spiffe://stoker.internal/build/"
+_PLATFORM_PART = "/platform/"
+
+
+@dataclass(frozen=True, slots=True)
+class PairFiles:
+    """Where a certificate and its key are kept."""
+
+    certificate: Path
+    key: Path
+
+
+def build_uri(build_id: str, platform: Platform) -> str:
+    """The identity in a build's client certificate."""
+    return f"{_BUILD_URI}{build_id}{_PLATFORM_PART}{platform.architecture}"
+
+
+def parse_build_uri(uri: str) -> tuple[str, str] | None:
+    """The build id and architecture in a client certificate's identity; None when it is no build's."""
+    if not uri.startswith(_BUILD_URI):
+        return None
+    build_id, separator, architecture = uri.removeprefix(_BUILD_URI).partition(_PLATFORM_PART)
+    return (build_id, architecture) if separator else None
+
+
+class Certificates:
+    """Opens the two authorities under ``folder`` and issues what the server needs."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._builds = open_authority(folder, "builds", clock)
+        self._machines = open_authority(folder, "machines", clock)
+
+    @property
+    def builds_ca(self) -> str:
+        """What clients check the gateway against (PEM)."""
+        return self._builds.certificate
+
+    @property
+    def builds_ca_file(self) -> Path:
+        """The same, as a file."""
+        return self._folder / "builds.pem"
+
+    @property
+    def machines_ca_file(self) -> Path:
+        """What machines and their callers check each other against."""
+        return self._folder / "machines.pem"
+
+    def issue_build(self, build_id: str, platform: Platform, lifetime: timedelta) -> CertificatePair:
+        """The client certificate of one build for one platform."""
+        return self._builds.issue_client(f"build {build_id}", build_uri(build_id, platform), lifetime)
+
+    def gateway(self, extra_names: tuple[str, ...]) -> PairFiles:
+        """The gateway's own certificate, renewed when a third of its life is left."""
+        files = self._files("gateway")
+        if self._is_due(files):
+            names = (GATEWAY_NAME, *extra_names, "localhost", "127.0.0.1", "::1")
+            self._write(files, self._builds.issue_server(tuple(dict.fromkeys(names)), _OWN_LIFETIME))
+        return files
+
+    def internal_client(self) -> PairFiles:
+        """The client certificate with which we call machines."""
+        files = self._files("control")
+        if self._is_due(files):
+            self._write(files, self._machines.issue_client("stoker control", _INTERNAL_URI, _OWN_LIFETIME))
+        return files
+
+    def machine(self, machine_id: str, server_name: str) -> PairFiles:
+        """A new certificate for one run of a machine, which replaces the one of its last run."""
+        files = self._files(f"machine/{machine_id}")
+        self._write(files, self._machines.issue_server((server_name,), _MACHINE_LIFETIME))
+        return files
+
+    def forget_machine(self, machine_id: str) -> None:
+        """Remove a machine's certificate. One that isn't there is a success."""
+        files = self._files(f"machine/{machine_id}")
+        files.certificate.unlink(missing_ok=True)
+        files.key.unlink(missing_ok=True)
+
+    def forget_all_machines(self) -> None:
+        """Remove the certificates of all machines."""
+        shutil.rmtree(self._folder / "machine", ignore_errors=True)
+
+    def machines_with_certificates(self) -> frozenset[str]:
+        """Ids of the machines that have a certificate."""
+        return frozenset(path.stem for path in (self._folder / "machine").glob("*.pem"))
+
+    def _files(self, name: str) -> PairFiles:
+        return PairFiles(certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
+
+    def _is_due(self, files: PairFiles) -> bool:
+        if not files.certificate.exists() or not files.key.exists():
+            return True
+        return valid_until(files.certificate) - self._clock.now() < _RENEW_BEFORE
+
+    def _write(self, files: PairFiles, pair: CertificatePair) -> None:
+        files.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(files.key, pair.private_key.encode())
+        write_private(files.certificate, pair.certificate.encode())

@@ -1,0 +1,62 @@
+"""What the supervisor decided for this run, handed to the API process as a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.pki.authority import write_private
+from stoker.settings import Settings
+
+PLAN_VARIABLE = "STOKER_PLAN"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """The settings, and all that was open in them."""
+
+    settings: Settings
+    server_id: str
+    public_url: str
+    gateway_address: str
+    buildkitd: Path
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return database_file(self.settings)
+
+    @property
+    def control_socket(self) -> Path:
+        """The Unix socket on which the API process answers the gateway and the supervisor."""
+        return self.settings.data / "run" / "control.sock"
+
+
+def database_file(settings: Settings) -> Path:
+    """Where the database of a data folder is."""
+    return settings.data / "stoker.db"
+
+
+def write_plan(plan: ServerPlan, path: Path) -> None:
+    """Write a plan to a file that only this user may read."""
+    content = {
+        "settings": plan.settings.model_dump(mode="json"),
+        "server_id": plan.server_id,
+        "public_url": plan.public_url,
+        "gateway_address": plan.gateway_address,
+        "buildkitd": str(plan.buildkitd),
+    }
+    write_private(path, json.dumps(content).encode())
+
+
+def read_plan(path: Path) -> ServerPlan:
+    """Read what `write_plan` wrote."""
+    content = json.loads(path.read_text())
+    return ServerPlan(
+        settings=Settings(**content["settings"]),
+        server_id=content["server_id"],
+        public_url=content["public_url"],
+        gateway_address=content["gateway_address"],
+        buildkitd=Path(content["buildkitd"]),
+    )

@@ -1,0 +1,109 @@
+"""All services as one ASGI application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connectrpc_grpcreflect import (
+    ServerReflectionAlphaASGIApplication,
+    ServerReflectionAlphaService,
+    ServerReflectionASGIApplication,
+    ServerReflectionService,
+)
+
+from stoker._gen.depot.build.v1 import build_connect, registry_connect
+from stoker._gen.depot.buildkit.v1 import buildkit_connect
+from stoker._gen.depot.cli.v1 import build_connect as cli_build_connect
+from stoker._gen.depot.cli.v1 import push_connect
+from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
+from stoker._gen.depot.core.v1 import build_connect as core_build_connect
+from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
+from stoker._gen.grpc.health.v1 import health_connect
+from stoker.rpc.buildkit import BuildKitHandlers
+from stoker.rpc.builds import BuildHandlers
+from stoker.rpc.cli_builds import CliBuildHandlers
+from stoker.rpc.health import HealthHandlers
+from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
+from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any
+
+    from connectrpc.server import ConnectASGIApplication
+
+    from stoker.domain.clock import Randomness
+    from stoker.services.authentication import AuthenticationService
+    from stoker.services.builds import BuildService
+    from stoker.services.endpoints import EndpointService
+    from stoker.services.projects import ProjectService
+
+
+@dataclass(frozen=True, slots=True)
+class RpcServices:
+    """The services that handlers call, and the few settings that they need themselves."""
+
+    authentication: AuthenticationService
+    projects: ProjectService
+    builds: BuildService
+    endpoints: EndpointService
+    randomness: Randomness
+    public_url: str
+    connection_wait: timedelta
+    max_message_bytes: int
+
+
+class _NotYetLogin(login_connect.LoginService):
+    """Not built yet."""
+
+
+class _NotYetOrganizations(organization_connect.OrganizationService):
+    """Not built yet."""
+
+
+class _NotYetUsage(usage_connect.UsageService):
+    """Not built yet."""
+
+
+class _NotYetCoreBuilds(core_build_connect.BuildService):
+    """Not built yet."""
+
+
+class _NotYetRegistry(registry_connect.RegistryService):
+    """Not built yet."""
+
+
+class _NotYetPush(push_connect.PushService):
+    """Not built yet."""
+
+
+def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[Any]]:
+    """The ASGI application of each service, by its path."""
+    interceptors = (ErrorInterceptor(services.randomness), AuthenticationInterceptor(services.authentication))
+
+    def serve(application: type[Any], handlers: object) -> ConnectASGIApplication[Any]:
+        return application(handlers, interceptors=interceptors, read_max_bytes=services.max_message_bytes)
+
+    cli_builds = CliBuildHandlers(services.builds, services.endpoints, services.public_url, services.connection_wait)
+    handlers: list[tuple[type[Any], Any]] = [
+        (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds)),
+        (registry_connect.RegistryServiceASGIApplication, _NotYetRegistry()),
+        (buildkit_connect.BuildKitServiceASGIApplication, BuildKitHandlers(services.endpoints)),
+        (cli_build_connect.BuildServiceASGIApplication, cli_builds),
+        (push_connect.PushServiceASGIApplication, _NotYetPush()),
+        (login_connect.LoginServiceASGIApplication, _NotYetLogin()),
+        (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
+        (core_build_connect.BuildServiceASGIApplication, _NotYetCoreBuilds()),
+        (organization_connect.OrganizationServiceASGIApplication, _NotYetOrganizations()),
+        (project_connect.ProjectServiceASGIApplication, ProjectHandlers(services.projects)),
+        (usage_connect.UsageServiceASGIApplication, _NotYetUsage()),
+    ]
+    descriptors = [service.desc() for _, service in handlers]
+    names = frozenset(descriptor.type_name for descriptor in descriptors)
+    applications = [serve(application, service) for application, service in handlers]
+    applications.append(serve(health_connect.HealthASGIApplication, HealthHandlers(names)))
+    descriptors.append(health_connect.Health.desc())
+    applications.append(ServerReflectionASGIApplication(ServerReflectionService(*descriptors)))
+    applications.append(ServerReflectionAlphaASGIApplication(ServerReflectionAlphaService(*descriptors)))
+    return {application.path: application for application in applications}

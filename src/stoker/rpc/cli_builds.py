@@ -1,0 +1,136 @@
+"""`depot.cli.v1.BuildService`: what `depot build` and `depot bake` call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protobuf import Oneof
+from protobuf.wkt import Timestamp
+
+from stoker._gen.depot.cli.v1 import build_pb as pb
+from stoker._gen.depot.cli.v1.build_connect import BuildService as CliBuilds
+from stoker.domain.builds import BuildResult, BuildStatus
+from stoker.domain.errors import InvalidInput, Unimplemented
+from stoker.rpc.caller import caller
+from stoker.rpc.encoding import decode_platform
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import timedelta
+    from typing import Any
+
+    from connectrpc.request import RequestContext
+
+    from stoker.services.builds import BuildService
+    from stoker.services.endpoints import EndpointService
+
+
+class CliBuildHandlers(CliBuilds):
+    """Builds, for the depot CLI."""
+
+    def __init__(
+        self, builds: BuildService, endpoints: EndpointService, public_url: str, connection_wait: timedelta
+    ) -> None:
+        self._builds = builds
+        self._endpoints = endpoints
+        self._public_url = public_url
+        self._connection_wait = connection_wait
+
+    async def create_build(
+        self, request: pb.CreateBuildRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.CreateBuildResponse:
+        """Create a build, and the token with which the CLI goes on."""
+        engine = request.required_engine and request.required_engine.engine
+        if engine is not None and engine.field == "dagger":
+            raise Unimplemented("this server builds with BuildKit; it has no Dagger engines")
+        created = await self._builds.create_or_ask(caller(), request.project_id)
+        return pb.CreateBuildResponse(
+            build_id=created.build.id,
+            build_token=created.token,
+            build_url=self._build_url(created.build.id),
+            project_id=created.build.project_id,
+        )
+
+    async def get_build(self, request: pb.GetBuildRequest, ctx: RequestContext[Any, Any], /) -> pb.GetBuildResponse:
+        """The build that DEPOT_BUILD_ID names."""
+        build = await self._builds.get(caller(), request.build_id)
+        return pb.GetBuildResponse(build_id=build.id, project_id=build.project_id, build_url=self._build_url(build.id))
+
+    async def finish_build(
+        self, request: pb.FinishBuildRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.FinishBuildResponse:
+        """End a build; its endpoints close."""
+        match request.result:
+            case Oneof(field="success"):
+                result = BuildResult(BuildStatus.SUCCEEDED)
+            case Oneof(field="error", value=failure):
+                result = BuildResult(BuildStatus.FAILED, getattr(failure, "error", ""))
+            case Oneof(field="canceled"):
+                result = BuildResult(BuildStatus.CANCELED)
+            case _:
+                raise InvalidInput("result is not given; say success, error or canceled")
+        await self._builds.finish(caller(), request.build_id, result)
+        return pb.FinishBuildResponse()
+
+    async def get_build_kit_connection(
+        self, request: pb.GetBuildKitConnectionRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.GetBuildKitConnectionResponse:
+        """The endpoint as soon as the machine is ready; after some seconds, pending."""
+        platform = decode_platform(request.platform)
+        endpoint = await self._endpoints.get(caller(), request.build_id, platform)
+        if endpoint is None:
+            wait_ms = max(1, int(self._connection_wait.total_seconds() * 1000))
+            pending = pb.GetBuildKitConnectionResponse.PendingConnection(wait_ms=wait_ms)
+            return pb.GetBuildKitConnectionResponse(connection=Oneof(field="pending", value=pending))
+        active = pb.GetBuildKitConnectionResponse.ActiveConnection(
+            endpoint=endpoint.address,
+            server_name=endpoint.server_name,
+            cert=pb.Cert(cert=endpoint.certificate, key=endpoint.private_key),
+            ca_cert=pb.Cert(cert=endpoint.ca_certificate),
+        )
+        return pb.GetBuildKitConnectionResponse(connection=Oneof(field="active", value=active))
+
+    async def report_build_health(
+        self, request: pb.ReportBuildHealthRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ReportBuildHealthResponse:
+        """Keep the build alive, and tell the CLI when it has ended."""
+        platform = decode_platform(request.platform)
+        health = await self._endpoints.report_cli_health(caller(), request.build_id, platform)
+        if health.cancels_at is None:
+            return pb.ReportBuildHealthResponse()
+        return pb.ReportBuildHealthResponse(cancels_at=Timestamp.from_datetime(health.cancels_at))
+
+    async def report_status_stream(
+        self, request: AsyncIterator[pb.ReportStatusStreamRequest], ctx: RequestContext[Any, Any], /
+    ) -> pb.ReportStatusStreamResponse:
+        """Read the CLI's own progress lines to their end. They say nothing that the machine doesn't."""
+        checked: set[str] = set()
+        async for message in request:
+            if message.build_id not in checked:
+                await self._builds.get(caller(), message.build_id)
+                checked = {message.build_id}
+        return pb.ReportStatusStreamResponse()
+
+    async def report_status(
+        self, request: pb.ReportStatusRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ReportStatusResponse:
+        """The same in one message."""
+        await self._builds.get(caller(), request.build_id)
+        return pb.ReportStatusResponse()
+
+    async def report_timings(
+        self, request: pb.ReportTimingsRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ReportTimingsResponse:
+        """Take the CLI's timings, which the machine knows better."""
+        await self._builds.get(caller(), request.build_id)
+        return pb.ReportTimingsResponse()
+
+    async def report_build_context(
+        self, request: pb.ReportBuildContextRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ReportBuildContextResponse:
+        """Take the Dockerfiles, which nothing shows yet."""
+        await self._builds.get(caller(), request.build_id)
+        return pb.ReportBuildContextResponse()
+
+    def _build_url(self, build_id: str) -> str:
+        return f"{self._public_url}/builds/{build_id}"

@@ -1,0 +1,57 @@
+"""What happens around every call: who is it, may they, and what are they told when it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.auth.access import is_open, require_kind
+from stoker.rpc.caller import set_caller
+from stoker.rpc.errors import to_connect_error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from connectrpc.request import RequestContext
+
+    from stoker.domain.clock import Randomness
+    from stoker.services.authentication import AuthenticationService
+
+
+def method_name(ctx: RequestContext[Any, Any]) -> str:
+    """``package.Service/Method``, as the access table writes it."""
+    return f"{ctx.method.service_name}/{ctx.method.name}"
+
+
+class ErrorInterceptor:
+    """Turns whatever a call raises into what its caller may know."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """Nothing to prepare."""
+
+    async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """Replace the error, if there is one."""
+        if error is not None:
+            message_name: str = ctx.method.input.__name__
+            raise to_connect_error(error, method_name(ctx), message_name, self._randomness) from error
+
+
+class AuthenticationInterceptor:
+    """Verifies the credential before the request's body is read, and checks the method's row in the access table."""
+
+    def __init__(self, authentication: AuthenticationService) -> None:
+        self._authentication = authentication
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """Let the call through or raise."""
+        method = method_name(ctx)
+        if is_open(method):
+            return
+        principal = await self._authentication.authenticate(ctx.request_headers.get("authorization"))
+        require_kind(method, principal.kind)
+        set_caller(principal)
+
+    async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """Nothing to clean up."""

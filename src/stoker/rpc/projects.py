@@ -1,0 +1,114 @@
+"""`depot.core.v1.ProjectService` and the depot CLI's `ProjectsService`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker._gen.depot.cli.v1beta1 import projects_pb as cli_pb
+from stoker._gen.depot.cli.v1beta1.projects_connect import ProjectsService as CliProjects
+from stoker._gen.depot.core.v1 import project_pb as pb
+from stoker._gen.depot.core.v1.project_connect import ProjectService as Projects
+from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.projects import ProjectChange
+from stoker.rpc.caller import caller
+from stoker.rpc.encoding import decode_cache_policy, decode_hardware, encode_project
+from stoker.services.projects import NewProject, ProjectService
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from connectrpc.request import RequestContext
+
+
+class ProjectHandlers(Projects):
+    """Projects, for SDKs and the depot CLI."""
+
+    def __init__(self, projects: ProjectService) -> None:
+        self._projects = projects
+
+    async def create_project(
+        self, request: pb.CreateProjectRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.CreateProjectResponse:
+        """Create a project."""
+        policy = request.cache_policy if request.has_field("cache_policy") else None
+        wanted = NewProject(
+            name=request.name,
+            region_id=request.region_id,
+            organization_id=request.organization_id if request.has_field("organization_id") else None,
+            hardware=decode_hardware(request.hardware if request.has_field("hardware") else None),
+            cache_policy=decode_cache_policy(policy, CachePolicy()),
+        )
+        return pb.CreateProjectResponse(project=encode_project(await self._projects.create(caller(), wanted)))
+
+    async def list_projects(
+        self, request: pb.ListProjectsRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ListProjectsResponse:
+        """List the projects that the caller may see."""
+        projects = await self._projects.list(caller())
+        return pb.ListProjectsResponse(projects=[encode_project(project) for project in projects])
+
+    async def get_project(
+        self, request: pb.GetProjectRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.GetProjectResponse:
+        """Get one project."""
+        project = await self._projects.get(caller(), request.project_id)
+        return pb.GetProjectResponse(project=encode_project(project))
+
+    async def update_project(
+        self, request: pb.UpdateProjectRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.UpdateProjectResponse:
+        """Change what the request names."""
+        before = await self._projects.get(caller(), request.project_id)
+        policy = request.cache_policy if request.has_field("cache_policy") else None
+        change = ProjectChange(
+            name=request.name if request.has_field("name") else None,
+            region_id=request.region_id if request.has_field("region_id") else None,
+            hardware=decode_hardware(request.hardware if request.has_field("hardware") else None),
+            cache_policy=decode_cache_policy(policy, before.cache_policy),
+        )
+        project = await self._projects.update(caller(), request.project_id, change)
+        return pb.UpdateProjectResponse(project=encode_project(project))
+
+    async def delete_project(
+        self, request: pb.DeleteProjectRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.DeleteProjectResponse:
+        """Delete a project with its cache."""
+        await self._projects.delete(caller(), request.project_id)
+        return pb.DeleteProjectResponse()
+
+    async def reset_project(
+        self, request: pb.ResetProjectRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ResetProjectResponse:
+        """Destroy a project's cache."""
+        await self._projects.reset(caller(), request.project_id)
+        return pb.ResetProjectResponse()
+
+
+class CliProjectHandlers(CliProjects):
+    """Projects, as the depot CLI lists them when it has to ask for one."""
+
+    def __init__(self, projects: ProjectService) -> None:
+        self._projects = projects
+
+    async def list_projects(
+        self, request: cli_pb.ListProjectsRequest, ctx: RequestContext[Any, Any], /
+    ) -> cli_pb.ListProjectsResponse:
+        """List the projects that the caller may see."""
+        organization = await self._projects.organization(caller())
+        projects = await self._projects.list(caller())
+        return cli_pb.ListProjectsResponse(
+            projects=[
+                cli_pb.ListProjectsResponse.Project(
+                    id=project.id, name=project.name, org_id=organization.id, org_name=organization.name
+                )
+                for project in projects
+            ]
+        )
+
+    async def reset_project_cache(
+        self, request: cli_pb.ResetProjectCacheRequest, ctx: RequestContext[Any, Any], /
+    ) -> cli_pb.ResetProjectCacheResponse:
+        """Destroy a project's cache."""
+        organization = await self._projects.organization(caller())
+        project = await self._projects.reset(caller(), request.project_id)
+        return cli_pb.ResetProjectCacheResponse(name=project.name, org_name=organization.name)

@@ -1,0 +1,175 @@
+"""A bridge per machine, to which the network namespaces of its RUN steps are attached.
+
+A bridge's name is made from the server's and the machine's id; its alias holds both in full, so that it can be found
+without anything remembered, and is never mistaken for another server's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from stoker.runtimes.errors import RuntimeFailed
+from stoker.runtimes.process.commands import find_program, last_line, run
+from stoker.runtimes.process.config import is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = "stk"
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_NAME_CHARACTERS = 12  # a network device's name has at most 15 (IFNAMSIZ less the final zero)
+_DEFAULT_MTU = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddresses:
+    """What the host uses now: its networks, and the MTU of its way out."""
+
+    networks: tuple[IPv4Network, ...]
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """One machine's bridge."""
+
+    name: str
+    subnet: IPv4Network
+    mtu: int
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The host's address on the bridge."""
+        return self.subnet[1]
+
+
+def bridge_name(server_id: str, machine_id: str) -> str:
+    """The name of a machine's bridge: the same every time, and nobody else's."""
+    digest = hashlib.blake2s(f"{server_id}/{machine_id}".encode(), digest_size=_NAME_CHARACTERS).digest()
+    return PREFIX + "".join(_ALPHABET[byte & 31] for byte in digest)
+
+
+def free_subnet(pool: IPv4Network, prefix: int, used: tuple[IPv4Network, ...]) -> IPv4Network:
+    """The first subnet of the pool that overlaps nothing that is used.
+
+    Raises:
+        RuntimeFailed: there is none.
+    """
+    taken = [network for network in used if network.overlaps(pool)]
+    for subnet in pool.subnets(new_prefix=prefix):
+        if not any(subnet.overlaps(network) for network in taken):
+            return subnet
+    raise RuntimeFailed(f"no /{prefix} is free in {pool} for another machine; set a larger network_pool")
+
+
+def host_addresses(text: str) -> HostAddresses:
+    """Read ``ip -j``'s answers to ``addr show`` and ``route show table all``, one after the other."""
+    decoder = json.JSONDecoder()
+    links, end = decoder.raw_decode(text)
+    routes, _ = decoder.raw_decode(text[end:].lstrip())
+    links, routes = cast("list[dict[str, Any]]", links), cast("list[dict[str, Any]]", routes)
+    networks = [
+        IPv4Network(f"{address['local']}/{address['prefixlen']}", strict=False)
+        for link in links
+        for address in link.get("addr_info", [])
+        if address.get("family") == "inet"
+    ]
+    networks += [IPv4Network(route["dst"]) for route in routes if route.get("dst", "default") != "default"]
+    ways_out = [route.get("dev") for route in routes if route.get("dst") == "default"]
+    mtus = [int(link["mtu"]) for link in links if link.get("ifname") in ways_out]
+    used = tuple(dict.fromkeys(network for network in networks if network.prefixlen > 0))
+    return HostAddresses(used, min(mtus, default=_DEFAULT_MTU))
+
+
+class Bridges:
+    """The bridges of one server's machines."""
+
+    def __init__(self, server_id: str, pool: IPv4Network, subnet_prefix: int, lock_folder: Path) -> None:
+        self._server_id = server_id
+        self._pool = pool
+        self._subnet_prefix = subnet_prefix
+        self._lock_folder = lock_folder
+
+    def name(self, machine_id: str) -> str:
+        """The name of the machine's bridge."""
+        return bridge_name(self._server_id, machine_id)
+
+    @contextmanager
+    def choosing(self) -> Iterator[HostAddresses]:
+        """Hold the host's lock while a subnet is chosen and put to use."""
+        self._lock_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with (self._lock_folder / "network.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            text = self._ip(["-j", "-4"], "addr show\nroute show table all\n")
+            yield host_addresses(text)
+
+    def choose(self, machine_id: str, host: HostAddresses) -> Bridge:
+        """What the machine's bridge is to be."""
+        return Bridge(self.name(machine_id), free_subnet(self._pool, self._subnet_prefix, host.networks), host.mtu)
+
+    def create(self, machine_id: str, bridge: Bridge) -> None:
+        """Make the bridge.
+
+        Raises:
+            RuntimeFailed: it could not be made.
+        """
+        # Without an address of its own a bridge takes that of a port, and changes it when ports come and go.
+        octets = hashlib.blake2s(bridge.name.encode(), digest_size=5).digest()
+        mac = ":".join(["02", *(f"{octet:02x}" for octet in octets)])
+        self._ip(
+            [],
+            f"link add name {bridge.name} address {mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0\n"
+            f"link set dev {bridge.name} alias {self._alias(machine_id)} addrgenmode none\n"
+            f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {bridge.name}\n"
+            f"link set dev {bridge.name} up\n",
+        )
+        no_ipv6 = Path("/proc/sys/net/ipv6/conf", bridge.name, "disable_ipv6")
+        if no_ipv6.exists():
+            no_ipv6.write_text("1")
+
+    def delete(self, machine_id: str) -> bool:
+        """Delete the machine's bridge and what is attached to it. False when it is still there afterwards."""
+        name = self.name(machine_id)
+        if not Path("/sys/class/net", name).exists() or not self._is_ours(name, machine_id):
+            return True
+        ports = [path.name.removeprefix("lower_") for path in Path("/sys/class/net", name).glob("lower_*")]
+        # A network namespace is destroyed some time after its last user; its veth would outlive the bridge till then.
+        script = "".join(f"link delete dev {device}\n" for device in [*ports, name])
+        run([find_program("ip", package="iproute2"), "-force", "-batch", "-"], script)
+        return not Path("/sys/class/net", name).exists()
+
+    def machines(self) -> dict[str, str]:
+        """The names of this server's bridges by machine id."""
+        found: dict[str, str] = {}
+        for link in Path("/sys/class/net").glob(f"{PREFIX}*"):
+            machine_id = _alias_of(link.name).removeprefix(self._alias(""))
+            if is_name(machine_id) and bridge_name(self._server_id, machine_id) == link.name:
+                found[machine_id] = link.name
+        return found
+
+    def _alias(self, machine_id: str) -> str:
+        return f"stoker/{self._server_id}/{machine_id}"
+
+    def _is_ours(self, name: str, machine_id: str) -> bool:
+        # Empty: we were interrupted between making it and naming its owner.
+        return _alias_of(name) in {self._alias(machine_id), ""}
+
+    def _ip(self, options: list[str], script: str) -> str:
+        done = run([find_program("ip", package="iproute2"), *options, "-batch", "-"], script)
+        if done.returncode != 0:
+            raise RuntimeFailed(f"ip: {last_line(done.stderr)}")
+        return done.stdout
+
+
+def _alias_of(device: str) -> str:
+    try:
+        return Path("/sys/class/net", device, "ifalias").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,72 @@
+"""Settings of the process runtime, and the shape of the ids that names are made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_SERVER_ID = re.compile(r"[a-z0-9]{1,16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRuntimeConfig:
+    """Settings of the process runtime.
+
+    Attributes:
+        server_id: names this data folder among others on the host: 1 to 16 digits and lower-case letters.
+        data: the data folder; volumes are in ``volumes``, files of running machines in ``machines``.
+        buildkitd: the engine.
+        network_pool: where machines' subnets come from, as far as the host doesn't use it already.
+        subnet_prefix: the size of one machine's subnet; a /25 has room for 125 steps at once.
+        allowed_networks: private ranges that RUN steps may reach nevertheless.
+        max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
+        min_free_bytes: cache is dropped when the volume's file system has less free than this.
+        history_entries: builds of which buildkitd remembers its own record.
+        history_seconds: how long it does so.
+        log_bytes: the bound of a running machine's log.
+        kept_log_bytes: what is kept of it when the machine stops.
+        kept_logs: of how many machines.
+        lock_folder: where servers on one host agree on subnets; must be the same for all of them.
+    """
+
+    server_id: str
+    data: Path
+    buildkitd: Path
+    network_pool: IPv4Network = IPv4Network("10.210.0.0/16")
+    subnet_prefix: int = 25
+    allowed_networks: tuple[IPv4Network, ...] = ()
+    max_parallelism: int | None = None
+    min_free_bytes: int = 2 * 1000**3
+    history_entries: int = 20
+    history_seconds: int = 3600
+    log_bytes: int = 8 * 1024**2
+    kept_log_bytes: int = 64 * 1024
+    kept_logs: int = 200
+    lock_folder: Path = Path("/run/stoker")
+
+    def __post_init__(self) -> None:
+        if not _SERVER_ID.fullmatch(self.server_id):
+            raise ValueError(f"server_id is {self.server_id!r}; give 1 to 16 digits and lower-case letters")
+        if not self.network_pool.prefixlen <= self.subnet_prefix <= 29:
+            raise ValueError(f"a /{self.subnet_prefix} for each machine does not fit into {self.network_pool}")
+        if not self.data.is_absolute() or not self.buildkitd.is_absolute():
+            raise ValueError("data and buildkitd must be absolute paths")
+
+
+def checked_name(value: str) -> str:
+    """Return ``value`` when it can be part of a path.
+
+    Raises:
+        ValueError: it could lead out of the folder that it is to be in.
+    """
+    if not _ID.fullmatch(value):
+        raise ValueError(f"{value!r} is not an id: digits, lower-case letters and dashes, at most 63")
+    return value
+
+
+def is_name(value: str) -> bool:
+    """Whether something found on disk can be an id."""
+    return _ID.fullmatch(value) is not None

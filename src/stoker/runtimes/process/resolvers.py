@@ -1,0 +1,39 @@
+"""The name servers that RUN steps may ask: those that buildkitd hands to them."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+_SYSTEMD_UPSTREAM = Path("/run/systemd/resolve/resolv.conf")
+_SYSTEMD_STUB = IPv4Address("127.0.0.53")
+
+
+def host_resolvers(resolv_conf: Path = _RESOLV_CONF, upstream: Path = _SYSTEMD_UPSTREAM) -> tuple[IPv4Address, ...]:
+    """IPv4 addresses of the host's name servers that can be reached from a step.
+
+    Like BuildKit, looks at systemd-resolved's own upstream servers when its stub is the only one configured. Loopback
+    addresses are left out: in a step they are the step's own.
+    """
+    servers = _name_servers(resolv_conf)
+    if servers == (_SYSTEMD_STUB,):
+        servers = _name_servers(upstream)
+    return tuple(server for server in servers if not server.is_loopback)
+
+
+def _name_servers(file: Path) -> tuple[IPv4Address, ...]:
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except OSError:
+        return ()
+    words = [line.split() for line in lines]
+    found = [_address(line[1]) for line in words if len(line) >= 2 and line[0] == "nameserver"]
+    return tuple(dict.fromkeys(address for address in found if address is not None))
+
+
+def _address(text: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(text)
+    except AddressValueError:
+        return None

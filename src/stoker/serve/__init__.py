@@ -1,0 +1,1 @@
+"""`stoker serve`: the processes of a server as one command."""

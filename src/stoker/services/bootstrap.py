@@ -1,0 +1,91 @@
+"""The first organization, project and token of a new server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stoker.auth.tokens import NewToken, new_token
+from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.hardware import DEFAULT_HARDWARE
+from stoker.domain.principals import CredentialKind
+from stoker.domain.projects import Organization, Project
+from stoker.store import facts as fact_store
+from stoker.store import organizations as organization_store
+from stoker.store import projects as project_store
+from stoker.store import tokens as token_store
+from stoker.store.tokens import StoredToken
+
+if TYPE_CHECKING:
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+_SERVER_ID = "server_id"
+_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_SERVER_ID_LENGTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSteps:
+    """What a new server was given."""
+
+    organization_id: str
+    project_id: str
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"FirstSteps(organization_id={self.organization_id!r}, project_id={self.project_id!r})"
+
+
+class BootstrapService:
+    """The use cases of a server's first start."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def server_id(self) -> str:
+        """The server's own short id, made on its first start. Everything it leaves on a host is named after it."""
+        async with self._core.database.write() as tx:
+            known = await fact_store.find_fact(tx, _SERVER_ID)
+            if known is not None:
+                return known
+            noise = self._core.randomness.token_bytes(_SERVER_ID_LENGTH)
+            server_id = "".join(_ID_ALPHABET[byte % len(_ID_ALPHABET)] for byte in noise)
+            await fact_store.add_fact(tx, _SERVER_ID, server_id)
+            return server_id
+
+    async def first_steps(self) -> FirstSteps | None:
+        """Create an organization, a project and a token; None when there is an organization already."""
+        async with self._core.database.write() as tx:
+            if await organization_store.list_organizations(tx):
+                return None
+            now = self._core.now()
+            organization = Organization(id=self._core.new_id(), name="default", created_at=now)
+            await organization_store.add_organization(tx, organization)
+            project = Project(
+                id=self._core.new_id(),
+                organization_id=organization.id,
+                name="hello",
+                region_id=self._core.limits.regions[0],
+                hardware=DEFAULT_HARDWARE,
+                cache_policy=CachePolicy(),
+                created_at=now,
+            )
+            await project_store.add_project(tx, project)
+            token = await self._add_organization_token(tx, organization.id, "made on the first start")
+        return FirstSteps(organization.id, project.id, token.secret)
+
+    async def _add_organization_token(self, tx: Transaction, organization_id: str, description: str) -> NewToken:
+        token = new_token(CredentialKind.ORGANIZATION, self._core.randomness)
+        stored = StoredToken(
+            id=self._core.new_id(),
+            kind=CredentialKind.ORGANIZATION,
+            organization_id=organization_id,
+            project_id=None,
+            build_id=None,
+            description=description,
+            created_at=self._core.now(),
+        )
+        await token_store.add_token(tx, stored, token.secret_hash)
+        return token

@@ -1,0 +1,107 @@
+"""Builds: create, look up, finish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stoker.auth.tokens import new_token
+from stoker.domain.builds import Build, BuildResult, BuildStatus, require_running
+from stoker.domain.errors import InvalidInput, NotFound
+from stoker.domain.principals import CredentialKind
+from stoker.services.endings import end_build, wake_ended
+from stoker.services.lookup import require_build, require_project
+from stoker.store import builds as build_store
+from stoker.store import tokens as token_store
+from stoker.store.tokens import StoredToken
+
+if TYPE_CHECKING:
+    from stoker.domain.principals import Principal
+    from stoker.services.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedBuild:
+    """A new build, and the token that is shown this once."""
+
+    build: Build
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"CreatedBuild(build={self.build!r})"
+
+
+class BuildService:
+    """The use cases around builds."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, principal: Principal, project_id: str) -> CreatedBuild:
+        """Create a build in a project; an empty ``project_id`` means the token's own project.
+
+        Raises:
+            NotFound: there is no such project, or it isn't the caller's.
+            Unavailable: the server is being stopped.
+        """
+        self._core.admission.require_open()
+        wanted = project_id or principal.project_id
+        if not wanted:
+            raise InvalidInput("project_id is empty; give the id of a project, or use a project token")
+        now = self._core.now()
+        token = new_token(CredentialKind.BUILD, self._core.randomness)
+        async with self._core.database.write() as tx:
+            project = await require_project(tx, principal, wanted)
+            build = Build(
+                id=self._core.new_id(),
+                organization_id=project.organization_id,
+                project_id=project.id,
+                status=BuildStatus.RUNNING,
+                error=None,
+                created_at=now,
+                started_at=None,
+                finished_at=None,
+            )
+            await build_store.add_build(tx, build)
+            stored = StoredToken(
+                id=self._core.new_id(),
+                kind=CredentialKind.BUILD,
+                organization_id=project.organization_id,
+                project_id=project.id,
+                build_id=build.id,
+                description="",
+                created_at=now,
+                expires_at=now + self._core.limits.build_lifetime,
+            )
+            await token_store.add_token(tx, stored, token.secret_hash)
+        return CreatedBuild(build, token.secret)
+
+    async def create_or_ask(self, principal: Principal, project_id: str) -> CreatedBuild:
+        """Like `create`, for the depot CLI: any project that can't be used is NotFound, upon which it asks for one."""
+        try:
+            return await self.create(principal, project_id)
+        except InvalidInput as error:
+            raise NotFound(error.message) from error
+
+    async def get(self, principal: Principal, build_id: str) -> Build:
+        """One build.
+
+        Raises:
+            NotFound: there is none, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            return await require_build(tx, principal, build_id)
+
+    async def finish(self, principal: Principal, build_id: str, result: BuildResult) -> None:
+        """End a build: its endpoints are given back and closed.
+
+        Raises:
+            FailedPrecondition: it has ended already.
+            NotFound: there is none, or it isn't the caller's.
+        """
+        async with self._core.database.write() as tx:
+            build = await require_build(tx, principal, build_id)
+            require_running(build)
+            await end_build(self._core, tx, build.id, result)
+        wake_ended(self._core, [build_id])

@@ -1,0 +1,68 @@
+"""Bring the server to rest: let builds end, then stop the machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.builds import BuildResult, BuildStatus
+from stoker.domain.machines import Desired, MachineState
+from stoker.services.endings import end_build, wake_ended
+from stoker.services.wakeups import FLEET
+from stoker.store import builds as build_store
+from stoker.store import machines as machine_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import timedelta
+
+    from stoker.services.core import Core
+
+
+class ClosingService:
+    """The use case of stopping everything."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def close(self, drain: timedelta) -> AsyncIterator[str]:
+        """Take no new work, wait for running builds up to ``drain``, stop all machines; what it waits for, in words."""
+        self._core.admission.close()
+        deadline = self._core.now() + drain
+        with self._core.wakeups.subscribe(FLEET) as subscription:
+            while (running := await self._running_builds()) and self._core.now() < deadline:
+                left = (deadline - self._core.now()).total_seconds()
+                yield f"waiting up to {left:.0f} s for {_count(running, 'running build')}"
+                await subscription.wait(left)
+            ended = await self._fail_running_builds()
+            if ended:
+                yield f"{_count(len(ended), 'build')} failed: the server was stopped"
+            async with self._core.database.write() as tx:
+                await machine_store.set_all_desired(tx, Desired.STOPPED)
+            self._core.wakeups.wake(FLEET)
+            before = -1
+            while left_over := await self._machines_not_stopped():
+                if left_over != before:
+                    yield f"stopping {_count(left_over, 'machine')}"
+                before = left_over
+                await subscription.wait(None)
+
+    async def _running_builds(self) -> int:
+        async with self._core.database.read() as tx:
+            return len(await build_store.running_builds(tx))
+
+    async def _machines_not_stopped(self) -> int:
+        async with self._core.database.read() as tx:
+            machines = await machine_store.machines_to_look_at(tx)
+        return sum(machine.state is not MachineState.STOPPED for machine in machines)
+
+    async def _fail_running_builds(self) -> list[str]:
+        result = BuildResult(BuildStatus.FAILED, "the server was stopped")
+        async with self._core.database.write() as tx:
+            running = await build_store.running_builds(tx)
+            ended = [build.id for build in running if await end_build(self._core, tx, build.id, result)]
+        wake_ended(self._core, ended)
+        return ended
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,52 @@
+"""What every service needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.domain import ids
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.domain.clock import Clock, Randomness
+    from stoker.services.admission import Admission
+    from stoker.services.wakeups import Wakeups
+    from stoker.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times and bounds that services keep to. All are settings."""
+
+    regions: tuple[str, ...] = ("us-east-1", "eu-central-1")
+    lease_lifetime: timedelta = timedelta(minutes=5)
+    build_lifetime: timedelta = timedelta(hours=24)
+    build_token_grace: timedelta = timedelta(minutes=10)
+    max_projects: int = 100_000
+    start_attempts: int = 3
+    pending_interval: timedelta = timedelta(seconds=15)
+    connection_hold: timedelta = timedelta(seconds=4)
+    connection_wait: timedelta = timedelta(milliseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Database, clock, randomness, wake-ups, limits and admission, handed to every service."""
+
+    database: Database
+    clock: Clock
+    randomness: Randomness
+    wakeups: Wakeups
+    limits: Limits
+    admission: Admission
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.clock.now()
+
+    def new_id(self) -> str:
+        """A new identifier."""
+        return ids.new_id(self.clock, self.randomness)

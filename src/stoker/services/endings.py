@@ -1,0 +1,60 @@
+"""End builds and leases: what has to happen together in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
+from stoker.services.wakeups import FLEET, build_topic
+from stoker.store import builds as build_store
+from stoker.store import leases as lease_store
+from stoker.store import machines as machine_store
+from stoker.store import tokens as token_store
+
+if TYPE_CHECKING:
+    from stoker.domain.leases import Lease
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+
+async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> None:
+    """End a lease; when it was its machine's last, the machine is idle from now on."""
+    now = core.now()
+    await lease_store.end_lease(tx, lease.id, now, reason)
+    if await lease_store.count_live_leases(tx, lease.machine_id) == 0:
+        await machine_store.set_idle_since(tx, lease.machine_id, now)
+
+
+async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildResult) -> bool:
+    """End a build with all its leases, and its token soon after; False when it had ended before."""
+    now = core.now()
+    error = None if result.error is None else bounded_error(result.error)
+    if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
+        return False
+    for lease in await lease_store.live_leases_of_build(tx, build_id):
+        await end_lease(core, tx, lease, f"build {result.status}")
+    await token_store.expire_build_tokens(tx, build_id, now + core.limits.build_token_grace)
+    return True
+
+
+async def fail_builds_of_project(core: Core, tx: Transaction, project_id: str, reason: str) -> list[str]:
+    """Fail all running builds of a project; their ids."""
+    ended: list[str] = []
+    for build in await build_store.running_builds_of(tx, project_id):
+        if await end_build(core, tx, build.id, BuildResult(BuildStatus.FAILED, reason)):
+            ended.append(build.id)
+    return ended
+
+
+async def fail_builds_of_machine(core: Core, tx: Transaction, machine_id: str, reason: str) -> list[str]:
+    """Fail all builds that hold a machine; their ids."""
+    ended: list[str] = []
+    for lease in await lease_store.live_leases_of_machine(tx, machine_id):
+        if await end_build(core, tx, lease.build_id, BuildResult(BuildStatus.FAILED, reason)):
+            ended.append(lease.build_id)
+    return ended
+
+
+def wake_ended(core: Core, build_ids: list[str]) -> None:
+    """After the commit: tell those who wait for these builds, and the fleet."""
+    core.wakeups.wake(FLEET, *(build_topic(build_id) for build_id in build_ids))

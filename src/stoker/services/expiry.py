@@ -1,0 +1,49 @@
+"""End what nobody keeps alive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.builds import BuildResult, BuildStatus
+from stoker.services.endings import end_build, end_lease, wake_ended
+from stoker.store import builds as build_store
+from stoker.store import leases as lease_store
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.services.core import Core
+
+_BATCH = 100
+
+
+class ExpiryService:
+    """The use cases of time going by."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def expire(self) -> list[str]:
+        """Fail the builds whose endpoints got no health reports in time, and those that last too long; their ids."""
+        now = self._core.now()
+        minutes = self._core.limits.lease_lifetime.total_seconds() / 60
+        ended: list[str] = []
+        async with self._core.database.write() as tx:
+            for lease in await lease_store.expired_leases(tx, now, _BATCH):
+                reason = f"no health report for {minutes:g} minutes: the client is gone"
+                if await end_build(self._core, tx, lease.build_id, BuildResult(BuildStatus.FAILED, reason)):
+                    ended.append(lease.build_id)
+                else:
+                    await end_lease(self._core, tx, lease, reason)
+            lifetime = self._core.limits.build_lifetime
+            for build in await build_store.overdue_builds(tx, now - lifetime, _BATCH):
+                reason = f"the build did not end within {lifetime.total_seconds() / 3600:g} hours"
+                if await end_build(self._core, tx, build.id, BuildResult(BuildStatus.FAILED, reason)):
+                    ended.append(build.id)
+        wake_ended(self._core, ended)
+        return ended
+
+    async def next_expiry(self) -> datetime | None:
+        """When the next lease ends if nobody reports health."""
+        async with self._core.database.read() as tx:
+            return await lease_store.next_lease_expiry(tx)

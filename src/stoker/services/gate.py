@@ -1,0 +1,66 @@
+"""May this call pass the gateway, and to which machine?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import FailedPrecondition, PermissionDenied, Unavailable
+from stoker.store import leases as lease_store
+from stoker.store import machines as machine_store
+from stoker.store import solves as solve_store
+
+if TYPE_CHECKING:
+    from stoker.domain.platforms import Platform
+    from stoker.services.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the gateway is to send a call, and the name that the machine there must prove."""
+
+    address: str
+    server_name: str
+
+
+class GateService:
+    """Answers the gateway's questions. The answer is yes only while the build has a live lease on the machine."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def admit(self, build_id: str, platform: Platform, ref: str | None) -> Destination:
+        """The machine that a build may call now.
+
+        Args:
+            build_id: from the caller's certificate.
+            platform: from the caller's certificate.
+            ref: the solve that the call is about, if it is about one. The first build that names a ref owns it.
+
+        Raises:
+            PermissionDenied: the build has no live lease, or the ref is another build's.
+            Unavailable: the machine isn't ready.
+        """
+        async with self._core.database.read() as tx:
+            lease = await lease_store.live_lease(tx, build_id, platform)
+            machine = None if lease is None else await machine_store.find_machine(tx, lease.machine_id)
+            owner = None if ref is None else await solve_store.find_solve_build(tx, ref)
+        if lease is None or machine is None:
+            raise PermissionDenied(f"build {build_id} has no endpoint for {platform}: it has ended or gave it back")
+        if not machine.usable or machine.placement is None or machine.placement.port is None:
+            raise Unavailable(f"the machine of build {build_id} is not ready; get the endpoint again")
+        if ref is not None and owner is None:
+            await self._claim_ref(ref, build_id, machine.id)
+        elif ref is not None and owner != build_id:
+            raise PermissionDenied("that ref is not one of this build's")
+        return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
+
+    async def _claim_ref(self, ref: str, build_id: str, machine_id: str) -> None:
+        if not ref or len(ref) > 256:
+            raise FailedPrecondition("a solve's ref must have 1 to 256 characters")
+        now = self._core.now()
+        async with self._core.database.write() as tx:
+            if await solve_store.add_solve(tx, ref, build_id=build_id, machine_id=machine_id, now=now):
+                return
+            if await solve_store.find_solve_build(tx, ref) != build_id:
+                raise PermissionDenied("that ref is not one of this build's")

@@ -1,0 +1,143 @@
+"""Projects: create, read, change, delete, and reset their cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stoker.domain.cache_policy import CachePolicy, checked_cache_policy
+from stoker.domain.errors import NotFound, ResourceExhausted
+from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
+from stoker.domain.machines import Desired
+from stoker.domain.projects import Organization, Project, ProjectChange, checked_name, checked_region
+from stoker.services.endings import fail_builds_of_project, wake_ended
+from stoker.services.lookup import require_project
+from stoker.store import machines as machine_store
+from stoker.store import organizations as organization_store
+from stoker.store import projects as project_store
+from stoker.store import volumes as volume_store
+
+if TYPE_CHECKING:
+    from stoker.domain.principals import Principal
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """What a caller asks for; None gets the default."""
+
+    name: str
+    region_id: str
+    organization_id: str | None = None
+    hardware: Hardware | None = None
+    cache_policy: CachePolicy | None = None
+
+
+class ProjectService:
+    """The use cases around projects."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, principal: Principal, wanted: NewProject) -> Project:
+        """Create a project in the caller's organization.
+
+        Raises:
+            InvalidInput: a value is out of bounds.
+            NotFound: the organization that is named isn't the caller's.
+            ResourceExhausted: the organization has all the projects it may have.
+        """
+        limits = self._core.limits
+        if wanted.organization_id not in (None, "", principal.organization_id):
+            raise NotFound(f"organization {wanted.organization_id} was not found; leave it out to use your token's own")
+        project = Project(
+            id=self._core.new_id(),
+            organization_id=principal.organization_id,
+            name=checked_name(wanted.name, "name"),
+            region_id=checked_region(wanted.region_id, limits.regions),
+            hardware=wanted.hardware or DEFAULT_HARDWARE,
+            cache_policy=checked_cache_policy(wanted.cache_policy or CachePolicy()),
+            created_at=self._core.now(),
+        )
+        async with self._core.database.write() as tx:
+            if await project_store.count_projects(tx, project.organization_id) >= limits.max_projects:
+                raise ResourceExhausted(
+                    f"the organization has {limits.max_projects} projects, which is the most; delete some first"
+                )
+            await project_store.add_project(tx, project)
+        return project
+
+    async def list(self, principal: Principal) -> list[Project]:
+        """The projects that the caller may see, oldest first."""
+        async with self._core.database.read() as tx:
+            return await project_store.list_projects(tx, principal.organization_id, only=principal.project_id)
+
+    async def organization(self, principal: Principal) -> Organization:
+        """The caller's organization."""
+        async with self._core.database.read() as tx:
+            every = await organization_store.list_organizations(tx)
+        return next(organization for organization in every if organization.id == principal.organization_id)
+
+    async def get(self, principal: Principal, project_id: str) -> Project:
+        """One project.
+
+        Raises:
+            NotFound: there is none, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            return await require_project(tx, principal, project_id)
+
+    async def update(self, principal: Principal, project_id: str, change: ProjectChange) -> Project:
+        """Change a project; what is None stays.
+
+        Raises:
+            InvalidInput: a value is out of bounds.
+            NotFound: there is none, or it isn't the caller's.
+        """
+        name = None if change.name is None else checked_name(change.name, "name")
+        regions = self._core.limits.regions
+        region_id = None if change.region_id is None else checked_region(change.region_id, regions)
+        policy = None if change.cache_policy is None else checked_cache_policy(change.cache_policy)
+        async with self._core.database.write() as tx:
+            project = await require_project(tx, principal, project_id)
+            changed = replace(
+                project,
+                name=name or project.name,
+                region_id=region_id or project.region_id,
+                hardware=change.hardware or project.hardware,
+                cache_policy=policy or project.cache_policy,
+            )
+            await project_store.save_project(tx, changed)
+        return changed
+
+    async def delete(self, principal: Principal, project_id: str) -> None:
+        """Delete a project: fail its running builds, stop its machines, destroy its volumes.
+
+        Raises:
+            NotFound: there is none, or it isn't the caller's.
+        """
+        async with self._core.database.write() as tx:
+            project = await require_project(tx, principal, project_id)
+            ended = await self._give_up_cache(tx, project, "the project was deleted")
+            await project_store.mark_project_deleted(tx, project.id, self._core.now())
+        wake_ended(self._core, ended)
+
+    async def reset(self, principal: Principal, project_id: str) -> Project:
+        """Destroy a project's cache. Builds that run fail; the next one starts with an empty cache.
+
+        Raises:
+            NotFound: there is none, or it isn't the caller's.
+        """
+        async with self._core.database.write() as tx:
+            project = await require_project(tx, principal, project_id)
+            ended = await self._give_up_cache(tx, project, "the project's cache was reset")
+        wake_ended(self._core, ended)
+        return project
+
+    async def _give_up_cache(self, tx: Transaction, project: Project, reason: str) -> list[str]:
+        ended = await fail_builds_of_project(self._core, tx, project.id, reason)
+        for machine in await machine_store.machines_of(tx, project.id):
+            await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
+        await volume_store.give_up_volumes(tx, project.id)
+        return ended

@@ -1,0 +1,179 @@
+"""All settings, where they come from, and which one counts.
+
+A flag on the command line counts before the environment (``STOKER_<NAME>``), that before the TOML file, that before
+the default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ENVIRONMENT_PREFIX = "STOKER_"
+_CONFIG_VARIABLE = "STOKER_CONFIG"
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d{1,5})")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text says which, where it came from and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An address to listen on. Port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_host_port(text: str) -> HostPort:
+    """``127.0.0.1:8080``, ``[::1]:8080`` or ``name:8080``.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = _HOST_PORT.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise ValueError(f'"{text}" is not HOST:PORT, such as 127.0.0.1:8080')
+    return HostPort(found["host"].strip("[]"), int(found["port"]))
+
+
+def _data_folder() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "stoker"
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stoker"
+
+
+Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
+
+
+class Settings(BaseModel):
+    """The effective settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(default_factory=_data_folder, description="Folder of the database, keys, volumes and logs.")
+    cache: Path = Field(default_factory=_cache_folder, description="Folder of the engine, shared by all servers.")
+    listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the API.")
+    gateway: str = Field("127.0.0.1:8443", description="HOST:PORT of the gateway.")
+    gateway_name: str = Field("", description="Host that clients dial, when it differs from the gateway's.")
+    public_url: str = Field("", description="URL under which clients reach the API, when it differs.")
+    bootstrap: Path | None = Field(None, description="File for the first token of a new data folder.")
+    engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")
+    engine_url: str = Field("", description="BuildKit release archive to download instead of building it.")
+    engine_sha256: str = Field("", description="SHA-256 of that archive.")
+    regions: tuple[str, ...] = Field(("us-east-1", "eu-central-1"), min_length=1, description="Region names.")
+    network_pool: str = Field("10.210.0.0/16", description="IPv4 range from which machines get their networks.")
+    idle_seconds: Seconds = Field(120, description="How long a machine without builds is kept.")
+    lease_seconds: Seconds = Field(300, description="How long a build lives without a health report.")
+    build_hours: float = Field(24, gt=0, le=24 * 7, description="How long a build may last at all.")
+    drain_seconds: Seconds = Field(30, description="How long a stop waits for running builds.")
+    stop_grace_seconds: Seconds = Field(10, description="How long a machine gets to end by itself.")
+    start_timeout_seconds: Seconds = Field(60, description="How long a machine may take to become ready.")
+    start_attempts: int = Field(3, ge=1, le=100, description="Failed starts after which waiting builds fail.")
+    parallel_starts: int = Field(8, ge=1, le=1000, description="Machines that start at once.")
+    connection_hold_seconds: Seconds = Field(4, description="How long the depot CLI's question is held open.")
+    gateway_wait_seconds: Seconds = Field(30, description="How long calls wait at the gateway for the API.")
+    max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest API message.")
+    max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
+    max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
+    max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
+    max_parallelism: int = Field(0, ge=0, description="Steps that a machine runs at once; 0 for no limit.")
+
+    @field_validator("listen", "gateway")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return str(parse_host_port(value))
+
+    @field_validator("data", "cache", "bootstrap", "engine_folder")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @property
+    def listen_address(self) -> HostPort:
+        """Where the API listens."""
+        return parse_host_port(self.listen)
+
+    @property
+    def gateway_address(self) -> HostPort:
+        """Where the gateway listens."""
+        return parse_host_port(self.gateway)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The effective settings, and for each the place that it comes from."""
+
+    values: Settings
+    sources: Mapping[str, str]
+
+
+def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> LoadedSettings:
+    """Put the settings together.
+
+    Args:
+        flags: from the command line; None means not given.
+        environ: the environment.
+        file: the TOML file; without one, STOKER_CONFIG or the user's own, if there is any.
+
+    Raises:
+        SettingsError: a value is wrong, or a name is unknown.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    path = _settings_file(environ, file)
+    if path is not None:
+        for name, value in _read_file(path).items():
+            if name not in Settings.model_fields:
+                raise SettingsError(f'{path}: there is no setting "{name}"; `stoker config` lists them all')
+            values[name], sources[name] = value, str(path)
+    for name in Settings.model_fields:
+        variable = _ENVIRONMENT_PREFIX + name.upper()
+        if variable in environ:
+            text = environ[variable]
+            values[name] = [part.strip() for part in text.split(",")] if name == "regions" else text
+            sources[name] = variable
+        if flags.get(name) is not None:
+            values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
+    try:
+        return LoadedSettings(Settings(**values), sources)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{name} (from {sources.get(name, 'unknown')}): {reason}") from error
+
+
+def _settings_file(environ: Mapping[str, str], given: Path | None) -> Path | None:
+    named = given or (Path(environ[_CONFIG_VARIABLE]) if environ.get(_CONFIG_VARIABLE) else None)
+    if named is not None:
+        return named
+    base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    usual = Path(base) / "stoker" / "stoker.toml"
+    return usual if usual.is_file() else None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {path} is not TOML: {error}") from error

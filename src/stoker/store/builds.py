@@ -1,0 +1,91 @@
+"""Builds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, insert, select, update
+
+from stoker.domain.builds import Build, BuildResult, BuildStatus
+from stoker.store.tables import builds, projects
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+def _build(row: Row[Any]) -> Build:
+    return Build(
+        id=row.id,
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+        status=BuildStatus(row.status),
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+async def add_build(tx: Transaction, build: Build) -> None:
+    """Store a new build."""
+    await tx.execute(
+        insert(builds).values(
+            id=build.id,
+            organization_id=build.organization_id,
+            project_id=build.project_id,
+            status=build.status.value,
+            created_at=build.created_at,
+        )
+    )
+
+
+async def find_build(tx: Transaction, build_id: str) -> Build | None:
+    """The build of that id, unless its project is deleted."""
+    query = (
+        select(builds)
+        .join(projects, projects.c.id == builds.c.project_id)
+        .where(builds.c.id == build_id, projects.c.deleted_at.is_(None))
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _build(row)
+
+
+async def running_builds_of(tx: Transaction, project_id: str) -> list[Build]:
+    """A project's builds that have not ended."""
+    query = select(builds).where(builds.c.project_id == project_id, builds.c.status == BuildStatus.RUNNING.value)
+    return [_build(row) for row in await tx.execute(query)]
+
+
+async def running_builds(tx: Transaction) -> list[Build]:
+    """All builds that have not ended."""
+    return [_build(row) for row in await tx.execute(select(builds).where(builds.c.status == BuildStatus.RUNNING.value))]
+
+
+async def overdue_builds(tx: Transaction, created_before: datetime, limit: int) -> list[Build]:
+    """Builds that were created before then and have not ended."""
+    query = (
+        select(builds)
+        .where(builds.c.status == BuildStatus.RUNNING.value, builds.c.created_at < created_before)
+        .order_by(builds.c.created_at)
+        .limit(limit)
+    )
+    return [_build(row) for row in await tx.execute(query)]
+
+
+async def mark_build_started(tx: Transaction, build_id: str, now: datetime) -> None:
+    """Remember when a build was first given an endpoint."""
+    await tx.execute(
+        update(builds).where(builds.c.id == build_id, builds.c.started_at.is_(None)).values(started_at=now)
+    )
+
+
+async def end_build(tx: Transaction, build_id: str, result: BuildResult, now: datetime) -> bool:
+    """Store how a build ended; False when it had ended before."""
+    done = await tx.execute(
+        update(builds)
+        .where(builds.c.id == build_id, builds.c.status == BuildStatus.RUNNING.value)
+        .values(status=result.status.value, error=result.error, finished_at=now)
+    )
+    return done.rowcount == 1

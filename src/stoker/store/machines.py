@@ -1,0 +1,171 @@
+"""Machines, and the claims under which the fleet controller works on them.
+
+A claim is a token in the row with an end. Every change that a controller makes names its token, so that one that lost
+its claim (it was stopped for long, say) changes nothing any more. No lock is held while it works.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, insert, or_, select, update
+
+from stoker.domain.machines import Desired, Machine, MachineState, Placement
+from stoker.domain.platforms import Platform
+from stoker.domain.volumes import VolumeState
+from stoker.store.tables import machines, volumes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+class ClaimLost(Exception):
+    """Another controller has taken the machine over."""
+
+
+def _machine(row: Row[Any]) -> Machine:
+    return Machine(
+        id=row.id,
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+        platform=Platform(row.platform),
+        region_id=row.region_id,
+        desired=Desired(row.desired),
+        state=MachineState(row.state),
+        run=row.run,
+        volume_id=row.volume_id,
+        placement=None if row.placement is None else Placement(**json.loads(row.placement)),
+        error=row.error,
+        failures=row.failures,
+        retry_at=row.retry_at,
+        idle_since=row.idle_since,
+        volume_given_up=row.volume_state is not None and row.volume_state != VolumeState.ACTIVE.value,
+    )
+
+
+_MACHINES = select(machines, volumes.c.state.label("volume_state")).outerjoin(
+    volumes, volumes.c.id == machines.c.volume_id
+)
+
+
+async def add_machine(tx: Transaction, machine: Machine, now: datetime) -> None:
+    """Store a new machine, which doesn't run yet."""
+    await tx.execute(
+        insert(machines).values(
+            id=machine.id,
+            organization_id=machine.organization_id,
+            project_id=machine.project_id,
+            platform=machine.platform.value,
+            region_id=machine.region_id,
+            desired=machine.desired.value,
+            state=machine.state.value,
+            run=machine.run,
+            failures=machine.failures,
+            created_at=now,
+            changed_at=now,
+        )
+    )
+
+
+async def find_machine(tx: Transaction, machine_id: str) -> Machine | None:
+    """The machine of that id."""
+    row = (await tx.execute(_MACHINES.where(machines.c.id == machine_id))).one_or_none()
+    return None if row is None else _machine(row)
+
+
+async def machine_of(tx: Transaction, project_id: str, platform: Platform) -> Machine | None:
+    """A (project, platform)'s machine."""
+    query = _MACHINES.where(machines.c.project_id == project_id, machines.c.platform == platform.value)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _machine(row)
+
+
+async def machines_of(tx: Transaction, project_id: str) -> list[Machine]:
+    """All machines of a project."""
+    query = _MACHINES.where(machines.c.project_id == project_id)
+    return [_machine(row) for row in await tx.execute(query)]
+
+
+async def machines_to_look_at(tx: Transaction) -> list[Machine]:
+    """All machines that aren't at rest: they run, or should, or are on the way."""
+    query = _MACHINES.where(
+        or_(machines.c.state != MachineState.STOPPED.value, machines.c.desired != Desired.STOPPED.value)
+    )
+    return [_machine(row) for row in await tx.execute(query)]
+
+
+async def set_desired(tx: Transaction, machine_id: str, desired: Desired) -> None:
+    """Say what a machine should be."""
+    await tx.execute(update(machines).where(machines.c.id == machine_id).values(desired=desired.value))
+
+
+async def set_all_desired(tx: Transaction, desired: Desired) -> None:
+    """Say what all machines should be."""
+    await tx.execute(update(machines).values(desired=desired.value))
+
+
+async def forget_failures(tx: Transaction, machine_id: str) -> None:
+    """Let a machine start at once, whatever went wrong before."""
+    await tx.execute(update(machines).where(machines.c.id == machine_id).values(failures=0, retry_at=None))
+
+
+async def set_idle_since(tx: Transaction, machine_id: str, idle_since: datetime | None) -> None:
+    """Remember since when a machine has had no lease; None while it has one."""
+    await tx.execute(update(machines).where(machines.c.id == machine_id).values(idle_since=idle_since))
+
+
+async def claim_machine(tx: Transaction, machine_id: str, claim: str, now: datetime, until: datetime) -> Machine | None:
+    """Claim a machine until then; None when somebody else has it."""
+    done = await tx.execute(
+        update(machines)
+        .where(
+            machines.c.id == machine_id,
+            or_(machines.c.claim_token.is_(None), machines.c.claim_token == claim, machines.c.claimed_until < now),
+        )
+        .values(claim_token=claim, claimed_until=until)
+    )
+    return await find_machine(tx, machine_id) if done.rowcount == 1 else None
+
+
+async def release_claim(tx: Transaction, machine_id: str, claim: str) -> None:
+    """Give a claim back, if it is still held."""
+    await tx.execute(
+        update(machines)
+        .where(machines.c.id == machine_id, machines.c.claim_token == claim)
+        .values(claim_token=None, claimed_until=None)
+    )
+
+
+async def drop_all_claims(tx: Transaction) -> None:
+    """Forget all claims: for the one controller of a data folder, whose predecessor is dead."""
+    await tx.execute(update(machines).values(claim_token=None, claimed_until=None))
+
+
+async def save_claimed(tx: Transaction, machine: Machine, claim: str, now: datetime) -> None:
+    """Store what a controller changed in a machine that it has claimed.
+
+    Raises:
+        ClaimLost: the claim is another's.
+    """
+    placement = None if machine.placement is None else json.dumps(asdict(machine.placement))
+    done = await tx.execute(
+        update(machines)
+        .where(machines.c.id == machine.id, machines.c.claim_token == claim)
+        .values(
+            state=machine.state.value,
+            run=machine.run,
+            volume_id=machine.volume_id,
+            placement=placement,
+            error=machine.error,
+            failures=machine.failures,
+            retry_at=machine.retry_at,
+            region_id=machine.region_id,
+            changed_at=now,
+        )
+    )
+    if done.rowcount != 1:
+        raise ClaimLost(machine.id)

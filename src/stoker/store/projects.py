@@ -1,0 +1,90 @@
+"""Projects. A deleted one stays as a row, so that its builds keep meaning, but nothing here returns it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.hardware import Hardware
+from stoker.domain.projects import Project
+from stoker.store.tables import projects
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+def _project(row: Row[Any]) -> Project:
+    return Project(
+        id=row.id,
+        organization_id=row.organization_id,
+        name=row.name,
+        region_id=row.region_id,
+        hardware=Hardware(row.hardware),
+        cache_policy=CachePolicy(keep_bytes=row.keep_bytes, keep_days=row.keep_days),
+        created_at=row.created_at,
+    )
+
+
+async def add_project(tx: Transaction, project: Project) -> None:
+    """Store a new project."""
+    await tx.execute(
+        insert(projects).values(
+            id=project.id,
+            organization_id=project.organization_id,
+            name=project.name,
+            region_id=project.region_id,
+            hardware=project.hardware.value,
+            keep_bytes=project.cache_policy.keep_bytes,
+            keep_days=project.cache_policy.keep_days,
+            created_at=project.created_at,
+        )
+    )
+
+
+async def find_project(tx: Transaction, project_id: str) -> Project | None:
+    """The project of that id."""
+    query = select(projects).where(projects.c.id == project_id, projects.c.deleted_at.is_(None))
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _project(row)
+
+
+async def list_projects(tx: Transaction, organization_id: str, *, only: str | None = None) -> list[Project]:
+    """An organization's projects, oldest first; with ``only``, at most that one."""
+    query = select(projects).where(projects.c.organization_id == organization_id, projects.c.deleted_at.is_(None))
+    if only is not None:
+        query = query.where(projects.c.id == only)
+    return [_project(row) for row in await tx.execute(query.order_by(projects.c.id))]
+
+
+async def count_projects(tx: Transaction, organization_id: str) -> int:
+    """How many projects an organization has."""
+    query = (
+        select(func.count())
+        .select_from(projects)
+        .where(projects.c.organization_id == organization_id, projects.c.deleted_at.is_(None))
+    )
+    return (await tx.execute(query)).scalar_one()
+
+
+async def save_project(tx: Transaction, project: Project) -> None:
+    """Store what can change in a project."""
+    await tx.execute(
+        update(projects)
+        .where(projects.c.id == project.id, projects.c.deleted_at.is_(None))
+        .values(
+            name=project.name,
+            region_id=project.region_id,
+            hardware=project.hardware.value,
+            keep_bytes=project.cache_policy.keep_bytes,
+            keep_days=project.cache_policy.keep_days,
+        )
+    )
+
+
+async def mark_project_deleted(tx: Transaction, project_id: str, now: datetime) -> None:
+    """From now on the project isn't there for anyone."""
+    await tx.execute(update(projects).where(projects.c.id == project_id).values(deleted_at=now))

@@ -1,0 +1,217 @@
+"""The tables. Their history is in `migrations`; a test holds the two together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware time, kept as whole microseconds since 1970 so that both databases order it alike."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401
+        """From the database."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = String(16)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("region_id", Text, nullable=False),
+    Column("hardware", Text, nullable=False),
+    Column("keep_bytes", BigInteger, nullable=False),
+    Column("keep_days", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Index(None, "organization_id", "id"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("project_id", _ID, ForeignKey("projects.id")),
+    Column("build_id", _ID, ForeignKey("builds.id")),
+    Column("description", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Index(None, "organization_id"),
+    Index(None, "project_id"),
+    Index(None, "build_id"),
+)
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Index(None, "project_id", "id"),
+    Index(
+        "ix_builds_running",
+        "created_at",
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+)
+
+volumes = Table(
+    "volumes",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("region_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", Instant),
+    Column("error", Text),
+    Index(
+        "uq_volumes_active",
+        "project_id",
+        "platform",
+        unique=True,
+        sqlite_where=text("state = 'active'"),
+        postgresql_where=text("state = 'active'"),
+    ),
+    Index(
+        "ix_volumes_deleting",
+        "id",
+        sqlite_where=text("state = 'deleting'"),
+        postgresql_where=text("state = 'deleting'"),
+    ),
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("region_id", Text, nullable=False),
+    Column("desired", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("volume_id", _ID, ForeignKey("volumes.id")),
+    Column("placement", Text),
+    Column("error", Text),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", Instant),
+    Column("idle_since", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("claim_token", Text),
+    Column("claimed_until", Instant),
+    Index("uq_machines_project_platform", "project_id", "platform", unique=True),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("build_id", _ID, ForeignKey("builds.id"), nullable=False),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("machine_id", _ID, ForeignKey("machines.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("end_reason", Text),
+    Index(
+        "uq_leases_live",
+        "build_id",
+        "platform",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
+        "ix_leases_live_machine",
+        "machine_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
+        "ix_leases_live_expiry",
+        "expires_at",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
+solves = Table(
+    "solves",
+    metadata,
+    Column("ref", Text, primary_key=True),
+    Column("build_id", _ID, ForeignKey("builds.id"), nullable=False),
+    Column("machine_id", _ID, ForeignKey("machines.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "build_id"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

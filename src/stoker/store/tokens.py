@@ -1,0 +1,80 @@
+"""Tokens, found by the hash of their secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select, update
+
+from stoker.domain.principals import CredentialKind
+from stoker.store.tables import projects, tokens
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token as it is kept: without its secret."""
+
+    id: str
+    kind: CredentialKind
+    organization_id: str
+    project_id: str | None
+    build_id: str | None
+    description: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> None:
+    """Store a new token under the hash of its secret."""
+    await tx.execute(
+        insert(tokens).values(
+            id=token.id,
+            kind=token.kind.value,
+            secret_hash=secret_hash,
+            organization_id=token.organization_id,
+            project_id=token.project_id,
+            build_id=token.build_id,
+            description=token.description,
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+        )
+    )
+
+
+async def find_token(tx: Transaction, secret_hash: bytes) -> StoredToken | None:
+    """The token with that hash, unless its project is deleted."""
+    query = (
+        select(tokens)
+        .outerjoin(projects, projects.c.id == tokens.c.project_id)
+        .where(tokens.c.secret_hash == secret_hash, projects.c.deleted_at.is_(None))
+    )
+    row = (await tx.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return StoredToken(
+        id=row.id,
+        kind=CredentialKind(row.kind),
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+        build_id=row.build_id,
+        description=row.description,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+async def expire_build_tokens(tx: Transaction, build_id: str, at: datetime) -> None:
+    """Let a build's tokens end at ``at`` unless they end before."""
+    await tx.execute(
+        update(tokens)
+        .where(tokens.c.build_id == build_id, (tokens.c.expires_at.is_(None)) | (tokens.c.expires_at > at))
+        .values(expires_at=at)
+    )

@@ -1,0 +1,94 @@
+"""Volumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, insert, select, update
+
+from stoker.domain.platforms import Platform
+from stoker.domain.volumes import Volume, VolumeState
+from stoker.store.tables import machines, volumes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+def _volume(row: Row[Any]) -> Volume:
+    return Volume(
+        id=row.id,
+        project_id=row.project_id,
+        platform=Platform(row.platform),
+        region_id=row.region_id,
+        state=VolumeState(row.state),
+        failures=row.failures,
+        retry_at=row.retry_at,
+    )
+
+
+async def add_volume(tx: Transaction, volume: Volume, now: datetime) -> None:
+    """Store a new volume."""
+    await tx.execute(
+        insert(volumes).values(
+            id=volume.id,
+            project_id=volume.project_id,
+            platform=volume.platform.value,
+            region_id=volume.region_id,
+            state=volume.state.value,
+            created_at=now,
+            failures=volume.failures,
+        )
+    )
+
+
+async def active_volume(tx: Transaction, project_id: str, platform: Platform) -> Volume | None:
+    """The volume that the next start of a (project, platform)'s machine uses."""
+    query = select(volumes).where(
+        volumes.c.project_id == project_id,
+        volumes.c.platform == platform.value,
+        volumes.c.state == VolumeState.ACTIVE.value,
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _volume(row)
+
+
+async def give_up_volumes(tx: Transaction, project_id: str) -> None:
+    """Mark all of a project's volumes for deletion."""
+    await tx.execute(
+        update(volumes)
+        .where(volumes.c.project_id == project_id, volumes.c.state == VolumeState.ACTIVE.value)
+        .values(state=VolumeState.DELETING.value)
+    )
+
+
+async def deletable_volumes(tx: Transaction) -> list[Volume]:
+    """Volumes to be deleted that no machine uses."""
+    in_use = select(machines.c.volume_id).where(machines.c.volume_id.is_not(None))
+    query = select(volumes).where(volumes.c.state == VolumeState.DELETING.value, volumes.c.id.not_in(in_use))
+    return [_volume(row) for row in await tx.execute(query)]
+
+
+async def known_volume_ids(tx: Transaction) -> frozenset[str]:
+    """Ids of all volumes that have data or may have."""
+    query = select(volumes.c.id).where(volumes.c.state != VolumeState.DELETED.value)
+    return frozenset((await tx.execute(query)).scalars())
+
+
+async def mark_volume_deleted(tx: Transaction, volume_id: str, now: datetime) -> None:
+    """The data are gone."""
+    await tx.execute(
+        update(volumes)
+        .where(volumes.c.id == volume_id, volumes.c.state == VolumeState.DELETING.value)
+        .values(state=VolumeState.DELETED.value, deleted_at=now, error=None)
+    )
+
+
+async def mark_volume_delete_failed(
+    tx: Transaction, volume_id: str, *, failures: int, retry_at: datetime, error: str
+) -> None:
+    """The data are not gone; try again later."""
+    await tx.execute(
+        update(volumes).where(volumes.c.id == volume_id).values(failures=failures, retry_at=retry_at, error=error)
+    )
