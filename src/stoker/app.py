@@ -9,6 +9,7 @@ import os
 import socket
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -23,7 +24,8 @@ from stoker.gateway.authorizer import Authorizer
 from stoker.pki.certificates import Certificates
 from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.rpc.application import RpcServices, rpc_applications
-from stoker.runtimes.process.runtime import ProcessRuntime, ProcessRuntimeConfig
+from stoker.runtimes.process.config import ProcessRuntimeConfig
+from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
@@ -84,9 +86,9 @@ def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> Proc
             server_id=server_id,
             data=settings.data,
             buildkitd=buildkitd,
-            network_pool=settings.network_pool,
-            max_log_bytes=settings.max_log_bytes,
-            max_parallelism=settings.max_parallelism,
+            network_pool=IPv4Network(settings.network_pool),
+            max_parallelism=settings.max_parallelism or None,
+            log_bytes=settings.max_log_bytes,
         )
     )
 
@@ -134,7 +136,7 @@ class ApiProcess:
         """Open the control socket, and begin to look after machines and leases."""
         listener = _bind_privately(self._plan.control_socket)
         self._resources.push_async_callback(self._database.close)
-        config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off", interface="asgi3")
         server = uvicorn.Server(config)
         self._tasks = [
             asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),

@@ -34,6 +34,7 @@ _STREAM_WINDOW = 16 * 1024 * 1024
 _CONNECTION_WINDOW = 32 * 1024 * 1024
 _SMALL_BODY = 64 * 1024
 _UNBOUNDED = 1_000_000
+_MAX_CONNECTIONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,17 @@ def gateway_configuration(settings: GatewaySettings) -> str:
                 "listeners": [_listener(settings)],
                 "clusters": [_authorizer(settings), _machines(settings)],
             },
-            "layered_runtime": {
-                "layers": [{"name": "static", "static_layer": {"overload.global_downstream_max_connections": 50_000}}]
+            "overload_manager": {
+                "resource_monitors": [
+                    {
+                        "name": "envoy.resource_monitors.global_downstream_max_connections",
+                        "typed_config": {
+                            "@type": _TYPE
+                            + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                            "max_active_downstream_connections": _MAX_CONNECTIONS,
+                        },
+                    }
+                ]
             },
         },
         indent=1,
@@ -72,7 +82,6 @@ def _listener(settings: GatewaySettings) -> dict[str, Any]:
         "name": "gateway",
         "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
         "enable_reuse_port": False,
-        "socket_options": [],
         "filter_chains": [
             {
                 "transport_socket": {

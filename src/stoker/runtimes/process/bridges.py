@@ -20,7 +20,7 @@ from stoker.runtimes.process.commands import find_program, last_line, run
 from stoker.runtimes.process.config import is_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 PREFIX = "stk"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -30,9 +30,9 @@ _DEFAULT_MTU = 1500
 
 @dataclass(frozen=True, slots=True)
 class HostAddresses:
-    """What the host uses now: its networks, and the MTU of its way out."""
+    """What the host uses now: its networks with the devices they are on, and the MTU of its way out."""
 
-    networks: tuple[IPv4Network, ...]
+    networks: tuple[tuple[str, IPv4Network], ...]
     mtu: int
 
 
@@ -76,43 +76,48 @@ def host_addresses(text: str) -> HostAddresses:
     routes, _ = decoder.raw_decode(text[end:].lstrip())
     links, routes = cast("list[dict[str, Any]]", links), cast("list[dict[str, Any]]", routes)
     networks = [
-        IPv4Network(f"{address['local']}/{address['prefixlen']}", strict=False)
+        (str(link["ifname"]), IPv4Network(f"{address['local']}/{address['prefixlen']}", strict=False))
         for link in links
         for address in link.get("addr_info", [])
         if address.get("family") == "inet"
     ]
-    networks += [IPv4Network(route["dst"]) for route in routes if route.get("dst", "default") != "default"]
+    networks += [
+        (str(route.get("dev", "")), IPv4Network(route["dst"]))
+        for route in routes
+        if route.get("dst", "default") != "default"
+    ]
     ways_out = [route.get("dev") for route in routes if route.get("dst") == "default"]
     mtus = [int(link["mtu"]) for link in links if link.get("ifname") in ways_out]
-    used = tuple(dict.fromkeys(network for network in networks if network.prefixlen > 0))
+    used = tuple(dict.fromkeys(entry for entry in networks if entry[1].prefixlen > 0))
     return HostAddresses(used, min(mtus, default=_DEFAULT_MTU))
 
 
 class Bridges:
     """The bridges of one server's machines."""
 
-    def __init__(self, server_id: str, pool: IPv4Network, subnet_prefix: int, lock_folder: Path) -> None:
+    def __init__(self, server_id: str, pool: IPv4Network, subnet_prefix: int, run_folder: Path) -> None:
         self._server_id = server_id
         self._pool = pool
         self._subnet_prefix = subnet_prefix
-        self._lock_folder = lock_folder
+        self._run_folder = run_folder
 
     def name(self, machine_id: str) -> str:
         """The name of the machine's bridge."""
         return bridge_name(self._server_id, machine_id)
 
     @contextmanager
-    def choosing(self) -> Iterator[HostAddresses]:
+    def choosing(self) -> Generator[HostAddresses]:
         """Hold the host's lock while a subnet is chosen and put to use."""
-        self._lock_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with (self._lock_folder / "network.lock").open("w") as lock:
+        self._run_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with (self._run_folder / "network.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             text = self._ip(["-j", "-4"], "addr show\nroute show table all\n")
             yield host_addresses(text)
 
     def choose(self, machine_id: str, host: HostAddresses) -> Bridge:
         """What the machine's bridge is to be."""
-        return Bridge(self.name(machine_id), free_subnet(self._pool, self._subnet_prefix, host.networks), host.mtu)
+        used = tuple(network for _, network in host.networks)
+        return Bridge(self.name(machine_id), free_subnet(self._pool, self._subnet_prefix, used), host.mtu)
 
     def create(self, machine_id: str, bridge: Bridge) -> None:
         """Make the bridge.
@@ -144,6 +149,15 @@ class Bridges:
         script = "".join(f"link delete dev {device}\n" for device in [*ports, name])
         run([find_program("ip", package="iproute2"), "-force", "-batch", "-"], script)
         return not Path("/sys/class/net", name).exists()
+
+    def present(self, host: HostAddresses) -> list[Bridge]:
+        """The bridges of this server that are there now."""
+        ours = set(self.machines().values())
+        return [
+            Bridge(device, network, host.mtu)
+            for device, network in host.networks
+            if device in ours and network.prefixlen == self._subnet_prefix
+        ]
 
     def machines(self) -> dict[str, str]:
         """The names of this server's bridges by machine id."""

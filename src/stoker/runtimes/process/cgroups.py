@@ -47,7 +47,7 @@ def find_hierarchies(mountinfo: str, root: Path = ROOT) -> tuple[Hierarchy, ...]
         if kind not in {"cgroup", "cgroup2"} or not mount.is_relative_to(root) or not _is_visible(mount, fields[2]):
             continue
         unified = kind == "cgroup2"
-        controllers = frozenset() if unified else frozenset(options.split(",")) - {"rw", "ro"}
+        controllers = frozenset[str]() if unified else frozenset(options.split(",")) - {"rw", "ro"}
         found[mount] = Hierarchy(mount, unified, controllers)
     return tuple(found.values())
 
@@ -83,7 +83,8 @@ class Cgroups:
                 self._make(hierarchy, self._server)
             except OSError as error:
                 raise HostUnfit(
-                    f"can't make cgroups under {hierarchy.mount} ({error.strerror}); run as root, with a writable {ROOT}"
+                    f"can't make cgroups under {hierarchy.mount} ({error.strerror}); "
+                    f"run as root, and where {ROOT} is writable"
                 ) from error
 
     def path(self, machine_id: str) -> str:
@@ -151,7 +152,8 @@ class Cgroups:
 
     def remove(self, machine_id: str) -> bool:
         """Remove the machine's groups, which must be empty. False when something keeps one of them."""
-        return all([_remove(hierarchy.mount / self._server / machine_id) for hierarchy in self._all()])
+        left = [hierarchy for hierarchy in self._all() if not _remove(hierarchy.mount / self._server / machine_id)]
+        return not left
 
     def release(self) -> None:
         """Remove the server's groups, and the one above when no other server has groups in it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -29,13 +29,14 @@ class ProcessRuntimeConfig:
         log_bytes: the bound of a running machine's log.
         kept_log_bytes: what is kept of it when the machine stops.
         kept_logs: of how many machines.
-        lock_folder: where servers on one host agree on subnets; must be the same for all of them.
+        run_folder: where servers on one host agree on subnets; must be the same for all of them. Short: each machine
+            sees its own folder there, because a socket's path has at most 107 bytes.
     """
 
     server_id: str
     data: Path
     buildkitd: Path
-    network_pool: IPv4Network = IPv4Network("10.210.0.0/16")
+    network_pool: IPv4Network = field(default_factory=lambda: IPv4Network("10.210.0.0/16"))
     subnet_prefix: int = 25
     allowed_networks: tuple[IPv4Network, ...] = ()
     max_parallelism: int | None = None
@@ -45,7 +46,7 @@ class ProcessRuntimeConfig:
     log_bytes: int = 8 * 1024**2
     kept_log_bytes: int = 64 * 1024
     kept_logs: int = 200
-    lock_folder: Path = Path("/run/stoker")
+    run_folder: Path = Path("/run/stoker")
 
     def __post_init__(self) -> None:
         if not _SERVER_ID.fullmatch(self.server_id):

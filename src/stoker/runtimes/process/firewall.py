@@ -88,14 +88,16 @@ class Firewall:
         self.table = f"stoker_{server_id}"
         self._allowed = allowed
 
-    def prepare(self) -> None:
-        """Make the table, or bring it up to date, and let the host pass packets on.
+    def prepare(self, bridges: Iterable[Bridge], resolvers: tuple[IPv4Address, ...]) -> None:
+        """Make the table, or bring it up to date with the bridges that are there, and let the host pass packets on.
 
         Raises:
             HostUnfit: nftables or forwarding can't be had.
         """
         try:
-            self._nft(ruleset(self.table, self._allowed))
+            script = f"flush set inet {self.table} machines\nflush set inet {self.table} sources\n"
+            script += "".join(self._admission(bridge) for bridge in bridges) + self._name_servers(resolvers)
+            self._nft(ruleset(self.table, self._allowed) + script)
             if _IP_FORWARD.read_text().strip() != "1":
                 _IP_FORWARD.write_text("1")
         except (RuntimeFailed, OSError) as error:
@@ -107,12 +109,7 @@ class Firewall:
         Raises:
             RuntimeFailed: it could not be done.
         """
-        script = (
-            f"flush set inet {self.table} resolvers\n"
-            + _elements(self.table, "resolvers", [str(address) for address in resolvers])
-            + _elements(self.table, "machines", [f'"{bridge.name}"'])
-            + _elements(self.table, "sources", [f'"{bridge.name}" . {bridge.subnet}'])
-        )
+        script = self._name_servers(resolvers) + self._admission(bridge)
         try:
             self._nft(script)
         except RuntimeFailed:
@@ -143,6 +140,16 @@ class Firewall:
     def release(self) -> None:
         """Remove the table."""
         self._nft(f"add table inet {self.table}\ndelete table inet {self.table}\n")
+
+    def _admission(self, bridge: Bridge) -> str:
+        return _elements(self.table, "machines", [f'"{bridge.name}"']) + _elements(
+            self.table, "sources", [f'"{bridge.name}" . {bridge.subnet}']
+        )
+
+    def _name_servers(self, resolvers: tuple[IPv4Address, ...]) -> str:
+        return f"flush set inet {self.table} resolvers\n" + _elements(
+            self.table, "resolvers", [str(address) for address in resolvers]
+        )
 
     def _exists(self) -> bool:
         return run([self._program(), "list", "set", "inet", self.table, "machines"]).returncode == 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 _PROC = Path("/proc")
 _STATE = 0
@@ -58,7 +58,7 @@ def is_running(name: ProcessName) -> bool:
 
 
 @contextmanager
-def opened(pid: int, is_the_one: Callable[[int], bool]) -> Iterator[int | None]:
+def opened(pid: int, is_the_one: Callable[[int], bool]) -> Generator[int | None]:
     """A file descriptor of the process; None when it is gone or not the one that is meant."""
     try:
         descriptor = os.pidfd_open(pid)

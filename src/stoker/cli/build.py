@@ -1,0 +1,142 @@
+"""`stoker build`: build through the API and the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform as host
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from stoker.cli.engine import require_engine
+from stoker.cli.options import effective_settings
+from stoker.cli.terminal import Problem, say
+from stoker.client.api import ApiError
+from stoker.client.buildctl import BuildInput, is_remote
+from stoker.client.run import INTERRUPTED, BuildOutcome, run_build
+from stoker.domain.platforms import Platform
+
+_ARM_NAMES = ("aarch64", "arm64")
+
+
+@click.command("build")
+@click.argument("path", default=".")
+@click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path, dir_okay=False), help="Dockerfile.")
+@click.option("-t", "--tag", "tags", multiple=True, help="Name of the image.")
+@click.option("--platform", "platforms", default="", help="Platforms, such as linux/amd64,linux/arm64.")
+@click.option("--build-arg", "build_args", multiple=True, help="KEY=VALUE, or KEY to take it from the environment.")
+@click.option("--secret", "secrets", multiple=True, help="id=NAME,src=FILE or id=NAME,env=VARIABLE.")
+@click.option("-o", "--output", "outputs", multiple=True, help="Such as type=local,dest=FOLDER.")
+@click.option("--target", help="Stage to build.")
+@click.option("--no-cache", is_flag=True, help="Build every step again.")
+@click.option("--project", "project_id", help="Project; else DEPOT_PROJECT_ID, else depot.json.")
+@click.option("--progress", type=click.Choice(["auto", "plain", "tty", "rawjson"]), default="auto")
+@click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="TOML file.")
+def command(
+    path: str,
+    dockerfile: Path | None,
+    tags: tuple[str, ...],
+    platforms: str,
+    build_args: tuple[str, ...],
+    secrets: tuple[str, ...],
+    outputs: tuple[str, ...],
+    target: str | None,
+    no_cache: bool,  # noqa: FBT001
+    project_id: str | None,
+    progress: str,
+    config_file: Path | None,
+) -> None:
+    """Build PATH (a folder, or a Git or HTTP URL) on a machine of your project.
+
+    DEPOT_API_URL and DEPOT_TOKEN say where and as whom. The exit code is the build's.
+    """
+    build = BuildInput(
+        context=_checked_context(path, dockerfile),
+        dockerfile=dockerfile,
+        tags=tags,
+        platforms=tuple(part.strip() for part in platforms.split(",") if part.strip()),
+        build_args=tuple(_with_value(argument) for argument in build_args),
+        secrets=secrets,
+        outputs=outputs,
+        target=target,
+        no_cache=no_cache,
+        progress=progress,
+    )
+    settings = effective_settings(config_file, {}).values
+    outcome = build_with_environment(build, project_id or _project_of(path), require_engine(settings).buildctl)
+    if outcome.digest:
+        say(f"image {outcome.digest}")
+    sys.exit(outcome.exit_code)
+
+
+def build_with_environment(build: BuildInput, project_id: str, buildctl: Path) -> BuildOutcome:
+    """Run a build with the API's address and token from the environment.
+
+    Raises:
+        Problem: they are not set, or the API refuses.
+    """
+    url = _required("DEPOT_API_URL", "such as http://127.0.0.1:8080")
+    token = _required("DEPOT_TOKEN", "the bootstrap file of `stoker serve` has one")
+    machine = machine_platform(build.platforms)
+    work = run_build(
+        url, token, project_id, machine, build, buildctl=buildctl, say=lambda text: click.echo(text, err=True)
+    )
+    try:
+        return asyncio.run(work)
+    except ApiError as error:
+        raise Problem(str(error), "check DEPOT_API_URL, DEPOT_TOKEN and the project") from error
+    except KeyboardInterrupt:
+        click.echo("canceled", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def machine_platform(platforms: tuple[str, ...]) -> Platform:
+    """The machine that builds: the only platform's own, else this host's, which emulates the others."""
+    architectures = {platform.partition("/")[2].partition("/")[0] for platform in platforms}
+    if len(architectures) == 1:
+        wanted = architectures.pop()
+    else:
+        wanted = "arm64" if host.machine() in _ARM_NAMES else "amd64"
+    for platform in Platform:
+        if platform.architecture == wanted:
+            return platform
+    known = ", ".join(Platform)
+    raise Problem(f"there are no machines for {platforms[0]}", f"use one or more of: {known}")
+
+
+def _checked_context(path: str, dockerfile: Path | None) -> str:
+    if is_remote(path):
+        return path
+    if not Path(path).is_dir():
+        raise Problem(f'"{path}" is not a folder', "give the folder that holds your Dockerfile and its files")
+    file = dockerfile or Path(path) / "Dockerfile"
+    if not file.is_file():
+        raise Problem(f"there is no {file}", "name the Dockerfile with --file")
+    return path
+
+
+def _with_value(argument: str) -> str:
+    name, separator, _ = argument.partition("=")
+    return argument if separator else f"{name}={os.environ.get(name, '')}"
+
+
+def _required(variable: str, hint: str) -> str:
+    value = os.environ.get(variable, "")
+    if not value:
+        raise Problem(f"{variable} is not set", hint)
+    return value
+
+
+def _project_of(path: str) -> str:
+    named = os.environ.get("DEPOT_PROJECT_ID", "")
+    if named:
+        return named
+    with suppress(OSError, ValueError):
+        content = json.loads((Path(path) / "depot.json").read_text())
+        if isinstance(content, dict) and isinstance(content.get("id"), str):  # pyright: ignore[reportUnknownMemberType]
+            return str(content["id"])  # pyright: ignore[reportUnknownArgumentType]
+    raise Problem("no project is named", "use --project, DEPOT_PROJECT_ID, or a depot.json with an id")

@@ -1,0 +1,41 @@
+"""`stoker config`: the effective settings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stoker.cli.options import effective_settings, setting_flags
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("config")
+@setting_flags("data", "listen", "gateway", "gateway_name", "bootstrap")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001
+    """Print every setting, its value, and where it comes from."""
+    loaded = effective_settings(config_file, flags)
+    values = loaded.values.model_dump(mode="json")
+    if as_json:
+        rows = {name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()}
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("setting", "value", "comes from", "what it is"):
+        table.add_column(title, overflow="fold", no_wrap=title == "setting")
+    for name, value in values.items():
+        description = type(loaded.values).model_fields[name].description or ""
+        table.add_row(name, _shown(value), loaded.sources[name], description)
+    Console().print(table, markup=False)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return "" if value is None else str(value)

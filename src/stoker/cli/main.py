@@ -1,0 +1,52 @@
+"""The `stoker` command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import click
+
+_COMMANDS = {
+    "serve": "stoker.cli.serve",
+    "build": "stoker.cli.build",
+    "config": "stoker.cli.config",
+    "engine": "stoker.cli.engine",
+    "run-example": "stoker.cli.run_example",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command only when it is used, so that each starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        module = _COMMANDS.get(cmd_name)
+        return None if module is None else importlib.import_module(module).command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(version("stoker"))
+def stoker(debug: bool) -> None:  # noqa: FBT001
+    """A container build service on your own machines."""
+
+
+def main() -> None:
+    """Run the command; an error that nobody expected is one line too, unless --debug is given."""
+    try:
+        stoker(prog_name="stoker")
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        click.echo(f"stoker: unexpected {type(error).__name__}: {error}\n        run again with --debug", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

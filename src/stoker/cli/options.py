@@ -1,0 +1,42 @@
+"""Flags for settings, the same for every command that takes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from stoker.cli.terminal import Problem
+from stoker.settings import LoadedSettings, Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+
+def setting_flags(*names: str) -> Callable[[Decorated], Decorated]:
+    """Add ``--config`` and a flag for each named setting; their help is the setting's description."""
+
+    def decorate(function: Decorated) -> Decorated:
+        for name in reversed(names):
+            flag = f"--{name.replace('_', '-')}"
+            function = click.option(flag, name, help=Settings.model_fields[name].description)(function)
+        path = click.Path(path_type=Path, dir_okay=False)
+        return click.option("--config", "config_file", type=path, help="TOML file with settings.")(function)
+
+    return decorate
+
+
+def effective_settings(config_file: Path | None, flags: dict[str, object]) -> LoadedSettings:
+    """The settings from flags, environment and file.
+
+    Raises:
+        Problem: one of them is wrong.
+    """
+    try:
+        return load_settings(flags, os.environ, config_file)
+    except SettingsError as error:
+        raise Problem(str(error), "`stoker config` prints all settings and where each comes from") from error

@@ -1,0 +1,111 @@
+"""`stoker serve`: run a server until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from stoker.cli.engine import require_engine
+from stoker.cli.options import effective_settings, setting_flags
+from stoker.cli.terminal import Problem, say
+from stoker.runtimes.errors import RuntimeFailed
+from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
+from stoker.serve.part import PartFailed
+from stoker.serve.ports import PortUnavailable
+from stoker.serve.supervisor import Running, Supervisor
+from stoker.store.migrate import DatabaseTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from stoker.settings import Settings
+
+    WhenReady = Callable[[Running], Coroutine[None, None, None]]
+
+
+@click.command("serve")
+@setting_flags("data", "listen", "gateway", "gateway_name", "public_url", "bootstrap")
+def command(config_file: Path | None, **flags: object) -> None:
+    """Start the API, the gateway and the fleet. Ctrl-C stops all of them and every machine."""
+    serve(effective_settings(config_file, flags).values)
+
+
+def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
+    """Serve until a signal; ``when_ready`` runs once everything is up.
+
+    Raises:
+        Problem: the server can't start.
+    """
+    if os.geteuid() != 0:
+        raise Problem("serve has to run as root: machines need namespaces, cgroups and networks", "use sudo")
+    engine = require_engine(settings)
+    try:
+        with locked_data_folder(settings.data):
+            asyncio.run(_serve(settings, engine.buildkitd, when_ready))
+    except DataFolderInUse as error:
+        raise Problem(str(error), "stop it first, or use another folder with --data") from error
+    except PortUnavailable as error:
+        raise Problem(str(error)) from error
+    except (RuntimeFailed, PartFailed, DatabaseTooNew) as error:
+        raise Problem(str(error), "nothing is left running") from error
+    except PermissionError as error:
+        raise Problem(
+            f"{error.filename} can't be used: {error.strerror}", "choose another folder with --data"
+        ) from error
+
+
+async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | None) -> None:
+    supervisor = Supervisor(settings, buildkitd, say)
+    stop, now = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            now.set()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        starting = asyncio.create_task(supervisor.start())
+        if not await _unless(stop, starting):
+            return
+        running = starting.result()
+        _announce(settings, running)
+        following = asyncio.create_task(when_ready(running)) if when_ready is not None else None
+        await stop.wait()
+        if following is not None:
+            following.cancel()
+        say("stopping; Ctrl-C again to stop at once")
+        if await _unless(now, asyncio.create_task(supervisor.stop())):
+            say("stopped")
+            return
+    finally:
+        # Whatever happened, nothing of this server may be left; after an orderly stop there is nothing to do.
+        await supervisor.stop_now()
+    say("stopped at once")
+
+
+async def _unless(event: asyncio.Event, work: asyncio.Task[object]) -> bool:
+    """Wait for ``work``, or give it up when ``event`` comes first; whether it was finished."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if work.done():
+        work.result()
+        return True
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    return False
+
+
+def _announce(settings: Settings, running: Running) -> None:
+    say(f"API      {running.api_url}")
+    say(f"gateway  {running.gateway_address}")
+    say(f"data     {settings.data}")
+    say("ready; Ctrl-C stops the server and its machines")

@@ -1,0 +1,1 @@
+"""A client of the Build API, for the `stoker` command."""

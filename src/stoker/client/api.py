@@ -1,0 +1,162 @@
+"""Call the Build API as any other client would."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+from protobuf import Oneof
+from pyqwest import Client, HTTPTransport, HTTPVersion
+
+from stoker._gen.depot.build.v1 import build_pb
+from stoker._gen.depot.build.v1.build_connect import BuildServiceClient
+from stoker._gen.depot.buildkit.v1 import buildkit_pb
+from stoker._gen.depot.buildkit.v1.buildkit_connect import BuildKitServiceClient
+from stoker._gen.depot.cli.v1 import build_pb as cli_pb
+from stoker._gen.depot.cli.v1.build_connect import BuildServiceClient as CliBuildServiceClient
+from stoker.domain.endpoints import Endpoint
+from stoker.domain.platforms import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+_CALL_TIMEOUT_MS = 30_000
+_PLATFORMS = {Platform.AMD64: buildkit_pb.Platform.AMD64, Platform.ARM64: buildkit_pb.Platform.ARM64}
+
+
+class ApiError(Exception):
+    """The API refused a call, or could not be reached; the text is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBuild:
+    """A build that the API created for us."""
+
+    id: str
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"RemoteBuild(id={self.id!r})"
+
+
+class Api:
+    """The calls that a build makes, with one token."""
+
+    def __init__(self, url: str, token: str, resources: AsyncExitStack, http: Client) -> None:
+        self._url = url
+        self._token = token
+        self._http = http
+        self._resources = resources
+
+    async def create_build(self, project_id: str) -> RemoteBuild:
+        """Create a build in a project.
+
+        Raises:
+            ApiError: the API refused, or is not there.
+        """
+        client = await self._resources.enter_async_context(BuildServiceClient(self._url, http_client=self._http))
+        with _plain_errors(self._url):
+            created = await client.create_build(
+                build_pb.CreateBuildRequest(project_id=project_id),
+                headers=_bearer(self._token),
+                timeout_ms=_CALL_TIMEOUT_MS,
+            )
+        return RemoteBuild(created.build_id, created.build_token)
+
+    async def endpoint(self, build: RemoteBuild, platform: Platform) -> Endpoint:
+        """Wait for an endpoint of a build.
+
+        Raises:
+            ApiError: the API refused, or is not there.
+        """
+        client = await self._resources.enter_async_context(BuildKitServiceClient(self._url, http_client=self._http))
+        request = buildkit_pb.GetEndpointRequest(build_id=build.id, platform=_PLATFORMS[platform])
+        with _plain_errors(self._url):
+            async for answer in client.get_endpoint(request, headers=_bearer(build.token)):
+                match answer.connection:
+                    case Oneof(field="active", value=active) if active.cert and active.cert.cert and active.cert.key:
+                        return Endpoint(
+                            address=active.endpoint,
+                            server_name=active.server_name,
+                            certificate=active.cert.cert.cert,
+                            private_key=active.cert.key.key,
+                            ca_certificate=active.ca_cert.cert if active.ca_cert else "",
+                        )
+                    case _:
+                        continue
+        raise ApiError("the API ended the stream without an endpoint")
+
+    async def report_health(self, build: RemoteBuild, platform: Platform) -> None:
+        """Keep a build alive.
+
+        Raises:
+            ApiError: the API refused, or is not there.
+        """
+        client = await self._resources.enter_async_context(BuildKitServiceClient(self._url, http_client=self._http))
+
+        async def once() -> AsyncIterator[buildkit_pb.ReportHealthRequest]:
+            yield buildkit_pb.ReportHealthRequest(build_id=build.id, platform=_PLATFORMS[platform])
+
+        with _plain_errors(self._url):
+            await client.report_health(once(), headers=_bearer(build.token), timeout_ms=_CALL_TIMEOUT_MS)
+
+    async def finish_build(self, build: RemoteBuild, error: str | None, *, canceled: bool = False) -> None:
+        """Say how a build ended.
+
+        Raises:
+            ApiError: the API refused, or is not there.
+        """
+        request = cli_pb.FinishBuildRequest(build_id=build.id)
+        if canceled:
+            request.result = Oneof(field="canceled", value=cli_pb.FinishBuildRequest.BuildCanceled())
+        elif error is None:
+            request.result = Oneof(field="success", value=cli_pb.FinishBuildRequest.BuildSuccess())
+        else:
+            request.result = Oneof(field="error", value=cli_pb.FinishBuildRequest.BuildError(error=error))
+        client = await self._resources.enter_async_context(CliBuildServiceClient(self._url, http_client=self._http))
+        with _plain_errors(self._url):
+            await client.finish_build(request, headers=_bearer(build.token), timeout_ms=_CALL_TIMEOUT_MS)
+
+
+@asynccontextmanager
+async def open_api(url: str, token: str) -> AsyncGenerator[Api]:
+    """Open a connection to the API at ``url``; its certificates come from the system's store for https."""
+    version = HTTPVersion.HTTP2 if url.startswith("http://") else None
+    async with AsyncExitStack() as resources:
+        yield Api(url.rstrip("/"), token, resources, Client(HTTPTransport(http_version=version)))
+
+
+class _plain_errors:  # noqa: N801
+    """Turns what the RPC client raises into ApiError."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if not isinstance(error, ConnectError):
+            return
+        if error.code is Code.UNAVAILABLE and "connect" in error.message.lower():
+            raise ApiError(f"can't reach the API at {self._url}; is the server running?") from error
+        raise ApiError(f"{error.message} ({error.code.value})") from error
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+async def keep_alive(api: Api, build: RemoteBuild, platform: Platform, interval_seconds: float) -> None:
+    """Report health until cancelled. A report that fails is left to the next one."""
+    while True:
+        await asyncio.sleep(interval_seconds)
+        try:
+            await api.report_health(build, platform)
+        except ApiError:
+            continue

@@ -1,0 +1,122 @@
+"""Which engine is wanted: the Go module that pins it, and the folders that an engine lives in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.engine.errors import EngineUnavailable
+
+BUILDKIT = "github.com/moby/buildkit"
+BUILD_SETTINGS = (("CGO_ENABLED", "0"), ("GOOS", "linux"), ("GOAMD64", "v1"), ("GOARM64", "v8.0"))
+"""Environment of the Go commands that changes what comes out of them."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_GO = re.compile(r"^go (\S+)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^(require|replace)\s+(?:\(([^)]*)\)|(.*))", re.MULTILINE)
+_COMMENT = re.compile(r"//.*")
+
+
+@dataclass(frozen=True, slots=True)
+class GoModule:
+    """A Go module to be downloaded: its path and version."""
+
+    path: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The engine that ``folder`` (with go.mod and go.sum) pins."""
+
+    folder: Path
+    version: str
+    go_version: str
+    modules: tuple[GoModule, ...]
+    fingerprint: str
+
+    @property
+    def build_flags(self) -> tuple[str, ...]:
+        """Flags of every Go command that compiles, or asks what would be compiled."""
+        return _build_flags(self.version)
+
+    @property
+    def name(self) -> str:
+        """The name of the folder that this engine has in the cache when it was built here."""
+        return f"{self.version}-{self.fingerprint}-{architecture()}"
+
+
+def _build_flags(version: str) -> tuple[str, ...]:
+    linker = f"-s -w -X {BUILDKIT}/version.Version={version}"
+    return ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={linker}")
+
+
+def architecture() -> str:
+    """Go's name of this machine's architecture.
+
+    Raises:
+        EngineUnavailable: it is none that the engine is made for.
+    """
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise EngineUnavailable(f"this machine is {machine}; the engine runs on x86_64 and aarch64 Linux")
+    return _ARCHITECTURES[machine]
+
+
+def default_cache() -> Path:
+    """The user's cache folder for stoker: ``$XDG_CACHE_HOME/stoker``, by default ``~/.cache/stoker``."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification wants relative paths ignored.
+    base = Path(configured) if configured.startswith("/") else Path.home() / ".cache"
+    return base / "stoker"
+
+
+def default_module() -> Path:
+    """The folder with the go.mod that pins the engine: inside the installed package, or in the source checkout.
+
+    Raises:
+        EngineUnavailable: neither has it.
+    """
+    here = Path(__file__).resolve()
+    candidates = (here.parent / "module", here.parents[3] / "engine")
+    for candidate in candidates:
+        if (candidate / "go.mod").is_file():
+            return candidate
+    raise EngineUnavailable(f"{candidates[0]} is missing; install stoker again")
+
+
+def read_pin(folder: Path) -> Pin:
+    """Read what a module folder pins.
+
+    Raises:
+        EngineUnavailable: go.mod can't be read, or doesn't require BuildKit.
+    """
+    try:
+        manifest = (folder / "go.mod").read_bytes()
+        sums = (folder / "go.sum").read_bytes() if (folder / "go.sum").exists() else b""
+    except OSError as error:
+        raise EngineUnavailable(f"{folder}/go.mod can't be read ({error.strerror}); install stoker again") from error
+    text = _COMMENT.sub("", manifest.decode())
+    entries: dict[str, list[list[str]]] = {"require": [], "replace": []}
+    for directive, block, line in _DIRECTIVE.findall(text):
+        entries[directive].extend(entry.split() for entry in (block or line).splitlines() if entry.strip())
+    required = {path: version for path, version, *_ in entries["require"]}
+    replaced = {path for path, *_ in entries["replace"]}
+    go_version = _GO.search(text)
+    if BUILDKIT not in required or go_version is None:
+        raise EngineUnavailable(f"{folder}/go.mod does not require {BUILDKIT}; install stoker again")
+    version = required[BUILDKIT]
+    digest = hashlib.sha256()
+    for part in (manifest, sums, repr((_build_flags(version), BUILD_SETTINGS)).encode()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return Pin(
+        folder=folder,
+        version=version,
+        go_version=go_version[1],
+        modules=tuple(GoModule(path, version) for path, version in required.items() if path not in replaced),
+        fingerprint=digest.hexdigest()[:12],
+    )

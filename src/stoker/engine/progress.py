@@ -1,0 +1,33 @@
+"""What is told while the engine is being got."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class Phase(StrEnum):
+    """What is being done; the value is meant for people."""
+
+    WAITING = "waiting for another process that is getting the engine"
+    TOOLCHAIN = "getting Go"
+    MODULES = "downloading the engine's modules"
+    COMPILING = "compiling the engine"
+    ARCHIVE = "downloading the engine"
+    CHECKING = "checking the engine"
+
+    @property
+    def unit(self) -> str:
+        """What ``done`` and ``total`` count in this phase; empty when nothing is counted."""
+        return _UNITS.get(self, "")
+
+
+_UNITS = {Phase.MODULES: "modules", Phase.COMPILING: "packages", Phase.ARCHIVE: "bytes"}
+
+
+class Progress(Protocol):
+    """Whoever wants to know how far it is. Called on the event loop's thread, several times a second: be quick."""
+
+    def report(self, phase: Phase, done: int, total: int | None) -> None:
+        """``done`` of ``total`` (None: not known, or nothing to count) of this phase are finished."""
+        ...

@@ -1,0 +1,60 @@
+"""One process at a time gets the engine; the others wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stoker.engine.progress import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from stoker.engine.progress import Progress
+
+_WAIT_SECONDS = 0.2
+_UNFINISHED = "unfinished-"
+
+
+@asynccontextmanager
+async def turn(folder: Path, progress: Progress) -> AsyncIterator[Path]:
+    """Hold ``folder``'s lock, and give a new temporary folder in it, gone afterwards.
+
+    The kernel drops the lock with the process, however that ends. So whoever holds it may remove the temporary folders
+    of all others: they belong to the dead.
+
+    Raises:
+        OSError: the lock or the folder can't be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        await _acquire(lock, progress)
+        for leftover in folder.glob(_UNFINISHED + "*"):
+            await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        temporary.chmod(0o755)
+        try:
+            yield temporary
+        finally:
+            await asyncio.to_thread(shutil.rmtree, temporary, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+async def _acquire(lock: int, progress: Progress) -> None:
+    # A blocking flock in a thread could not be cancelled, and asyncio can't wait for a lock.
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.report(Phase.WAITING, 0, None)
+            await asyncio.sleep(_WAIT_SECONDS)
+        else:
+            return

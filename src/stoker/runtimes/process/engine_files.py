@@ -1,0 +1,166 @@
+"""The files that tell one buildkitd what to do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tomli_w
+
+from stoker.runtimes.errors import HostUnfit
+from stoker.runtimes.process.commands import find_program
+
+if TYPE_CHECKING:
+    from stoker.runtimes.contract import MachineSpec
+    from stoker.runtimes.process.bridges import Bridge
+    from stoker.runtimes.process.config import ProcessRuntimeConfig
+
+# Fixed in libcni, which BuildKit gives no other folder.
+CNI_STATE = Path("/var/lib/cni")
+_DAY_SECONDS = 24 * 3600
+_CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
+_CNI_PLUGINS = ("bridge", "host-local", "loopback")
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFolder:
+    """Where the files of a running machine are; all of it goes when the machine stops."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The engine's configuration."""
+        return self.path / "buildkitd.toml"
+
+    @property
+    def network(self) -> Path:
+        """The CNI configuration for RUN steps."""
+        return self.path / "cni.conflist"
+
+    @property
+    def container_runtime(self) -> Path:
+        """The script that buildkitd calls to run a step."""
+        return self.path / "container-runtime"
+
+    @property
+    def container_state(self) -> Path:
+        """Where the container runtime remembers its containers."""
+        return self.path / "containers"
+
+    @property
+    def network_state(self) -> Path:
+        """Where CNI remembers what it did; the machine sees it as `CNI_STATE`."""
+        return self.path / "cni"
+
+    @property
+    def addresses(self) -> Path:
+        """Where the addresses given to steps are remembered."""
+        return self.path / "addresses"
+
+    @property
+    def temporary(self) -> Path:
+        """The engine's TMPDIR and HOME."""
+        return self.path / "tmp"
+
+    @property
+    def log(self) -> Path:
+        """The engine's output."""
+        return self.path / f"{self.path.name}.log"
+
+
+def machine_view(config: ProcessRuntimeConfig) -> Path:
+    """Where a machine sees its own folder, in its own mount namespace alone."""
+    return config.run_folder / "machine"
+
+
+def find_cni_plugins() -> Path:
+    """The folder with the CNI plugins.
+
+    Raises:
+        HostUnfit: there is none.
+    """
+    for folder in _CNI_FOLDERS:
+        if all((folder / plugin).exists() for plugin in _CNI_PLUGINS):
+            return folder
+    raise HostUnfit("the CNI plugins are missing; install the package containernetworking-plugins")
+
+
+def network_config(folder: MachineFolder, bridge: Bridge) -> str:
+    """The CNI configuration: attach to the machine's own bridge. Rules and address translation are not its job."""
+    plugin = {
+        "type": "bridge",
+        "bridge": bridge.name,
+        "isGateway": True,
+        "ipMasq": False,
+        "mtu": bridge.mtu,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": str(bridge.subnet), "gateway": str(bridge.gateway)}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "dataDir": str(folder.addresses),
+        },
+    }
+    return json.dumps({"cniVersion": "1.0.0", "name": "stoker", "plugins": [plugin]}, indent=1)
+
+
+def container_runtime_script(folder: MachineFolder) -> str:
+    """Call runc or crun with its state in the machine's folder, so that none is left in /run after a hard kill."""
+    program = find_program("runc", "crun", package="runc")
+    state = shlex.quote(str(folder.container_state))
+    return f'#!/bin/sh\nexec {shlex.quote(program)} --root {state} "$@"\n'
+
+
+def engine_config(
+    spec: MachineSpec,
+    config: ProcessRuntimeConfig,
+    folder: MachineFolder,
+    *,
+    volume: Path,
+    port: int,
+    cgroup: str,
+    emulated: bool,
+) -> str:
+    """The engine's configuration (BuildKit's docs/buildkitd.toml.md)."""
+    worker: dict[str, object] = {
+        "enabled": True,
+        # Its own probe: overlayfs where the volume's file system can, else native.
+        "snapshotter": "auto",
+        "binary": str(folder.container_runtime),
+        "networkMode": "cni",
+        "cniConfigPath": str(folder.network),
+        "cniBinaryPath": str(find_cni_plugins()),
+        "defaultCgroupParent": cgroup,
+        "max-parallelism": config.max_parallelism or spec.size.cpus,
+        "gc": True,
+        # Two rules: one with both would drop only what is old and over the cap.
+        "gcpolicy": [
+            {"all": True, "keepDuration": f"{spec.cache_policy.keep_days * _DAY_SECONDS}s"},
+            {"all": True, "maxUsedSpace": spec.cache_policy.keep_bytes, "minFreeSpace": config.min_free_bytes},
+        ],
+    }
+    if emulated:
+        worker["platforms"] = [str(spec.platform)]
+    certificates = spec.certificates
+    return tomli_w.dumps(
+        {
+            "root": str(volume),
+            "insecure-entitlements": [],
+            "grpc": {
+                "address": [f"tcp://127.0.0.1:{port}"],
+                "tls": {
+                    "cert": str(certificates.certificate.absolute()),
+                    "key": str(certificates.key.absolute()),
+                    # With a CA given, buildkitd asks every caller for a certificate signed by it.
+                    "ca": str(certificates.ca.absolute()),
+                },
+            },
+            "otel": {"socketPath": str(machine_view(config) / "otel.sock")},
+            "cdi": {"disabled": True},
+            "history": {"maxAge": f"{config.history_seconds}s", "maxEntries": config.history_entries},
+            "worker": {"oci": worker, "containerd": {"enabled": False}},
+        }
+    )

@@ -1,0 +1,77 @@
+"""Start buildkitd contained: own mount and pid namespace, own cgroups.
+
+Three processes: `unshare` outside, a shell as the first process of the new pid namespace, and buildkitd as its child.
+The death of any of them ends the namespace, and with it every step, mount and network namespace that buildkitd made:
+they are in nobody else's namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+from stoker.runtimes.process.commands import find_program
+from stoker.runtimes.process.engine_files import CNI_STATE, machine_view
+from stoker.runtimes.process.logs import trim
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stoker.runtimes.process.config import ProcessRuntimeConfig
+    from stoker.runtimes.process.engine_files import MachineFolder
+
+# Arguments: cgroup.procs files, "--", a command.
+_ENTER_CGROUPS = 'while [ "$1" != -- ]; do echo "$$" >"$1" || exit 70; shift; done; shift; exec "$@"'
+
+# Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, a command.
+# As the first process of its namespace it has to collect orphans, which waiting does. A signal interrupts the wait, so
+# it waits again for as long as the engine is there.
+_FIRST_PROCESS = (
+    'mount --bind "$1" "$2" && mount --bind "$3" "$4" || exit 71; shift 4; '
+    'trap \'kill -TERM "$engine"\' TERM; "$@" & engine=$!; '
+    'while :; do wait "$engine"; code=$?; kill -0 "$engine" 2>/dev/null || exit "$code"; done'
+)
+
+# The server's environment holds secrets; only what fetching from the outside needs is handed on.
+_ENVIRONMENT = frozenset(
+    {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir", "tz", "godebug"}
+)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def launch(config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: list[Path]) -> subprocess.Popen[bytes]:
+    """Start the machine's processes and return the outermost."""
+    view = machine_view(config)
+    for target in (view, CNI_STATE):
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    trim(folder.log, config.log_bytes)
+    command = ["sh", "-c", _ENTER_CGROUPS, "stoker-machine", *map(str, cgroup_files), "--"]
+    command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
+    command += ["--kill-child", "--mount-proc", "--"]
+    command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
+    command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE)]
+    command += [str(config.buildkitd), "--config", str(folder.config)]
+    with folder.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=_environment(folder),
+            # Out of the terminal's reach: a Ctrl-C there is for the server alone.
+            start_new_session=True,
+        )
+
+
+def _environment(folder: MachineFolder) -> dict[str, str]:
+    handed_on = {name: value for name, value in os.environ.items() if name.lower() in _ENVIRONMENT}
+    temporary = str(folder.temporary)
+    return {
+        "PATH": _PATH,
+        "HOME": temporary,
+        "TMPDIR": temporary,
+        "LANG": "C.UTF-8",
+        **handed_on,
+    }

@@ -1,0 +1,278 @@
+"""The process runtime: `stoker.runtimes.contract.Runtime` on this host."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from stoker.domain.machines import Placement
+from stoker.runtimes.contract import Observed, Owned
+from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, RuntimeFailed
+from stoker.runtimes.process import logs
+from stoker.runtimes.process.bridges import Bridge, Bridges
+from stoker.runtimes.process.cgroups import Cgroups
+from stoker.runtimes.process.commands import find_program
+from stoker.runtimes.process.config import checked_name, is_name
+from stoker.runtimes.process.emulation import emulated_platforms, ensure_emulation, native_platform
+from stoker.runtimes.process.engine_files import (
+    MachineFolder,
+    container_runtime_script,
+    engine_config,
+    find_cni_plugins,
+    network_config,
+)
+from stoker.runtimes.process.firewall import Firewall
+from stoker.runtimes.process.launch import launch
+from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
+from stoker.runtimes.process.resolvers import host_resolvers
+from stoker.runtimes.process.trees import destroy
+from stoker.runtimes.process.volumes import DirectoryVolumes
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import AsyncIterator, Callable
+
+    from stoker.domain.platforms import Platform
+    from stoker.runtimes.contract import MachineSpec
+    from stoker.runtimes.process.config import ProcessRuntimeConfig
+    from stoker.runtimes.process.volumes import Volumes
+
+_HOST = "127.0.0.1"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ProcessRuntime:
+    """Runs machines as processes of this host."""
+
+    def __init__(self, config: ProcessRuntimeConfig) -> None:
+        self._config = config
+        self._machines = config.data / "machines"
+        self._kept_logs = config.data / "logs" / "machines"
+        self._volumes: Volumes = DirectoryVolumes(config.data / "volumes")
+        self._cgroups = Cgroups(config.server_id)
+        self._bridges = Bridges(config.server_id, config.network_pool, config.subnet_prefix, config.run_folder)
+        self._firewall = Firewall(config.server_id, config.allowed_networks)
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    async def prepare_host(self) -> None:
+        """Make what all machines of this server share. Can be called again at any time, and repairs it.
+
+        Raises:
+            HostUnfit: this host can't run machines safely; the text says what is missing.
+        """
+        await asyncio.to_thread(self._prepare_host)
+
+    async def release_host(self) -> None:
+        """Kill this server's machines at once and remove everything of it but volumes and kept logs.
+
+        Raises:
+            MachineStopFailed: something is left; call again.
+        """
+        await asyncio.to_thread(self._release_host)
+
+    async def trim_logs(self) -> None:
+        """Cut running machines' logs to their bound."""
+        await asyncio.to_thread(self._trim_logs)
+
+    def platforms(self) -> frozenset[Platform]:
+        """The host's own platform, and the other one when it is emulated."""
+        return emulated_platforms() | {native_platform()}
+
+    async def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
+        """Start a machine: see `Runtime.start`. Yields once, when its process is there."""
+        yield await self._alone(spec.machine_id, self._launch, spec)
+
+    async def stop(self, machine_id: str, grace_seconds: float) -> None:
+        """Stop a machine: see `Runtime.stop`."""
+        outer = await self._alone(machine_id, self._ask_to_end, machine_id) if grace_seconds > 0 else None
+        if outer is not None:
+            with suppress(TimeoutError), opened(outer, lambda pid: self._cgroups.holds(machine_id, pid)) as descriptor:
+                if descriptor is not None:
+                    await asyncio.wait_for(ended(descriptor), grace_seconds)
+        await self._alone(machine_id, self._remove, machine_id)
+
+    async def observe(self, machine_id: str, placement: Placement | None) -> Observed:
+        """Look at the machine's outer process: see `Runtime.observe`."""
+        try:
+            name = await asyncio.to_thread(self._process, machine_id, placement)
+            return Observed.ABSENT if name is None or not is_running(name) else Observed.RUNNING
+        except OSError:
+            return Observed.UNKNOWN
+
+    async def wait_exit(self, machine_id: str, placement: Placement) -> None:
+        """Wait for the end of the machine's outer process: see `Runtime.wait_exit`."""
+        name = await asyncio.to_thread(self._process, machine_id, placement)
+        if name is not None:
+            with opened(name.pid, lambda _: is_running(name)) as descriptor:
+                if descriptor is not None:
+                    await ended(descriptor)
+        self._reap(machine_id)
+
+    async def list_owned(self) -> Owned:
+        """All that has this server's id on it: see `Runtime.list_owned`."""
+        return await asyncio.to_thread(self._list_owned)
+
+    async def delete_volume(self, volume_id: str) -> None:
+        """Destroy a volume's folder: see `Runtime.delete_volume`."""
+        await asyncio.to_thread(self._volumes.delete, volume_id)
+
+    async def _alone(self, machine_id: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking work on a machine in a thread, never two at once for the same machine.
+
+        A caller that is canceled leaves its thread running; the next one waits for it here.
+        """
+        lock = self._locks.setdefault(checked_name(machine_id), threading.Lock())
+
+        def locked() -> T:
+            with lock:
+                return work(*args, **kwargs)
+
+        return await asyncio.to_thread(locked)
+
+    def _prepare_host(self) -> None:
+        find_program("runc", "crun", package="runc")
+        find_program("unshare", package="util-linux")
+        find_program("ip", package="iproute2")
+        find_cni_plugins()
+        self._cgroups.prepare()
+        # Locked, so that a machine that is being started is either not yet in the sets or has its bridge.
+        with self._bridges.choosing() as host:
+            self._firewall.prepare(self._bridges.present(host), host_resolvers())
+        ensure_emulation()
+
+    def _launch(self, spec: MachineSpec) -> Placement:
+        machine_id = spec.machine_id
+        if self._cgroups.processes(machine_id):
+            raise MachineStartFailed(f"machine {machine_id} still has processes; stop it first")
+        try:
+            native = native_platform()
+            if spec.platform not in self.platforms():
+                raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
+            folder = self._make_folder(machine_id)
+            cgroup_files = self._cgroups.create(machine_id)
+            bridge = self._connect(machine_id)
+            port = _free_port()
+            volume = self._volumes.open(spec.volume_id)
+            toml = engine_config(
+                spec,
+                self._config,
+                folder,
+                volume=volume,
+                port=port,
+                cgroup=self._cgroups.path(machine_id),
+                emulated=spec.platform is not native,
+            )
+            folder.network.write_text(network_config(folder, bridge))
+            folder.config.write_text(toml)
+            process = launch(self._config, folder, cgroup_files)
+        except (RuntimeFailed, OSError) as error:
+            raise MachineStartFailed(f"machine {machine_id} did not start: {error}") from error
+        self._children[machine_id] = process
+        return Placement(_HOST, port, process.pid, started_ticks(process.pid))
+
+    def _make_folder(self, machine_id: str) -> MachineFolder:
+        folder = MachineFolder(self._machines / machine_id)
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in (folder.container_state, folder.addresses, folder.network_state, folder.temporary):
+            destroy(part)
+            part.mkdir(mode=0o700)
+        folder.container_runtime.write_text(container_runtime_script(folder))
+        folder.container_runtime.chmod(0o700)
+        return folder
+
+    def _connect(self, machine_id: str) -> Bridge:
+        if not self._bridges.delete(machine_id):
+            raise MachineStartFailed(f"the bridge of machine {machine_id}'s last run can't be deleted")
+        with self._bridges.choosing() as host:
+            bridge = self._bridges.choose(machine_id, host)
+            # Rules first: no packet ever passes a bridge that they don't know.
+            self._firewall.admit(bridge, host_resolvers())
+            self._bridges.create(machine_id, bridge)
+        return bridge
+
+    def _ask_to_end(self, machine_id: str) -> int | None:
+        outer = self._cgroups.outer_process(machine_id)
+        return outer if outer is not None and self._cgroups.ask_to_end(machine_id) else None
+
+    def _remove(self, machine_id: str) -> None:
+        self._cgroups.kill(machine_id)
+        self._reap(machine_id)
+        folder = MachineFolder(self._machines / machine_id)
+        logs.keep(folder.log, self._kept_logs, self._config.kept_log_bytes, self._config.kept_logs)
+        try:
+            left = [
+                what
+                for what, is_removed in (
+                    ("its bridge", self._bridges.delete(machine_id)),
+                    ("cgroups with processes", self._cgroups.remove(machine_id)),
+                )
+                if not is_removed
+            ]
+            self._firewall.forget(self._bridges.name(machine_id))
+        except RuntimeFailed as error:
+            raise MachineStopFailed(f"machine {machine_id}: {error}") from error
+        # The folder last: while there is one, the machine is listed as owned.
+        if not left and not destroy(folder.path):
+            left.append(f"files in {folder.path}")
+        if left:
+            raise MachineStopFailed(f"of machine {machine_id} are left: {' and '.join(left)}")
+
+    def _release_host(self) -> None:
+        machines = self._list_owned().machines
+        failures: list[str] = []
+        with ExitStack() as stack:
+            for machine_id in machines:
+                stack.enter_context(self._locks.setdefault(machine_id, threading.Lock()))
+            for machine_id in machines:
+                self._cgroups.kill(machine_id)
+            for machine_id in machines:
+                try:
+                    self._remove(machine_id)
+                except MachineStopFailed as error:
+                    failures.append(str(error))
+        if failures:
+            raise MachineStopFailed("; ".join(failures))
+        try:
+            self._firewall.release()
+        except RuntimeFailed as error:
+            raise MachineStopFailed(str(error)) from error
+        self._cgroups.release()
+        with suppress(OSError):
+            self._machines.rmdir()
+
+    def _list_owned(self) -> Owned:
+        folders = self._machines.iterdir() if self._machines.is_dir() else ()
+        machines = {folder.name for folder in folders if is_name(folder.name)}
+        return Owned(
+            machines=frozenset(machines) | self._cgroups.machines() | frozenset(self._bridges.machines()),
+            volumes=self._volumes.ids(),
+        )
+
+    def _process(self, machine_id: str, placement: Placement | None) -> ProcessName | None:
+        self._reap(machine_id)
+        if placement is not None and placement.process_id is not None and placement.process_started is not None:
+            return ProcessName(placement.process_id, placement.process_started)
+        pid = self._cgroups.outer_process(checked_name(machine_id))
+        started = None if pid is None else started_ticks(pid)
+        return None if pid is None or started is None else ProcessName(pid, started)
+
+    def _reap(self, machine_id: str) -> None:
+        child = self._children.get(machine_id)
+        if child is not None and child.poll() is not None:
+            self._children.pop(machine_id, None)
+
+    def _trim_logs(self) -> None:
+        for machine_id in self._list_owned().machines:
+            logs.trim(MachineFolder(self._machines / machine_id).log, self._config.log_bytes)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
