@@ -1,0 +1,74 @@
+"""The real depot CLI, from the npm package."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.harness.server import Server
+
+NODE_MODULES = Path(__file__).parents[1] / "clients" / "node" / "node_modules"
+
+
+def depot_binary() -> Path:
+    architecture = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
+    binary = NODE_MODULES / "@depot" / f"cli-linux-{architecture}" / "bin" / "depot"
+    assert binary.exists(), f"{binary} is missing; run `make test`, which installs it"
+    return binary
+
+
+@dataclass
+class Result:
+    """What a command printed, and its exit code."""
+
+    code: int
+    output: str
+
+    @property
+    def cached(self) -> int:
+        return self.output.count(" CACHED\n")
+
+
+def depot_environment(server: Server, home: Path, project: str | None = None) -> dict[str, str]:
+    """The variables of the bootstrap file, and a home of its own."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DEPOT_")},
+        **server.first,
+        "DEPOT_PROJECT_ID": project or server.project,
+        "DEPOT_ERROR_TELEMETRY": "0",
+        "DEPOT_NO_UPDATE_NOTIFIER": "1",
+        "DEPOT_DISABLE_OTEL": "1",
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        "HOME": str(home),
+    }
+
+
+@dataclass
+class Depot:
+    """Runs `depot` against a server."""
+
+    server: Server
+    home: Path
+
+    def popen(self, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(depot_binary()), *arguments],
+            cwd=cwd,
+            env=depot_environment(self.server, self.home) | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *arguments: str, cwd: Path, **environment: str) -> Result:
+        process = self.popen(*arguments, cwd=cwd, **environment)
+        output, _ = process.communicate(timeout=180)
+        return Result(process.returncode, output)
+
+    def build(self, *arguments: str, cwd: Path, **environment: str) -> Result:
+        return self("build", "--progress", "plain", *arguments, ".", cwd=cwd, **environment)

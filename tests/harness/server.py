@@ -1,0 +1,167 @@
+"""A real server, run as a user runs it: the `stoker serve` command in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 30
+STOP_SECONDS = 60
+
+
+@dataclass
+class Answer:
+    """What a JSON call returned."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def code(self) -> str | None:
+        return self.body.get("code")
+
+    @property
+    def message(self) -> str:
+        return self.body.get("message", "")
+
+
+@dataclass
+class Server:
+    """One `stoker serve` on a data folder."""
+
+    data: Path
+    cache: Path
+    flags: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap(self) -> Path:
+        return self.data.parent / f"{self.data.name}.env"
+
+    @property
+    def log(self) -> Path:
+        return self.data.parent / f"{self.data.name}.log"
+
+    @property
+    def first(self) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in self.bootstrap.read_text().splitlines())
+
+    @property
+    def url(self) -> str:
+        return self.first["DEPOT_API_URL"]
+
+    @property
+    def token(self) -> str:
+        return self.first["DEPOT_TOKEN"]
+
+    @property
+    def project(self) -> str:
+        return self.first["DEPOT_PROJECT_ID"]
+
+    def start(self) -> Server:
+        listen = self.url.removeprefix("http://") if self.bootstrap.exists() else "127.0.0.1:0"
+        command = [sys.executable, "-m", "stoker.cli.main", "serve", "--data", str(self.data)]
+        command += ["--bootstrap", str(self.bootstrap), "--listen", listen, "--gateway", "127.0.0.1:0", *self.flags]
+        environment = {**os.environ, "STOKER_CACHE": str(self.cache)}
+        environment |= {f"STOKER_{name.upper()}": value for name, value in self.settings.items()}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while "ready;" not in self.output:
+            assert self.process.poll() is None, f"the server ended: {self.output}"
+            assert time.monotonic() < deadline, f"the server is not ready: {self.output}"
+            time.sleep(0.02)
+        return self
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def part(self, name: str) -> int:
+        """The process id of the API or the gateway."""
+        return json.loads((self.data / "run" / f"{name}.json").read_text())["process_id"]
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(STOP_SECONDS)
+        self.process = None
+
+    def kill_everything(self) -> None:
+        """SIGKILL of all of it at once, as a power cut would."""
+        machines = [int(row["process_id"]) for row in self.placements()]
+        for process_id in (self.pid, self.part("api"), self.part("gateway"), *machines):
+            try:
+                os.kill(process_id, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        assert self.process is not None
+        self.process.wait(10)
+        self.process = None
+
+    def placements(self) -> list[dict[str, Any]]:
+        """Where the machines run, as the database has it."""
+        return [json.loads(row[0]) for row in self.query("select placement from machines where placement not null")]
+
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look into the database."""
+        connection = sqlite3.connect(f"file:{self.data / 'stoker.db'}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    def call(
+        self,
+        method: str,
+        request: object = None,
+        *,
+        token: str | None = None,
+        raw: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Call a unary method with JSON, as curl would. ``token`` is the organization's unless given; "" for none."""
+        body = raw if raw is not None else json.dumps(request or {}).encode()
+        bearer = self.token if token is None else token
+        all_headers = {"content-type": "application/json", **({"authorization": f"Bearer {bearer}"} if bearer else {})}
+        call = urllib.request.Request(f"{self.url}/{method}", body, all_headers | (headers or {}))  # noqa: S310
+        try:
+            with urllib.request.urlopen(call, timeout=30) as response:  # noqa: S310
+                return Answer(response.status, json.loads(response.read() or b"{}"))
+        except urllib.error.HTTPError as error:
+            content = error.read()
+            try:
+                return Answer(error.code, json.loads(content or b"{}"))
+            except ValueError:
+                return Answer(error.code, {"message": content.decode(errors="replace")})
+
+    def new_project(self, name: str = "another") -> str:
+        created = self.call("depot.core.v1.ProjectService/CreateProject", {"name": name, "regionId": "us-east-1"})
+        return created.body["project"]["projectId"]
+
+    def new_build(self, project: str | None = None) -> tuple[str, str]:
+        """A new build's id and token."""
+        created = self.call("depot.build.v1.BuildService/CreateBuild", {"projectId": project or self.project})
+        return created.body["buildId"], created.body["buildToken"]
+
+    def builds(self) -> list[tuple[str, str, str | None]]:
+        """(id, status, error) of all builds, the oldest first."""
+        return self.query("select id, status, error from builds order by id")
