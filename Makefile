@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run test check format generate bench lock clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Install what stoker needs
+	@scripts/setup
+
+dev:
+	@scripts/setup --dev
+
+run: ## Set up, start a server, and build examples/hello with it
+	@scripts/run $(ARGS)
+
+test: check ## Set up, check, and run all tests; ARGS="-k name" for some
+	@.venv/bin/pytest $(ARGS)
+
+check: dev ## Check format, lint, types, import rules and generated code
+	@scripts/check
+
+format: dev ## Format the code, and fix what the linter can
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+generate: dev ## Write src/stoker/_gen anew from proto/
+	@scripts/generate
+
+bench: dev ## Run the benchmarks
+	@.venv/bin/python -m bench $(ARGS)
+
+lock: dev ## Write the lock files anew; ARGS=--upgrade for newer versions
+	@scripts/lock $(ARGS)
+
+clean: ## Remove everything that was made here, but no server's data
+	@rm -rf .venv .run/setup.* .pytest_cache .ruff_cache .import_linter_cache .hypothesis tests/clients/node/node_modules examples/hello/rootfs
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
