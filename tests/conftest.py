@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.harness.server import Server
 
 
 class _Quiet:
-    def report(self, phase: str, done: int, total: int) -> None: ...
+    def report(self, phase: object, done: int, total: int | None) -> None: ...
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,7 @@ def cache() -> Path:
     if "STOKER_ENGINE_FOLDER" not in os.environ:
         from stoker.engine import ensure_engine
 
-        ensure_engine(folder, _Quiet())
+        asyncio.run(ensure_engine(folder, _Quiet()))
     return folder
 
 

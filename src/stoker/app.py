@@ -21,9 +21,11 @@ from stoker.fleet.controller import FleetController
 from stoker.fleet.lifecycle import MachineLifecycle
 from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
+from stoker.logs import configure_logging
 from stoker.pki.certificates import Certificates
 from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.rpc.application import RpcServices, rpc_applications
+from stoker.rpc.draining import DrainingRequest
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
@@ -191,10 +193,12 @@ class Application:
         if application is None:
             await _not_found(path, send)
             return
-        await application(scope, receive, send)  # pyright: ignore[reportArgumentType]
+        request = DrainingRequest(receive, send)
+        await application(scope, request.receive, request.send)  # pyright: ignore[reportArgumentType]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        configure_logging()
         try:
             process = ApiProcess(read_plan(Path(os.environ[PLAN_VARIABLE])))
             await process.start()
@@ -242,5 +246,4 @@ def _bind_privately(path: Path) -> socket.socket:
     return listener
 
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 application = Application()

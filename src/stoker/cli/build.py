@@ -97,10 +97,8 @@ def build_with_environment(build: BuildInput, project_id: str, buildctl: Path) -
 def machine_platform(platforms: tuple[str, ...]) -> Platform:
     """The machine that builds: the only platform's own, else this host's, which emulates the others."""
     architectures = {platform.partition("/")[2].partition("/")[0] for platform in platforms}
-    if len(architectures) == 1:
-        wanted = architectures.pop()
-    else:
-        wanted = "arm64" if host.machine() in _ARM_NAMES else "amd64"
+    own = "arm64" if host.machine() in _ARM_NAMES else "amd64"
+    wanted = architectures.pop() if len(architectures) == 1 else own
     for platform in Platform:
         if platform.architecture == wanted:
             return platform

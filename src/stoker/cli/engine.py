@@ -2,21 +2,126 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from stoker.cli.options import effective_settings, setting_flags
+from stoker.cli.terminal import Problem, say
+from stoker.engine import (
+    Archive,
+    Engine,
+    EngineCorrupt,
+    EngineUnavailable,
+    Phase,
+    ensure_engine,
+    find_engine,
+    given_engine,
+    verify_engine,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
     from stoker.settings import Settings
 
-
-@dataclass
-class _Engine:
-    buildkitd: Path
-    buildctl: Path
+_LINE_SECONDS = 5.0
 
 
-def require_engine(settings: Settings) -> _Engine:
-    folder = settings.engine_folder
-    assert folder
-    return _Engine(folder / "buildkitd", folder / "buildctl")
+@click.command("engine")
+@setting_flags("cache", "engine_folder", "engine_url", "engine_sha256")
+@click.option("--verify", is_flag=True, help="Compare the files with the checksums of when they were got.")
+def command(config_file: Path | None, verify: bool, **flags: object) -> None:  # noqa: FBT001
+    """Show the engine: its version, where it is and how it was got. Get it first if needed."""
+    engine = require_engine(effective_settings(config_file, flags).values)
+    if verify:
+        try:
+            asyncio.run(verify_engine(engine))
+        except EngineCorrupt as error:
+            raise Problem(error.message) from error
+    say(f"version    BuildKit {engine.version}{' (verified)' if verify else ''}")
+    say(f"got        {engine.origin}: {engine.source}")
+    say(f"buildkitd  {engine.buildkitd}\n           sha256 {engine.buildkitd_sha256}")
+    say(f"buildctl   {engine.buildctl}\n           sha256 {engine.buildctl_sha256}")
+
+
+def require_engine(settings: Settings) -> Engine:
+    """The engine that the settings name; it is got on first use, with progress on the terminal.
+
+    Raises:
+        Problem: it can't be got.
+    """
+    try:
+        if settings.engine_folder is not None:
+            return asyncio.run(given_engine(settings.engine_folder))
+        archive = _archive(settings)
+        found = find_engine(settings.cache, archive=archive)
+        if found is not None:
+            return found
+        with _shown() as progress:
+            return asyncio.run(ensure_engine(settings.cache, progress, archive=archive))
+    except EngineUnavailable as error:
+        raise Problem(error.message) from error
+
+
+def _archive(settings: Settings) -> Archive | None:
+    if not settings.engine_url:
+        return None
+    if not settings.engine_sha256:
+        raise Problem("engine_url needs engine_sha256", "give the SHA-256 of the archive, so that it can be verified")
+    return Archive(url=settings.engine_url, sha256=settings.engine_sha256)
+
+
+def _shown() -> _Bars | _Lines:
+    return _Bars() if sys.stderr.isatty() else _Lines()
+
+
+class _Bars:
+    """A progress bar for each phase, on a terminal."""
+
+    def __init__(self) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, TimeElapsedColumn())
+        self._tasks: dict[Phase, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def report(self, phase: Phase, done: int, total: int | None) -> None:
+        """Move the phase's bar."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase.value, total=total)
+        self._progress.update(self._tasks[phase], completed=done, total=total)
+
+
+class _Lines:
+    """A line now and then, where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._phase: Phase | None = None
+        self._said = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def report(self, phase: Phase, done: int, total: int | None) -> None:
+        """Print a line for a new phase, and every few seconds."""
+        now = time.monotonic()
+        if phase is self._phase and now - self._said < _LINE_SECONDS:
+            return
+        self._phase, self._said = phase, now
+        counted = f": {done} of {total} {phase.unit}" if total else ""
+        click.echo(f"{phase.value}{counted}", err=True)

@@ -18,7 +18,6 @@ from stoker.client.run import BuildOutcome, run_build
 
 if TYPE_CHECKING:
     from stoker.serve.supervisor import Running
-    from stoker.settings import Settings
 
 _EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 
@@ -32,28 +31,30 @@ def command(config_file: Path | None, example: Path, **flags: object) -> None:
     if settings.bootstrap is None:
         settings = settings.model_copy(update={"bootstrap": settings.data / "bootstrap.env"})
 
+    buildctl = require_engine(settings).buildctl
+
     async def build_example(running: Running) -> None:
-        await _build(settings, running, example)
+        await _build(settings.bootstrap, running, example, buildctl)
 
     serve(settings, build_example)
 
 
-async def _build(settings: Settings, running: Running, example: Path) -> None:
+async def _build(bootstrap: Path | None, running: Running, example: Path, buildctl: Path) -> None:
     try:
-        first = _read_bootstrap(settings.bootstrap)
+        first = _read_bootstrap(bootstrap)
         outcome = await run_build(
             running.api_url,
             first["DEPOT_TOKEN"],
             first["DEPOT_PROJECT_ID"],
             machine_platform(()),
             BuildInput(context=str(example), tags=("hello",)),
-            buildctl=require_engine(settings).buildctl,
+            buildctl=buildctl,
             say=say,
         )
     except (ApiError, Problem, KeyError) as error:
         say(f"the example was not built: {error}")
         return
-    _report(outcome, settings.bootstrap)
+    _report(outcome, bootstrap)
 
 
 def _read_bootstrap(file: Path | None) -> dict[str, str]:

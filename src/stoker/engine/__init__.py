@@ -1,0 +1,25 @@
+"""The engine: a pinned, real BuildKit, got once and kept in the user's cache."""
+
+from stoker.engine.archive import Archive
+from stoker.engine.errors import EngineCorrupt, EngineUnavailable
+from stoker.engine.floor import FLOOR
+from stoker.engine.installed import Engine, Origin, verify_engine
+from stoker.engine.obtain import ensure_engine, find_engine, given_engine
+from stoker.engine.pin import default_cache
+from stoker.engine.progress import Phase, Progress
+
+__all__ = [
+    "FLOOR",
+    "Archive",
+    "Engine",
+    "EngineCorrupt",
+    "EngineUnavailable",
+    "Origin",
+    "Phase",
+    "Progress",
+    "default_cache",
+    "ensure_engine",
+    "find_engine",
+    "given_engine",
+    "verify_engine",
+]

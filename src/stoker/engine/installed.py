@@ -73,13 +73,13 @@ def read_engine(folder: Path) -> Engine | None:
             buildkitd_sha256=binaries["buildkitd"].sha256,
             buildctl_sha256=binaries["buildctl"].sha256,
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _binary_record(value: object) -> BinaryRecord:
     if not isinstance(value, dict):
-        raise ValueError("not a record of a binary")
+        raise TypeError("not a record of a binary")
     fields = cast("dict[str, object]", value)
     return BinaryRecord(str(fields["sha256"]), int(str(fields["size"])), int(str(fields["mtime_ns"])))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from stoker.engine.progress import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from stoker.engine.progress import Progress
 
@@ -23,7 +23,7 @@ _UNFINISHED = "unfinished-"
 
 
 @asynccontextmanager
-async def turn(folder: Path, progress: Progress) -> AsyncIterator[Path]:
+async def turn(folder: Path, progress: Progress) -> AsyncGenerator[Path]:
     """Hold ``folder``'s lock, and give a new temporary folder in it, gone afterwards.
 
     The kernel drops the lock with the process, however that ends. So whoever holds it may remove the temporary folders

@@ -23,6 +23,7 @@ from stoker._gen.grpc.health.v1 import health_connect
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.cli_builds import CliBuildHandlers
+from stoker.rpc.codecs import api_codecs
 from stoker.rpc.health import HealthHandlers
 from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
@@ -82,8 +83,12 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
     """The ASGI application of each service, by its path."""
     interceptors = (ErrorInterceptor(services.randomness), AuthenticationInterceptor(services.authentication))
 
+    codecs = api_codecs()
+
     def serve(application: type[Any], handlers: object) -> ConnectASGIApplication[Any]:
-        return application(handlers, interceptors=interceptors, read_max_bytes=services.max_message_bytes)
+        return application(
+            handlers, interceptors=interceptors, read_max_bytes=services.max_message_bytes, codecs=codecs
+        )
 
     cli_builds = CliBuildHandlers(services.builds, services.endpoints, services.public_url, services.connection_wait)
     handlers: list[tuple[type[Any], Any]] = [

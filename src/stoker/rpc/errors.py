@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 def to_connect_error(error: Exception, method: str, message_name: str, randomness: Randomness) -> ConnectError:
     """What a caller is told about ``error``. What nobody expected is logged under an id, and only the id is told."""
     if isinstance(error, errors.StokerError):
-        return ConnectError(_CODES[type(error)], error.message)
+        return ConnectError(_CODES.get(type(error), Code.INTERNAL), error.message)
     if isinstance(error, ConnectError):
         return _plainer(error, method, message_name)
     error_id = randomness.token_bytes(6).hex()

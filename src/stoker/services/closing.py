@@ -9,6 +9,7 @@ from stoker.domain.machines import Desired, MachineState
 from stoker.services.endings import end_build, wake_ended
 from stoker.services.wakeups import FLEET
 from stoker.store import builds as build_store
+from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ClosingService:
         self._core.admission.close()
         deadline = self._core.now() + drain
         with self._core.wakeups.subscribe(FLEET) as subscription:
-            while (running := await self._running_builds()) and self._core.now() < deadline:
+            while (running := await self._builds_on_machines()) and self._core.now() < deadline:
                 left = (deadline - self._core.now()).total_seconds()
                 yield f"waiting up to {left:.0f} s for {_count(running, 'running build')}"
                 await subscription.wait(left)
@@ -46,9 +47,9 @@ class ClosingService:
                 before = left_over
                 await subscription.wait(None)
 
-    async def _running_builds(self) -> int:
+    async def _builds_on_machines(self) -> int:
         async with self._core.database.read() as tx:
-            return len(await build_store.running_builds(tx))
+            return await lease_store.count_builds_on_machines(tx)
 
     async def _machines_not_stopped(self) -> int:
         async with self._core.database.read() as tx:

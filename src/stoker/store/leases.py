@@ -74,6 +74,12 @@ async def count_live_leases(tx: Transaction, machine_id: str) -> int:
     return (await tx.execute(query)).scalar_one()
 
 
+async def count_builds_on_machines(tx: Transaction) -> int:
+    """How many builds hold a machine."""
+    query = select(func.count(leases.c.build_id.distinct())).where(leases.c.ended_at.is_(None))
+    return (await tx.execute(query)).scalar_one()
+
+
 async def extend_lease(tx: Transaction, lease_id: str, expires_at: datetime) -> None:
     """Let a lease live until then."""
     await tx.execute(

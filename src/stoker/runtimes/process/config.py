@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -22,6 +22,7 @@ class ProcessRuntimeConfig:
         network_pool: where machines' subnets come from, as far as the host doesn't use it already.
         subnet_prefix: the size of one machine's subnet; a /25 has room for 125 steps at once.
         allowed_networks: private ranges that RUN steps may reach nevertheless.
+        name_servers: what RUN steps ask for names, instead of the host's own name servers.
         max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
         min_free_bytes: cache is dropped when the volume's file system has less free than this.
         history_entries: builds of which buildkitd remembers its own record.
@@ -39,6 +40,7 @@ class ProcessRuntimeConfig:
     network_pool: IPv4Network = field(default_factory=lambda: IPv4Network("10.210.0.0/16"))
     subnet_prefix: int = 25
     allowed_networks: tuple[IPv4Network, ...] = ()
+    name_servers: tuple[IPv4Address, ...] = ()
     max_parallelism: int | None = None
     min_free_bytes: int = 2 * 1000**3
     history_entries: int = 20

@@ -145,8 +145,11 @@ def engine_config(
     if emulated:
         worker["platforms"] = [str(spec.platform)]
     certificates = spec.certificates
+    # Otherwise the host's own, read again whenever they change.
+    names = {"dns": {"nameservers": [str(server) for server in config.name_servers]}} if config.name_servers else {}
     return tomli_w.dumps(
         {
+            **names,
             "root": str(volume),
             "insecure-entitlements": [],
             "grpc": {

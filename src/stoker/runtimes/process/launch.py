@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.engine_files import MachineFolder
 
-# Arguments: cgroup.procs files, "--", a command.
-_ENTER_CGROUPS = 'while [ "$1" != -- ]; do echo "$$" >"$1" || exit 70; shift; done; shift; exec "$@"'
+# Waits until it has been put into its cgroups; when the server dies before that, it ends too.
+_WAIT_FOR_CGROUPS = 'read -r go || exit 70; exec "$@" </dev/null'
 
 # Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, a command.
 # As the first process of its namespace it has to collect orphans, which waiting does. A signal interrupts the wait, so
@@ -41,28 +41,46 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def launch(config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: list[Path]) -> subprocess.Popen[bytes]:
-    """Start the machine's processes and return the outermost."""
+    """Start the machine's processes and return the outermost, which is in its cgroups already.
+
+    Raises:
+        OSError: it could not be started, or not be put into its cgroups.
+    """
     view = machine_view(config)
     for target in (view, CNI_STATE):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
     trim(folder.log, config.log_bytes)
-    command = ["sh", "-c", _ENTER_CGROUPS, "stoker-machine", *map(str, cgroup_files), "--"]
+    command = ["sh", "-c", _WAIT_FOR_CGROUPS, "stoker-machine"]
     command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "--"]
     command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
     command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE)]
     command += [str(config.buildkitd), "--config", str(folder.config)]
-    with folder.log.open("ab") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env=_environment(folder),
-            # Out of the terminal's reach: a Ctrl-C there is for the server alone.
-            start_new_session=True,
-        )
+    gate, key = os.pipe()
+    try:
+        with folder.log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=gate,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_environment(folder),
+                # Out of the terminal's reach: a Ctrl-C there is for the server alone.
+                start_new_session=True,
+            )
+        try:
+            for file in cgroup_files:
+                file.write_text(str(process.pid))
+            os.write(key, b"go\n")
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
+    finally:
+        os.close(gate)
+        os.close(key)
+    return process
 
 
 def _environment(folder: MachineFolder) -> dict[str, str]:

@@ -34,6 +34,7 @@ from stoker.runtimes.process.volumes import DirectoryVolumes
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Callable
+    from ipaddress import IPv4Address
 
     from stoker.domain.platforms import Platform
     from stoker.runtimes.contract import MachineSpec
@@ -143,7 +144,7 @@ class ProcessRuntime:
         self._cgroups.prepare()
         # Locked, so that a machine that is being started is either not yet in the sets or has its bridge.
         with self._bridges.choosing() as host:
-            self._firewall.prepare(self._bridges.present(host), host_resolvers())
+            self._firewall.prepare(self._bridges.present(host), self._name_servers())
         ensure_emulation()
 
     def _launch(self, spec: MachineSpec) -> Placement:
@@ -192,9 +193,12 @@ class ProcessRuntime:
         with self._bridges.choosing() as host:
             bridge = self._bridges.choose(machine_id, host)
             # Rules first: no packet ever passes a bridge that they don't know.
-            self._firewall.admit(bridge, host_resolvers())
+            self._firewall.admit(bridge, self._name_servers())
             self._bridges.create(machine_id, bridge)
         return bridge
+
+    def _name_servers(self) -> tuple[IPv4Address, ...]:
+        return self._config.name_servers or host_resolvers()
 
     def _ask_to_end(self, machine_id: str) -> int | None:
         outer = self._cgroups.outer_process(machine_id)
