@@ -9,13 +9,13 @@ import os
 import socket
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import uvicorn
 
+from stoker.assembly import open_core, process_runtime
 from stoker.buildkit.control import read_credentials
 from stoker.fleet.controller import FleetController
 from stoker.fleet.lifecycle import MachineLifecycle
@@ -23,76 +23,30 @@ from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
 from stoker.logs import configure_logging
 from stoker.pki.certificates import Certificates
-from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
+from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.rpc.application import RpcServices, rpc_applications
 from stoker.rpc.draining import DrainingRequest
-from stoker.runtimes.process.config import ProcessRuntimeConfig
-from stoker.runtimes.process.runtime import ProcessRuntime
-from stoker.services.admission import Admission
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.closing import ClosingService
-from stoker.services.core import Core, Limits
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
 from stoker.services.gate import GateService
 from stoker.services.projects import ProjectService
-from stoker.services.wakeups import LEASES, Wakeups
-from stoker.store.database import Database, open_sqlite
-from stoker.system import SystemClock, SystemRandomness
+from stoker.services.wakeups import LEASES
+from stoker.store.database import open_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
-
-    from stoker.settings import Settings
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
     Send = Callable[[Event], Awaitable[None]]
 
-CONTROL_STOP = "/control/stop"
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The bounds that services keep to."""
-    return Limits(
-        regions=settings.regions,
-        lease_lifetime=timedelta(seconds=settings.lease_seconds),
-        build_lifetime=timedelta(hours=settings.build_hours),
-        max_projects=settings.max_projects,
-        start_attempts=settings.start_attempts,
-        connection_hold=timedelta(seconds=settings.connection_hold_seconds),
-    )
-
-
-def open_core(settings: Settings, database: Database) -> Core:
-    """What every service needs, on the real clock."""
-    return Core(
-        database=database,
-        clock=SystemClock(),
-        randomness=SystemRandomness(),
-        wakeups=Wakeups(),
-        limits=limits_of(settings),
-        admission=Admission(),
-    )
-
-
-def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:
-    """The runtime that runs machines as processes of this host."""
-    return ProcessRuntime(
-        ProcessRuntimeConfig(
-            server_id=server_id,
-            data=settings.data,
-            buildkitd=buildkitd,
-            network_pool=IPv4Network(settings.network_pool),
-            max_parallelism=settings.max_parallelism or None,
-            log_bytes=settings.max_log_bytes,
-        )
-    )
 
 
 class ApiProcess:

@@ -10,6 +10,7 @@ from stoker.pki.authority import write_private
 from stoker.settings import Settings
 
 PLAN_VARIABLE = "STOKER_PLAN"
+CONTROL_STOP = "/control/stop"
 
 
 @dataclass(frozen=True, slots=True)

