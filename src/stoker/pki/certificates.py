@@ -109,10 +109,6 @@ class Certificates:
         """Remove the certificates of all machines."""
         shutil.rmtree(self._folder / "machine", ignore_errors=True)
 
-    def machines_with_certificates(self) -> frozenset[str]:
-        """Ids of the machines that have a certificate."""
-        return frozenset(path.stem for path in (self._folder / "machine").glob("*.pem"))
-
     def _files(self, name: str) -> PairFiles:
         return PairFiles(certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
 

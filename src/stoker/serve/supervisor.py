@@ -110,6 +110,7 @@ class Supervisor:
         await asyncio.gather(*self._watches, return_exceptions=True)
         if self._server_id:
             await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
+            Certificates(self._settings.data / "pki", SystemClock()).forget_all_machines()
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
     async def _end_leftovers(self) -> None:

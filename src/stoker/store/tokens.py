@@ -44,6 +44,7 @@ async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> 
             description=token.description,
             created_at=token.created_at,
             expires_at=token.expires_at,
+            revoked_at=token.revoked_at,
         )
     )
 

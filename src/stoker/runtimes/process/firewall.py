@@ -34,7 +34,6 @@ PRIVATE_RANGES = (
     "240.0.0.0/4",
 )
 _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-_REFUSE = "reject with icmpx type admin-prohibited"
 
 
 def ruleset(table: str, allowed: Iterable[IPv4Network]) -> str:
@@ -47,11 +46,13 @@ add set inet {table} sources {{ type ifname . ipv4_addr; flags interval; }}
 add set inet {table} resolvers {{ type ipv4_addr; }}
 add set inet {table} allowed {{ type ipv4_addr; flags interval; auto-merge; }}
 add set inet {table} private {{ type ipv4_addr; flags interval; auto-merge; }}
+add chain inet {table} refuse
 add chain inet {table} from_machine
 add chain inet {table} to_host
 add chain inet {table} forward {{ type filter hook forward priority filter - 10; policy accept; }}
 add chain inet {table} input {{ type filter hook input priority filter - 10; policy accept; }}
 add chain inet {table} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
+flush chain inet {table} refuse
 flush chain inet {table} from_machine
 flush chain inet {table} to_host
 flush chain inet {table} forward
@@ -60,18 +61,20 @@ flush chain inet {table} postrouting
 flush set inet {table} allowed
 flush set inet {table} private
 {reached}{_elements(table, "private", PRIVATE_RANGES)}
+add rule inet {table} refuse meta l4proto tcp reject with tcp reset
+add rule inet {table} refuse reject with icmpx type admin-prohibited
 add rule inet {table} from_machine ct state invalid drop
-add rule inet {table} from_machine meta nfproto != ipv4 {_REFUSE}
+add rule inet {table} from_machine meta nfproto != ipv4 jump refuse
 add rule inet {table} from_machine iifname . ip saddr != @sources drop
 add rule inet {table} from_machine ct state established,related accept
-add rule inet {table} from_machine oifname @machines {_REFUSE}
+add rule inet {table} from_machine oifname @machines jump refuse
 add rule inet {table} from_machine ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
 add rule inet {table} from_machine ip daddr @allowed accept
-add rule inet {table} from_machine ip daddr @private {_REFUSE}
+add rule inet {table} from_machine ip daddr @private jump refuse
 add rule inet {table} from_machine accept
 add rule inet {table} to_host ct state established,related accept
 add rule inet {table} to_host ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
-add rule inet {table} to_host meta pkttype host meta nfproto ipv4 {_REFUSE}
+add rule inet {table} to_host meta pkttype host meta nfproto ipv4 jump refuse
 add rule inet {table} to_host drop
 add rule inet {table} forward iifname @machines jump from_machine
 add rule inet {table} forward oifname @machines ct state established,related accept

@@ -1,0 +1,99 @@
+"""Endpoints that nobody keeps alive end, and their machines with them; the cache stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.depot import Depot
+from tests.harness.server import Server
+from tests.harness.waiting import eventually
+
+PROJECTS = "depot.core.v1.ProjectService"
+
+
+@pytest.fixture(scope="module")
+def hasty(make_server: Callable[..., Server]) -> Server:
+    """A server that waits for nothing long."""
+    return make_server(lease_seconds="2", idle_seconds="1")
+
+
+def connect(server: Server, project: str) -> str:
+    """A build with an active endpoint, of which nothing more is heard."""
+    build, token = server.new_build(project)
+    request = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
+    eventually(
+        lambda: "active" in server.call("depot.cli.v1.BuildService/GetBuildKitConnection", request, token=token).body,
+        "the endpoint is active",
+    )
+    return build
+
+
+def machines(server: Server, project: str) -> list[str]:
+    return [row[0] for row in server.query("select state from machines where project_id = ?", project)]
+
+
+def status_of(server: Server, build: str) -> tuple[str, str | None]:
+    return server.query("select status, error from builds where id = ?", build)[0]
+
+
+def test_a_build_without_health_fails_and_its_machine_stops_but_the_cache_stays(hasty: Server, tmp_path: Path) -> None:
+    project = hasty.new_project()
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    assert Depot(hasty, tmp_path).build(cwd=context, DEPOT_PROJECT_ID=project).code == 0
+
+    build = connect(hasty, project)
+
+    eventually(lambda: status_of(hasty, build)[0] == "failed", "the build fails")
+    assert "no health report" in (status_of(hasty, build)[1] or "")
+    eventually(lambda: machines(hasty, project) == ["stopped"], "the machine stops")
+    again = Depot(hasty, tmp_path).build(cwd=context, DEPOT_PROJECT_ID=project)
+    assert (again.code, again.cached) == (0, 2), again.output
+
+
+def test_health_reports_keep_a_build_alive(hasty: Server) -> None:
+    project = hasty.new_project()
+    build, token = hasty.new_build(project)
+    request = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
+    hasty.call("depot.cli.v1.BuildService/GetBuildKitConnection", request, token=token)
+    first = hasty.query("select expires_at from leases where build_id = ?", build)[0][0]
+
+    answer = hasty.call("depot.cli.v1.BuildService/ReportBuildHealth", request, token=token)
+
+    assert answer.body == {}
+    assert hasty.query("select expires_at from leases where build_id = ?", build)[0][0] > first
+
+
+def test_a_client_of_a_build_that_has_ended_is_told_to_let_go(hasty: Server) -> None:
+    build = connect(hasty, hasty.new_project())
+    token = hasty.token
+    hasty.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "success": {}})
+    request = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
+
+    answer = hasty.call("depot.cli.v1.BuildService/ReportBuildHealth", request, token=token)
+
+    assert "cancelsAt" in answer.body
+
+
+@pytest.mark.parametrize("method", ["ResetProject", "DeleteProject"])
+def test_reset_and_delete_destroy_the_cache_and_fail_running_builds(hasty: Server, tmp_path: Path, method: str) -> None:
+    project = hasty.new_project()
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    assert Depot(hasty, tmp_path).build(cwd=context, DEPOT_PROJECT_ID=project).code == 0
+    build = connect(hasty, project)
+    volume = hasty.query("select id from volumes where project_id = ?", project)[0][0]
+    assert (hasty.data / "volumes" / volume).is_dir()
+
+    assert hasty.call(f"{PROJECTS}/{method}", {"projectId": project}).status == 200
+
+    assert status_of(hasty, build)[0] == "failed"
+    eventually(lambda: not (hasty.data / "volumes" / volume).exists(), "the volume is destroyed")
+    eventually(lambda: machines(hasty, project) == ["stopped"], "the machine stops")
+    if method == "ResetProject":
+        again = Depot(hasty, tmp_path).build(cwd=context, DEPOT_PROJECT_ID=project)
+        assert (again.code, again.cached) == (0, 0), again.output
+    else:
+        assert hasty.call(f"{PROJECTS}/GetProject", {"projectId": project}).code == "not_found"

@@ -1,0 +1,43 @@
+"""What is on this host of one server: processes, mounts, networks, firewall, cgroups, sockets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.harness.server import Server
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _processes(data: Path) -> list[str]:
+    found: list[str] = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if f"{data}/" in line or line.rstrip().endswith(str(data)):
+                found.append(f"process {folder.name}: {line[:120]}")
+    return found
+
+
+def leftovers(server: Server) -> list[str]:
+    """Everything of a server that the host still has, apart from its files on disk."""
+    server_id = server.query("select value from facts where name = 'server_id'")[0][0]
+    found = _processes(server.data)
+    found += [
+        f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines() if str(server.data) in line
+    ]
+    links = json.loads(_output("ip", "-j", "link"))
+    found += [f"link {link['ifname']}" for link in links if f"stoker/{server_id}" in link.get("ifalias", "")]
+    found += [f"nft {line}" for line in _output("nft", "list", "tables").splitlines() if server_id in line]
+    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/stoker/{server_id}*")]
+    found += [f"socket {path}" for path in server.data.rglob("*.sock")]
+    found += [f"machine files {path}" for path in (server.data / "machines").glob("*")]
+    found += [f"certificate {path}" for path in (server.data / "pki" / "machine").glob("*")]
+    return found
