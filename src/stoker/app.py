@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
+_TRIM_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class ApiProcess:
         self._core = core = open_core(settings, self._database)
         certificates = Certificates(settings.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
-        runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
+        self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
         options = FleetOptions(
             idle_timeout=timedelta(seconds=settings.idle_seconds),
             start_timeout=timedelta(seconds=settings.start_timeout_seconds),
@@ -98,6 +99,7 @@ class ApiProcess:
             asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
+            asyncio.create_task(_keep_going("logs", self._trim_logs), name="logs"),
         ]
 
     async def stop(self) -> None:
@@ -116,6 +118,11 @@ class ApiProcess:
                 if next_expiry is not None:
                     wait = min(wait, max(0.0, (next_expiry - self._core.now()).total_seconds()))
                 await subscription.wait(wait)
+
+    async def _trim_logs(self) -> None:
+        while True:
+            await self._runtime.trim_logs()
+            await asyncio.sleep(_TRIM_SECONDS)
 
     async def _control(self, scope: Event, receive: Receive, send: Send) -> None:
         if scope["path"] != CONTROL_STOP:

@@ -32,27 +32,94 @@ CASES = [
     Case("malformed id", f"{PROJECTS}/GetProject", {"projectId": "../etc"}, says="is not an id"),
     Case("empty id", f"{PROJECTS}/GetProject", {}, says="project_id is empty"),
     Case("empty name", f"{PROJECTS}/CreateProject", {"name": " ", "regionId": "us-east-1"}, says="name is empty"),
-    Case("long name", f"{PROJECTS}/CreateProject", {"name": "x" * 200, "regionId": "us-east-1"}, says="128 is the most"),
-    Case("name with control characters", f"{PROJECTS}/CreateProject", {"name": "a\u0007b", "regionId": "us-east-1"}, says="control characters"),
+    Case(
+        "long name", f"{PROJECTS}/CreateProject", {"name": "x" * 200, "regionId": "us-east-1"}, says="128 is the most"
+    ),
+    Case(
+        "name with control characters",
+        f"{PROJECTS}/CreateProject",
+        {"name": "a\u0007b", "regionId": "us-east-1"},
+        says="control characters",
+    ),
     Case("no region", f"{PROJECTS}/CreateProject", {"name": "x"}, says="use one of: us-east-1, eu-central-1"),
-    Case("unknown region", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "mars"}, says='"mars" is not a region'),
-    Case("another organization", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "us-east-1", "organizationId": UNKNOWN_ID}, "not_found", "organization"),
-    Case("negative cache size", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepBytes": "-1"}}, says="keep_bytes is -1"),
-    Case("enormous cache size", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepBytes": "9223372036854775807"}}, says="100 TB"),
-    Case("negative cache age", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepDays": -3}}, says="keep_days is -3"),
-    Case("unknown hardware", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "us-east-1", "hardware": 99}, says="hardware 99 is not known"),
-    Case("hardware by a wrong name", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "us-east-1", "hardware": "HUGE"}, says="CreateProjectRequest"),
-    Case("field of a wrong type", f"{PROJECTS}/CreateProject", {"name": 5, "regionId": "us-east-1"}, says="not a valid CreateProjectRequest"),
-    Case("build in an unknown project", f"{BUILDS}/CreateBuild", {"projectId": UNKNOWN_ID}, "not_found", "was not found"),
+    Case(
+        "unknown region", f"{PROJECTS}/CreateProject", {"name": "x", "regionId": "mars"}, says='"mars" is not a region'
+    ),
+    Case(
+        "another organization",
+        f"{PROJECTS}/CreateProject",
+        {"name": "x", "regionId": "us-east-1", "organizationId": UNKNOWN_ID},
+        "not_found",
+        "organization",
+    ),
+    Case(
+        "negative cache size",
+        f"{PROJECTS}/CreateProject",
+        {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepBytes": "-1"}},
+        says="keep_bytes is -1",
+    ),
+    Case(
+        "enormous cache size",
+        f"{PROJECTS}/CreateProject",
+        {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepBytes": "9223372036854775807"}},
+        says="100 TB",
+    ),
+    Case(
+        "negative cache age",
+        f"{PROJECTS}/CreateProject",
+        {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepDays": -3}},
+        says="keep_days is -3",
+    ),
+    Case(
+        "unknown hardware",
+        f"{PROJECTS}/CreateProject",
+        {"name": "x", "regionId": "us-east-1", "hardware": 99},
+        says="hardware 99 is not known",
+    ),
+    Case(
+        "hardware by a wrong name",
+        f"{PROJECTS}/CreateProject",
+        {"name": "x", "regionId": "us-east-1", "hardware": "HUGE"},
+        says="CreateProjectRequest",
+    ),
+    Case(
+        "field of a wrong type",
+        f"{PROJECTS}/CreateProject",
+        {"name": 5, "regionId": "us-east-1"},
+        says="not a valid CreateProjectRequest",
+    ),
+    Case(
+        "build in an unknown project", f"{BUILDS}/CreateBuild", {"projectId": UNKNOWN_ID}, "not_found", "was not found"
+    ),
     Case("build without a project", f"{BUILDS}/CreateBuild", {}, says="project_id is empty"),
-    Case("unknown build", f"{BUILDS}/FinishBuild", {"buildId": UNKNOWN_ID, "success": {}}, "not_found", "was not found"),
-    Case("CLI build in a project of another service", f"{CLI}/CreateBuild", {"projectId": "abc123defg"}, "not_found", "not an id"),
-    Case("CLI build with a Dagger engine", f"{CLI}/CreateBuild", {"requiredEngine": {"dagger": {"version": "1"}}}, "unimplemented", "no Dagger"),
-    Case("release for an unknown build", f"{BUILDKIT}/ReleaseEndpoint", {"buildId": UNKNOWN_ID, "platform": "PLATFORM_AMD64"}, "not_found", "was not found"),
+    Case(
+        "unknown build", f"{BUILDS}/FinishBuild", {"buildId": UNKNOWN_ID, "success": {}}, "not_found", "was not found"
+    ),
+    Case(
+        "CLI build in a project of another service",
+        f"{CLI}/CreateBuild",
+        {"projectId": "abc123defg"},
+        "not_found",
+        "not an id",
+    ),
+    Case(
+        "CLI build with a Dagger engine",
+        f"{CLI}/CreateBuild",
+        {"requiredEngine": {"dagger": {"version": "1"}}},
+        "unimplemented",
+        "no Dagger",
+    ),
+    Case(
+        "release for an unknown build",
+        f"{BUILDKIT}/ReleaseEndpoint",
+        {"buildId": UNKNOWN_ID, "platform": "PLATFORM_AMD64"},
+        "not_found",
+        "was not found",
+    ),
     Case("method that is not built yet", "depot.core.v1.UsageService/GetUsage", {}, "unimplemented", "not built yet"),
     Case("method that is nowhere", "depot.core.v1.ProjectService/Nope", {}, "unimplemented", ""),
     Case("service that is nowhere", "depot.core.v9.Nope/Nope", {}, "unimplemented", "there is no method"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import struct
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -100,7 +99,7 @@ def _end_of_stream(response: http.client.HTTPResponse) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(server: Server) -> Iterator[World]:
+def world(server: Server) -> World:
     database = open_sqlite(server.data / "stoker.db")
     project, other_project = server.new_project("guarded"), server.new_project("other")
     build, build_token = server.new_build(project)
@@ -115,7 +114,7 @@ def world(server: Server) -> Iterator[World]:
         "other project's build": server.new_build(other_project)[1],
     }
     tokens |= asyncio.run(_stored_tokens(database, server.first["DEPOT_ORG_ID"], project, other_project))
-    yield World(server, project, build, tokens)
+    return World(server, project, build, tokens)
 
 
 async def _stored_tokens(database: Database, organization: str, project: str, other_project: str) -> dict[str, str]:

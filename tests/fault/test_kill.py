@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot, Result
+from tests.harness.endpoint import get_endpoint
 from tests.harness.leftovers import leftovers
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
@@ -63,15 +64,16 @@ def test_a_build_survives_the_death_of_the_api(own: Server, tmp_path: Path) -> N
 
 
 def test_calls_at_the_gateway_wait_for_an_api_that_restarts(own: Server, tmp_path: Path) -> None:
-    context = make_context(tmp_path / "context", HEADER + run("echo begun; sleep 2"))
-    depot = Depot(own, tmp_path)
-    building = begin(depot, context)
+    build, token = own.new_build()
+    endpoint = get_endpoint(own, build, token, tmp_path / "endpoint")
+    assert endpoint.buildctl("debug", "workers").code == 0
 
     os.kill(own.part("api"), signal.SIGKILL)
-    # The build's own remaining calls (the next solve's Status, its results) meet a gateway without an API.
-    result = end(building)
+    during = endpoint.buildctl("debug", "workers")
 
-    assert result.code == 0, result.output
+    assert during.code == 0, during.output
+    eventually(lambda: "the API is back" in own.output, "the API is back")
+    own.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "success": {}})
 
 
 def test_a_machine_that_dies_fails_its_build_with_a_reason_and_is_back_with_its_cache(

@@ -61,6 +61,7 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
 
 async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | None) -> None:
     supervisor = Supervisor(settings, buildkitd, say)
+    say(f"starting on {settings.data}")
     stop, now = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
@@ -76,7 +77,7 @@ async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | No
         if not await _unless(stop, starting):
             return
         running = starting.result()
-        _announce(settings, running)
+        _announce(running)
         following = asyncio.create_task(when_ready(running)) if when_ready is not None else None
         await stop.wait()
         if following is not None:
@@ -104,8 +105,7 @@ async def _unless(event: asyncio.Event, work: asyncio.Task[object]) -> bool:
     return False
 
 
-def _announce(settings: Settings, running: Running) -> None:
+def _announce(running: Running) -> None:
     say(f"API      {running.api_url}")
     say(f"gateway  {running.gateway_address}")
-    say(f"data     {settings.data}")
     say("ready; Ctrl-C stops the server and its machines")

@@ -25,16 +25,16 @@ def find_program(*names: str, package: str) -> str:
     raise HostUnfit(f"{' or '.join(names)} is missing; install the package {package}")
 
 
-def run(command: list[str], script: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return what it said, whether it succeeded or not.
+def run(
+    command: list[str], script: str = "", seconds: float | None = COMMAND_SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said, whether it succeeded or not; no bound when ``seconds`` is None.
 
     Raises:
         RuntimeFailed: it is missing or did not end in time.
     """
     try:
-        return subprocess.run(
-            command, input=script, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS
-        )
+        return subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=seconds)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeFailed(f"{command[0]}: {error}") from error
 

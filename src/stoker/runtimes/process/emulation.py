@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stoker.domain.platforms import Platform
-from stoker.runtimes.errors import HostUnfit
+from stoker.runtimes.errors import HostUnfit, RuntimeFailed
 from stoker.runtimes.process.commands import find_program, run
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -46,11 +46,11 @@ def ensure_emulation() -> None:
 
     The registration stays: it is the host's, as it would be with the distribution's own service.
     """
-    if not (_BINFMT / "register").exists():
-        run([find_program("mount", package="mount"), "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)])
     for other in sorted(set(Platform) - {native_platform()} - emulated_platforms()):
         name = _QEMU[other]
-        with suppress(HostUnfit, OSError):
+        with suppress(RuntimeFailed, OSError):
+            if not (_BINFMT / "register").exists():
+                run([find_program("mount", package="mount"), "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)])
             interpreter = find_program(f"{name}-static", package="qemu-user-static")
             if not (_BINFMT / name).exists():
                 (_BINFMT / "register").write_bytes(registration(name, other, interpreter))

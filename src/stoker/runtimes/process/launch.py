@@ -16,20 +16,22 @@ from stoker.runtimes.process.engine_files import CNI_STATE, machine_view
 from stoker.runtimes.process.logs import trim
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.engine_files import MachineFolder
 
-# Waits until it has been put into its cgroups; when the server dies before that, it ends too.
-_WAIT_FOR_CGROUPS = 'read -r go || exit 70; exec "$@" </dev/null'
+# Waits until it has been put into its cgroups and has a network; when the server dies before that, it ends too.
+_WAIT = 'read -r go || exit 70; exec "$@" </dev/null'
 
 # Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, a command.
 # As the first process of its namespace it has to collect orphans, which waiting does. A signal interrupts the wait, so
 # it waits again for as long as the engine is there.
 _FIRST_PROCESS = (
     'mount --bind "$1" "$2" && mount --bind "$3" "$4" || exit 71; shift 4; '
-    'trap \'kill -TERM "$engine"\' TERM; "$@" & engine=$!; '
+    # Caught only once there is an engine to pass it to: until then `stop` sees that there is nobody to ask.
+    '"$@" & engine=$!; trap \'kill -TERM "$engine"\' TERM; '
     'while :; do wait "$engine"; code=$?; kill -0 "$engine" 2>/dev/null || exit "$code"; done'
 )
 
@@ -40,8 +42,16 @@ _ENVIRONMENT = frozenset(
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def launch(config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: list[Path]) -> subprocess.Popen[bytes]:
+def launch(
+    config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: list[Path], wait_for_network: Callable[[], None]
+) -> subprocess.Popen[bytes]:
     """Start the machine's processes and return the outermost, which is in its cgroups already.
+
+    Args:
+        config: the runtime's settings.
+        folder: has the engine's files.
+        cgroup_files: what the process is written into.
+        wait_for_network: returns when the engine may run; when it raises, it never does.
 
     Raises:
         OSError: it could not be started, or not be put into its cgroups.
@@ -50,7 +60,7 @@ def launch(config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: li
     for target in (view, CNI_STATE):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
     trim(folder.log, config.log_bytes)
-    command = ["sh", "-c", _WAIT_FOR_CGROUPS, "stoker-machine"]
+    command = ["sh", "-c", _WAIT, "stoker-machine"]
     command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "--"]
     command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
@@ -72,8 +82,9 @@ def launch(config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: li
         try:
             for file in cgroup_files:
                 file.write_text(str(process.pid))
+            wait_for_network()
             os.write(key, b"go\n")
-        except OSError:
+        except BaseException:
             process.kill()
             process.wait()
             raise

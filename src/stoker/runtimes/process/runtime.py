@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -34,6 +35,7 @@ from stoker.runtimes.process.volumes import DirectoryVolumes
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Callable
+    from concurrent.futures import Executor, Future
     from ipaddress import IPv4Address
 
     from stoker.domain.platforms import Platform
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from stoker.runtimes.process.volumes import Volumes
 
 _HOST = "127.0.0.1"
+_DELETES_AT_ONCE = 2
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +63,9 @@ class ProcessRuntime:
         self._firewall = Firewall(config.server_id, config.allowed_networks)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._locks: dict[str, threading.Lock] = {}
+        self._is_released = False
+        # A large volume takes minutes, and starting and stopping need threads too.
+        self._deletes = asyncio.Semaphore(_DELETES_AT_ONCE)
 
     async def prepare_host(self) -> None:
         """Make what all machines of this server share. Can be called again at any time, and repairs it.
@@ -121,7 +127,8 @@ class ProcessRuntime:
 
     async def delete_volume(self, volume_id: str) -> None:
         """Destroy a volume's folder: see `Runtime.delete_volume`."""
-        await asyncio.to_thread(self._volumes.delete, volume_id)
+        async with self._deletes:
+            await asyncio.to_thread(self._volumes.delete, volume_id)
 
     async def _alone(self, machine_id: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work on a machine in a thread, never two at once for the same machine.
@@ -142,38 +149,44 @@ class ProcessRuntime:
         find_program("ip", package="iproute2")
         find_cni_plugins()
         self._cgroups.prepare()
+        self._is_released = False
         # Locked, so that a machine that is being started is either not yet in the sets or has its bridge.
         with self._bridges.choosing() as host:
             self._firewall.prepare(self._bridges.present(host), self._name_servers())
         ensure_emulation()
 
     def _launch(self, spec: MachineSpec) -> Placement:
-        machine_id = spec.machine_id
-        if self._cgroups.processes(machine_id):
-            raise MachineStartFailed(f"machine {machine_id} still has processes; stop it first")
+        if self._is_released:
+            raise MachineStartFailed(f"machine {spec.machine_id} can't start: the server is ending")
+        if self._cgroups.processes(spec.machine_id):
+            raise MachineStartFailed(f"machine {spec.machine_id} still has processes; stop it first")
+        if spec.platform not in self.platforms():
+            raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
         try:
-            native = native_platform()
-            if spec.platform not in self.platforms():
-                raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
-            folder = self._make_folder(machine_id)
-            cgroup_files = self._cgroups.create(machine_id)
-            bridge = self._connect(machine_id)
-            port = _free_port()
-            volume = self._volumes.open(spec.volume_id)
-            toml = engine_config(
-                spec,
-                self._config,
-                folder,
-                volume=volume,
-                port=port,
-                cgroup=self._cgroups.path(machine_id),
-                emulated=spec.platform is not native,
-            )
-            folder.network.write_text(network_config(folder, bridge))
-            folder.config.write_text(toml)
-            process = launch(self._config, folder, cgroup_files)
+            # Left only when what was begun in it has ended, so that a stop afterwards finds everything.
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                return self._launch_connected(spec, beside)
         except (RuntimeFailed, OSError) as error:
-            raise MachineStartFailed(f"machine {machine_id} did not start: {error}") from error
+            raise MachineStartFailed(f"machine {spec.machine_id} did not start: {error}") from error
+
+    def _launch_connected(self, spec: MachineSpec, beside: Executor) -> Placement:
+        machine_id = spec.machine_id
+        folder = self._make_folder(machine_id)
+        cgroup_files = self._cgroups.create(machine_id)
+        bridge, admission = self._connect(machine_id, beside)
+        port = _free_port()
+        toml = engine_config(
+            spec,
+            self._config,
+            folder,
+            volume=self._volumes.open(spec.volume_id),
+            port=port,
+            cgroup=self._cgroups.path(machine_id),
+            emulated=spec.platform is not native_platform(),
+        )
+        folder.network.write_text(network_config(folder, bridge))
+        folder.config.write_text(toml)
+        process = launch(self._config, folder, cgroup_files, admission.result)
         self._children[machine_id] = process
         return Placement(_HOST, port, process.pid, started_ticks(process.pid))
 
@@ -187,15 +200,16 @@ class ProcessRuntime:
         folder.container_runtime.chmod(0o700)
         return folder
 
-    def _connect(self, machine_id: str) -> Bridge:
+    def _connect(self, machine_id: str, beside: Executor) -> tuple[Bridge, Future[None]]:
+        """Make the machine's bridge. Nothing may use it before the rules know it, which is what the future says."""
         if not self._bridges.delete(machine_id):
             raise MachineStartFailed(f"the bridge of machine {machine_id}'s last run can't be deleted")
         with self._bridges.choosing() as host:
             bridge = self._bridges.choose(machine_id, host)
-            # Rules first: no packet ever passes a bridge that they don't know.
-            self._firewall.admit(bridge, self._name_servers())
+            # Changing rules takes the kernel as long as all the rest of a start, so it goes on beside it.
+            admission = beside.submit(self._firewall.admit, bridge, self._name_servers())
             self._bridges.create(machine_id, bridge)
-        return bridge
+        return bridge, admission
 
     def _name_servers(self) -> tuple[IPv4Address, ...]:
         return self._config.name_servers or host_resolvers()
@@ -208,7 +222,8 @@ class ProcessRuntime:
         self._cgroups.kill(machine_id)
         self._reap(machine_id)
         folder = MachineFolder(self._machines / machine_id)
-        logs.keep(folder.log, self._kept_logs, self._config.kept_log_bytes, self._config.kept_logs)
+        with suppress(OSError):  # a full disk must not keep a machine from being stopped
+            logs.keep(folder.log, self._kept_logs, self._config.kept_log_bytes, self._config.kept_logs)
         try:
             left = [
                 what
@@ -228,11 +243,13 @@ class ProcessRuntime:
             raise MachineStopFailed(f"of machine {machine_id} are left: {' and '.join(left)}")
 
     def _release_host(self) -> None:
-        machines = self._list_owned().machines
+        self._is_released = True
         failures: list[str] = []
         with ExitStack() as stack:
-            for machine_id in machines:
-                stack.enter_context(self._locks.setdefault(machine_id, threading.Lock()))
+            # A machine that is being started holds its lock; with all of them, what is there now is all there will be.
+            for lock in list(self._locks.values()):
+                stack.enter_context(lock)
+            machines = self._list_owned().machines
             for machine_id in machines:
                 self._cgroups.kill(machine_id)
             for machine_id in machines:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
+from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.commands import find_program, run
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -18,12 +20,13 @@ def destroy(folder: Path) -> bool:
     """
     if not folder.exists():
         return True
-    _detach_mounts(folder)
-    if _remove(folder):
-        return True
-    # Files may be marked immutable, which even root has to take back first.
-    run([find_program("chattr", package="e2fsprogs"), "-R", "-f", "-i", "-a", "--", str(folder)])
-    return _remove(folder)
+    with suppress(RuntimeFailed):
+        _detach_mounts(folder)
+        if not _remove(folder):
+            # Files may be marked immutable, which even root has to take back first.
+            run([find_program("chattr", package="e2fsprogs"), "-R", "-f", "-i", "-a", "--", str(folder)], seconds=None)
+            _remove(folder)
+    return not folder.exists()
 
 
 def mounts_in(folder: Path, mountinfo: str) -> list[Path]:
@@ -43,5 +46,5 @@ def _detach_mounts(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> bool:
-    run([find_program("rm", package="coreutils"), "-rf", "--one-file-system", "--", str(folder)])
+    run([find_program("rm", package="coreutils"), "-rf", "--one-file-system", "--", str(folder)], seconds=None)
     return not folder.exists()

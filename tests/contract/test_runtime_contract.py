@@ -1,0 +1,254 @@
+"""What every runtime does, whatever its machines are made of. See `stoker.runtimes.contract`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from fake_runtime import FakeHost, FakeRuntime
+
+from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.hardware import MachineSize
+from stoker.domain.machines import Placement
+from stoker.domain.platforms import Platform
+from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed, Owned, Runtime
+from stoker.runtimes.errors import MachineStartFailed
+from stoker.runtimes.process.runtime import ProcessRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+    from machine_host import MachineHost
+
+DEADLINE_SECONDS = 30.0
+GRACE_SECONDS = 10.0
+
+
+class Case(Protocol):
+    """One kind of runtime under test."""
+
+    runtime: Runtime
+
+    def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec: ...
+
+    def again(self) -> Runtime:
+        """A runtime of the same server that remembers nothing, as after a crash."""
+        ...
+
+    async def foreign(self) -> Runtime:
+        """Another server's runtime in the same place."""
+        ...
+
+    def crash(self, machine_id: str, placement: Placement) -> None:
+        """End a machine behind the runtime's back."""
+        ...
+
+
+@dataclass
+class FakeCase:
+    host: FakeHost
+    runtime: Runtime
+
+    def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec:
+        nowhere = MachineCertificates(Path("ca"), Path("certificate"), Path("key"))
+        size = MachineSize(cpus=4, memory_bytes=4 * 1024**3)
+        return MachineSpec(machine_id, volume_id, Platform.AMD64, size, CachePolicy(), nowhere)
+
+    def again(self) -> Runtime:
+        return FakeRuntime(self.host, "server")
+
+    async def foreign(self) -> Runtime:
+        return FakeRuntime(self.host, "other")
+
+    def crash(self, machine_id: str, placement: Placement) -> None:
+        del placement
+        self.host.kill("server", machine_id)
+
+
+@dataclass
+class ProcessCase:
+    host: MachineHost
+    new_host: Callable[[], MachineHost]
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.host.runtime
+
+    def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec:
+        return self.host.spec(machine_id, volume_id)
+
+    def again(self) -> Runtime:
+        return ProcessRuntime(self.host.config)
+
+    async def foreign(self) -> Runtime:
+        other = self.new_host()
+        await other.runtime.prepare_host()
+        return other.runtime
+
+    def crash(self, machine_id: str, placement: Placement) -> None:
+        del machine_id
+        assert placement.process_id is not None
+        os.kill(placement.process_id, signal.SIGKILL)
+
+
+@pytest.fixture(params=["fake", "process"])
+async def case(request: pytest.FixtureRequest, new_host: Callable[[], MachineHost]) -> Case:
+    if request.param == "fake":
+        host = FakeHost()
+        return FakeCase(host, FakeRuntime(host, "server"))
+    process = new_host()
+    await process.runtime.prepare_host()
+    return ProcessCase(process, new_host)
+
+
+async def start(runtime: Runtime, spec: MachineSpec) -> Placement:
+    placements = [placement async for placement in runtime.start(spec)]
+    assert placements
+    return placements[-1]
+
+
+async def test_a_started_machine_is_running_and_owned(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    assert placement.port is not None
+    assert await case.runtime.observe("one", placement) is Observed.RUNNING
+    assert await case.runtime.observe("one", None) is Observed.RUNNING
+    assert await case.runtime.list_owned() == Owned(frozenset({"one"}), frozenset({"volume"}))
+
+
+async def test_a_stopped_machine_is_gone_and_its_volume_stays(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", GRACE_SECONDS)
+    assert await case.runtime.observe("one", placement) is Observed.ABSENT
+    assert await case.runtime.observe("one", None) is Observed.ABSENT
+    assert await case.runtime.list_owned() == Owned(frozenset(), frozenset({"volume"}))
+
+
+async def test_it_starts_again_after_a_stop(case: Case) -> None:
+    first = await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", 0)
+    second = await start(case.runtime, case.spec("one"))
+    assert await case.runtime.observe("one", first) is Observed.ABSENT
+    assert await case.runtime.observe("one", second) is Observed.RUNNING
+
+
+@pytest.mark.parametrize("grace_seconds", [0, GRACE_SECONDS])
+async def test_stopping_what_is_absent_succeeds(case: Case, grace_seconds: float) -> None:
+    await case.runtime.stop("never", grace_seconds)
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", grace_seconds)
+    await case.runtime.stop("one", grace_seconds)
+
+
+async def test_two_stops_at_once_both_succeed(case: Case) -> None:
+    await start(case.runtime, case.spec("one"))
+    await asyncio.gather(case.runtime.stop("one", GRACE_SECONDS), case.runtime.stop("one", 0))
+    assert not (await case.runtime.list_owned()).machines
+
+
+async def test_starting_what_runs_is_refused_and_leaves_it_running(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    with pytest.raises(MachineStartFailed):
+        await start(case.runtime, case.spec("one"))
+    assert await case.runtime.observe("one", placement) is Observed.RUNNING
+
+
+async def test_wait_exit_returns_when_the_machine_dies(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    waiting = [asyncio.create_task(case.runtime.wait_exit("one", placement)) for _ in range(2)]
+    done, _ = await asyncio.wait(waiting, timeout=0)
+    assert not done
+    case.crash("one", placement)
+    await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE_SECONDS)
+    assert await case.runtime.observe("one", placement) is Observed.ABSENT
+    # What it left is still ours to remove.
+    assert (await case.runtime.list_owned()).machines == {"one"}
+    await case.runtime.stop("one", GRACE_SECONDS)
+    assert not (await case.runtime.list_owned()).machines
+
+
+async def test_wait_exit_returns_at_once_for_what_is_gone(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", 0)
+    await asyncio.wait_for(case.runtime.wait_exit("one", placement), DEADLINE_SECONDS)
+
+
+async def test_wait_exit_can_be_given_up_and_taken_up_again(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    waiting = asyncio.create_task(case.runtime.wait_exit("one", placement))
+    await asyncio.wait([waiting], timeout=0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    case.crash("one", placement)
+    await asyncio.wait_for(case.runtime.wait_exit("one", placement), DEADLINE_SECONDS)
+
+
+async def test_a_server_that_remembers_nothing_finds_watches_and_stops_its_machines(case: Case) -> None:
+    placement = await start(case.runtime, case.spec("one"))
+    again = case.again()
+    assert await again.list_owned() == Owned(frozenset({"one"}), frozenset({"volume"}))
+    assert await again.observe("one", placement) is Observed.RUNNING
+    waiting = asyncio.create_task(again.wait_exit("one", placement))
+    await again.stop("one", GRACE_SECONDS)
+    await asyncio.wait_for(waiting, DEADLINE_SECONDS)
+    assert not (await again.list_owned()).machines
+
+
+async def test_another_servers_machines_are_never_listed_or_touched(case: Case) -> None:
+    foreign = await case.foreign()
+    theirs = await start(foreign, case.spec("one"))
+    assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
+    await case.runtime.stop("one", 0)
+    await case.runtime.delete_volume("volume")
+    assert await foreign.observe("one", theirs) is Observed.RUNNING
+    assert await foreign.list_owned() == Owned(frozenset({"one"}), frozenset({"volume"}))
+
+
+async def yields_of(case: Case) -> int:
+    count = len([placement async for placement in case.runtime.start(case.spec("count", "count"))])
+    await case.runtime.stop("count", 0)
+    await case.runtime.delete_volume("count")
+    return count
+
+
+def as_generator(placements: AsyncIterator[Placement]) -> AsyncGenerator[Placement]:
+    return placements  # pyright: ignore[reportReturnType] - start is an async generator in every runtime
+
+
+async def test_a_start_abandoned_after_any_yield_is_cleaned_up_by_stop(case: Case) -> None:
+    for steps in range(1, await yields_of(case) + 1):
+        async with aclosing(as_generator(case.runtime.start(case.spec("one")))) as placements:
+            for _ in range(steps):
+                await anext(placements)
+        await case.runtime.stop("one", 0)
+        assert not (await case.runtime.list_owned()).machines
+
+
+async def test_a_start_canceled_at_any_moment_is_cleaned_up_by_stop(case: Case) -> None:
+    for turns in range(4):
+        starting = asyncio.create_task(start(case.runtime, case.spec("one")))
+        for _ in range(turns):
+            await asyncio.wait([starting], timeout=0)
+        starting.cancel()
+        await asyncio.wait([starting])
+        await case.runtime.stop("one", 0)
+        assert not (await case.runtime.list_owned()).machines
+
+
+async def test_deleting_a_volume_leaves_nothing_and_can_be_repeated(case: Case) -> None:
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", GRACE_SECONDS)
+    await case.runtime.delete_volume("volume")
+    await case.runtime.delete_volume("volume")
+    await case.runtime.delete_volume("never")
+    assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
+
+
+async def test_platforms_are_never_empty(case: Case) -> None:
+    assert case.runtime.platforms()
