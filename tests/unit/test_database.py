@@ -1,0 +1,151 @@
+"""The tables, their migrations, and the claims under which controllers work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from stoker.domain.machines import Desired, Machine, MachineState, Placement
+from stoker.domain.platforms import Platform
+from stoker.services.admission import Admission
+from stoker.services.bootstrap import BootstrapService, FirstSteps
+from stoker.services.core import Core, Limits
+from stoker.services.wakeups import Wakeups
+from stoker.store import machines as store
+from stoker.store.database import Database, open_sqlite
+from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
+from stoker.store.tables import metadata
+from stoker.system import SystemClock, SystemRandomness
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    migrate(tmp_path / "stoker.db")
+    return tmp_path / "stoker.db"
+
+
+@pytest.fixture
+async def database(path: Path) -> AsyncIterator[Database]:
+    opened = open_sqlite(path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def first(database: Database) -> FirstSteps:
+    core = Core(database, SystemClock(), SystemRandomness(), Wakeups(), Limits(), Admission())
+    made = await BootstrapService(core).first_steps(lambda _: None)
+    assert made is not None
+    return made
+
+
+def a_machine(first: FirstSteps) -> Machine:
+    return Machine(
+        id="0000000000000001",
+        organization_id=first.organization_id,
+        project_id=first.project_id,
+        platform=Platform.AMD64,
+        region_id="us-east-1",
+        desired=Desired.RUNNING,
+        state=MachineState.STOPPED,
+        run=0,
+        volume_id=None,
+        placement=None,
+        error=None,
+        failures=0,
+        retry_at=None,
+        idle_since=None,
+    )
+
+
+def test_migrations_make_what_the_tables_say(path: Path) -> None:
+    with create_engine(f"sqlite:///{path}").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_known_head_is_the_last_migration(path: Path) -> None:
+    assert ScriptDirectory.from_config(migration_config(path)).get_current_head() == HEAD
+
+
+def test_the_database_is_readable_by_its_owner_alone(path: Path) -> None:
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_database_of_a_newer_version_is_left_alone(path: Path) -> None:
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseTooNew, match="newer stoker"):
+        migrate(path)
+
+
+async def test_a_transaction_that_raises_changes_nothing(database: Database, first: FirstSteps) -> None:
+    async def break_off() -> None:
+        async with database.write() as tx:
+            await store.add_machine(tx, a_machine(first), NOW)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await break_off()
+    async with database.read() as tx:
+        assert await store.find_machine(tx, a_machine(first).id) is None
+
+
+async def test_a_machine_is_claimed_by_one_controller_at_a_time(database: Database, first: FirstSteps) -> None:
+    machine = a_machine(first)
+    async with database.write() as tx:
+        await store.add_machine(tx, machine, NOW)
+        assert await store.claim_machine(tx, machine.id, "one", NOW, LATER) == machine
+        assert await store.claim_machine(tx, machine.id, "two", NOW, LATER) is None
+        await store.release_claim(tx, machine.id, "two")
+        assert await store.claim_machine(tx, machine.id, "two", NOW, LATER) is None
+        await store.release_claim(tx, machine.id, "one")
+        assert await store.claim_machine(tx, machine.id, "two", NOW, LATER) == machine
+
+
+async def test_a_controller_that_lost_its_claim_changes_nothing(database: Database, first: FirstSteps) -> None:
+    machine = a_machine(first)
+    async with database.write() as tx:
+        await store.add_machine(tx, machine, NOW)
+        await store.claim_machine(tx, machine.id, "slow", NOW, LATER)
+        after = LATER + timedelta(seconds=1)
+        assert await store.claim_machine(tx, machine.id, "next", after, after + timedelta(minutes=5)) == machine
+    async with database.write() as tx:
+        with pytest.raises(store.ClaimLost):
+            await store.save_claimed(tx, machine, "slow", NOW)
+
+
+async def test_a_placement_comes_back_as_it_was_stored(database: Database, first: FirstSteps) -> None:
+    placed = replace(a_machine(first), placement=Placement("127.0.0.1", 4000, 17, 12345))
+    async with database.write() as tx:
+        await store.add_machine(tx, a_machine(first), NOW)
+        await store.claim_machine(tx, placed.id, "one", NOW, LATER)
+        await store.save_claimed(tx, placed, "one", NOW)
+        assert await store.find_machine(tx, placed.id) == placed
+
+
+async def test_the_first_steps_are_taken_once(database: Database, first: FirstSteps) -> None:
+    core = Core(database, SystemClock(), SystemRandomness(), Wakeups(), Limits(), Admission())
+    assert first.token not in repr(first)
+    assert await BootstrapService(core).first_steps(lambda _: None) is None
+
+
+async def test_a_token_that_could_not_be_written_down_is_not_created(database: Database) -> None:
+    core = Core(database, SystemClock(), SystemRandomness(), Wakeups(), Limits(), Admission())
+
+    def full_disk(_: FirstSteps) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        await BootstrapService(core).first_steps(full_disk)
+    assert await BootstrapService(core).first_steps(lambda _: None) is not None

@@ -1,0 +1,72 @@
+"""Which calls of BuildKit's API a build may make, and which solve they are about."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
+from stoker.domain.errors import InvalidInput, PermissionDenied
+from stoker.gateway.calls import Call, read_call
+
+CONTROL = "/moby.buildkit.v1.Control/"
+SOLVE = SolveRequest(Ref="r1", Frontend="dockerfile.v0", Entitlements=["security.insecure"])
+
+
+def framed(message: bytes, compressed: int = 0) -> bytes:
+    return struct.pack(">BI", compressed, len(message)) + message
+
+
+def test_a_solve_names_its_ref_and_what_it_wants_to_be_allowed() -> None:
+    assert read_call(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call("r1", ("security.insecure",))
+
+
+def test_status_and_history_name_their_ref() -> None:
+    assert read_call(CONTROL + "Status", None, framed(StatusRequest(Ref="r2").to_binary())) == Call("r2")
+    history = framed(BuildHistoryRequest(Ref="r3").to_binary())
+    assert read_call(CONTROL + "ListenBuildHistory", None, history) == Call("r3")
+
+
+def test_a_frontends_calls_name_their_solve_in_a_header() -> None:
+    assert read_call("/moby.buildkit.v1.frontend.LLBBridge/Solve", "r4", b"") == Call("r4")
+
+
+@pytest.mark.parametrize("method", ["Info", "ListWorkers", "Session"])
+def test_some_calls_are_about_no_solve(method: str) -> None:
+    assert read_call(CONTROL + method, None, b"") == Call()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CONTROL + "Prune", b""),
+        (CONTROL + "DiskUsage", b""),
+        (CONTROL + "UpdateBuildHistory", b""),
+        (CONTROL + "ListenBuildHistory", framed(BuildHistoryRequest().to_binary())),
+        ("/moby.buildkit.v1.frontend.LLBBridge/Solve", b""),
+        ("/containerd.services.content.v1.Content/Read", b""),
+        ("/", b""),
+        (CONTROL + "Solve/../Prune", b""),
+    ],
+)
+def test_what_no_build_needs_is_refused(path: str, body: bytes) -> None:
+    with pytest.raises(PermissionDenied):
+        read_call(path, None, body)
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\0\0", framed(b"x")[:-1], framed(b"x") + b"y", framed(b"x", compressed=1)])
+def test_a_message_that_is_not_whole_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        read_call(CONTROL + "Solve", None, body)
+
+
+@given(st.binary(max_size=200))
+def test_any_body_is_read_or_refused_and_nothing_else(body: bytes) -> None:
+    try:
+        call = read_call(CONTROL + "Solve", None, framed(body))
+    except (ValueError, InvalidInput):
+        return
+    assert isinstance(call.ref, str)

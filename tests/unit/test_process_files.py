@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.hardware import MachineSize
+from stoker.domain.platforms import Platform
+from stoker.runtimes.contract import MachineCertificates, MachineSpec
+from stoker.runtimes.errors import VolumeDeleteFailed
+from stoker.runtimes.process import logs
+from stoker.runtimes.process.bridges import Bridge
+from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
+from stoker.runtimes.process.emulation import emulated_platforms, native_platform, registration
+from stoker.runtimes.process.engine_files import MachineFolder, engine_config, network_config
+from stoker.runtimes.process.trees import mounts_in
+from stoker.runtimes.process.volumes import DirectoryVolumes
+
+SPEC = MachineSpec(
+    machine_id="machine",
+    volume_id="volume",
+    platform=Platform.ARM64,
+    size=MachineSize(cpus=8, memory_bytes=2**33),
+    cache_policy=CachePolicy(keep_bytes=10**10, keep_days=2),
+    certificates=MachineCertificates(Path("/c/ca"), Path("/c/certificate"), Path("/c/key")),
+)
+FOLDER = MachineFolder(Path("/data/machines/machine"))
+
+
+def config(**settings: object) -> ProcessRuntimeConfig:
+    base: dict[str, object] = {"server_id": "s", "data": Path("/data"), "buildkitd": Path("/engine/buildkitd")}
+    return ProcessRuntimeConfig(**{**base, **settings})  # pyright: ignore[reportArgumentType]
+
+
+def written(*, emulated: bool = False, **settings: object) -> dict[str, dict[str, object]]:
+    text = engine_config(
+        SPEC, config(**settings), FOLDER, volume=Path("/v"), port=4242, cgroup="/stoker/s/machine", emulated=emulated
+    )
+    return tomllib.loads(text)
+
+
+def test_the_engine_listens_on_loopback_alone_and_asks_for_certificates() -> None:
+    assert written()["grpc"] == {
+        "address": ["tcp://127.0.0.1:4242"],
+        "tls": {"ca": "/c/ca", "cert": "/c/certificate", "key": "/c/key"},
+    }
+
+
+def test_the_engine_allows_no_entitlement() -> None:
+    assert written()["insecure-entitlements"] == []
+
+
+def test_the_cache_policy_is_two_rules() -> None:
+    assert written(min_free_bytes=7)["worker"]["oci"]["gcpolicy"] == [  # pyright: ignore[reportIndexIssue]
+        {"all": True, "keepDuration": "172800s"},
+        {"all": True, "maxUsedSpace": 10**10, "minFreeSpace": 7},
+    ]
+
+
+def test_an_emulated_machine_offers_its_platform_first() -> None:
+    assert written(emulated=True)["worker"]["oci"]["platforms"] == ["linux/arm64"]  # pyright: ignore[reportIndexIssue]
+    assert "platforms" not in written()["worker"]["oci"]  # pyright: ignore[reportOperatorIssue]
+
+
+def test_name_servers_are_written_only_when_set() -> None:
+    assert "dns" not in written()
+    assert written(name_servers=(IPv4Address("10.0.0.2"),))["dns"] == {"nameservers": ["10.0.0.2"]}
+
+
+def test_steps_are_attached_to_the_machines_own_bridge_without_masquerading() -> None:
+    (plugin,) = json.loads(network_config(FOLDER, Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400)))["plugins"]
+    assert (plugin["bridge"], plugin["ipMasq"], plugin["mtu"]) == ("stk0", False, 1400)
+    assert plugin["ipam"]["ranges"] == [[{"subnet": "10.210.0.0/25", "gateway": "10.210.0.1"}]]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"server_id": "Server"},
+        {"server_id": ""},
+        {"server_id": "x" * 17},
+        {"data": Path("relative")},
+        {"buildkitd": Path("buildkitd")},
+        {"subnet_prefix": 8},
+        {"subnet_prefix": 31},
+    ],
+)
+def test_settings_that_can_not_work_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"server_id|absolute|fit"):
+        config(**settings)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "-a", "a" * 64, ".deleting", "a\n"])
+def test_ids_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not an id"):
+        checked_name(name)
+    with pytest.raises(ValueError, match="not an id"):
+        DirectoryVolumes(tmp_path).delete(name)
+
+
+def test_mounts_are_found_by_folder_and_not_by_prefix() -> None:
+    table = "\n".join(
+        f"{number} 1 0:{number} / {point} rw - tmpfs tmpfs rw"
+        for number, point in enumerate(["/v", "/v/one", r"/v/one/a\040b", "/value"])
+    )
+    assert mounts_in(Path("/v/one"), table) == [Path("/v/one/a b"), Path("/v/one")]
+
+
+def test_a_volume_that_can_not_be_deleted_stays_known(tmp_path: Path) -> None:
+    volumes = DirectoryVolumes(tmp_path / "volumes")
+    volumes.open("one")
+    (tmp_path / "volumes" / ".deleting").write_text("in the way")
+    with pytest.raises(VolumeDeleteFailed, match="one"):
+        volumes.delete("one")
+    assert volumes.ids() == {"one"}
+
+
+def test_logs_are_trimmed_to_their_newer_half_and_the_newest_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "m.log"
+    log.write_bytes(b"old" * 100 + b"new" * 100)
+    logs.trim(log, 600)
+    assert log.stat().st_size == 600
+    logs.trim(log, 500)
+    assert log.read_bytes() == (b"new" * 100)[-250:]
+    for number in range(4):
+        file = tmp_path / f"m{number}.log"
+        file.write_bytes(b"x" * 100)
+        logs.keep(file, tmp_path / "kept", size=10, count=2)
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [path.name for path in kept] == ["m2.log", "m3.log"]
+    assert all(path.stat().st_size == 10 for path in kept)
+
+
+def test_a_machine_without_a_log_keeps_none(tmp_path: Path) -> None:
+    logs.keep(tmp_path / "none.log", tmp_path / "kept", size=10, count=2)
+    logs.trim(tmp_path / "none.log", 10)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_emulation_is_seen_only_where_it_works_in_steps(tmp_path: Path) -> None:
+    other = next(platform for platform in Platform if platform is not native_platform())
+    text = registration("qemu", other, "/usr/bin/qemu").decode()
+    _, name, kind, offset, magic, mask, interpreter, flags = text.split(":")
+    assert (name, kind, offset, interpreter, flags) == ("qemu", "M", "", "/usr/bin/qemu", "OCF")
+    assert magic.count(r"\x") == mask.count(r"\x") == 20
+    shown = magic.replace(r"\x", "")
+    for state, flags_shown, expected in (
+        ("enabled", "OCF", {other}),
+        ("enabled", "OC", set[Platform]()),
+        ("disabled", "OCF", set[Platform]()),
+    ):
+        (tmp_path / "any-name").write_text(
+            f"{state}\ninterpreter /usr/bin/qemu\nflags: {flags_shown}\noffset 0\nmagic {shown}\nmask ff\n"
+        )
+        assert emulated_platforms(tmp_path) == expected

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stoker.runtimes.errors import RuntimeFailed
+from stoker.runtimes.process.bridges import bridge_name, free_subnet, host_addresses
+from stoker.runtimes.process.firewall import PRIVATE_RANGES, ruleset
+from stoker.runtimes.process.resolvers import host_resolvers
+
+POOL = IPv4Network("10.210.0.0/16")
+
+
+@given(server=st.from_regex(r"[a-z0-9]{1,16}", fullmatch=True), machine=st.from_regex(r"[a-z0-9]{16}", fullmatch=True))
+def test_bridge_names_fit_and_are_stable(server: str, machine: str) -> None:
+    name = bridge_name(server, machine)
+    assert len(name.encode()) == 15
+    assert name.isalnum()
+    assert name == bridge_name(server, machine)
+    assert name != bridge_name(server, machine + "x")
+    assert name != bridge_name(server + "x", machine)
+
+
+def test_subnets_avoid_all_that_is_used() -> None:
+    used = (IPv4Network("10.210.0.0/25"), IPv4Network("10.210.0.200/32"), IPv4Network("10.210.1.0/24"))
+    assert free_subnet(POOL, 25, used) == IPv4Network("10.210.2.0/25")
+    assert free_subnet(POOL, 25, ()) == IPv4Network("10.210.0.0/25")
+
+
+def test_a_pool_inside_a_used_network_has_no_subnet() -> None:
+    with pytest.raises(RuntimeFailed, match="larger network_pool"):
+        free_subnet(POOL, 25, (IPv4Network("10.0.0.0/8"),))
+
+
+def test_what_the_host_uses_is_read_from_ip() -> None:
+    links = [
+        {"ifname": "lo", "mtu": 65536, "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8}]},
+        {"ifname": "eth0", "mtu": 1400, "addr_info": [{"family": "inet", "local": "198.51.100.7", "prefixlen": 24}]},
+    ]
+    routes = [
+        {"dst": "default", "dev": "eth0"},
+        {"dst": "10.8.0.0/16", "dev": "tun0"},
+        {"type": "local", "dst": "198.51.100.7", "dev": "eth0"},
+    ]
+    host = host_addresses(f"{json.dumps(links)}\n{json.dumps(routes)}\n")
+    assert host.mtu == 1400
+    assert ("eth0", IPv4Network("198.51.100.0/24")) in host.networks
+    assert ("tun0", IPv4Network("10.8.0.0/16")) in host.networks
+
+
+def test_without_a_way_out_the_mtu_is_the_usual_one() -> None:
+    assert host_addresses("[]\n[]\n").mtu == 1500
+
+
+def test_the_rules_hold_every_private_range_and_no_more_than_is_allowed() -> None:
+    script = ruleset("stoker_x", [IPv4Network("10.1.0.0/16")])
+    assert all(network in script for network in PRIVATE_RANGES)
+    assert "add element inet stoker_x allowed { 10.1.0.0/16 }" in script
+    assert "add element inet stoker_x allowed" not in ruleset("stoker_x", [])
+
+
+def test_every_special_address_is_in_a_private_range() -> None:
+    ranges = [IPv4Network(network) for network in PRIVATE_RANGES]
+    for address in ("169.254.169.254", "10.0.0.1", "172.31.255.255", "192.168.0.1", "127.0.0.53", "100.100.100.200"):
+        assert any(IPv4Address(address) in network for network in ranges), address
+    for address in ("1.1.1.1", "172.32.0.1", "203.0.113.2"):
+        assert not any(IPv4Address(address) in network for network in ranges), address
+
+
+@pytest.mark.parametrize(
+    ("resolv_conf", "upstream", "expected"),
+    [
+        ("nameserver 10.0.0.2\nnameserver 1.1.1.1\n", "", ["10.0.0.2", "1.1.1.1"]),
+        ("# by systemd-resolved\nnameserver 127.0.0.53\n", "nameserver 192.168.1.1\n", ["192.168.1.1"]),
+        ("nameserver 127.0.0.1\n", "nameserver 192.168.1.1\n", []),
+        ("nameserver fd00::1\nnameserver\nsearch example.test\n", "", []),
+        ("nameserver 10.0.0.2\nnameserver 10.0.0.2\n", "", ["10.0.0.2"]),
+    ],
+)
+def test_resolvers_are_those_that_steps_get(
+    tmp_path: Path, resolv_conf: str, upstream: str, expected: list[str]
+) -> None:
+    (tmp_path / "resolv.conf").write_text(resolv_conf)
+    (tmp_path / "upstream").write_text(upstream)
+    found = host_resolvers(tmp_path / "resolv.conf", tmp_path / "upstream")
+    assert [str(address) for address in found] == expected
+
+
+def test_no_resolver_file_is_no_resolver(tmp_path: Path) -> None:
+    assert host_resolvers(tmp_path / "none", tmp_path / "none") == ()

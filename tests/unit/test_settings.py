@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stoker.settings import HostPort, Settings, SettingsError, load_settings, parse_host_port
+
+
+def test_a_flag_counts_before_the_environment_before_the_file_before_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text('listen = "127.0.0.1:1"\ngateway = "127.0.0.1:2"\nidle_seconds = 3\n')
+    environ = {"STOKER_GATEWAY": "127.0.0.1:4", "STOKER_LISTEN": "127.0.0.1:5", "HOME": str(tmp_path)}
+
+    loaded = load_settings({"listen": "127.0.0.1:6", "gateway": None}, environ, file)
+
+    assert (loaded.values.listen, loaded.sources["listen"]) == ("127.0.0.1:6", "--listen")
+    assert (loaded.values.gateway, loaded.sources["gateway"]) == ("127.0.0.1:4", "STOKER_GATEWAY")
+    assert (loaded.values.idle_seconds, loaded.sources["idle_seconds"]) == (3, str(file))
+    assert loaded.sources["lease_seconds"] == "default"
+
+
+def test_the_file_can_be_named_by_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text('regions = ["here", "there"]\n')
+    assert load_settings({}, {"STOKER_CONFIG": str(file)}).values.regions == ("here", "there")
+
+
+def test_regions_in_the_environment_are_separated_by_commas() -> None:
+    assert load_settings({}, {"STOKER_REGIONS": "here, there"}).values.regions == ("here", "there")
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"STOKER_LISTEN": "nonsense"}, 'listen (from STOKER_LISTEN): "nonsense" is not HOST:PORT'),
+        ({"STOKER_LISTEN": "127.0.0.1:70000"}, "is not HOST:PORT"),
+        ({"STOKER_IDLE_SECONDS": "soon"}, "idle_seconds (from STOKER_IDLE_SECONDS)"),
+        ({"STOKER_IDLE_SECONDS": "-1"}, "idle_seconds"),
+        ({"STOKER_CONFIG": "/nonexistent.toml"}, "/nonexistent.toml can't be read"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_where_it_comes_from(environ: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, environ)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "says"), [("lisen = 1\n", 'no setting "lisen"'), ("not toml", "is not TOML")])
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        load_settings({}, {}, file)
+
+
+def test_addresses() -> None:
+    assert parse_host_port("[::1]:8080") == HostPort("::1", 8080)
+    assert str(HostPort("::1", 8080)) == "[::1]:8080"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
