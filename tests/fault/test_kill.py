@@ -110,6 +110,25 @@ def test_the_gateway_is_back_by_itself(own: Server, tmp_path: Path) -> None:
     assert (again.code, again.cached) == (0, 2), again.output
 
 
+def test_a_server_whose_supervisor_was_killed_is_taken_over(own: Server, tmp_path: Path) -> None:
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    assert Depot(own, tmp_path).build(cwd=context).code == 0
+    machines, old_api = machine_pids(own), own.part("api")
+    assert own.process is not None
+
+    own.process.kill()
+    own.process.wait(10)
+    assert Depot(own, tmp_path).build(cwd=context).cached == 2, "the API and the gateway go on without it"
+    own.start()
+
+    assert "ended the api of a server that was killed" in own.output
+    assert own.part("api") != old_api
+    assert machine_pids(own) == machines
+    assert Depot(own, tmp_path).build(cwd=context).cached == 2
+    own.stop()
+    assert leftovers(own) == []
+
+
 def test_nothing_is_left_after_a_stop(own: Server, tmp_path: Path) -> None:
     context = make_context(tmp_path / "context", HEADER + run("echo hello"))
     assert Depot(own, tmp_path).build(cwd=context).code == 0

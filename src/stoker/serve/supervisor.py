@@ -19,7 +19,7 @@ from stoker.plan import CONTROL_STOP, ServerPlan, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
-from stoker.serve.processes import end_remembered_process
+from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.settings import HostPort, Settings
 from stoker.store.database import open_sqlite
@@ -115,7 +115,9 @@ class Supervisor:
 
     async def _end_leftovers(self) -> None:
         for name in ("api", "gateway"):
-            if await end_remembered_process(self._run_folder / f"{name}.json", _GRACE):
+            process = remembered_process(self._run_folder / f"{name}.json")
+            if process is not None:
+                await process.end(_GRACE)
                 self._say(f"ended the {name} of a server that was killed")
 
     async def _bootstrap(self, api_url: str) -> None:

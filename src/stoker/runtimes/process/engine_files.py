@@ -104,7 +104,7 @@ def network_config(folder: MachineFolder, bridge: Bridge) -> str:
             "dataDir": str(folder.addresses),
         },
     }
-    return json.dumps({"cniVersion": "1.0.0", "name": "stoker", "plugins": [plugin]}, indent=1)
+    return json.dumps({"cniVersion": "0.4.0", "name": "stoker", "plugins": [plugin]}, indent=1)
 
 
 def container_runtime_script(folder: MachineFolder) -> str:

@@ -42,6 +42,6 @@ def keep(file: Path, folder: Path, size: int, count: int) -> None:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / file.name).write_bytes(text)
-    kept = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    kept = sorted(folder.glob("*.log"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in kept[count:]:
         path.unlink(missing_ok=True)

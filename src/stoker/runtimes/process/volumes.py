@@ -64,8 +64,8 @@ class DirectoryVolumes:
         if not path.exists():
             return
         # In one step, so that no machine ever starts on half a volume.
-        self._deleting.mkdir(mode=0o700, exist_ok=True)
         try:
+            self._deleting.mkdir(mode=0o700, exist_ok=True)
             path.rename(doomed)
         except OSError as error:
             raise VolumeDeleteFailed(f"volume {volume_id} can't be moved away: {error.strerror}") from error

@@ -1,0 +1,65 @@
+"""Fixtures of the runtime contract."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from machine_host import Certificates, Engine, MachineHost, find_engine
+
+from stoker.runtimes.process.config import ProcessRuntimeConfig
+from stoker.runtimes.process.runtime import ProcessRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from typing import Any
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return find_engine()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.issue(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def download_cache() -> Path:
+    """A folder that outlives the test run."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "stoker" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+async def new_host(
+    tmp_path: Path, engine: Engine, certificates: Certificates
+) -> AsyncIterator[Callable[..., MachineHost]]:
+    """Makes servers on this host, unprepared; all that they leave is removed afterwards."""
+    made: list[MachineHost] = []
+
+    def make(**settings: Any) -> MachineHost:
+        server_id = f"t{secrets.token_hex(4)}"
+        config = ProcessRuntimeConfig(
+            server_id=server_id, data=tmp_path / server_id, buildkitd=engine.buildkitd, **settings
+        )
+        made.append(MachineHost(ProcessRuntime(config), config, certificates, engine))
+        return made[-1]
+
+    yield make
+    for host in made:
+        await host.runtime.release_host()
+
+
+@pytest.fixture
+async def host(new_host: Callable[..., MachineHost]) -> MachineHost:
+    """One prepared server."""
+    host = new_host()
+    await host.runtime.prepare_host()
+    return host

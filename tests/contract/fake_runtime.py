@@ -1,0 +1,96 @@
+"""A runtime in memory, for tests of what uses runtimes. It passes the same contract suite as the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from stoker.domain.machines import Placement
+from stoker.domain.platforms import Platform
+from stoker.runtimes.contract import MachineSpec, Observed, Owned
+from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, VolumeDeleteFailed
+
+
+@dataclass(eq=False)
+class FakeMachine:
+    """One running machine."""
+
+    placement: Placement
+    volume_id: str
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(eq=False)
+class FakeHost:
+    """What outlives a runtime object: machines and volumes of all servers, and the failures that a test asks for."""
+
+    machines: dict[tuple[str, str], FakeMachine] = field(default_factory=dict)
+    volumes: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    fail_start: str | None = None
+    fail_stop: str | None = None
+    fail_delete: str | None = None
+    unknown: bool = False
+    ports: int = 30000
+
+    def kill(self, server_id: str, machine_id: str) -> None:
+        """End a machine as if it had crashed; what it leaves stays until `stop`."""
+        self.machines[server_id, machine_id].ended.set()
+
+
+class FakeRuntime:
+    """A `stoker.runtimes.contract.Runtime` whose machines are entries of a dictionary."""
+
+    def __init__(self, host: FakeHost, server_id: str, platforms: frozenset[Platform] = frozenset(Platform)) -> None:
+        self._host = host
+        self._server_id = server_id
+        self._platforms = platforms
+
+    def platforms(self) -> frozenset[Platform]:
+        return self._platforms
+
+    async def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
+        key = (self._server_id, spec.machine_id)
+        if key in self._host.machines:
+            raise MachineStartFailed(f"machine {spec.machine_id} still has processes; stop it first")
+        self._host.ports += 1
+        placement = Placement("127.0.0.1", self._host.ports, self._host.ports, 1)
+        self._host.volumes.setdefault((self._server_id, spec.volume_id), set()).add(spec.machine_id)
+        self._host.machines[key] = FakeMachine(placement, spec.volume_id)
+        if self._host.fail_start is not None:
+            raise MachineStartFailed(self._host.fail_start)
+        yield placement
+
+    async def stop(self, machine_id: str, grace_seconds: float) -> None:
+        del grace_seconds
+        if self._host.fail_stop is not None:
+            raise MachineStopFailed(self._host.fail_stop)
+        machine = self._host.machines.pop((self._server_id, machine_id), None)
+        if machine is not None:
+            machine.ended.set()
+
+    async def observe(self, machine_id: str, placement: Placement | None) -> Observed:
+        if self._host.unknown:
+            return Observed.UNKNOWN
+        machine = self._find(machine_id, placement)
+        return Observed.ABSENT if machine is None or machine.ended.is_set() else Observed.RUNNING
+
+    async def wait_exit(self, machine_id: str, placement: Placement) -> None:
+        machine = self._find(machine_id, placement)
+        if machine is not None:
+            await machine.ended.wait()
+
+    async def list_owned(self) -> Owned:
+        return Owned(
+            machines=frozenset(machine for server, machine in self._host.machines if server == self._server_id),
+            volumes=frozenset(volume for server, volume in self._host.volumes if server == self._server_id),
+        )
+
+    async def delete_volume(self, volume_id: str) -> None:
+        if self._host.fail_delete is not None:
+            raise VolumeDeleteFailed(self._host.fail_delete)
+        self._host.volumes.pop((self._server_id, volume_id), None)
+
+    def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:
+        machine = self._host.machines.get((self._server_id, machine_id))
+        return machine if machine is None or placement in {None, machine.placement} else None
