@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stoker.engine import Engine, ensure_engine, given_engine
 from tests.harness.depot import Depot
 from tests.harness.server import Server
 
@@ -19,22 +20,26 @@ class _Quiet:
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """The user's cache folder with the engine in it; `make test` has put it there."""
-    folder = Path(os.environ.get("STOKER_CACHE", Path.home() / ".cache" / "stoker"))
-    if "STOKER_ENGINE_FOLDER" not in os.environ:
-        from stoker.engine import ensure_engine
-
-        asyncio.run(ensure_engine(folder, _Quiet()))
-    return folder
+    """The user's cache folder."""
+    return Path(os.environ.get("STOKER_CACHE", Path.home() / ".cache" / "stoker"))
 
 
 @pytest.fixture(scope="session")
-def make_server(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def engine(cache: Path) -> Engine:
+    """The real engine, got now if `make run` has not done it."""
+    given = os.environ.get("STOKER_ENGINE_FOLDER")
+    return asyncio.run(given_engine(Path(given)) if given else ensure_engine(cache, _Quiet()))
+
+
+@pytest.fixture(scope="session")
+def make_server(
+    cache: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
     """Makes servers, each with a data folder of its own, and stops them at the end."""
     servers: list[Server] = []
 
     def make(*flags: str, **settings: str) -> Server:
-        server = Server(tmp_path_factory.mktemp("server") / "data", cache, flags, settings)
+        server = Server(tmp_path_factory.mktemp("server") / "data", cache, engine, flags, settings)
         servers.append(server)
         return server.start()
 

@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from machine_host import Certificates, Engine, MachineHost, find_engine
 
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.runtime import ProcessRuntime
+from tests.contract.machine_host import Certificates, MachineHost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
-
-@pytest.fixture(scope="session")
-def engine() -> Engine:
-    return find_engine()
+    from stoker.engine import Engine
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ from stoker.runtimes.process.runtime import ProcessRuntime
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from stoker.engine import Engine
+
 READY_SECONDS = 60.0
 BUILD_SECONDS = 120.0
 GRACE_SECONDS = 20.0
@@ -41,23 +43,6 @@ BUSYBOX = Path("/bin/busybox")
 class WallClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Where the engine's binaries are."""
-
-    buildkitd: Path
-    buildctl: Path
-
-
-def find_engine() -> Engine:
-    """The engine in the folder that STOKER_TEST_ENGINE names, else on PATH."""
-    folder = os.environ.get("STOKER_TEST_ENGINE")
-    found = [shutil.which(name, path=folder) for name in ("buildkitd", "buildctl")]
-    if found[0] is None or found[1] is None:
-        raise RuntimeError("buildkitd and buildctl are missing; name their folder in STOKER_TEST_ENGINE")
-    return Engine(Path(found[0]).resolve(), Path(found[1]).resolve())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from machine_host import (
+
+from stoker.domain.platforms import Platform
+from stoker.runtimes.contract import Observed
+from stoker.runtimes.errors import MachineStartFailed
+from stoker.runtimes.process.bridges import bridge_name
+from stoker.runtimes.process.emulation import native_platform
+from stoker.runtimes.process.runtime import ProcessRuntime
+from tests.contract.machine_host import (
     GRACE_SECONDS,
     READY_SECONDS,
     WEB_SERVER,
@@ -34,13 +41,6 @@ from machine_host import (
     traces,
     write_context,
 )
-
-from stoker.domain.platforms import Platform
-from stoker.runtimes.contract import Observed
-from stoker.runtimes.errors import MachineStartFailed
-from stoker.runtimes.process.bridges import bridge_name
-from stoker.runtimes.process.emulation import native_platform
-from stoker.runtimes.process.runtime import ProcessRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

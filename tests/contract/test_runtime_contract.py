@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from fake_runtime import FakeHost, FakeRuntime
 
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import MachineSize
@@ -20,11 +19,12 @@ from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed, Owned, Runtime
 from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.runtime import ProcessRuntime
+from tests.contract.fake_runtime import FakeHost, FakeRuntime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-    from machine_host import MachineHost
+    from tests.contract.machine_host import MachineHost
 
 DEADLINE_SECONDS = 30.0
 GRACE_SECONDS = 10.0

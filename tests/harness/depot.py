@@ -70,5 +70,16 @@ class Depot:
         output, _ = process.communicate(timeout=180)
         return Result(process.returncode, output)
 
+    def begin(self, *arguments: str, cwd: Path, until: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a build and return when one of its lines ends with ``until``."""
+        process = self.popen("build", "--progress", "plain", *arguments, ".", cwd=cwd, **environment)
+        assert process.stdout is not None
+        said: list[str] = []
+        for line in process.stdout:
+            said.append(line)
+            if line.rstrip().endswith(until):
+                return process
+        raise AssertionError(f"the build ended before it said {until!r}: {''.join(said)}")
+
     def build(self, *arguments: str, cwd: Path, **environment: str) -> Result:
         return self("build", "--progress", "plain", *arguments, ".", cwd=cwd, **environment)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from stoker.engine import find_engine
 from tests.harness.depot import Result
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
 CONNECT = "depot.cli.v1.BuildService/GetBuildKitConnection"
-
-
-def buildctl_binary(cache: Path) -> Path:
-    given = os.environ.get("STOKER_ENGINE_FOLDER")
-    engine = None if given else find_engine(cache)
-    return Path(given) / "buildctl" if given or engine is None else engine.buildctl
 
 
 @dataclass
@@ -32,7 +24,7 @@ class EndpointFiles:
 
     def buildctl(self, *arguments: str, certificate: bool = True) -> Result:
         """Run buildctl against the endpoint."""
-        command = [str(buildctl_binary(self.server.cache)), "--addr", self.address, "--tlsservername", self.server_name]
+        command = [str(self.server.engine.buildctl), "--addr", self.address, "--tlsservername", self.server_name]
         command += ["--tlscacert", str(self.folder / "ca.pem")]
         if certificate:
             command += ["--tlscert", str(self.folder / "cert.pem"), "--tlskey", str(self.folder / "key.pem")]

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stoker.engine import Engine
+
 START_SECONDS = 30
 STOP_SECONDS = 60
 
@@ -36,11 +38,29 @@ class Answer:
 
 
 @dataclass
+class Machine:
+    """A machine, as the database has it."""
+
+    id: str
+    platform: str
+    placement: dict[str, Any]
+
+    @property
+    def process_id(self) -> int:
+        return self.placement["process_id"]
+
+    @property
+    def port(self) -> int:
+        return self.placement["port"]
+
+
+@dataclass
 class Server:
     """One `stoker serve` on a data folder."""
 
     data: Path
     cache: Path
+    engine: Engine
     flags: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -162,6 +182,13 @@ class Server:
         created = self.call("depot.build.v1.BuildService/CreateBuild", {"projectId": project or self.project})
         return created.body["buildId"], created.body["buildToken"]
 
-    def builds(self) -> list[tuple[str, str, str | None]]:
-        """(id, status, error) of all builds, the oldest first."""
-        return self.query("select id, status, error from builds order by id")
+    def builds(self, project: str | None = None) -> list[tuple[str, str, str | None]]:
+        """(id, status, error) of all builds, or of a project's; the oldest first."""
+        return self.query(
+            "select id, status, error from builds where ? is null or project_id = ? order by id", project, project
+        )
+
+    def machines(self, project: str) -> list[Machine]:
+        """A project's machines, one for each platform."""
+        rows = self.query("select id, platform, placement from machines where project_id = ? order by id", project)
+        return [Machine(row[0], row[1], json.loads(row[2] or "{}")) for row in rows]
