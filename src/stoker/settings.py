@@ -94,7 +94,7 @@ class Settings(BaseModel):
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
-    max_parallelism: int = Field(0, ge=0, description="Steps that a machine runs at once; 0 for no limit.")
+    max_parallelism: int = Field(0, ge=0, description="Steps that a machine runs at once; 0 for one a CPU of its size.")
 
     @field_validator("listen", "gateway")
     @classmethod
@@ -167,7 +167,10 @@ def _settings_file(environ: Mapping[str, str], given: Path | None) -> Path | Non
         return named
     base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     usual = Path(base) / "stoker" / "stoker.toml"
-    return usual if usual.is_file() else None
+    try:
+        return usual if usual.is_file() else None
+    except OSError as error:
+        raise SettingsError(f"the settings file {usual} can't be read: {error.strerror}") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     WhenReady = Callable[[Running], Coroutine[None, None, None]]
 
+_DATA_HINT = "check the folder, or choose another with --data"
+
 
 @click.command("serve")
 @setting_flags("data", "listen", "gateway", "gateway_name", "public_url", "bootstrap")
