@@ -55,10 +55,8 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
         raise Problem(str(error)) from error
     except (RuntimeFailed, PartFailed, DatabaseTooNew) as error:
         raise Problem(str(error), "nothing is left running") from error
-    except PermissionError as error:
-        raise Problem(
-            f"{error.filename} can't be used: {error.strerror}", "choose another folder with --data"
-        ) from error
+    except OSError as error:
+        raise Problem(f"{error.filename or 'a file'} can't be used: {error.strerror or error}", _DATA_HINT) from error
 
 
 async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | None) -> None:
