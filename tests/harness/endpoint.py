@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.harness.depot import Result
 from tests.harness.server import Server
@@ -35,17 +36,25 @@ class EndpointFiles:
 def get_endpoint(server: Server, build: str, token: str, folder: Path) -> EndpointFiles:
     """Ask for the endpoint of a build for amd64 until it is active."""
     request = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
-    answers: list[dict[str, dict[str, object]]] = []
+    answers: list[dict[str, Any]] = []
 
     def ask() -> bool:
         answers.append(server.call(CONNECT, request, token=token).body)
         return "active" in answers[-1]
 
     eventually(ask, "the endpoint is active", 60)
-    active: dict[str, object] = answers[-1]["active"]
+    return endpoint_files(server, answers[-1]["active"], folder)
+
+
+def endpoint_files(server: Server, active: dict[str, Any], folder: Path) -> EndpointFiles:
+    """Put an active endpoint, in JSON as any of the two services answers it, into files."""
+
+    def pem(part: str | dict[str, str], field: str) -> str:
+        return part if isinstance(part, str) else part[field]
+
+    certificate, authority = active["cert"], active["caCert"]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, field, part in (("ca", "caCert", "cert"), ("cert", "cert", "cert"), ("key", "cert", "key")):
-        pem = active[field]
-        assert isinstance(pem, dict)
-        (folder / f"{name}.pem").write_text(pem[part])
-    return EndpointFiles(server, str(active["endpoint"]), str(active["serverName"]), folder)
+    (folder / "ca.pem").write_text(authority["cert"])
+    (folder / "cert.pem").write_text(pem(certificate["cert"], "cert"))
+    (folder / "key.pem").write_text(pem(certificate["key"], "key"))
+    return EndpointFiles(server, active["endpoint"], active["serverName"], folder)
