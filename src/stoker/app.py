@@ -33,6 +33,7 @@ from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
 from stoker.services.gate import GateService
 from stoker.services.projects import ProjectService
+from stoker.services.tokens import TokenService
 from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
 
@@ -80,6 +81,7 @@ class ApiProcess:
             RpcServices(
                 authentication=AuthenticationService(core),
                 projects=ProjectService(core),
+                tokens=TokenService(core),
                 builds=BuildService(core),
                 endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
                 randomness=core.randomness,

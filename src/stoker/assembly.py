@@ -27,6 +27,7 @@ def limits_of(settings: Settings) -> Limits:
         lease_lifetime=timedelta(seconds=settings.lease_seconds),
         build_lifetime=timedelta(hours=settings.build_hours),
         max_projects=settings.max_projects,
+        max_project_tokens=settings.max_project_tokens,
         start_attempts=settings.start_attempts,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )

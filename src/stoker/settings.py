@@ -94,6 +94,7 @@ class Settings(BaseModel):
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
+    max_project_tokens: int = Field(1000, ge=1, description="Tokens that a project may have.")
     max_parallelism: int = Field(0, ge=0, description="Steps that a machine runs at once; 0 for one a CPU of its size.")
 
     @field_validator("listen", "gateway")

@@ -43,8 +43,13 @@ NARROW_METHODS = {  # methods that name a project or a build of ours, with the r
     "depot.cli.v1.BuildService/ReportStatusStream": "build",
     "depot.cli.v1.BuildService/ReportTimings": "build",
     "depot.cli.v1beta1.ProjectsService/ResetProjectCache": "project",
+    "depot.cli.v1.BuildService/ListBuilds": "project",
+    "depot.core.v1.BuildService/GetBuild": "build",
+    "depot.core.v1.BuildService/ListBuilds": "project",
+    "depot.core.v1.ProjectService/CreateToken": "project",
     "depot.core.v1.ProjectService/DeleteProject": "project",
     "depot.core.v1.ProjectService/GetProject": "project",
+    "depot.core.v1.ProjectService/ListTokens": "project",
     "depot.core.v1.ProjectService/ResetProject": "project",
     "depot.core.v1.ProjectService/UpdateProject": "project",
 }

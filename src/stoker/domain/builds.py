@@ -49,6 +49,13 @@ class Build:
     started_at: datetime | None
     finished_at: datetime | None
 
+    @property
+    def duration_seconds(self) -> float | None:
+        """From the first endpoint to the end; None while it runs, or when it never had an endpoint."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
 
 def bounded_error(text: str) -> str:
     """``text``, cut where it is longer than what is kept."""

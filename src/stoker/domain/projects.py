@@ -65,6 +65,15 @@ def checked_name(name: str, what: str) -> str:
     return stripped
 
 
+def checked_description(text: str) -> str:
+    """Return ``text`` without the white space around it; it may be empty.
+
+    Raises:
+        InvalidInput: it is too long, or has control characters.
+    """
+    return checked_name(text, "description") if text.strip() else ""
+
+
 def checked_region(region_id: str, regions: tuple[str, ...]) -> str:
     """Return ``region_id`` when it is one of the server's regions.
 

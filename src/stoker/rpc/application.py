@@ -24,8 +24,10 @@ from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.cli_builds import CliBuildHandlers
 from stoker.rpc.codecs import api_codecs
+from stoker.rpc.core_builds import CoreBuildHandlers
 from stoker.rpc.health import HealthHandlers
 from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
+from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from stoker.services.builds import BuildService
     from stoker.services.endpoints import EndpointService
     from stoker.services.projects import ProjectService
+    from stoker.services.tokens import TokenService
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class RpcServices:
 
     authentication: AuthenticationService
     projects: ProjectService
+    tokens: TokenService
     builds: BuildService
     endpoints: EndpointService
     randomness: Randomness
@@ -59,15 +63,7 @@ class _NotYetLogin(login_connect.LoginService):
     """Not built yet."""
 
 
-class _NotYetOrganizations(organization_connect.OrganizationService):
-    """Not built yet."""
-
-
 class _NotYetUsage(usage_connect.UsageService):
-    """Not built yet."""
-
-
-class _NotYetCoreBuilds(core_build_connect.BuildService):
     """Not built yet."""
 
 
@@ -99,9 +95,9 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
         (push_connect.PushServiceASGIApplication, _NotYetPush()),
         (login_connect.LoginServiceASGIApplication, _NotYetLogin()),
         (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
-        (core_build_connect.BuildServiceASGIApplication, _NotYetCoreBuilds()),
-        (organization_connect.OrganizationServiceASGIApplication, _NotYetOrganizations()),
-        (project_connect.ProjectServiceASGIApplication, ProjectHandlers(services.projects)),
+        (core_build_connect.BuildServiceASGIApplication, CoreBuildHandlers(services.builds)),
+        (organization_connect.OrganizationServiceASGIApplication, OrganizationHandlers(services.projects)),
+        (project_connect.ProjectServiceASGIApplication, ProjectHandlers(services.projects, services.tokens)),
         (usage_connect.UsageServiceASGIApplication, _NotYetUsage()),
     ]
     descriptors = [service.desc() for _, service in handlers]

@@ -11,6 +11,7 @@ from stoker._gen.depot.cli.v1 import build_pb as pb
 from stoker._gen.depot.cli.v1.build_connect import BuildService as CliBuilds
 from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.domain.errors import InvalidInput, Unimplemented
+from stoker.domain.pages import checked_page
 from stoker.rpc.caller import caller
 from stoker.rpc.encoding import decode_platform
 
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
     from connectrpc.request import RequestContext
 
+    from stoker.domain.builds import Build
     from stoker.services.builds import BuildService
     from stoker.services.endpoints import EndpointService
+
+_STATUS = {
+    BuildStatus.RUNNING: pb.BuildStatus.RUNNING,
+    BuildStatus.SUCCEEDED: pb.BuildStatus.FINISHED,
+    BuildStatus.FAILED: pb.BuildStatus.FAILED,
+    BuildStatus.CANCELED: pb.BuildStatus.CANCELED,
+}
 
 
 class CliBuildHandlers(CliBuilds):
@@ -90,6 +99,17 @@ class CliBuildHandlers(CliBuilds):
         )
         return pb.GetBuildKitConnectionResponse(connection=Oneof(field="active", value=active))
 
+    async def list_builds(
+        self, request: pb.ListBuildsRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ListBuildsResponse:
+        """A page of a project's builds, the newest first."""
+        page = await self._builds.list(
+            caller(), request.project_id, checked_page(request.page_size, request.page_token)
+        )
+        return pb.ListBuildsResponse(
+            builds=[_listed(build) for build in page.items], next_page_token=page.next_token or ""
+        )
+
     async def report_build_health(
         self, request: pb.ReportBuildHealthRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportBuildHealthResponse:
@@ -134,3 +154,12 @@ class CliBuildHandlers(CliBuilds):
 
     def _build_url(self, build_id: str) -> str:
         return f"{self._public_url}/builds/{build_id}"
+
+
+def _listed(build: Build) -> pb.Build:
+    return pb.Build(
+        id=build.id,
+        status=_STATUS[build.status],
+        created_at=Timestamp.from_datetime(build.created_at),
+        finished_at=None if build.finished_at is None else Timestamp.from_datetime(build.finished_at),
+    )

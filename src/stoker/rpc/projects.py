@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
     from connectrpc.request import RequestContext
 
+    from stoker.services.tokens import TokenService
+
 
 class ProjectHandlers(Projects):
     """Projects, for SDKs and the depot CLI."""
 
-    def __init__(self, projects: ProjectService) -> None:
+    def __init__(self, projects: ProjectService, tokens: TokenService) -> None:
         self._projects = projects
+        self._tokens = tokens
 
     async def create_project(
         self, request: pb.CreateProjectRequest, ctx: RequestContext[Any, Any], /
@@ -82,6 +85,36 @@ class ProjectHandlers(Projects):
         """Destroy a project's cache."""
         await self._projects.reset(caller(), request.project_id)
         return pb.ResetProjectResponse()
+
+    async def create_token(
+        self, request: pb.CreateTokenRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.CreateTokenResponse:
+        """Create a token of a project; its secret is in this answer alone."""
+        created = await self._tokens.create(caller(), request.project_id, request.description)
+        return pb.CreateTokenResponse(token_id=created.id, secret=created.secret)
+
+    async def list_tokens(
+        self, request: pb.ListTokensRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ListTokensResponse:
+        """List a project's tokens, without their secrets."""
+        tokens = await self._tokens.list(caller(), request.project_id)
+        return pb.ListTokensResponse(
+            tokens=[pb.ListTokensResponse.Token(token_id=token.id, description=token.description) for token in tokens]
+        )
+
+    async def update_token(
+        self, request: pb.UpdateTokenRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.UpdateTokenResponse:
+        """Change a token's description."""
+        await self._tokens.describe(caller(), request.token_id, request.description)
+        return pb.UpdateTokenResponse()
+
+    async def delete_token(
+        self, request: pb.DeleteTokenRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.DeleteTokenResponse:
+        """Revoke a token."""
+        await self._tokens.delete(caller(), request.token_id)
+        return pb.DeleteTokenResponse()
 
 
 class CliProjectHandlers(CliProjects):

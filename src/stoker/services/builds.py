@@ -16,6 +16,7 @@ from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
+    from stoker.domain.pages import Page, PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
 
@@ -92,6 +93,16 @@ class BuildService:
         """
         async with self._core.database.read() as tx:
             return await require_build(tx, principal, build_id)
+
+    async def list(self, principal: Principal, project_id: str, page: PageRequest) -> Page[Build]:
+        """A page of a project's builds, the newest first.
+
+        Raises:
+            NotFound: there is no such project, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            project = await require_project(tx, principal, project_id)
+            return await build_store.list_builds(tx, project.id, page)
 
     async def finish(self, principal: Principal, build_id: str, result: BuildResult) -> None:
         """End a build: its endpoints are given back and closed.

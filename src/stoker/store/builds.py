@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, insert, select, update
 
 from stoker.domain.builds import Build, BuildResult, BuildStatus
+from stoker.domain.pages import Page, PageRequest
 from stoker.store.tables import builds, projects
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ async def find_build(tx: Transaction, build_id: str) -> Build | None:
     )
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else _build(row)
+
+
+async def list_builds(tx: Transaction, project_id: str, page: PageRequest) -> Page[Build]:
+    """A page of a project's builds, the newest first."""
+    query = select(builds).where(builds.c.project_id == project_id)
+    if page.after is not None:
+        query = query.where(builds.c.id < page.after)
+    rows = (await tx.execute(query.order_by(builds.c.id.desc()).limit(page.size + 1))).all()
+    items = tuple(_build(row) for row in rows[: page.size])
+    return Page(items, items[-1].id if len(rows) > page.size else None)
 
 
 async def running_builds_of(tx: Transaction, project_id: str) -> list[Build]:

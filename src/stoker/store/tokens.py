@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from stoker.domain.principals import CredentialKind
 from stoker.store.tables import projects, tokens
@@ -29,6 +29,20 @@ class StoredToken:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+def _token(row: Row[Any]) -> StoredToken:
+    return StoredToken(
+        id=row.id,
+        kind=CredentialKind(row.kind),
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+        build_id=row.build_id,
+        description=row.description,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
 
 
 async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> None:
@@ -57,18 +71,43 @@ async def find_token(tx: Transaction, secret_hash: bytes) -> StoredToken | None:
         .where(tokens.c.secret_hash == secret_hash, projects.c.deleted_at.is_(None))
     )
     row = (await tx.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return StoredToken(
-        id=row.id,
-        kind=CredentialKind(row.kind),
-        organization_id=row.organization_id,
-        project_id=row.project_id,
-        build_id=row.build_id,
-        description=row.description,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
+    return None if row is None else _token(row)
+
+
+async def find_token_by_id(tx: Transaction, token_id: str) -> StoredToken | None:
+    """The token of that id, unless its project is deleted."""
+    query = (
+        select(tokens)
+        .outerjoin(projects, projects.c.id == tokens.c.project_id)
+        .where(tokens.c.id == token_id, projects.c.deleted_at.is_(None))
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _token(row)
+
+
+async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredToken]:
+    """A project's own tokens that were not revoked, the oldest first."""
+    query = (
+        select(tokens)
+        .where(
+            tokens.c.project_id == project_id,
+            tokens.c.kind == CredentialKind.PROJECT.value,
+            tokens.c.revoked_at.is_(None),
+        )
+        .order_by(tokens.c.id)
+    )
+    return [_token(row) for row in await tx.execute(query)]
+
+
+async def describe_token(tx: Transaction, token_id: str, description: str) -> None:
+    """Change a token's description."""
+    await tx.execute(update(tokens).where(tokens.c.id == token_id).values(description=description))
+
+
+async def revoke_token(tx: Transaction, token_id: str, now: datetime) -> None:
+    """Let a token open nothing any more."""
+    await tx.execute(
+        update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
     )
 
 

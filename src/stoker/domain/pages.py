@@ -1,0 +1,41 @@
+"""Lists in pages. A page's token is the id of the last item before it, so that new items don't shift the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from stoker.domain.errors import InvalidInput
+from stoker.domain.ids import checked_id
+
+Item = TypeVar("Item")
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which page is wanted: ``size`` items after the one with the id ``after``."""
+
+    size: int
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A page of items, and the token of the next one; None when this was the last."""
+
+    items: tuple[Item, ...]
+    next_token: str | None
+
+
+def checked_page(size: int, token: str) -> PageRequest:
+    """The page that a caller asks for; 0 and "" stand for the default size and the first page.
+
+    Raises:
+        InvalidInput: the size is out of bounds, or the token is none of ours.
+    """
+    if not 0 <= size <= MAX_PAGE_SIZE:
+        raise InvalidInput(f"page_size is {size}; give a value between 1 and {MAX_PAGE_SIZE}, or leave it out")
+    return PageRequest(size or DEFAULT_PAGE_SIZE, checked_id(token, "page_token") if token else None)
