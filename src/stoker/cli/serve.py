@@ -70,7 +70,7 @@ async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | No
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
     try:
         starting = asyncio.create_task(supervisor.start())

@@ -108,7 +108,7 @@ class MachineLifecycle:
         """Go on with the start of a controller that died: wait for what runs, or clean up and start anew."""
         observed = await self._runtime.observe(machine.id, machine.placement)
         if observed is Observed.UNKNOWN:
-            return
+            raise RuntimeFailed(f"machine {machine.id} can't be observed; looking again")
         if observed is Observed.RUNNING and machine.placement is not None:
             try:
                 async with asyncio.timeout(self._options.start_timeout.total_seconds()):

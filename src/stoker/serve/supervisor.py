@@ -246,3 +246,5 @@ def _write_bootstrap(file: Path, api_url: str, first: FirstSteps) -> None:
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     write_private(file, "".join(f"{name}={value}\n" for name, value in lines.items()).encode())
+    if "SUDO_UID" in os.environ:
+        os.chown(file, int(os.environ["SUDO_UID"]), -1)
