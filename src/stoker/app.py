@@ -15,7 +15,10 @@ from urllib.parse import parse_qs
 
 import uvicorn
 
-from stoker.assembly import open_core, process_runtime
+from stoker.assembly import oidc_providers, open_core, process_runtime
+from stoker.auth.issuer_documents import IssuerDocuments
+from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
+from stoker.auth.oidc import OidcVerifier
 from stoker.buildkit.control import read_credentials
 from stoker.fleet.controller import FleetController
 from stoker.fleet.lifecycle import MachineLifecycle
@@ -25,7 +28,7 @@ from stoker.logs import configure_logging
 from stoker.pki.certificates import Certificates
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.rpc.application import RpcServices, rpc_applications
-from stoker.rpc.draining import DrainingRequest
+from stoker.rpc.request_events import RequestEvents
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.closing import ClosingService
@@ -34,6 +37,7 @@ from stoker.services.expiry import ExpiryService
 from stoker.services.gate import GateService
 from stoker.services.projects import ProjectService
 from stoker.services.tokens import TokenService
+from stoker.services.trust_policies import TrustPolicyService
 from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
 
@@ -75,13 +79,18 @@ class ApiProcess:
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
         self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)
+        providers = oidc_providers(settings)
+        self._documents = IssuerDocuments(settings.oidc_timeout_seconds)
+        times = KeyTimes(between_looks=timedelta(seconds=settings.oidc_refresh_seconds))
+        keys = IssuerKeys(self._documents, core.clock, times)
         self._tasks: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()
         self.applications = rpc_applications(
             RpcServices(
-                authentication=AuthenticationService(core),
+                authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock)),
                 projects=ProjectService(core),
                 tokens=TokenService(core),
+                trust_policies=TrustPolicyService(core, providers),
                 builds=BuildService(core),
                 endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
                 randomness=core.randomness,
@@ -95,6 +104,7 @@ class ApiProcess:
         """Open the control socket, and begin to look after machines and leases."""
         listener = _bind_privately(self._plan.control_socket)
         self._resources.push_async_callback(self._database.close)
+        self._resources.push_async_callback(self._documents.close)
         config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off", interface="asgi3")
         server = uvicorn.Server(config)
         self._tasks = [
@@ -156,7 +166,7 @@ class Application:
         if application is None:
             await _not_found(path, send)
             return
-        request = DrainingRequest(receive, send)
+        request = RequestEvents(receive, send)
         await application(scope, request.receive, request.send)  # pyright: ignore[reportArgumentType]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

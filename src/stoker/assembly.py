@@ -6,6 +6,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
+from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
@@ -30,6 +31,22 @@ def limits_of(settings: Settings) -> Limits:
         max_project_tokens=settings.max_project_tokens,
         start_attempts=settings.start_attempts,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
+    )
+
+
+def oidc_providers(settings: Settings) -> tuple[Provider, ...]:
+    """Whose OIDC tokens are taken: the three of Depot's API, and those of the settings."""
+    known = (
+        (ProviderKind.GITHUB, settings.github_issuer, settings.oidc_audience),
+        (ProviderKind.BUILDKITE, settings.buildkite_issuer, settings.oidc_audience),
+        (ProviderKind.CIRCLECI, settings.circleci_issuer, settings.circleci_audience),
+    )
+    return (
+        *(Provider(kind.value, kind, issuer, audience, ("RS256",)) for kind, issuer, audience in known if issuer),
+        *(
+            Provider(provider.name, provider.kind, provider.issuer, provider.audience, provider.algorithms)
+            for provider in settings.oidc_providers
+        ),
     )
 
 

@@ -6,14 +6,18 @@ the default.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from stoker.domain.trust_policies import ProviderKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +67,30 @@ def _cache_folder() -> Path:
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 
 
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _checked_issuer(value: str) -> str:
+    parts = urlsplit(value)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    if not safe or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f'"{value}" is not an issuer, such as https://gitlab.example.com; http is for loopback only')
+    return value
+
+
+class OidcProvider(BaseModel):
+    """One more provider of OIDC tokens, such as GitLab or a GitHub Enterprise server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    kind: ProviderKind
+    issuer: Annotated[str, AfterValidator(_checked_issuer)]
+    audience: str = Field(min_length=1)
+    algorithms: tuple[Algorithm, ...] = Field(("RS256",), min_length=1)
+
+
 class Settings(BaseModel):
     """The effective settings."""
 
@@ -95,6 +123,25 @@ class Settings(BaseModel):
     parallel_starts: int = Field(8, ge=1, le=1000, description="Machines that start at once.")
     connection_hold_seconds: Seconds = Field(4, description="How long the depot CLI's question is held open.")
     gateway_wait_seconds: Seconds = Field(30, description="How long calls wait at the gateway for the API.")
+    oidc_audience: str = Field(
+        "https://depot.dev", min_length=1, description="Audience of GitHub's and Buildkite's tokens."
+    )
+    github_issuer: str = Field(
+        "https://token.actions.githubusercontent.com", description="Issuer of GitHub's OIDC tokens; empty for none."
+    )
+    buildkite_issuer: str = Field(
+        "https://agent.buildkite.com", description="Issuer of Buildkite's OIDC tokens; empty for none."
+    )
+    circleci_issuer: str = Field(
+        "https://oidc.circleci.com/org/{organization}",
+        description="Issuer of CircleCI's OIDC tokens, with the place of the organization's UUID; empty for none.",
+    )
+    circleci_audience: str = Field(
+        "{organization}", min_length=1, description="Audience of CircleCI's tokens; theirs is the organization's UUID."
+    )
+    oidc_providers: tuple[OidcProvider, ...] = Field((), description="More OIDC providers; JSON in the environment.")
+    oidc_timeout_seconds: float = Field(5, gt=0, le=60, description="How long an issuer may take to show its keys.")
+    oidc_refresh_seconds: Seconds = Field(10, description="Time between two looks at an issuer's keys.")
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest API message.")
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
@@ -106,6 +153,39 @@ class Settings(BaseModel):
     @classmethod
     def _address(cls, value: str) -> str:
         return str(parse_host_port(value))
+
+    @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        return _checked_issuer(value) if value else value
+
+    @field_validator("circleci_issuer")
+    @classmethod
+    def _issuer_of_each_organization(cls, value: str) -> str:
+        if value and value.count("{organization}") != 1:
+            raise ValueError("it must hold {organization} once, where the organization's UUID is")
+        return value
+
+    @field_validator("oidc_providers", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError("it is not JSON, such as [{...}, {...}]") from error
+
+    @model_validator(mode="after")
+    def _distinct_providers(self) -> Settings:
+        names = ["github", "buildkite", "circleci", *(provider.name for provider in self.oidc_providers)]
+        issuers = [self.github_issuer, self.buildkite_issuer, self.circleci_issuer]
+        issuers = [*filter(None, issuers), *(provider.issuer for provider in self.oidc_providers)]
+        if len(set(names)) != len(names):
+            raise ValueError("oidc_providers: each needs a name of its own; github, buildkite and circleci are taken")
+        if len(set(issuers)) != len(issuers):
+            raise ValueError("oidc_providers: each provider needs an issuer of its own")
+        if any(provider.kind is ProviderKind.CIRCLECI for provider in self.oidc_providers):
+            raise ValueError("oidc_providers: kind is github, gitlab or buildkite; for CircleCI set circleci_issuer")
+        return self
 
     @model_validator(mode="after")
     def _whole_pair(self) -> Settings:
@@ -178,8 +258,9 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         reason = str(first["msg"]).removeprefix("Value error, ")
         if not first["loc"]:
             raise SettingsError(reason) from error
-        name = str(first["loc"][0])
-        raise SettingsError(f"{name} (from {sources.get(name, 'unknown')}): {reason}") from error
+        name, *inside = (str(part) for part in first["loc"])
+        place = ": ".join([f"{name} (from {sources.get(name, 'unknown')})", *inside])
+        raise SettingsError(f"{place}: {reason}") from error
 
 
 def _settings_file(environ: Mapping[str, str], given: Path | None) -> Path | None:

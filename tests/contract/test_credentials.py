@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import struct
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,10 +24,11 @@ from stoker.store.organizations import add_organization
 from stoker.store.tokens import StoredToken, add_token
 from stoker.system import SystemClock, SystemRandomness
 from tests.contract.test_wire import WIRE
+from tests.harness.issuer import IssuerHost
 from tests.harness.server import Server
 
 CLOCK, RANDOMNESS = SystemClock(), SystemRandomness()
-REFUSED = ("none", "malformed", "damaged", "unknown", "expired", "revoked")
+REFUSED = ("none", "malformed", "damaged", "unknown", "expired", "revoked", "OIDC expired")
 NARROW_METHODS = {  # methods that name a project or a build of ours, with the request that does
     "depot.build.v1.BuildService/CreateBuild": "project",
     "depot.build.v1.BuildService/FinishBuild": "finish",
@@ -104,7 +106,17 @@ def _end_of_stream(response: http.client.HTTPResponse) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(server: Server) -> World:
+def issuers() -> Iterator[IssuerHost]:
+    host = IssuerHost()
+    host.add("github")
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="module")
+def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
+    issuer = issuers.issuers["github"]
+    server = make_server(github_issuer=issuer.url)
     database = open_sqlite(server.data / "stoker.db")
     project, other_project = server.new_project("guarded"), server.new_project("other")
     build, build_token = server.new_build(project)
@@ -118,6 +130,12 @@ def world(server: Server) -> World:
         "other build": server.new_build(project)[1],
         "other project's build": server.new_build(other_project)[1],
     }
+    for trusting, name in ((project, "ours"), (other_project, "theirs")):
+        policy = {"projectId": trusting, "github": {"repositoryOwner": "acme", "repository": name}}
+        assert server.call("depot.core.v1.ProjectService/AddTrustPolicy", policy).status == 200
+    for credential, name in (("OIDC", "ours"), ("other OIDC", "theirs"), ("OIDC unmatched", "unknown")):
+        tokens[credential] = issuer.token(repository_owner="acme", repository=f"acme/{name}")
+    tokens["OIDC expired"] = issuer.token(repository_owner="acme", repository="acme/ours", exp=1)
     tokens |= asyncio.run(_stored_tokens(database, server.first["DEPOT_ORG_ID"], project, other_project))
     return World(server, project, build, tokens)
 
@@ -159,7 +177,7 @@ def test_a_credential_that_is_not_valid_opens_nothing(world: World, method: str,
     assert world.code(method, credential) == expected
 
 
-@pytest.mark.parametrize("credential", ["project", "build"])
+@pytest.mark.parametrize("credential", ["project", "build", "OIDC"])
 @pytest.mark.parametrize("method", ALL_METHODS)
 def test_a_kind_of_credential_that_the_table_does_not_name_is_refused(
     world: World, method: str, credential: str
@@ -172,20 +190,31 @@ def test_a_kind_of_credential_that_the_table_does_not_name_is_refused(
         assert world.code(method, credential) == "permission_denied"
 
 
-@pytest.mark.parametrize("credential", ["other organization", "other project", "other build", "other project's build"])
+@pytest.mark.parametrize(
+    "credential", ["other organization", "other project", "other build", "other project's build", "other OIDC"]
+)
 @pytest.mark.parametrize("method", sorted(NARROW_METHODS))
 def test_what_is_not_yours_is_not_there(world: World, method: str, credential: str) -> None:
-    kind = {"other organization": "organization", "other project": "project"}.get(credential, "build")
+    kind = {"other organization": "organization", "other project": "project", "other OIDC": "OIDC"}.get(
+        credential, "build"
+    )
     allowed = METHODS[method]
     assert not isinstance(allowed, Open)
     expected = "not_found" if CredentialKind(kind) in allowed else "permission_denied"
     assert world.code(method, credential) == expected
 
 
+@pytest.mark.parametrize("method", [method for method in ALL_METHODS if METHODS[method] is not Open.ANYONE])
+def test_an_oidc_token_that_no_project_trusts_opens_nothing(world: World, method: str) -> None:
+    assert world.code(method, "OIDC unmatched") == "permission_denied"
+
+
 def test_the_rightful_owner_still_has_it_all(world: World) -> None:
     assert world.code("depot.core.v1.ProjectService/GetProject", "organization") is None
     assert world.code("depot.core.v1.ProjectService/GetProject", "project") is None
     assert world.code("depot.cli.v1.BuildService/GetBuild", "build") is None
+    assert world.code("depot.cli.v1.BuildService/GetBuild", "OIDC") is None
+    assert world.code("depot.build.v1.BuildService/CreateBuild", "OIDC") is None
     assert world.server.query("select status from builds where id = ?", world.build) == [("running",)]
 
 

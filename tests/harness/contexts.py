@@ -1,14 +1,14 @@
-"""Build contexts that need no image registry: their only program is Debian's static busybox."""
+"""Build contexts that need no image registry: their only program is a static busybox."""
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from pathlib import Path
 
-BUSYBOX = Path("/bin/busybox")
-FETCH_BUSYBOX = Path(__file__).parents[2] / "scripts" / "busybox"
 ARCHITECTURES = ("amd64", "arm64")
+_ROOT = Path(__file__).parents[2]
 
 HEADER = """\
 FROM scratch AS base
@@ -32,24 +32,29 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def busybox(architecture: str) -> Path:
+    """The static busybox that the set-up puts into the example, fetched now if it could not be had then."""
+    kept = _ROOT / "examples" / "hello" / "rootfs" / architecture / "busybox"
+    if not kept.exists():
+        command = [str(_ROOT / "scripts" / "busybox"), architecture, str(kept)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, f"can't get busybox for {architecture}: {done.stderr[-2000:]}"
+    return kept
+
+
 def make_context(folder: Path, dockerfile: str, **files: str) -> Path:
     """A context with busybox, a Dockerfile and other files."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(BUSYBOX, folder / "busybox")
+    native = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    shutil.copy(busybox(native), folder / "busybox")
     (folder / "Dockerfile").write_text(dockerfile)
     for name, content in files.items():
         (folder / name).write_text(content)
     return folder
 
 
-def add_busyboxes(context: Path, cache: Path) -> Path:
-    """Put the busybox of every architecture into a context; foreign ones come from Debian's archive, once."""
+def add_busyboxes(context: Path) -> Path:
+    """Put the busybox of every architecture into a context."""
     for architecture in ARCHITECTURES:
-        kept = cache / "tests" / f"busybox-{architecture}"
-        if not kept.exists():
-            done = subprocess.run(
-                [str(FETCH_BUSYBOX), architecture, str(kept)], capture_output=True, text=True, timeout=240, check=False
-            )
-            assert done.returncode == 0, f"can't get busybox for {architecture}: {done.stderr[-2000:]}"
-        shutil.copy(kept, context / kept.name)
+        shutil.copy(busybox(architecture), context / f"busybox-{architecture}")
     return context

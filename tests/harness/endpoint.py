@@ -32,6 +32,11 @@ class EndpointFiles:
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
         return Result(done.returncode, done.stdout + done.stderr)
 
+    def build(self, context: Path, *arguments: str) -> Result:
+        """Build a folder with a Dockerfile."""
+        local = [f"--local=context={context}", f"--local=dockerfile={context}"]
+        return self.buildctl("build", "--frontend=dockerfile.v0", "--progress=plain", *local, *arguments)
+
 
 def get_endpoint(server: Server, build: str, token: str, folder: Path) -> EndpointFiles:
     """Ask for the endpoint of a build for amd64 until it is active."""

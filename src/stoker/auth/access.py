@@ -14,6 +14,7 @@ from stoker.domain.principals import CredentialKind
 _ORG = CredentialKind.ORGANIZATION
 _PROJECT = CredentialKind.PROJECT
 _BUILD = CredentialKind.BUILD
+_OIDC = CredentialKind.OIDC
 
 
 class Open(Enum):
@@ -26,30 +27,32 @@ Access = frozenset[CredentialKind] | Open
 
 _ORG_ONLY = frozenset({_ORG})
 _ORG_OR_PROJECT = frozenset({_ORG, _PROJECT})
+_CREATE_BUILD = frozenset({_ORG, _PROJECT, _OIDC})
 _ANY_TOKEN = frozenset({_ORG, _PROJECT, _BUILD})
+_USE_BUILD = frozenset({_ORG, _PROJECT, _BUILD, _OIDC})
 
 METHODS: dict[str, Access] = {
-    "depot.build.v1.BuildService/CreateBuild": _ORG_OR_PROJECT,
-    "depot.build.v1.BuildService/FinishBuild": _ANY_TOKEN,
+    "depot.build.v1.BuildService/CreateBuild": _CREATE_BUILD,
+    "depot.build.v1.BuildService/FinishBuild": _USE_BUILD,
     "depot.build.v1.BuildService/GetBuildStepLogs": _ORG_OR_PROJECT,
     "depot.build.v1.BuildService/GetBuildSteps": _ORG_OR_PROJECT,
     "depot.build.v1.RegistryService/DeleteImage": _ORG_OR_PROJECT,
     "depot.build.v1.RegistryService/ListImages": _ORG_OR_PROJECT,
-    "depot.buildkit.v1.BuildKitService/GetEndpoint": _ANY_TOKEN,
-    "depot.buildkit.v1.BuildKitService/ReleaseEndpoint": _ANY_TOKEN,
-    "depot.buildkit.v1.BuildKitService/ReportHealth": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/CreateBuild": _ORG_OR_PROJECT,
-    "depot.cli.v1.BuildService/FinishBuild": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/GetBuild": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/GetBuildKitConnection": _ANY_TOKEN,
+    "depot.buildkit.v1.BuildKitService/GetEndpoint": _USE_BUILD,
+    "depot.buildkit.v1.BuildKitService/ReleaseEndpoint": _USE_BUILD,
+    "depot.buildkit.v1.BuildKitService/ReportHealth": _USE_BUILD,
+    "depot.cli.v1.BuildService/CreateBuild": _CREATE_BUILD,
+    "depot.cli.v1.BuildService/FinishBuild": _USE_BUILD,
+    "depot.cli.v1.BuildService/GetBuild": _USE_BUILD,
+    "depot.cli.v1.BuildService/GetBuildKitConnection": _USE_BUILD,
     "depot.cli.v1.BuildService/GetPullInfo": _ANY_TOKEN,
     "depot.cli.v1.BuildService/GetPullToken": _ANY_TOKEN,
     "depot.cli.v1.BuildService/ListBuilds": _ORG_OR_PROJECT,
-    "depot.cli.v1.BuildService/ReportBuildContext": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/ReportBuildHealth": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/ReportStatus": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/ReportStatusStream": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/ReportTimings": _ANY_TOKEN,
+    "depot.cli.v1.BuildService/ReportBuildContext": _USE_BUILD,
+    "depot.cli.v1.BuildService/ReportBuildHealth": _USE_BUILD,
+    "depot.cli.v1.BuildService/ReportStatus": _USE_BUILD,
+    "depot.cli.v1.BuildService/ReportStatusStream": _USE_BUILD,
+    "depot.cli.v1.BuildService/ReportTimings": _USE_BUILD,
     "depot.cli.v1.PushService/FinishPush": _ANY_TOKEN,
     "depot.cli.v1.PushService/StartPush": _ANY_TOKEN,
     "depot.cli.v1beta1.LoginService/FinishLogin": Open.ANYONE,
@@ -92,7 +95,7 @@ def require_kind(method: str, kind: CredentialKind) -> None:
     if isinstance(allowed, Open) or kind in allowed:
         return
     wanted = " or ".join(f"{k} token" for k in sorted(allowed)) or "nothing"
-    raise PermissionDenied(f"{method} can't be called with a {kind} token; it takes: {wanted}")
+    raise PermissionDenied(f"{method} doesn't take a token of this kind ({kind}); it takes: {wanted}")
 
 
 def is_open(method: str) -> bool:

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import Problem, say
@@ -86,6 +85,15 @@ class _Bars:
     """A progress bar for each phase, on a terminal."""
 
     def __init__(self) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(*columns, TimeElapsedColumn())
         self._tasks: dict[Phase, TaskID] = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+_IMAGE_TYPES = frozenset({"type=image", "type=oci", "type=docker", "type=registry"})
 _REMOTE_PREFIXES = ("https://", "http://", "git://", "ssh://", "git@")
 
 
@@ -76,7 +77,7 @@ def buildctl_command(connection: Connection, build: BuildInput, results: ResultF
         command.append(f"--opt=platform={','.join(build.platforms)}")
     command += [f"--opt=build-arg:{argument}" for argument in build.build_args]
     command += [f"--secret={secret}" for secret in build.secrets]
-    command += [f"--output={output}" for output in build.outputs or (_default_output(build.tags),)]
+    command += [f"--output={output}" for output in _outputs(build)]
     if build.no_cache:
         command.append("--no-cache")
     return command
@@ -91,9 +92,17 @@ def _sources(build: BuildInput) -> list[str]:
     return [f"--local=context={build.context}", f"--local=dockerfile={folder}", f"--opt=filename={name}"]
 
 
-def _default_output(tags: tuple[str, ...]) -> str:
-    """An image that stays with the machine: its digest is known, its layers are cached."""
-    names = ",".join(tags)
-    if not names:
-        return "type=image"
-    return f'type=image,"name={names}"' if "," in names else f"type=image,name={names}"
+def _outputs(build: BuildInput) -> list[str]:
+    """Where the result goes; by default an image that stays with the machine. Tags name every image among them."""
+    names = ",".join(build.tags)
+    name = f',"name={names}"' if "," in names else f",name={names}"
+    return [
+        f"{output}{name}" if names and _is_unnamed_image(output) else output
+        for output in build.outputs or ("type=image",)
+    ]
+
+
+def _is_unnamed_image(output: str) -> bool:
+    fields = [field.strip('"') for field in output.split(",")]
+    is_image = not _IMAGE_TYPES.isdisjoint(fields)
+    return is_image and not any(field.startswith("name=") for field in fields)

@@ -164,6 +164,6 @@ def _last_error(trace: Path) -> str | None:
     error = None
     with suppress(OSError, ValueError):
         for line in trace.read_text().splitlines():
-            for vertex in json.loads(line).get("Vertexes") or ():
-                error = f"{vertex.get('Name', 'step')}: {vertex['Error']}" if vertex.get("Error") else error
+            for vertex in json.loads(line).get("vertexes") or ():
+                error = f"{vertex.get('name', 'step')}: {vertex['error']}" if vertex.get("error") else error
     return error

@@ -88,14 +88,14 @@ class FleetController:
         times: list[datetime] = []
         async with self._core.database.read() as tx:
             machines = await machine_store.machines_to_look_at(tx)
-            live = {machine.id: await lease_store.count_live_leases(tx, machine.id) for machine in machines}
+            live = await lease_store.count_live_leases_by_machine(tx)
             deletable = await volume_store.deletable_volumes(tx)
         for machine in machines:
             self._watch(machine)
             if machine.id in self._work:
                 continue
             decision = next_action(
-                machine, live_leases=live[machine.id], now=now, idle_timeout=self._options.idle_timeout
+                machine, live_leases=live.get(machine.id, 0), now=now, idle_timeout=self._options.idle_timeout
             )
             if isinstance(decision, Wait):
                 times.extend([] if decision.until is None else [decision.until])

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from stoker.services.endpoints import EndpointService
     from stoker.services.projects import ProjectService
     from stoker.services.tokens import TokenService
+    from stoker.services.trust_policies import TrustPolicyService
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class RpcServices:
     authentication: AuthenticationService
     projects: ProjectService
     tokens: TokenService
+    trust_policies: TrustPolicyService
     builds: BuildService
     endpoints: EndpointService
     randomness: Randomness
@@ -97,7 +99,10 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
         (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
         (core_build_connect.BuildServiceASGIApplication, CoreBuildHandlers(services.builds)),
         (organization_connect.OrganizationServiceASGIApplication, OrganizationHandlers(services.projects)),
-        (project_connect.ProjectServiceASGIApplication, ProjectHandlers(services.projects, services.tokens)),
+        (
+            project_connect.ProjectServiceASGIApplication,
+            ProjectHandlers(services.projects, services.tokens, services.trust_policies),
+        ),
         (usage_connect.UsageServiceASGIApplication, _NotYetUsage()),
     ]
     descriptors = [service.desc() for _, service in handlers]

@@ -26,6 +26,7 @@ _CODES: dict[type[errors.StokerError], Code] = {
     errors.Unavailable: Code.UNAVAILABLE,
     errors.Unimplemented: Code.UNIMPLEMENTED,
 }
+_LONGEST_PROBLEM = 400
 _CLASS_NAME = re.compile(r"<class '([\w.]+)'>")
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ def _plainer(error: ConnectError, method: str, message_name: str) -> ConnectErro
     """Errors that the RPC library made of a request, in words for somebody who doesn't know the library."""
     if error.code is Code.INVALID_ARGUMENT and error.message.startswith("unmarshal message"):
         problem = _CLASS_NAME.sub(r"\1", error.message.partition(": ")[2]) or "it can't be decoded"
+        if len(problem) > _LONGEST_PROBLEM:
+            half = _LONGEST_PROBLEM // 2
+            problem = f"{problem[:half]} … {problem[-half:]}"
         return ConnectError(Code.INVALID_ARGUMENT, f"the request is not a valid {message_name}: {problem}")
     if error.code is Code.UNIMPLEMENTED and error.message == "Not implemented":
         return ConnectError(

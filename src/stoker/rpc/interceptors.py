@@ -49,7 +49,8 @@ class AuthenticationInterceptor:
         method = method_name(ctx)
         if is_open(method):
             return
-        principal = await self._authentication.authenticate(ctx.request_headers.get("authorization"))
+        headers = ctx.request_headers
+        principal = await self._authentication.authenticate(headers.get("authorization"), headers.get("x-depot-org"))
         require_kind(method, principal.kind)
         set_caller(principal)
 

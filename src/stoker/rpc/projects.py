@@ -10,6 +10,7 @@ from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectService as Projects
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.projects import ProjectChange
+from stoker.rpc import trust_policies
 from stoker.rpc.caller import caller
 from stoker.rpc.encoding import decode_cache_policy, decode_hardware, encode_project
 from stoker.services.projects import NewProject, ProjectService
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
     from connectrpc.request import RequestContext
 
     from stoker.services.tokens import TokenService
+    from stoker.services.trust_policies import TrustPolicyService
 
 
 class ProjectHandlers(Projects):
     """Projects, for SDKs and the depot CLI."""
 
-    def __init__(self, projects: ProjectService, tokens: TokenService) -> None:
+    def __init__(self, projects: ProjectService, tokens: TokenService, policies: TrustPolicyService) -> None:
         self._projects = projects
         self._tokens = tokens
+        self._policies = policies
 
     async def create_project(
         self, request: pb.CreateProjectRequest, ctx: RequestContext[Any, Any], /
@@ -115,6 +118,24 @@ class ProjectHandlers(Projects):
         """Revoke a token."""
         await self._tokens.delete(caller(), request.token_id)
         return pb.DeleteTokenResponse()
+
+    async def add_trust_policy(
+        self, request: pb.AddTrustPolicyRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.AddTrustPolicyResponse:
+        """Let a CI's OIDC tokens build in a project."""
+        return await trust_policies.add(self._policies, request)
+
+    async def list_trust_policies(
+        self, request: pb.ListTrustPoliciesRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ListTrustPoliciesResponse:
+        """List a project's trust policies."""
+        return await trust_policies.list_all(self._policies, request)
+
+    async def remove_trust_policy(
+        self, request: pb.RemoveTrustPolicyRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.RemoveTrustPolicyResponse:
+        """Remove a trust policy."""
+        return await trust_policies.remove(self._policies, request)
 
 
 class CliProjectHandlers(CliProjects):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stoker.auth.oidc import looks_like_jwt, not_verified
 from stoker.auth.tokens import hash_secret, parse_kind
-from stoker.domain.errors import Unauthenticated
-from stoker.domain.principals import Principal
+from stoker.domain.errors import PermissionDenied, Unauthenticated
+from stoker.domain.principals import CredentialKind, Principal
+from stoker.domain.trust_policies import claims_key, describe_source, matches
 from stoker.store import tokens as token_store
+from stoker.store import trust_policies as policy_store
 
 if TYPE_CHECKING:
+    from stoker.auth.oidc import OidcVerifier
     from stoker.services.core import Core
 
 _SCHEME = "bearer "
@@ -19,16 +23,25 @@ _MAX_LENGTH = 16 * 1024
 class AuthenticationService:
     """Turns an Authorization header into a principal."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, oidc: OidcVerifier) -> None:
         self._core = core
+        self._oidc = oidc
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """Verify a header such as ``Bearer stoker_org_…``.
+    async def authenticate(self, authorization: str | None, organization_id: str | None) -> Principal:
+        """Verify a header such as ``Bearer stoker_org_…``, or one with an OIDC token.
+
+        Args:
+            authorization: the header.
+            organization_id: which of its organizations a caller means, if it says so.
 
         Raises:
             Unauthenticated: there is no credential, or it is damaged, unknown, expired or revoked.
+            PermissionDenied: no project trusts where an OIDC token is from.
+            Unavailable: an OIDC token's issuer can't be reached.
         """
         secret = _bearer(authorization)
+        if looks_like_jwt(secret):
+            return await self._authenticate_oidc(secret, organization_id or None)
         kind = parse_kind(secret)
         async with self._core.database.read() as tx:
             token = await token_store.find_token(tx, hash_secret(secret))
@@ -44,6 +57,36 @@ class AuthenticationService:
             organization_id=token.organization_id,
             project_id=token.project_id,
             build_id=token.build_id,
+        )
+
+    async def _authenticate_oidc(self, bearer: str, organization_id: str | None) -> Principal:
+        token = self._oidc.read(bearer)
+        async with self._core.database.read() as tx:
+            trusted = await policy_store.is_issuer_trusted(tx, token.issuer.issuer)
+        if not trusted:
+            # An issuer that nobody trusts isn't asked for its keys, so that strangers can't make us ask around.
+            raise not_verified(token.issuer)
+        claims = await self._oidc.verify(token)
+        key = claims_key(claims)
+        async with self._core.database.read() as tx:
+            found = [] if key is None else await policy_store.find_trusting(tx, key)
+        trusting = [
+            one for one in found if matches(one.policy, claims) and organization_id in (None, one.organization_id)
+        ]
+        if not trusting:
+            raise PermissionDenied(
+                f"no project trusts {describe_source(claims)} of {claims.issuer}; add a trust policy that names it"
+            )
+        projects = frozenset(one.policy.project_id for one in trusting)
+        only = trusting[0] if len(projects) == 1 else None
+        return Principal(
+            kind=CredentialKind.OIDC,
+            credential_id=trusting[0].policy.id,
+            # A caller that several projects trust belongs to no organization, so that what is decided by organization
+            # alone is closed to it; it has to name the project.
+            organization_id=only.organization_id if only else "",
+            project_id=only.policy.project_id if only else None,
+            trusting_projects=projects,
         )
 
 

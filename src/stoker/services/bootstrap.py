@@ -48,7 +48,7 @@ class BootstrapService:
 
     async def server_id(self) -> str:
         """The server's own short id, made on its first start. Everything it leaves on a host is named after it."""
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             known = await fact_store.find_fact(tx, _SERVER_ID)
             if known is not None:
                 return known
@@ -63,7 +63,7 @@ class BootstrapService:
         ``keep`` writes them down before the commit: the token is never shown again, so it must not be lost when this
         process dies in between. A token that was written down but not committed is made anew at the next start.
         """
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             if await organization_store.list_organizations(tx):
                 return None
             now = self._core.now()

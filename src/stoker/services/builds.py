@@ -111,7 +111,7 @@ class BuildService:
             FailedPrecondition: it has ended already.
             NotFound: there is none, or it isn't the caller's.
         """
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             build = await require_build(tx, principal, build_id)
             require_running(build)
             await end_build(self._core, tx, build.id, result)

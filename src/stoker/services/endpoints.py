@@ -157,9 +157,12 @@ class EndpointService:
             end_reason=None,
         )
         await lease_store.add_lease(tx, lease)
-        await machine_store.set_idle_since(tx, machine.id, None)
-        await machine_store.set_desired(tx, machine.id, Desired.RUNNING)
-        await build_store.mark_build_started(tx, build.id, now)
+        if machine.idle_since is not None:
+            await machine_store.set_idle_since(tx, machine.id, None)
+        if machine.desired is not Desired.RUNNING:
+            await machine_store.set_desired(tx, machine.id, Desired.RUNNING)
+        if build.started_at is None:
+            await build_store.mark_build_started(tx, build.id, now)
         return lease
 
     async def _machine(self, tx: Transaction, build: Build, platform: Platform) -> Machine:

@@ -26,6 +26,8 @@ class ExpiryService:
     async def expire(self) -> list[str]:
         """Fail the builds whose endpoints got no health reports in time, and those that last too long; their ids."""
         now = self._core.now()
+        if not await self._is_due(now):
+            return []
         minutes = self._core.limits.lease_lifetime.total_seconds() / 60
         ended: list[str] = []
         async with self._core.database.write() as tx:
@@ -42,6 +44,12 @@ class ExpiryService:
                     ended.append(build.id)
         wake_ended(self._core, ended)
         return ended
+
+    async def _is_due(self, now: datetime) -> bool:
+        """A look without the lock that a write takes."""
+        async with self._core.database.read() as tx:
+            overdue = await build_store.overdue_builds(tx, now - self._core.limits.build_lifetime, 1)
+            return bool(overdue) or bool(await lease_store.expired_leases(tx, now, 1))
 
     async def next_expiry(self) -> datetime | None:
         """When the next lease ends if nobody reports health."""

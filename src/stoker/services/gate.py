@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from stoker.store import solves as solve_store
 if TYPE_CHECKING:
     from stoker.domain.platforms import Platform
     from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+_REMEMBERED_REFS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class GateService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        # Which build a ref belongs to never changes, so it may be remembered; several calls of a build name it.
+        self._owners: OrderedDict[str, str] = OrderedDict()
 
     async def admit(self, build_id: str, platform: Platform, ref: str | None) -> Destination:
         """The machine that a build may call now.
@@ -44,7 +50,7 @@ class GateService:
         async with self._core.database.read() as tx:
             lease = await lease_store.live_lease(tx, build_id, platform)
             machine = None if lease is None else await machine_store.find_machine(tx, lease.machine_id)
-            owner = None if ref is None else await solve_store.find_solve_build(tx, ref)
+            owner = None if ref is None else await self._owner(tx, ref)
         if lease is None or machine is None:
             raise PermissionDenied(f"build {build_id} has no endpoint for {platform}: it has ended or gave it back")
         if not machine.usable or machine.placement is None or machine.placement.port is None:
@@ -54,6 +60,14 @@ class GateService:
         elif ref is not None and owner != build_id:
             raise PermissionDenied("that ref is not one of this build's")
         return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
+
+    async def _owner(self, tx: Transaction, ref: str) -> str | None:
+        owner = self._owners.get(ref) or await solve_store.find_solve_build(tx, ref)
+        if owner is not None:
+            self._owners[ref] = owner
+            while len(self._owners) > _REMEMBERED_REFS:
+                self._owners.popitem(last=False)
+        return owner
 
     async def _claim_ref(self, ref: str, build_id: str, machine_id: str) -> None:
         if not ref or len(ref) > 256:

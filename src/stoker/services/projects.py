@@ -60,7 +60,7 @@ class ProjectService:
             cache_policy=checked_cache_policy(wanted.cache_policy or CachePolicy()),
             created_at=self._core.now(),
         )
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             if await project_store.count_projects(tx, project.organization_id) >= limits.max_projects:
                 raise ResourceExhausted(
                     f"the organization has {limits.max_projects} projects, which is the most; delete some first"
@@ -99,7 +99,7 @@ class ProjectService:
         regions = self._core.limits.regions
         region_id = None if change.region_id is None else checked_region(change.region_id, regions)
         policy = None if change.cache_policy is None else checked_cache_policy(change.cache_policy)
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             changed = replace(
                 project,
@@ -117,7 +117,7 @@ class ProjectService:
         Raises:
             NotFound: there is none, or it isn't the caller's.
         """
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             ended = await self._give_up_cache(tx, project, "the project was deleted")
             await project_store.mark_project_deleted(tx, project.id, self._core.now())
@@ -129,7 +129,7 @@ class ProjectService:
         Raises:
             NotFound: there is none, or it isn't the caller's.
         """
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             ended = await self._give_up_cache(tx, project, "the project's cache was reset")
         wake_ended(self._core, ended)

@@ -49,7 +49,7 @@ class TokenService:
         text = checked_description(description)
         token = new_token(CredentialKind.PROJECT, self._core.randomness)
         most = self._core.limits.max_project_tokens
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             if len(await token_store.list_project_tokens(tx, project.id)) >= most:
                 raise ResourceExhausted(f"the project has {most} tokens, which is the most; delete some first")
@@ -83,7 +83,7 @@ class TokenService:
             NotFound: there is no such token, or it isn't the caller's.
         """
         text = checked_description(description)
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             token = await _require_token(tx, principal, token_id)
             await token_store.describe_token(tx, token.id, text)
 
@@ -93,7 +93,7 @@ class TokenService:
         Raises:
             NotFound: there is no such token, or it isn't the caller's.
         """
-        async with self._core.database.write() as tx:
+        async with self._core.database.write(durable=True) as tx:
             token = await _require_token(tx, principal, token_id)
             await token_store.revoke_token(tx, token.id, self._core.now())
 

@@ -74,6 +74,12 @@ async def count_live_leases(tx: Transaction, machine_id: str) -> int:
     return (await tx.execute(query)).scalar_one()
 
 
+async def count_live_leases_by_machine(tx: Transaction) -> dict[str, int]:
+    """How many live leases each machine has, where it has any."""
+    query = select(leases.c.machine_id, func.count()).where(leases.c.ended_at.is_(None)).group_by(leases.c.machine_id)
+    return {row[0]: row[1] for row in await tx.execute(query)}
+
+
 async def count_builds_on_machines(tx: Transaction) -> int:
     """How many builds hold a machine."""
     query = select(func.count(leases.c.build_id.distinct())).where(leases.c.ended_at.is_(None))

