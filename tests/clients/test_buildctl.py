@@ -93,7 +93,7 @@ def test_the_certificate_of_a_finished_build_is_refused(held: Held, context: Pat
     assert held.server.query("select count(*) from solves where build_id = ?", held.build) == [(0,)]
 
 
-def test_the_certificate_of_another_project_never_reaches_this_projects_machine(
+def test_the_certificate_of_another_project_is_refused_at_this_ones_endpoint(
     server: Server, hold: Callable[[str], Held], context: Path
 ) -> None:
     ours, theirs = hold(server.new_project("ours")), hold(server.new_project("theirs"))
@@ -101,18 +101,17 @@ def test_the_certificate_of_another_project_never_reaches_this_projects_machine(
     # Our address and server name, with their certificate and key.
     mixed = replace(ours.endpoint, folder=theirs.endpoint.folder)
 
-    result = mixed.build(context)
+    refused = mixed.build(context)
 
-    assert result.code == 0, result.output
-    assert result.cached == 0, "none of our cache is theirs"
+    assert refused.code == 1
+    assert "asks for another machine than its own" in refused.output
+    own = theirs.endpoint.build(context)
+    assert (own.code, own.cached) == (0, 0), "none of our cache is theirs"
     (our_machine,), (their_machine,) = server.machines(ours.project), server.machines(theirs.project)
     assert our_machine.id != their_machine.id
-    reached = server.query("select machine_id from solves where build_id = ?", theirs.build)
-    assert reached == [(their_machine.id,)]
-    theirs.finish()
-    refused = mixed.build(context)
-    assert refused.code == 1
-    assert "it has ended" in refused.output
+    assert server.query("select distinct machine_id from solves where build_id = ?", theirs.build) == [
+        (their_machine.id,)
+    ]
     assert ours.endpoint.build(context).cached == 2
 
 

@@ -13,6 +13,7 @@ from stoker.gateway.configuration import (
     DESTINATION_HEADER,
     IDENTITY_HEADER,
     MACHINE_HEADER,
+    REQUESTED_HEADER,
     SOLVE_HEADER,
 )
 from stoker.pki.certificates import parse_build_uri
@@ -67,7 +68,8 @@ class Authorizer:
         if call.entitlements:
             wanted = ", ".join(call.entitlements)[:200]
             raise PermissionDenied(f"this server doesn't allow builds the entitlements they ask for: {wanted}")
-        return await self._gate.admit(identity[0], platform, call.ref)
+        requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")
+        return await self._gate.admit(identity[0], platform, requested, call.ref)
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stoker.pki.certificates import PairFiles
 
 IDENTITY_HEADER = "x-stoker-identity"
+REQUESTED_HEADER = "x-stoker-requested-name"
 DESTINATION_HEADER = "x-envoy-original-dst-host"
 MACHINE_HEADER = "x-stoker-machine"
 SOLVE_HEADER = "buildkit-controlapi-buildid"
@@ -82,6 +83,13 @@ def _listener(settings: GatewaySettings) -> dict[str, Any]:
         "name": "gateway",
         "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
         "enable_reuse_port": False,
+        # Without it the name that a client asks for is not known to the filters.
+        "listener_filters": [
+            {
+                "name": "tls_inspector",
+                "typed_config": {"@type": _TYPE + "extensions.filters.listener.tls_inspector.v3.TlsInspector"},
+            }
+        ],
         "filter_chains": [
             {
                 "transport_socket": {
@@ -141,12 +149,8 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
                         "request_mutations": [
                             {"remove": DESTINATION_HEADER},
                             {"remove": MACHINE_HEADER},
-                            {
-                                "append": {
-                                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                                    "header": {"key": IDENTITY_HEADER, "value": "%DOWNSTREAM_PEER_URI_SAN%"},
-                                }
-                            },
+                            _overwritten(IDENTITY_HEADER, "%DOWNSTREAM_PEER_URI_SAN%"),
+                            _overwritten(REQUESTED_HEADER, "%REQUESTED_SERVER_NAME%"),
                         ]
                     },
                 },
@@ -155,6 +159,12 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
             {"name": "router", "typed_config": {"@type": _ROUTER}},
         ],
     }
+
+
+def _overwritten(name: str, value: str) -> dict[str, Any]:
+    """Set a header, whatever the client sent under its name."""
+    header = {"key": name, "value": value}
+    return {"append": {"append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": header}}
 
 
 def _route(path: str, max_body: int) -> dict[str, Any]:
@@ -181,7 +191,9 @@ def _ext_authz(settings: GatewaySettings) -> dict[str, Any]:
         "@type": _EXT_AUTHZ + "ExtAuthz",
         "failure_mode_allow": False,
         "status_on_error": {"code": "ServiceUnavailable"},
-        "allowed_headers": {"patterns": [{"exact": IDENTITY_HEADER}, {"exact": SOLVE_HEADER}]},
+        "allowed_headers": {
+            "patterns": [{"exact": name} for name in (IDENTITY_HEADER, REQUESTED_HEADER, SOLVE_HEADER)]
+        },
         "http_service": {
             "server_uri": {
                 "uri": "http://authorizer",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stoker.domain.clock import Clock
     from stoker.domain.platforms import Platform
 
-GATEWAY_NAME = "gateway.stoker.internal"
+_GATEWAY_DOMAIN = "gateway.stoker.internal"
 _OWN_LIFETIME = timedelta(days=3 * 365)
 _RENEW_BEFORE = timedelta(days=365)
 _MACHINE_LIFETIME = timedelta(days=3 * 365)
@@ -35,6 +35,11 @@ class PairFiles:
 
     certificate: Path
     key: Path
+
+
+def endpoint_server_name(machine_id: str) -> str:
+    """The name under which builds of one machine, and no others, are let through the gateway."""
+    return f"{machine_id}.{_GATEWAY_DOMAIN}"
 
 
 def build_uri(build_id: str, platform: Platform) -> str:
@@ -80,7 +85,7 @@ class Certificates:
 
     def gateway(self, extra_names: tuple[str, ...]) -> PairFiles:
         """The gateway's own certificate, renewed when a third of its life is left or its names change."""
-        return self._server("gateway", (GATEWAY_NAME, *extra_names))
+        return self._server("gateway", (_GATEWAY_DOMAIN, f"*.{_GATEWAY_DOMAIN}", *extra_names))
 
     def api(self, names: tuple[str, ...]) -> PairFiles:
         """A certificate for the API, for trying TLS out without one that the world trusts."""

@@ -10,7 +10,7 @@ from stoker.domain.endpoints import Endpoint
 from stoker.domain.errors import FailedPrecondition, NotFound
 from stoker.domain.leases import Lease
 from stoker.domain.machines import Desired, Machine, MachineState
-from stoker.pki.certificates import GATEWAY_NAME, Certificates
+from stoker.pki.certificates import Certificates, endpoint_server_name
 from stoker.services.endings import end_lease
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import FLEET, LEASES, build_topic, machine_topic
@@ -225,7 +225,7 @@ class EndpointService:
         pair = self._certificates.issue_build(lease.build_id, lease.platform, self._core.limits.build_lifetime)
         return Endpoint(
             address=f"tcp://{self._gateway_address}",
-            server_name=GATEWAY_NAME,
+            server_name=endpoint_server_name(lease.machine_id),
             certificate=pair.certificate,
             private_key=pair.private_key,
             ca_certificate=self._certificates.builds_ca,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import FailedPrecondition, PermissionDenied, Unavailable
+from stoker.pki.certificates import endpoint_server_name
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
@@ -35,16 +36,17 @@ class GateService:
         # Which build a ref belongs to never changes, so it may be remembered; several calls of a build name it.
         self._owners: OrderedDict[str, str] = OrderedDict()
 
-    async def admit(self, build_id: str, platform: Platform, ref: str | None) -> Destination:
+    async def admit(self, build_id: str, platform: Platform, requested_name: str, ref: str | None) -> Destination:
         """The machine that a build may call now.
 
         Args:
             build_id: from the caller's certificate.
             platform: from the caller's certificate.
+            requested_name: the name that the caller wants to reach (TLS SNI).
             ref: the solve that the call is about, if it is about one. The first build that names a ref owns it.
 
         Raises:
-            PermissionDenied: the build has no live lease, or the ref is another build's.
+            PermissionDenied: the build has no live lease, the name is another machine's, or the ref is another build's.
             Unavailable: the machine isn't ready.
         """
         async with self._core.database.read() as tx:
@@ -53,6 +55,11 @@ class GateService:
             owner = None if ref is None else await self._owner(tx, ref)
         if lease is None or machine is None:
             raise PermissionDenied(f"build {build_id} has no endpoint for {platform}: it has ended or gave it back")
+        if requested_name != endpoint_server_name(machine.id):
+            raise PermissionDenied(
+                f"build {build_id} asks for another machine than its own; use the server name and the certificate "
+                "of the same endpoint"
+            )
         if not machine.usable or machine.placement is None or machine.placement.port is None:
             raise Unavailable(f"the machine of build {build_id} is not ready; get the endpoint again")
         if ref is not None and owner is None:
