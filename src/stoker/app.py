@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
 _TRIM_SECONDS = 30.0
+_STOP_PATIENCE = timedelta(seconds=20)
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +144,8 @@ class ApiProcess:
         query = parse_qs(scope["query_string"].decode())
         drain = timedelta(seconds=float(query.get("drain", ["0"])[0]))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        async for line in self._closing.close(drain):
+        stopping = timedelta(seconds=self._plan.settings.stop_grace_seconds) + _STOP_PATIENCE
+        async for line in self._closing.close(drain, stopping):
             await send({"type": "http.response.body", "body": f"{line}\n".encode(), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

@@ -25,8 +25,13 @@ class ClosingService:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def close(self, drain: timedelta) -> AsyncIterator[str]:
-        """Take no new work, wait for running builds up to ``drain``, stop all machines; what it waits for, in words."""
+    async def close(self, drain: timedelta, stopping: timedelta) -> AsyncIterator[str]:
+        """Take no new work, wait for running builds, stop all machines; what it waits for, in words.
+
+        Args:
+            drain: how long running builds get.
+            stopping: how long machines get after that; those that need longer are left to the caller.
+        """
         self._core.admission.close()
         deadline = self._core.now() + drain
         with self._core.wakeups.subscribe(FLEET) as subscription:
@@ -40,12 +45,17 @@ class ClosingService:
             async with self._core.database.write() as tx:
                 await machine_store.set_all_desired(tx, Desired.STOPPED)
             self._core.wakeups.wake(FLEET)
+            deadline = self._core.now() + stopping
             before = -1
             while left_over := await self._machines_not_stopped():
                 if left_over != before:
                     yield f"stopping {_count(left_over, 'machine')}"
                 before = left_over
-                await subscription.wait(None)
+                left = (deadline - self._core.now()).total_seconds()
+                if left <= 0:
+                    yield f"{_count(left_over, 'machine')} did not stop in time"
+                    return
+                await subscription.wait(left)
 
     async def _builds_on_machines(self) -> int:
         async with self._core.database.read() as tx:
