@@ -18,7 +18,7 @@ from stoker.domain.endpoints import Endpoint
 from stoker.domain.machines import machine_server_name
 from stoker.domain.platforms import Platform
 from stoker.engine import Engine
-from stoker.pki.authority import write_private
+from stoker.pki.private_files import write_private
 from stoker.runtimes.process.emulation import native_platform
 from stoker.settings import load_settings
 from tests.harness.server import Server

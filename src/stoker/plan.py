@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from stoker.pki.authority import write_private
+from stoker.pki.private_files import write_private
 from stoker.settings import Settings
 
 PLAN_VARIABLE = "STOKER_PLAN"

@@ -20,7 +20,8 @@ from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import MachineSize
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
-from stoker.pki.authority import open_authority, write_private
+from stoker.pki.authority import open_authority
+from stoker.pki.private_files import write_private
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.emulation import native_platform

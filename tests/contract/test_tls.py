@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stoker.pki.authority import names_in, open_authority, write_private
+from stoker.pki.authority import names_in, open_authority
 from stoker.pki.certificates import Certificates
+from stoker.pki.private_files import write_private
 from stoker.system import SystemClock
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot

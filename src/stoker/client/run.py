@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from stoker.client.api import ApiError, RemoteBuild, keep_alive, open_api
 from stoker.client.buildctl import BuildInput, Connection, ResultFiles, buildctl_command
-from stoker.pki.authority import write_private
+from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable

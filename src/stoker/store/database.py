@@ -3,32 +3,48 @@
 On SQLite there is one writing connection, whose transactions begin with BEGIN IMMEDIATE (so that two of them never
 deadlock on upgrading a lock), and a few reading ones, which WAL lets go on beside it. A commit outlives the death of
 any process. A `durable` one outlives a power cut too: it waits for the disk, on which machines may be writing a lot.
+
+A statement takes some tens of microseconds, a tenth of what handing it to another thread and back costs, so statements
+run on the event loop's own thread. What may wait (for another process's lock, or for the disk) runs on another: the
+beginning and the commit of what writes.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
-Transaction = AsyncConnection
+    from sqlalchemy import Executable
 
 _READERS = 4
-_DURABLE = "stoker_durable"
+
+
+class Transaction:
+    """A transaction that is going on. Its interface is asynchronous, as a database over the network needs it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: Executable) -> CursorResult[Any]:
+        """Run a statement. Read its result before the next one."""
+        return self._connection.execute(statement)
 
 
 class Database:
     """Opens transactions. Nothing slow may happen inside one."""
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine) -> None:
+    def __init__(self, writer: Engine, reader: Engine) -> None:
         self._writer = writer
         self._reader = reader
+        self._writing = asyncio.Lock()
+        self._write_connection: Connection | None = None
 
     @asynccontextmanager
     async def write(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
@@ -37,21 +53,33 @@ class Database:
         Args:
             durable: for what a caller is told is done and could not find out otherwise: the commit waits for the disk.
         """
-        async with self._writer.connect() as connection:
-            await connection.execution_options(**{_DURABLE: durable})
-            async with connection.begin():
-                yield connection
+        async with self._writing:
+            connection = self._write_connection = self._write_connection or self._writer.connect()
+            try:
+                await _in_thread(lambda: _begin(connection, durable=durable))
+                yield Transaction(connection)
+                await _in_thread(lambda: connection.exec_driver_sql("COMMIT"))
+            except BaseException:
+                _roll_back(connection)
+                raise
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Transaction]:
         """A transaction that only reads; what it sees doesn't change while it lasts."""
-        async with self._reader.connect() as connection:
-            yield connection
+        with self._reader.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield Transaction(connection)
+            finally:
+                _roll_back(connection)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._reader.dispose()
-        await self._writer.dispose()
+        async with self._writing:
+            if self._write_connection is not None:
+                self._write_connection.close()
+            self._reader.dispose()
+            self._writer.dispose()
 
 
 def open_sqlite(path: Path, *, busy_seconds: float = 10.0) -> Database:
@@ -59,16 +87,16 @@ def open_sqlite(path: Path, *, busy_seconds: float = 10.0) -> Database:
     return Database(_sqlite_engine(path, busy_seconds, writes=True), _sqlite_engine(path, busy_seconds, writes=False))
 
 
-def _sqlite_engine(path: Path, busy_seconds: float, *, writes: bool) -> AsyncEngine:
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
+def _sqlite_engine(path: Path, busy_seconds: float, *, writes: bool) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
         pool_size=1 if writes else _READERS,
-        max_overflow=0,
-        connect_args={"timeout": busy_seconds},
+        max_overflow=0 if writes else -1,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 
     def on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401
-        connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -76,12 +104,27 @@ def _sqlite_engine(path: Path, busy_seconds: float, *, writes: bool) -> AsyncEng
             cursor.execute("PRAGMA query_only = ON")
         cursor.close()
 
-    def on_begin(connection: Any) -> None:  # noqa: ANN401
-        if writes:
-            durable = connection.get_execution_options().get(_DURABLE, False)
-            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", on_begin)
+    event.listen(engine, "connect", on_connect)
     return engine
+
+
+def _begin(connection: Connection, *, durable: bool) -> None:
+    connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _roll_back(connection: Connection) -> None:
+    driver_connection: Any = connection.connection.driver_connection
+    if driver_connection.in_transaction:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+async def _in_thread(work: Callable[[], object]) -> None:
+    """Run blocking work in a thread. A caller that is cancelled waits for its end, as it uses the connection."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await running
+        raise

@@ -76,8 +76,12 @@ async def count_live_leases(tx: Transaction, machine_id: str) -> int:
 
 async def count_live_leases_by_machine(tx: Transaction) -> dict[str, int]:
     """How many live leases each machine has, where it has any."""
-    query = select(leases.c.machine_id, func.count()).where(leases.c.ended_at.is_(None)).group_by(leases.c.machine_id)
-    return {row[0]: row[1] for row in await tx.execute(query)}
+    query = (
+        select(leases.c.machine_id, func.count().label("live"))
+        .where(leases.c.ended_at.is_(None))
+        .group_by(leases.c.machine_id)
+    )
+    return {row.machine_id: row.live for row in await tx.execute(query)}
 
 
 async def count_builds_on_machines(tx: Transaction) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
 
 from stoker.store.tables import solves
 
@@ -22,9 +21,6 @@ async def find_solve_build(tx: Transaction, ref: str) -> str | None:
 
 async def add_solve(tx: Transaction, ref: str, *, build_id: str, machine_id: str, now: datetime) -> bool:
     """Tie a ref to a build; False when it is tied already."""
-    try:
-        async with tx.begin_nested():
-            await tx.execute(insert(solves).values(ref=ref, build_id=build_id, machine_id=machine_id, created_at=now))
-    except IntegrityError:
-        return False
-    return True
+    values = {"ref": ref, "build_id": build_id, "machine_id": machine_id, "created_at": now}
+    done = await tx.execute(insert(solves).prefix_with("OR IGNORE", dialect="sqlite").values(values))
+    return done.rowcount == 1
