@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates.issue(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="session")
-def download_cache() -> Path:
-    """A folder that outlives the test run."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "stoker" / "tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.emulation import native_platform
 from stoker.runtimes.process.runtime import ProcessRuntime
+from tests.harness.contexts import busybox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,7 +39,6 @@ GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.02
 LEFT_SECONDS = 10.0
 MACHINE_NAME = "machine.internal"
-BUSYBOX = Path("/bin/busybox")
 
 
 class WallClock:
@@ -253,12 +253,10 @@ def _commands(data: str, group: str) -> set[str]:
     return found
 
 
-def write_context(folder: Path, *steps: str, busybox: Path = BUSYBOX) -> Path:
-    """A build context whose only tool is busybox, which must be static."""
-    if not busybox.exists():
-        raise RuntimeError(f"{busybox} is missing; install the package busybox-static")
+def write_context(folder: Path, *steps: str, platform: Platform | None = None) -> Path:
+    """A build context whose only tool is a static busybox, of this host's platform unless another is named."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(busybox, folder / "busybox")
+    shutil.copy(busybox((platform or native_platform()).architecture), folder / "busybox")
     lines = ["FROM scratch", "COPY busybox /bin/sh", "COPY busybox /bin/busybox", "ENV PATH=/bin"]
     (folder / "Dockerfile").write_text("\n".join([*lines, *(f"RUN {step}" for step in steps)]) + "\n")
     return folder
@@ -349,33 +347,3 @@ def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
-
-
-def fetch_busybox(platform: Platform, cache: Path) -> Path:
-    """Busybox for another architecture, from Debian's archive, without telling the host's own apt about it."""
-    busybox = cache / f"busybox-{platform.architecture}"
-    if busybox.exists():
-        return busybox
-    work = cache / "apt"
-    (work / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-    (work / "archives" / "partial").mkdir(parents=True, exist_ok=True)
-    (work / "status").touch()
-    options = {
-        "APT::Architecture": platform.architecture,
-        "APT::Architectures": platform.architecture,
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-        "Dir::State::lists": str(work / "lists"),
-        "Dir::State::status": str(work / "status"),
-        "Dir::Cache": str(work),
-    }
-    apt = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in options.items())]
-    for command in ([*apt, "update"], [*apt, "download", "busybox-static"]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=work)
-        assert done.returncode == 0, f"can't get busybox for {platform}: {done.stderr}"
-    (package,) = work.glob("busybox-static_*.deb")
-    run("dpkg", "-x", str(package), str(work / "unpacked"))
-    found = next(path for path in (work / "unpacked").rglob("busybox") if path.parent.name == "bin")
-    shutil.copy(found, busybox)
-    shutil.rmtree(work)
-    return busybox

@@ -31,7 +31,6 @@ from tests.contract.machine_host import (
     MachineHost,
     end,
     engine_process,
-    fetch_busybox,
     internet,
     kill_and_wait,
     machine_processes,
@@ -66,11 +65,6 @@ def web_server() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def emulated() -> Platform:
     return next(platform for platform in Platform if platform is not native_platform())
-
-
-@pytest.fixture(scope="session")
-def emulated_busybox(emulated: Platform, download_cache: Path) -> Path:
-    return fetch_busybox(emulated, download_cache)
 
 
 async def test_it_serves_callers_with_its_certificates_and_no_others(host: MachineHost, tmp_path: Path) -> None:
@@ -266,16 +260,12 @@ async def test_flushed_rules_are_repaired_with_the_machines_that_run(
     assert await verdicts(machine, tmp_path / "context", targets) == {"internet": True, "private": False}
 
 
-async def test_an_emulated_step_runs(
-    host: MachineHost, emulated: Platform, emulated_busybox: Path, tmp_path: Path
-) -> None:
+async def test_an_emulated_step_runs(host: MachineHost, emulated: Platform, tmp_path: Path) -> None:
     assert emulated in host.runtime.platforms(), "install qemu-user-static"
     machine = await host.start_ready(platform=emulated)
     # The first is what a build without a platform of its own gets.
     assert re.search(rf"\t{emulated}(,|$)", (await machine.call("debug", "workers")).text, re.MULTILINE)
-    built = await machine.build(
-        write_context(tmp_path / "context", "echo this is $(uname -m)", busybox=emulated_busybox)
-    )
+    built = await machine.build(write_context(tmp_path / "context", "echo this is $(uname -m)", platform=emulated))
     assert built.code == 0, built.text
     assert re.search(r"this is (aarch64|x86_64)$", built.text, re.MULTILINE), built.text
 
