@@ -29,7 +29,6 @@ def limits_of(settings: Settings) -> Limits:
         build_lifetime=timedelta(hours=settings.build_hours),
         max_projects=settings.max_projects,
         max_project_tokens=settings.max_project_tokens,
-        start_attempts=settings.start_attempts,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
 

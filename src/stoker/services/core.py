@@ -27,7 +27,6 @@ class Limits:
     build_token_grace: timedelta = timedelta(minutes=10)
     max_projects: int = 100_000
     max_project_tokens: int = 1000
-    start_attempts: int = 3
     pending_interval: timedelta = timedelta(seconds=15)
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)
