@@ -20,6 +20,21 @@ class CachePolicy:
     keep_days: int = 14
 
 
+@dataclass(frozen=True, slots=True)
+class CachePolicyChange:
+    """The parts of a policy that a caller names; None leaves a part as it is."""
+
+    keep_bytes: int | None = None
+    keep_days: int | None = None
+
+    def applied_to(self, base: CachePolicy) -> CachePolicy:
+        """``base`` with these parts instead of its own."""
+        return CachePolicy(
+            keep_bytes=base.keep_bytes if self.keep_bytes is None else self.keep_bytes,
+            keep_days=base.keep_days if self.keep_days is None else self.keep_days,
+        )
+
+
 def checked_cache_policy(policy: CachePolicy) -> CachePolicy:
     """Return ``policy`` when it is within bounds.
 

@@ -11,7 +11,7 @@ from stoker.domain.errors import InvalidInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stoker.domain.cache_policy import CachePolicy
+    from stoker.domain.cache_policy import CachePolicy, CachePolicyChange
     from stoker.domain.hardware import Hardware
 
 MAX_NAME_LENGTH = 128
@@ -46,7 +46,7 @@ class ProjectChange:
     name: str | None = None
     region_id: str | None = None
     hardware: Hardware | None = None
-    cache_policy: CachePolicy | None = None
+    cache_policy: CachePolicyChange | None = None
 
 
 def checked_name(name: str, what: str) -> str:

@@ -64,8 +64,7 @@ class FleetController:
             machines = await machine_store.machines_to_look_at(tx)
         for machine in machines:
             if machine.state is MachineState.READY:
-                observed = await self._runtime.observe(machine.id, machine.placement)
-                _log.info("machine %s was ready before the restart; now it is %s", machine.id, observed)
+                _log.info("machine %s was ready before the restart; watching it again", machine.id)
         known = {machine.id for machine in machines if machine.state is not MachineState.STOPPED}
         owned = await self._runtime.list_owned()
         for machine_id in sorted(owned.machines - known):

@@ -9,7 +9,7 @@ from protobuf.wkt import Timestamp
 from stoker._gen.depot.buildkit.v1.buildkit_pb import Platform as BuildKitPlatform
 from stoker._gen.depot.cli.v1.build_pb import BuilderPlatform
 from stoker._gen.depot.core.v1 import project_pb
-from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.cache_policy import CachePolicyChange
 from stoker.domain.errors import InvalidInput
 from stoker.domain.hardware import Hardware
 from stoker.domain.platforms import Platform
@@ -61,19 +61,17 @@ def decode_hardware(hardware: project_pb.Hardware | None) -> Hardware | None:
     return known
 
 
-def decode_cache_policy(policy: project_pb.CachePolicy | None, base: CachePolicy) -> CachePolicy | None:
-    """The cache policy that a request names; parts that it leaves out come from ``base``.
+def decode_cache_policy(policy: project_pb.CachePolicy | None) -> CachePolicyChange | None:
+    """The parts of a cache policy that a request names.
 
     ``keep_gb`` is the older spelling of ``keep_bytes`` and counts only where that is absent.
     """
     if policy is None:
         return None
-    keep_bytes = base.keep_bytes
+    keep_bytes = policy.keep_gb * _BYTES_PER_GB or None
     if policy.has_field("keep_bytes"):
         keep_bytes = policy.keep_bytes
-    elif policy.keep_gb:
-        keep_bytes = policy.keep_gb * _BYTES_PER_GB
-    return CachePolicy(keep_bytes=keep_bytes, keep_days=policy.keep_days or base.keep_days)
+    return CachePolicyChange(keep_bytes=keep_bytes, keep_days=policy.keep_days or None)
 
 
 def encode_project(project: Project) -> project_pb.Project:

@@ -8,7 +8,6 @@ from stoker._gen.depot.cli.v1beta1 import projects_pb as cli_pb
 from stoker._gen.depot.cli.v1beta1.projects_connect import ProjectsService as CliProjects
 from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectService as Projects
-from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.projects import ProjectChange
 from stoker.rpc import trust_policies
 from stoker.rpc.caller import caller
@@ -42,7 +41,7 @@ class ProjectHandlers(Projects):
             region_id=request.region_id,
             organization_id=request.organization_id if request.has_field("organization_id") else None,
             hardware=decode_hardware(request.hardware if request.has_field("hardware") else None),
-            cache_policy=decode_cache_policy(policy, CachePolicy()),
+            cache_policy=decode_cache_policy(policy),
         )
         return pb.CreateProjectResponse(project=encode_project(await self._projects.create(caller(), wanted)))
 
@@ -64,13 +63,12 @@ class ProjectHandlers(Projects):
         self, request: pb.UpdateProjectRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.UpdateProjectResponse:
         """Change what the request names."""
-        before = await self._projects.get(caller(), request.project_id)
         policy = request.cache_policy if request.has_field("cache_policy") else None
         change = ProjectChange(
             name=request.name if request.has_field("name") else None,
             region_id=request.region_id if request.has_field("region_id") else None,
             hardware=decode_hardware(request.hardware if request.has_field("hardware") else None),
-            cache_policy=decode_cache_policy(policy, before.cache_policy),
+            cache_policy=decode_cache_policy(policy),
         )
         project = await self._projects.update(caller(), request.project_id, change)
         return pb.UpdateProjectResponse(project=encode_project(project))

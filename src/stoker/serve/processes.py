@@ -13,11 +13,13 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from stoker.runtimes.process.processes import ended, opened, send, started_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 _REMEMBER_AND_BECOME = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 
@@ -33,31 +35,21 @@ class Detached:
     process_id: int
     started: int
 
+    def is_running(self) -> bool:
+        """Whether this very process runs."""
+        return started_ticks(self.process_id) == self.started
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal. One to a process that has ended is a success."""
-        with suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(self.process_id)
-            try:
-                if start_ticks(self.process_id) == self.started:
-                    signal.pidfd_send_signal(descriptor, number)
-            finally:
-                os.close(descriptor)
+        with opened(self.process_id, lambda _: self.is_running()) as descriptor:
+            if descriptor is not None:
+                send(descriptor, number)
 
     async def ended(self) -> None:
         """Return when the process has ended."""
-        try:
-            descriptor = os.pidfd_open(self.process_id)
-        except ProcessLookupError:
-            return
-        loop = asyncio.get_running_loop()
-        gone = asyncio.Event()
-        loop.add_reader(descriptor, gone.set)
-        try:
-            if start_ticks(self.process_id) == self.started:
-                await gone.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
+        with opened(self.process_id, lambda _: self.is_running()) as descriptor:
+            if descriptor is not None:
+                await ended(descriptor)
 
     async def end(self, grace_seconds: float) -> None:
         """Ask the process to end, and make it after a while."""
@@ -100,7 +92,7 @@ async def start_detached(
     if await starter.wait() != 0:
         raise NotStarted(f"can't start {command[0]}; see {log}")
     process_id = await _written(pid_file)
-    detached = Detached(process_id, start_ticks(process_id) or 0)
+    detached = Detached(process_id, started_ticks(process_id) or 0)
     temporary = state.with_suffix(".new")
     temporary.write_text(json.dumps({"process_id": detached.process_id, "started": detached.started}))
     temporary.replace(state)
@@ -115,17 +107,7 @@ def remembered_process(state: Path) -> Detached | None:
         found = Detached(int(content["process_id"]), int(content["started"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if start_ticks(found.process_id) == found.started else None
-
-
-def start_ticks(process_id: int) -> int | None:
-    """When a process began (clock ticks since boot, /proc/PID/stat field 22); None when it runs no more."""
-    try:
-        stat = Path(f"/proc/{process_id}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+    return found if found.is_running() else None
 
 
 async def _written(pid_file: Path) -> int:

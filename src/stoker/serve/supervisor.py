@@ -57,6 +57,7 @@ class Supervisor:
         self._parts: list[Part] = []
         self._watches: list[asyncio.Task[None]] = []
         self._server_id = ""
+        self._released = False
 
     async def start(self) -> Running:
         """Bring everything up.
@@ -110,9 +111,10 @@ class Supervisor:
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
-        if self._server_id:
+        if self._server_id and not self._released:
             await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
             Certificates(self._settings.data / "pki", SystemClock()).forget_all_machines()
+            self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
     async def _end_leftovers(self) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.domain.machines import Desired, MachineState
-from stoker.services.endings import end_build, wake_ended
+from stoker.services.endings import fail_builds, wake_ended
 from stoker.services.wakeups import FLEET
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
@@ -67,10 +66,9 @@ class ClosingService:
         return sum(machine.state is not MachineState.STOPPED for machine in machines)
 
     async def _fail_running_builds(self) -> list[str]:
-        result = BuildResult(BuildStatus.FAILED, "the server was stopped")
         async with self._core.database.write() as tx:
-            running = await build_store.running_builds(tx)
-            ended = [build.id for build in running if await end_build(self._core, tx, build.id, result)]
+            running = [build.id for build in await build_store.running_builds(tx)]
+            ended = await fail_builds(self._core, tx, running, "the server was stopped")
         wake_ended(self._core, ended)
         return ended
 

@@ -12,6 +12,8 @@ from stoker.store import machines as machine_store
 from stoker.store import tokens as token_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stoker.domain.leases import Lease
     from stoker.services.core import Core
     from stoker.store.database import Transaction
@@ -37,22 +39,22 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     return True
 
 
+async def fail_builds(core: Core, tx: Transaction, build_ids: Iterable[str], reason: str) -> list[str]:
+    """Fail builds; the ids of those that had not ended before."""
+    result = BuildResult(BuildStatus.FAILED, reason)
+    return [build_id for build_id in build_ids if await end_build(core, tx, build_id, result)]
+
+
 async def fail_builds_of_project(core: Core, tx: Transaction, project_id: str, reason: str) -> list[str]:
     """Fail all running builds of a project; their ids."""
-    ended: list[str] = []
-    for build in await build_store.running_builds_of(tx, project_id):
-        if await end_build(core, tx, build.id, BuildResult(BuildStatus.FAILED, reason)):
-            ended.append(build.id)
-    return ended
+    running = await build_store.running_builds_of(tx, project_id)
+    return await fail_builds(core, tx, [build.id for build in running], reason)
 
 
 async def fail_builds_of_machine(core: Core, tx: Transaction, machine_id: str, reason: str) -> list[str]:
     """Fail all builds that hold a machine; their ids."""
-    ended: list[str] = []
-    for lease in await lease_store.live_leases_of_machine(tx, machine_id):
-        if await end_build(core, tx, lease.build_id, BuildResult(BuildStatus.FAILED, reason)):
-            ended.append(lease.build_id)
-    return ended
+    leases = await lease_store.live_leases_of_machine(tx, machine_id)
+    return await fail_builds(core, tx, [lease.build_id for lease in leases], reason)
 
 
 def wake_ended(core: Core, build_ids: list[str]) -> None:

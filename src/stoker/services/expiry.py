@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus
-from stoker.services.endings import end_build, end_lease, wake_ended
+from stoker.services.endings import end_build, end_lease, fail_builds, wake_ended
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 
@@ -38,10 +38,9 @@ class ExpiryService:
                 else:
                     await end_lease(self._core, tx, lease, reason)
             lifetime = self._core.limits.build_lifetime
-            for build in await build_store.overdue_builds(tx, now - lifetime, _BATCH):
-                reason = f"the build did not end within {lifetime.total_seconds() / 3600:g} hours"
-                if await end_build(self._core, tx, build.id, BuildResult(BuildStatus.FAILED, reason)):
-                    ended.append(build.id)
+            overdue = [build.id for build in await build_store.overdue_builds(tx, now - lifetime, _BATCH)]
+            reason = f"the build did not end within {lifetime.total_seconds() / 3600:g} hours"
+            ended += await fail_builds(self._core, tx, overdue, reason)
         wake_ended(self._core, ended)
         return ended
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from stoker.domain.cache_policy import CachePolicy, checked_cache_policy
+from stoker.domain.cache_policy import CachePolicy, CachePolicyChange, checked_cache_policy
 from stoker.domain.errors import NotFound, ResourceExhausted
 from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
 from stoker.domain.machines import Desired
@@ -31,7 +31,7 @@ class NewProject:
     region_id: str
     organization_id: str | None = None
     hardware: Hardware | None = None
-    cache_policy: CachePolicy | None = None
+    cache_policy: CachePolicyChange | None = None
 
 
 class ProjectService:
@@ -57,7 +57,7 @@ class ProjectService:
             name=checked_name(wanted.name, "name"),
             region_id=checked_region(wanted.region_id, limits.regions),
             hardware=wanted.hardware or DEFAULT_HARDWARE,
-            cache_policy=checked_cache_policy(wanted.cache_policy or CachePolicy()),
+            cache_policy=checked_cache_policy((wanted.cache_policy or CachePolicyChange()).applied_to(CachePolicy())),
             created_at=self._core.now(),
         )
         async with self._core.database.write(durable=True) as tx:
@@ -76,8 +76,10 @@ class ProjectService:
     async def organization(self, principal: Principal) -> Organization:
         """The caller's organization."""
         async with self._core.database.read() as tx:
-            every = await organization_store.list_organizations(tx)
-        return next(organization for organization in every if organization.id == principal.organization_id)
+            organization = await organization_store.find_organization(tx, principal.organization_id)
+        if organization is None:
+            raise NotFound("the organization of this credential was not found")
+        return organization
 
     async def get(self, principal: Principal, project_id: str) -> Project:
         """One project.
@@ -98,7 +100,6 @@ class ProjectService:
         name = None if change.name is None else checked_name(change.name, "name")
         regions = self._core.limits.regions
         region_id = None if change.region_id is None else checked_region(change.region_id, regions)
-        policy = None if change.cache_policy is None else checked_cache_policy(change.cache_policy)
         async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             changed = replace(
@@ -106,7 +107,9 @@ class ProjectService:
                 name=name or project.name,
                 region_id=region_id or project.region_id,
                 hardware=change.hardware or project.hardware,
-                cache_policy=policy or project.cache_policy,
+                cache_policy=checked_cache_policy(
+                    (change.cache_policy or CachePolicyChange()).applied_to(project.cache_policy)
+                ),
             )
             await project_store.save_project(tx, changed)
         return changed

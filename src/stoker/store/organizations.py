@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 
 from stoker.domain.projects import Organization
 from stoker.store.tables import organizations
@@ -20,7 +20,17 @@ async def add_organization(tx: Transaction, organization: Organization) -> None:
     )
 
 
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(id=row.id, name=row.name, created_at=row.created_at)
+
+
+async def find_organization(tx: Transaction, organization_id: str) -> Organization | None:
+    """The organization of that id."""
+    row = (await tx.execute(select(organizations).where(organizations.c.id == organization_id))).one_or_none()
+    return None if row is None else _organization(row)
+
+
 async def list_organizations(tx: Transaction) -> list[Organization]:
     """All organizations, oldest first."""
     rows = await tx.execute(select(organizations).order_by(organizations.c.id))
-    return [Organization(id=row.id, name=row.name, created_at=row.created_at) for row in rows]
+    return [_organization(row) for row in rows]

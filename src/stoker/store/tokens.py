@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, update
 
 from stoker.domain.principals import CredentialKind
 from stoker.store.tables import projects, tokens
@@ -45,6 +45,16 @@ def _token(row: Row[Any]) -> StoredToken:
     )
 
 
+async def _find(tx: Transaction, which: ColumnElement[bool]) -> StoredToken | None:
+    query = (
+        select(tokens)
+        .outerjoin(projects, projects.c.id == tokens.c.project_id)
+        .where(which, projects.c.deleted_at.is_(None))
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _token(row)
+
+
 async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> None:
     """Store a new token under the hash of its secret."""
     await tx.execute(
@@ -65,24 +75,12 @@ async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> 
 
 async def find_token(tx: Transaction, secret_hash: bytes) -> StoredToken | None:
     """The token with that hash, unless its project is deleted."""
-    query = (
-        select(tokens)
-        .outerjoin(projects, projects.c.id == tokens.c.project_id)
-        .where(tokens.c.secret_hash == secret_hash, projects.c.deleted_at.is_(None))
-    )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _token(row)
+    return await _find(tx, tokens.c.secret_hash == secret_hash)
 
 
 async def find_token_by_id(tx: Transaction, token_id: str) -> StoredToken | None:
     """The token of that id, unless its project is deleted."""
-    query = (
-        select(tokens)
-        .outerjoin(projects, projects.c.id == tokens.c.project_id)
-        .where(tokens.c.id == token_id, projects.c.deleted_at.is_(None))
-    )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _token(row)
+    return await _find(tx, tokens.c.id == token_id)
 
 
 async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredToken]:
