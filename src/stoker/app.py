@@ -15,10 +15,11 @@ from urllib.parse import parse_qs
 
 import uvicorn
 
-from stoker.assembly import oidc_providers, open_core, process_runtime
+from stoker.assembly import company_sign_in, new_people_role, oidc_providers, open_core, process_runtime
 from stoker.auth.issuer_documents import IssuerDocuments
 from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
 from stoker.auth.oidc import OidcVerifier
+from stoker.auth.passwords import Passwords
 from stoker.buildkit.control import read_credentials
 from stoker.fleet.controller import FleetController
 from stoker.fleet.lifecycle import MachineLifecycle
@@ -34,12 +35,19 @@ from stoker.services.builds import BuildService
 from stoker.services.closing import ClosingService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
+from stoker.services.forgetting import ForgettingService
 from stoker.services.gate import GateService
+from stoker.services.logins import LoginService
+from stoker.services.organizations import OrganizationService
 from stoker.services.projects import ProjectService
+from stoker.services.sign_in import SignInService
 from stoker.services.tokens import TokenService
 from stoker.services.trust_policies import TrustPolicyService
 from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
+from stoker.web.application import web_application
+from stoker.web.pages import WebServices
+from stoker.web.sessions import Cookies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
 _TRIM_SECONDS = 30.0
+_FORGET_SECONDS = 300.0
 _STOP_PATIENCE = timedelta(seconds=20)
 
 _log = logging.getLogger(__name__)
@@ -80,20 +89,40 @@ class ApiProcess:
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
         self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)
+        self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
         self._documents = IssuerDocuments(settings.oidc_timeout_seconds)
         times = KeyTimes(between_looks=timedelta(seconds=settings.oidc_refresh_seconds))
         keys = IssuerKeys(self._documents, core.clock, times)
         self._tasks: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()
+        authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
+        projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
+        organizations = OrganizationService(core, plan.public_url)
+        self.pages = web_application(
+            WebServices(
+                authentication=authentication,
+                sign_in=SignInService(core, Passwords(), new_people_role(settings)),
+                logins=logins,
+                organizations=organizations,
+                projects=projects,
+                builds=builds,
+                company=company_sign_in(settings, plan.public_url, self._documents, keys),
+                company_name=settings.sign_in_name,
+                randomness=core.randomness,
+                cookies=Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime),
+            )
+        )
         self.applications = rpc_applications(
             RpcServices(
-                authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock)),
-                projects=ProjectService(core),
+                authentication=authentication,
+                projects=projects,
                 tokens=TokenService(core),
                 trust_policies=TrustPolicyService(core, providers),
-                builds=BuildService(core),
+                builds=builds,
                 endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
+                logins=logins,
+                organizations=organizations,
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
@@ -113,6 +142,7 @@ class ApiProcess:
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
             asyncio.create_task(_keep_going("logs", self._trim_logs), name="logs"),
+            asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),
         ]
 
     async def stop(self) -> None:
@@ -131,6 +161,11 @@ class ApiProcess:
                 if next_expiry is not None:
                     wait = min(wait, max(0.0, (next_expiry - self._core.now()).total_seconds()))
                 await subscription.wait(wait)
+
+    async def _forget(self) -> None:
+        while True:
+            await self._forgetting.forget()
+            await asyncio.sleep(_FORGET_SECONDS)
 
     async def _trim_logs(self) -> None:
         while True:
@@ -165,6 +200,8 @@ class Application:
         service = path[: path.rfind("/")]
         process = self._process
         application = None if process is None else process.applications.get(service)
+        if application is None and process is not None and not _names_a_method(path):
+            application = process.pages
         if application is None:
             await _not_found(path, send)
             return
@@ -195,6 +232,11 @@ async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             _log.exception("%s failed; it begins again", name)
         await asyncio.sleep(_RESTART_PAUSE)
+
+
+def _names_a_method(path: str) -> bool:
+    """Whether a path has the form of ``/package.Service/Method``, which no page has."""
+    return "." in path.partition("/")[2].partition("/")[0]
 
 
 async def _not_found(path: str, send: Send) -> None:

@@ -6,6 +6,8 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
+from stoker.auth.oidc import OidcVerifier
+from stoker.domain.people import Role
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.runtime import ProcessRuntime
@@ -17,8 +19,13 @@ from stoker.system import SystemClock, SystemRandomness
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stoker.auth.company import CompanySignIn
+    from stoker.auth.issuer_documents import IssuerDocuments
+    from stoker.auth.issuer_keys import IssuerKeys
     from stoker.settings import Settings
     from stoker.store.database import Database
+
+_SIGN_IN_ALGORITHMS = ("RS256", "PS256", "ES256")
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -29,6 +36,13 @@ def limits_of(settings: Settings) -> Limits:
         build_lifetime=timedelta(hours=settings.build_hours),
         max_projects=settings.max_projects,
         max_project_tokens=settings.max_project_tokens,
+        max_organization_tokens=settings.max_organization_tokens,
+        max_members=settings.max_members,
+        max_open_logins=settings.max_open_logins,
+        invitation_lifetime=timedelta(days=settings.invitation_days),
+        session_lifetime=timedelta(days=settings.session_days),
+        login_lifetime=timedelta(minutes=settings.login_minutes),
+        user_token_lifetime=timedelta(days=settings.user_token_days) if settings.user_token_days else None,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
 
@@ -47,6 +61,33 @@ def oidc_providers(settings: Settings) -> tuple[Provider, ...]:
             for provider in settings.oidc_providers
         ),
     )
+
+
+def new_people_role(settings: Settings) -> Role | None:
+    """The role of people whom only the company's provider knows; None when they aren't taken."""
+    return Role(settings.sign_in_new_people) if settings.sign_in_new_people else None
+
+
+def company_sign_in(
+    settings: Settings, public_url: str, documents: IssuerDocuments, keys: IssuerKeys
+) -> CompanySignIn | None:
+    """The company's provider with which people sign in, if there is one."""
+    if not settings.sign_in_issuer:
+        return None
+    from stoker.auth.company import CompanyProvider, CompanySignIn  # only here: its libraries take long to import
+
+    clock = SystemClock()
+    secret_file = settings.sign_in_client_secret
+    provider = CompanyProvider(
+        issuer=settings.sign_in_issuer,
+        client_id=settings.sign_in_client_id,
+        client_secret=secret_file.read_text().strip() if secret_file else None,
+        redirect_uri=f"{public_url}/sign-in/callback",
+        trust_email=settings.sign_in_trust_email,
+        timeout_seconds=settings.oidc_timeout_seconds,
+    )
+    issuer = Provider("sign-in", None, settings.sign_in_issuer, settings.sign_in_client_id, _SIGN_IN_ALGORITHMS)
+    return CompanySignIn(provider, documents, OidcVerifier((issuer,), keys, clock), clock)
 
 
 def open_core(settings: Settings, database: Database) -> Core:

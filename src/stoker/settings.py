@@ -142,6 +142,29 @@ class Settings(BaseModel):
     oidc_providers: tuple[OidcProvider, ...] = Field((), description="More OIDC providers; JSON in the environment.")
     oidc_timeout_seconds: float = Field(5, gt=0, le=60, description="How long an issuer may take to show its keys.")
     oidc_refresh_seconds: Seconds = Field(10, description="Time between two looks at an issuer's keys.")
+    sign_in_issuer: str = Field(
+        "", description="OpenID Connect provider with which people sign in, such as https://login.example.com."
+    )
+    sign_in_name: str = Field(
+        "your company", min_length=1, max_length=60, description="What the sign-in page calls it."
+    )
+    sign_in_client_id: str = Field("", description="Client id that this server has at that provider.")
+    sign_in_client_secret: Path | None = Field(
+        None, description="File with the client secret; without one the server is a public client."
+    )
+    sign_in_new_people: Literal["", "viewer", "member"] = Field(
+        "", description="Role in the first organization for people whom only the provider knows; empty for none."
+    )
+    sign_in_trust_email: bool = Field(
+        default=False, description="Take the provider's addresses as verified where it doesn't say (email_verified)."
+    )
+    session_days: float = Field(14, gt=0, le=365, description="How long a browser stays signed in.")
+    invitation_days: float = Field(7, gt=0, le=90, description="How long an invitation's link works.")
+    login_minutes: float = Field(15, gt=0, le=24 * 60, description="How long `depot login` waits for its approval.")
+    user_token_days: float = Field(90, ge=0, le=3660, description="How long a login's token works; 0 for ever.")
+    max_organization_tokens: int = Field(1000, ge=1, description="Tokens that an organization may have of its own.")
+    max_members: int = Field(10_000, ge=1, description="Members and invitations that an organization may have.")
+    max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest API message.")
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
@@ -154,7 +177,7 @@ class Settings(BaseModel):
     def _address(cls, value: str) -> str:
         return str(parse_host_port(value))
 
-    @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer")
+    @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer", "sign_in_issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
         return _checked_issuer(value) if value else value
@@ -188,6 +211,12 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _whole_sign_in(self) -> Settings:
+        if bool(self.sign_in_issuer) != bool(self.sign_in_client_id):
+            raise ValueError("sign_in_issuer and sign_in_client_id go together; give both or none")
+        return self
+
+    @model_validator(mode="after")
     def _whole_pair(self) -> Settings:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together; give both or none")
@@ -195,7 +224,9 @@ class Settings(BaseModel):
             raise ValueError("tls_own and tls_certificate exclude each other; give one")
         return self
 
-    @field_validator("data", "cache", "bootstrap", "engine_folder", "tls_certificate", "tls_key")
+    @field_validator(
+        "data", "cache", "bootstrap", "engine_folder", "tls_certificate", "tls_key", "sign_in_client_secret"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

@@ -1,19 +1,27 @@
 """Who may call what: one table, one row a method.
 
-Here it is decided which kinds of credential a method takes at all. Whose project or build it may be used on is decided
-where the row is read, with the same answer (`not_found`) for what isn't there and for what isn't the caller's.
+Here it is decided which kinds of credential a method takes at all, and which role a person needs for it. Whose project
+or build it may be used on is decided where the row is read, with the same answer (`not_found`) for what isn't there and
+for what isn't the caller's.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from stoker.domain.errors import PermissionDenied
+from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
+
+if TYPE_CHECKING:
+    from stoker.domain.principals import Principal
 
 _ORG = CredentialKind.ORGANIZATION
 _PROJECT = CredentialKind.PROJECT
 _BUILD = CredentialKind.BUILD
+_USER = CredentialKind.USER
 _OIDC = CredentialKind.OIDC
 
 
@@ -23,21 +31,36 @@ class Open(Enum):
     ANYONE = "anyone"
 
 
-Access = frozenset[CredentialKind] | Open
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which kinds of credential a method takes. ``role`` is what a person needs; with None, any person may."""
 
-_ORG_ONLY = frozenset({_ORG})
-_ORG_OR_PROJECT = frozenset({_ORG, _PROJECT})
-_CREATE_BUILD = frozenset({_ORG, _PROJECT, _OIDC})
-_ANY_TOKEN = frozenset({_ORG, _PROJECT, _BUILD})
-_USE_BUILD = frozenset({_ORG, _PROJECT, _BUILD, _OIDC})
+    kinds: frozenset[CredentialKind]
+    role: Role | None = None
+
+
+Access = Rule | Open
+
+_SEE = Rule(frozenset({_ORG, _PROJECT, _USER}), Role.VIEWER)
+_SEE_ORGANIZATION = Rule(frozenset({_ORG, _USER}), Role.VIEWER)
+_CREATE_BUILD = Rule(frozenset({_ORG, _PROJECT, _OIDC, _USER}), Role.MEMBER)
+_USE_BUILD = Rule(frozenset({_ORG, _PROJECT, _BUILD, _OIDC, _USER}), Role.MEMBER)
+_PULL = Rule(frozenset({_ORG, _PROJECT, _BUILD, _USER}), Role.MEMBER)
+_WORK_ON_PROJECT = Rule(frozenset({_ORG, _PROJECT, _USER}), Role.MEMBER)
+_CHANGE_PROJECTS = Rule(frozenset({_ORG, _USER}), Role.MEMBER)
+_DECIDE = Rule(frozenset({_ORG, _USER}), Role.OWNER)
+# A machine's token that could make owners or more tokens would outlive its own revocation.
+_PEOPLE_DECIDE = Rule(frozenset({_USER}), Role.OWNER)
+_MEMBERS_SEE = Rule(frozenset({_USER}), Role.VIEWER)
+_ANY_PERSON = Rule(frozenset({_USER}))
 
 METHODS: dict[str, Access] = {
     "depot.build.v1.BuildService/CreateBuild": _CREATE_BUILD,
     "depot.build.v1.BuildService/FinishBuild": _USE_BUILD,
-    "depot.build.v1.BuildService/GetBuildStepLogs": _ORG_OR_PROJECT,
-    "depot.build.v1.BuildService/GetBuildSteps": _ORG_OR_PROJECT,
-    "depot.build.v1.RegistryService/DeleteImage": _ORG_OR_PROJECT,
-    "depot.build.v1.RegistryService/ListImages": _ORG_OR_PROJECT,
+    "depot.build.v1.BuildService/GetBuildStepLogs": _SEE,
+    "depot.build.v1.BuildService/GetBuildSteps": _SEE,
+    "depot.build.v1.RegistryService/DeleteImage": _WORK_ON_PROJECT,
+    "depot.build.v1.RegistryService/ListImages": _SEE,
     "depot.buildkit.v1.BuildKitService/GetEndpoint": _USE_BUILD,
     "depot.buildkit.v1.BuildKitService/ReleaseEndpoint": _USE_BUILD,
     "depot.buildkit.v1.BuildKitService/ReportHealth": _USE_BUILD,
@@ -45,59 +68,87 @@ METHODS: dict[str, Access] = {
     "depot.cli.v1.BuildService/FinishBuild": _USE_BUILD,
     "depot.cli.v1.BuildService/GetBuild": _USE_BUILD,
     "depot.cli.v1.BuildService/GetBuildKitConnection": _USE_BUILD,
-    "depot.cli.v1.BuildService/GetPullInfo": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/GetPullToken": _ANY_TOKEN,
-    "depot.cli.v1.BuildService/ListBuilds": _ORG_OR_PROJECT,
+    "depot.cli.v1.BuildService/GetPullInfo": _PULL,
+    "depot.cli.v1.BuildService/GetPullToken": _PULL,
+    "depot.cli.v1.BuildService/ListBuilds": _SEE,
     "depot.cli.v1.BuildService/ReportBuildContext": _USE_BUILD,
     "depot.cli.v1.BuildService/ReportBuildHealth": _USE_BUILD,
     "depot.cli.v1.BuildService/ReportStatus": _USE_BUILD,
     "depot.cli.v1.BuildService/ReportStatusStream": _USE_BUILD,
     "depot.cli.v1.BuildService/ReportTimings": _USE_BUILD,
-    "depot.cli.v1.PushService/FinishPush": _ANY_TOKEN,
-    "depot.cli.v1.PushService/StartPush": _ANY_TOKEN,
+    "depot.cli.v1.PushService/FinishPush": _PULL,
+    "depot.cli.v1.PushService/StartPush": _PULL,
     "depot.cli.v1beta1.LoginService/FinishLogin": Open.ANYONE,
     "depot.cli.v1beta1.LoginService/StartLogin": Open.ANYONE,
-    "depot.cli.v1beta1.ProjectsService/ListProjects": _ORG_OR_PROJECT,
-    "depot.cli.v1beta1.ProjectsService/ResetProjectCache": _ORG_OR_PROJECT,
-    "depot.core.v1.BuildService/GetBuild": _ORG_OR_PROJECT,
-    "depot.core.v1.BuildService/ListBuilds": _ORG_OR_PROJECT,
-    "depot.core.v1.BuildService/ShareBuild": _ORG_OR_PROJECT,
-    "depot.core.v1.BuildService/StopSharingBuild": _ORG_OR_PROJECT,
-    "depot.core.v1.OrganizationService/ListOrganizations": _ORG_ONLY,
-    "depot.core.v1.ProjectService/AddTrustPolicy": _ORG_ONLY,
-    "depot.core.v1.ProjectService/CreateProject": _ORG_ONLY,
-    "depot.core.v1.ProjectService/CreateToken": _ORG_ONLY,
-    "depot.core.v1.ProjectService/DeleteProject": _ORG_ONLY,
-    "depot.core.v1.ProjectService/DeleteToken": _ORG_ONLY,
-    "depot.core.v1.ProjectService/GetProject": _ORG_OR_PROJECT,
-    "depot.core.v1.ProjectService/ListProjects": _ORG_OR_PROJECT,
-    "depot.core.v1.ProjectService/ListTokens": _ORG_ONLY,
-    "depot.core.v1.ProjectService/ListTrustPolicies": _ORG_ONLY,
-    "depot.core.v1.ProjectService/RemoveTrustPolicy": _ORG_ONLY,
-    "depot.core.v1.ProjectService/ResetProject": _ORG_OR_PROJECT,
-    "depot.core.v1.ProjectService/UpdateProject": _ORG_ONLY,
-    "depot.core.v1.ProjectService/UpdateToken": _ORG_ONLY,
-    "depot.core.v1.UsageService/GetProjectUsage": _ORG_OR_PROJECT,
-    "depot.core.v1.UsageService/GetUsage": _ORG_ONLY,
-    "depot.core.v1.UsageService/ListProjectUsage": _ORG_ONLY,
+    "depot.cli.v1beta1.ProjectsService/ListProjects": _SEE,
+    "depot.cli.v1beta1.ProjectsService/ResetProjectCache": _WORK_ON_PROJECT,
+    "depot.core.v1.BuildService/GetBuild": _SEE,
+    "depot.core.v1.BuildService/ListBuilds": _SEE,
+    "depot.core.v1.BuildService/ShareBuild": _WORK_ON_PROJECT,
+    "depot.core.v1.BuildService/StopSharingBuild": _WORK_ON_PROJECT,
+    "depot.core.v1.OrganizationService/ListOrganizations": Rule(frozenset({_ORG, _USER})),
+    "depot.core.v1.ProjectService/AddTrustPolicy": _DECIDE,
+    "depot.core.v1.ProjectService/CreateProject": _CHANGE_PROJECTS,
+    "depot.core.v1.ProjectService/CreateToken": _DECIDE,
+    "depot.core.v1.ProjectService/DeleteProject": _DECIDE,
+    "depot.core.v1.ProjectService/DeleteToken": _DECIDE,
+    "depot.core.v1.ProjectService/GetProject": _SEE,
+    "depot.core.v1.ProjectService/ListProjects": _SEE,
+    "depot.core.v1.ProjectService/ListTokens": _DECIDE,
+    "depot.core.v1.ProjectService/ListTrustPolicies": _SEE_ORGANIZATION,
+    "depot.core.v1.ProjectService/RemoveTrustPolicy": _DECIDE,
+    "depot.core.v1.ProjectService/ResetProject": _WORK_ON_PROJECT,
+    "depot.core.v1.ProjectService/UpdateProject": _CHANGE_PROJECTS,
+    "depot.core.v1.ProjectService/UpdateToken": _DECIDE,
+    "depot.core.v1.UsageService/GetProjectUsage": _SEE,
+    "depot.core.v1.UsageService/GetUsage": _SEE_ORGANIZATION,
+    "depot.core.v1.UsageService/ListProjectUsage": _SEE_ORGANIZATION,
     "grpc.health.v1.Health/Check": Open.ANYONE,
     "grpc.health.v1.Health/Watch": Open.ANYONE,
+    "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
+    "stoker.v1.OrganizationService/ChangeMemberRole": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/CreateInvitation": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/CreateOrganization": _ANY_PERSON,
+    "stoker.v1.OrganizationService/CreateToken": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/ListInvitations": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/ListMembers": _MEMBERS_SEE,
+    "stoker.v1.OrganizationService/ListTokens": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/RemoveMember": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/RenameOrganization": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/RevokeInvitation": _PEOPLE_DECIDE,
+    "stoker.v1.OrganizationService/RevokeToken": _PEOPLE_DECIDE,
 }
+_NOTHING = Rule(frozenset())
 
 
-def require_kind(method: str, kind: CredentialKind) -> None:
-    """Pass when ``method`` (``package.Service/Method``) takes this kind of credential.
+def admitted(method: str, principal: Principal) -> Principal:
+    """The caller of ``method`` (``package.Service/Method``), with the role that it needs, when it takes their kind.
 
     Raises:
-        PermissionDenied: it doesn't. A method that isn't in the table takes none.
+        PermissionDenied: it doesn't, or the caller is a person whose role is too small in every organization that they
+            may mean. A method that isn't in the table takes nobody.
     """
-    allowed = METHODS.get(method, frozenset[CredentialKind]())
-    if isinstance(allowed, Open) or kind in allowed:
-        return
-    wanted = " or ".join(f"{k} token" for k in sorted(allowed)) or "nothing"
-    raise PermissionDenied(f"{method} doesn't take a token of this kind ({kind}); it takes: {wanted}")
+    rule = METHODS.get(method, _NOTHING)
+    if isinstance(rule, Open):
+        return principal
+    if principal.kind not in rule.kinds:
+        wanted = " or ".join(f"{kind} token" for kind in sorted(rule.kinds)) or "nothing"
+        raise PermissionDenied(f"{method} doesn't take a token of this kind ({principal.kind}); it takes: {wanted}")
+    if principal.kind is not _USER or rule.role is None:
+        return principal
+    if not any(role.covers(rule.role) for role in principal.roles.values()):
+        raise PermissionDenied(f"{method} needs the role {rule.role}; ask an owner of your organization for it")
+    return replace(principal, needed_role=rule.role)
 
 
 def is_open(method: str) -> bool:
     """Whether ``method`` needs no credential."""
     return METHODS.get(method) is Open.ANYONE
+
+
+def chooses_organization(method: str) -> bool:
+    """Whether ``x-depot-org`` counts. It doesn't where people look which organizations they have, or they could not
+    leave one that they lost.
+    """
+    rule = METHODS.get(method, _NOTHING)
+    return isinstance(rule, Rule) and rule.role is not None

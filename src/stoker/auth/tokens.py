@@ -27,6 +27,7 @@ _MARKS = {
     CredentialKind.ORGANIZATION: "org",
     CredentialKind.PROJECT: "prj",
     CredentialKind.BUILD: "bld",
+    CredentialKind.USER: "usr",
 }
 _KINDS = {mark: kind for kind, mark in _MARKS.items()}
 
@@ -44,6 +45,18 @@ class NewToken:
         return f"NewToken(kind={self.kind!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """What opens a session, an invitation or a login: ``secret`` goes to its one holder, ``secret_hash`` is stored."""
+
+    secret: str
+    secret_hash: bytes
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return "NewSecret()"
+
+
 def _base62(number: int, length: int) -> str:
     digits: list[str] = []
     for _ in range(length):
@@ -59,6 +72,12 @@ def _checksum(text: str) -> str:
 def hash_secret(secret: str) -> bytes:
     """The SHA-256 under which a token is stored and found."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def new_secret(randomness: Randomness) -> NewSecret:
+    """Make a secret that isn't a token: as hard to guess, and without a kind."""
+    secret = _base62(int.from_bytes(randomness.token_bytes(_ENTROPY_BYTES), "big"), _SECRET_LENGTH)
+    return NewSecret(secret, hash_secret(secret))
 
 
 def new_token(kind: CredentialKind, randomness: Randomness) -> NewToken:
@@ -79,7 +98,7 @@ def parse_kind(secret: str) -> CredentialKind:
     kind = _KINDS.get(mark)
     if not secret.startswith("stoker_") or kind is None:
         raise Unauthenticated(
-            "this is not a stoker token: tokens start with stoker_org_, stoker_prj_ or stoker_bld_; "
+            "this is not a stoker token: tokens start with stoker_org_, stoker_prj_, stoker_usr_ or stoker_bld_; "
             "check what DEPOT_TOKEN or the Authorization header holds"
         )
     if len(random_part) != _SECRET_LENGTH + _CHECKSUM_LENGTH or _checksum(secret[:-_CHECKSUM_LENGTH]) != secret[-6:]:

@@ -17,6 +17,8 @@ _COMMANDS = {
     "config": "stoker.cli.config",
     "engine": "stoker.cli.engine",
     "ca": "stoker.cli.ca",
+    "owner-link": "stoker.cli.owner_link",
+    "reset-password": "stoker.cli.reset_password",
     "run-example": "stoker.cli.run_example",
 }
 

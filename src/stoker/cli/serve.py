@@ -108,4 +108,6 @@ async def _unless(event: asyncio.Event, work: asyncio.Task[object]) -> bool:
 def _announce(running: Running) -> None:
     say(f"API      {running.api_url}")
     say(f"gateway  {running.gateway_address}")
+    if running.owner_link is not None:
+        say(f"owner    {running.owner_link}\n         makes whoever opens it the owner; it works once")
     say("ready; Ctrl-C stops the server and its machines")

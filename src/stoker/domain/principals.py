@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stoker.domain.people import Role
 
 
 class CredentialKind(StrEnum):
@@ -12,6 +20,7 @@ class CredentialKind(StrEnum):
     ORGANIZATION = "organization"
     PROJECT = "project"
     BUILD = "build"
+    USER = "user"
     OIDC = "OIDC"
 
 
@@ -19,23 +28,46 @@ class CredentialKind(StrEnum):
 class Principal:
     """A verified caller. ``project_id`` and ``build_id`` narrow what it may see; None means all of the outer one.
 
-    An OIDC caller may see its ``trusting_projects`` and nothing else. Only when there is just one does it have an
-    ``organization_id`` and a ``project_id``; otherwise the one is empty and the other None.
+    A person (USER) may belong to several organizations, with a role in each; ``needed_role`` is what the method that is
+    being called asks for. An OIDC caller may see its ``trusting_projects`` and nothing else; only when there is just
+    one does it have an organization and a ``project_id``.
     """
 
     kind: CredentialKind
     credential_id: str
-    organization_id: str
+    organization_ids: tuple[str, ...]
     project_id: str | None = None
     build_id: str | None = None
     trusting_projects: frozenset[str] = frozenset()
+    person_id: str | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict[str, "Role"])
+    needed_role: Role | None = None
+
+    @property
+    def organization_id(self) -> str:
+        """The organization that is meant where a call names none; empty when there is none."""
+        return self.organization_ids[0] if self.organization_ids else ""
 
     def may_see_project(self, organization_id: str, project_id: str) -> bool:
         """Whether a project is within this caller's reach."""
         if self.kind is CredentialKind.OIDC:
             return project_id in self.trusting_projects
-        return self.organization_id == organization_id and self.project_id in (None, project_id)
+        return organization_id in self.organization_ids and self.project_id in (None, project_id)
 
     def may_see_build(self, organization_id: str, project_id: str, build_id: str) -> bool:
         """Whether a build is within this caller's reach."""
         return self.may_see_project(organization_id, project_id) and self.build_id in (None, build_id)
+
+    def require_role(self, organization_id: str) -> None:
+        """Pass unless the caller is a person whose role in an organization, which they may see, is too small.
+
+        Raises:
+            PermissionDenied: it is.
+        """
+        if self.kind is not CredentialKind.USER or self.needed_role is None:
+            return
+        role = self.roles.get(organization_id)
+        if role is None or not role.covers(self.needed_role):
+            raise PermissionDenied(
+                f"your role in this organization is {role or 'none'}, and this needs {self.needed_role}; ask an owner"
+            )

@@ -38,11 +38,11 @@ class Provider:
     """Where OIDC tokens come from.
 
     ``issuer`` may hold ``{organization}`` in place of a UUID, as CircleCI has an issuer for each organization; so may
-    ``audience`` then.
+    ``audience`` then. Without a ``kind`` no trust policy can name it: people sign in there, and no builds.
     """
 
     name: str
-    kind: ProviderKind
+    kind: ProviderKind | None
     issuer: str
     audience: str
     algorithms: tuple[str, ...]
@@ -192,7 +192,10 @@ def policy_key(policy: TrustPolicy) -> str:
 
 def claims_key(claims: VerifiedClaims) -> str | None:
     """What these claims offer to policies; None when one that is needed is missing, empty or not a text."""
-    rule = _RULES[claims.provider.kind]
+    kind = claims.provider.kind
+    if kind is None:
+        return None
+    rule = _RULES[kind]
     offered: list[tuple[str, str]] = []
     for name, _ in rule.claims:
         value = claims.values.get(name)
@@ -204,9 +207,10 @@ def claims_key(claims: VerifiedClaims) -> str | None:
 
 def describe_source(claims: VerifiedClaims) -> str:
     """The claims that policies look at, for a message to their bearer."""
+    kind = claims.provider.kind
     return ", ".join(
         f"{name} {_shown(value) if isinstance(value := claims.values.get(name), str) else 'missing'}"
-        for name, _ in _RULES[claims.provider.kind].claims
+        for name, _ in (_RULES[kind].claims if kind is not None else ())
     )
 
 

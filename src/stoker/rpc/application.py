@@ -20,6 +20,7 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
+from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.cli_builds import CliBuildHandlers
@@ -27,7 +28,9 @@ from stoker.rpc.codecs import api_codecs
 from stoker.rpc.core_builds import CoreBuildHandlers
 from stoker.rpc.health import HealthHandlers
 from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
+from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.organizations import OrganizationHandlers
+from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.endpoints import EndpointService
+    from stoker.services.logins import LoginService
+    from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
@@ -55,14 +60,12 @@ class RpcServices:
     trust_policies: TrustPolicyService
     builds: BuildService
     endpoints: EndpointService
+    logins: LoginService
+    organizations: OrganizationService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
     max_message_bytes: int
-
-
-class _NotYetLogin(login_connect.LoginService):
-    """Not built yet."""
 
 
 class _NotYetUsage(usage_connect.UsageService):
@@ -95,7 +98,7 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
         (buildkit_connect.BuildKitServiceASGIApplication, BuildKitHandlers(services.endpoints)),
         (cli_build_connect.BuildServiceASGIApplication, cli_builds),
         (push_connect.PushServiceASGIApplication, _NotYetPush()),
-        (login_connect.LoginServiceASGIApplication, _NotYetLogin()),
+        (login_connect.LoginServiceASGIApplication, LoginHandlers(services.logins, services.public_url)),
         (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
         (core_build_connect.BuildServiceASGIApplication, CoreBuildHandlers(services.builds)),
         (organization_connect.OrganizationServiceASGIApplication, OrganizationHandlers(services.projects)),
@@ -104,6 +107,8 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
             ProjectHandlers(services.projects, services.tokens, services.trust_policies),
         ),
         (usage_connect.UsageServiceASGIApplication, _NotYetUsage()),
+        (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
+        (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
     ]
     descriptors = [service.desc() for _, service in handlers]
     names = frozenset(descriptor.type_name for descriptor in descriptors)

@@ -13,7 +13,7 @@ from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.domain.errors import InvalidInput, Unimplemented
 from stoker.domain.pages import checked_page
 from stoker.rpc.caller import caller
-from stoker.rpc.encoding import decode_platform
+from stoker.rpc.encoding import decode_platform, encode_moment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -161,5 +161,5 @@ def _listed(build: Build) -> pb.Build:
         id=build.id,
         status=_STATUS[build.status],
         created_at=Timestamp.from_datetime(build.created_at),
-        finished_at=None if build.finished_at is None else Timestamp.from_datetime(build.finished_at),
+        finished_at=encode_moment(build.finished_at),
     )

@@ -11,9 +11,9 @@ from stoker._gen.depot.core.v1.build_connect import BuildService as CoreBuilds
 from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.pages import checked_page
 from stoker.rpc.caller import caller
+from stoker.rpc.encoding import encode_moment
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from typing import Any
 
     from connectrpc.request import RequestContext
@@ -55,13 +55,9 @@ def _encode(build: Build) -> pb.Build:
         build_id=build.id,
         status=_STATUS[build.status],
         created_at=Timestamp.from_datetime(build.created_at),
-        started_at=_moment(build.started_at),
-        finished_at=_moment(build.finished_at),
+        started_at=encode_moment(build.started_at),
+        finished_at=encode_moment(build.finished_at),
     )
     if build.duration_seconds is not None:
         encoded.build_duration_seconds = round(build.duration_seconds)
     return encoded
-
-
-def _moment(moment: datetime | None) -> Timestamp | None:
-    return None if moment is None else Timestamp.from_datetime(moment)

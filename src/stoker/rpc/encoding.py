@@ -15,6 +15,8 @@ from stoker.domain.hardware import Hardware
 from stoker.domain.platforms import Platform
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stoker.domain.projects import Project
 
 _BYTES_PER_GB = 1000**3
@@ -72,6 +74,11 @@ def decode_cache_policy(policy: project_pb.CachePolicy | None) -> CachePolicyCha
     if policy.has_field("keep_bytes"):
         keep_bytes = policy.keep_bytes
     return CachePolicyChange(keep_bytes=keep_bytes, keep_days=policy.keep_days or None)
+
+
+def encode_moment(moment: datetime | None) -> Timestamp | None:
+    """A time as it goes over the wire; None stays absent."""
+    return None if moment is None else Timestamp.from_datetime(moment)
 
 
 def encode_project(project: Project) -> project_pb.Project:

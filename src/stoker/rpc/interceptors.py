@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.auth.access import is_open, require_kind
+from stoker.auth.access import admitted, chooses_organization, is_open
 from stoker.rpc.caller import set_caller
 from stoker.rpc.errors import to_connect_error
 
@@ -50,9 +50,9 @@ class AuthenticationInterceptor:
         if is_open(method):
             return
         headers = ctx.request_headers
-        principal = await self._authentication.authenticate(headers.get("authorization"), headers.get("x-depot-org"))
-        require_kind(method, principal.kind)
-        set_caller(principal)
+        organization_id = headers.get("x-depot-org") if chooses_organization(method) else None
+        principal = await self._authentication.authenticate(headers.get("authorization"), organization_id)
+        set_caller(admitted(method, principal))
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Nothing to clean up."""

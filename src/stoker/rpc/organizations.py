@@ -27,11 +27,14 @@ class OrganizationHandlers(OrganizationService):
     async def list_organizations(
         self, request: pb.ListOrganizationsRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ListOrganizationResponse:
-        """A token belongs to one organization."""
-        organization = await self._projects.organization(caller())
-        listed = pb.ListOrganizationResponse.Organization(
-            org_id=organization.id,
-            name=organization.name,
-            created_at=Timestamp.from_datetime(organization.created_at),
+        """List them, oldest first."""
+        return pb.ListOrganizationResponse(
+            organizations=[
+                pb.ListOrganizationResponse.Organization(
+                    org_id=organization.id,
+                    name=organization.name,
+                    created_at=Timestamp.from_datetime(organization.created_at),
+                )
+                for organization in await self._projects.organizations(caller())
+            ]
         )
-        return pb.ListOrganizationResponse(organizations=[listed])

@@ -146,12 +146,15 @@ class CliProjectHandlers(CliProjects):
         self, request: cli_pb.ListProjectsRequest, ctx: RequestContext[Any, Any], /
     ) -> cli_pb.ListProjectsResponse:
         """List the projects that the caller may see."""
-        organization = await self._projects.organization(caller())
+        names = await self._organization_names()
         projects = await self._projects.list(caller())
         return cli_pb.ListProjectsResponse(
             projects=[
                 cli_pb.ListProjectsResponse.Project(
-                    id=project.id, name=project.name, org_id=organization.id, org_name=organization.name
+                    id=project.id,
+                    name=project.name,
+                    org_id=project.organization_id,
+                    org_name=names[project.organization_id],
                 )
                 for project in projects
             ]
@@ -161,6 +164,9 @@ class CliProjectHandlers(CliProjects):
         self, request: cli_pb.ResetProjectCacheRequest, ctx: RequestContext[Any, Any], /
     ) -> cli_pb.ResetProjectCacheResponse:
         """Destroy a project's cache."""
-        organization = await self._projects.organization(caller())
+        names = await self._organization_names()
         project = await self._projects.reset(caller(), request.project_id)
-        return cli_pb.ResetProjectCacheResponse(name=project.name, org_name=organization.name)
+        return cli_pb.ResetProjectCacheResponse(name=project.name, org_name=names[project.organization_id])
+
+    async def _organization_names(self) -> dict[str, str]:
+        return {organization.id: organization.name for organization in await self._projects.organizations(caller())}

@@ -22,6 +22,7 @@ from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
+from stoker.services.organizations import join_url
 from stoker.settings import HostPort, Settings
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
@@ -40,10 +41,15 @@ _TRIM_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that runs: what its users need to know."""
+    """A server that runs: what its users need to know. ``owner_link`` is there while the server has no people yet."""
 
     api_url: str
     gateway_address: str
+    owner_link: str | None
+
+    def __repr__(self) -> str:
+        """Without the link."""
+        return f"Running(api_url={self.api_url!r}, gateway_address={self.gateway_address!r})"
 
 
 class Supervisor:
@@ -57,6 +63,7 @@ class Supervisor:
         self._parts: list[Part] = []
         self._watches: list[asyncio.Task[None]] = []
         self._server_id = ""
+        self._owner_secret: str | None = None
         self._released = False
 
     async def start(self) -> Running:
@@ -90,7 +97,8 @@ class Supervisor:
         self._parts = [self._gateway_part(plan, gateway), self._api_part(plan_file, listen)]
         await asyncio.gather(*(self._start_part(part) for part in self._parts))
         self._watches.append(asyncio.create_task(self._trim_logs()))
-        return Running(own_url, plan.gateway_address)
+        owner_link = join_url(api_url, self._owner_secret) if self._owner_secret else None
+        return Running(own_url, plan.gateway_address, owner_link)
 
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
@@ -130,13 +138,11 @@ class Supervisor:
         try:
             service = BootstrapService(open_core(self._settings, database))
             self._server_id = await service.server_id()
-            if file is None:
-                return
-            first = await service.first_steps(lambda steps: _write_bootstrap(file, api_url, steps))
-            done = (
-                f"wrote the first token to {file}" if first else f"the data folder is not new: {file} is left as it is"
-            )
-            self._say(done)
+            if file is not None:
+                first = await service.first_steps(lambda steps: _write_bootstrap(file, api_url, steps))
+                left = f"the data folder is not new: {file} is left as it is"
+                self._say(f"wrote the first token to {file}" if first else left)
+            self._owner_secret = await service.owner_invitation()
         finally:
             await database.close()
 

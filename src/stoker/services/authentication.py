@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import looks_like_jwt, not_verified
 from stoker.auth.tokens import hash_secret, parse_kind
-from stoker.domain.errors import PermissionDenied, Unauthenticated
+from stoker.domain.errors import NotFound, PermissionDenied, Unauthenticated
 from stoker.domain.principals import CredentialKind, Principal
 from stoker.domain.trust_policies import claims_key, describe_source, matches
+from stoker.store import people as person_store
 from stoker.store import tokens as token_store
 from stoker.store import trust_policies as policy_store
 
@@ -32,10 +33,12 @@ class AuthenticationService:
 
         Args:
             authorization: the header.
-            organization_id: which of its organizations a caller means, if it says so.
+            organization_id: which of its organizations a caller means, if it says so. It counts for people and for OIDC
+                tokens; every other credential belongs to one organization.
 
         Raises:
             Unauthenticated: there is no credential, or it is damaged, unknown, expired or revoked.
+            NotFound: a person is in no organization of that id.
             PermissionDenied: no project trusts where an OIDC token is from.
             Unavailable: an OIDC token's issuer can't be reached.
         """
@@ -51,12 +54,36 @@ class AuthenticationService:
             raise Unauthenticated("the token was revoked; use another")
         if token.expires_at is not None and token.expires_at <= self._core.now():
             raise Unauthenticated("the token has expired; get a new one")
+        if token.person_id is not None:
+            return await self.person(token.person_id, token.id, organization_id or None)
         return Principal(
             kind=token.kind,
             credential_id=token.id,
-            organization_id=token.organization_id,
+            organization_ids=(token.organization_id,) if token.organization_id else (),
             project_id=token.project_id,
             build_id=token.build_id,
+        )
+
+    async def person(self, person_id: str, credential_id: str, organization_id: str | None = None) -> Principal:
+        """A person as a caller, in one of their organizations or in all of them.
+
+        Raises:
+            NotFound: they are in no organization of that id.
+        """
+        async with self._core.database.read() as tx:
+            memberships = await person_store.memberships_of(tx, person_id)
+        roles = {one.organization_id: one.role for one in memberships if organization_id in (None, one.organization_id)}
+        if organization_id is not None and not roles:
+            raise NotFound(
+                f"organization {organization_id[:40]} was not found among yours; choose another one with "
+                "`depot org switch`, or in the header x-depot-org"
+            )
+        return Principal(
+            kind=CredentialKind.USER,
+            credential_id=credential_id,
+            organization_ids=tuple(roles),
+            person_id=person_id,
+            roles=roles,
         )
 
     async def _authenticate_oidc(self, bearer: str, organization_id: str | None) -> Principal:
@@ -84,7 +111,7 @@ class AuthenticationService:
             credential_id=trusting[0].policy.id,
             # A caller that several projects trust belongs to no organization, so that what is decided by organization
             # alone is closed to it; it has to name the project.
-            organization_id=only.organization_id if only else "",
+            organization_ids=(only.organization_id,) if only else (),
             project_id=only.policy.project_id if only else None,
             trusting_projects=projects,
         )

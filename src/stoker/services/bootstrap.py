@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stoker.auth.tokens import NewToken, new_token
+from stoker.auth.tokens import NewToken, new_secret, new_token
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import DEFAULT_HARDWARE
+from stoker.domain.people import Invitation, Role
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization, Project
 from stoker.store import facts as fact_store
+from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
+from stoker.store import people as person_store
 from stoker.store import projects as project_store
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
@@ -58,17 +61,16 @@ class BootstrapService:
             return server_id
 
     async def first_steps(self, keep: Callable[[FirstSteps], None]) -> FirstSteps | None:
-        """Create an organization, a project and a token; None when there is an organization already.
+        """Create an organization, a project and a token; None when there has been a token already.
 
         ``keep`` writes them down before the commit: the token is never shown again, so it must not be lost when this
         process dies in between. A token that was written down but not committed is made anew at the next start.
         """
         async with self._core.database.write(durable=True) as tx:
-            if await organization_store.list_organizations(tx):
+            if await token_store.has_organization_tokens(tx):
                 return None
             now = self._core.now()
-            organization = Organization(id=self._core.new_id(), name="default", created_at=now)
-            await organization_store.add_organization(tx, organization)
+            organization = await self._first_organization(tx)
             project = Project(
                 id=self._core.new_id(),
                 organization_id=organization.id,
@@ -83,6 +85,40 @@ class BootstrapService:
             first = FirstSteps(organization.id, project.id, token.secret)
             keep(first)
         return first
+
+    async def owner_invitation(self, *, even_if_known: bool = False) -> str | None:
+        """The secret of a link that makes whoever opens it an owner of the first organization and an operator.
+
+        Links that were made before work no longer.
+
+        Args:
+            even_if_known: make one although there are people already, for whoever runs the server and is locked out.
+        """
+        secret = new_secret(self._core.randomness)
+        async with self._core.database.write(durable=True) as tx:
+            if await person_store.has_people(tx) and not even_if_known:
+                return None
+            organization = await self._first_organization(tx)
+            now = self._core.now()
+            await invitation_store.remove_operator_invitations(tx)
+            invitation = Invitation(
+                id=self._core.new_id(),
+                organization_id=organization.id,
+                role=Role.OWNER,
+                email="",
+                makes_operator=True,
+                created_at=now,
+                expires_at=now + self._core.limits.invitation_lifetime,
+            )
+            await invitation_store.add_invitation(tx, invitation, secret.secret_hash)
+        return secret.secret
+
+    async def _first_organization(self, tx: Transaction) -> Organization:
+        organization = await organization_store.oldest_organization(tx)
+        if organization is None:
+            organization = Organization(id=self._core.new_id(), name="default", created_at=self._core.now())
+            await organization_store.add_organization(tx, organization)
+        return organization
 
     async def _add_organization_token(self, tx: Transaction, organization_id: str, description: str) -> NewToken:
         token = new_token(CredentialKind.ORGANIZATION, self._core.randomness)

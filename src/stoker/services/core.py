@@ -27,6 +27,13 @@ class Limits:
     build_token_grace: timedelta = timedelta(minutes=10)
     max_projects: int = 100_000
     max_project_tokens: int = 1000
+    max_organization_tokens: int = 1000
+    max_members: int = 10_000
+    max_open_logins: int = 1000
+    invitation_lifetime: timedelta = timedelta(days=7)
+    session_lifetime: timedelta = timedelta(days=14)
+    login_lifetime: timedelta = timedelta(minutes=15)
+    user_token_lifetime: timedelta | None = timedelta(days=90)
     pending_interval: timedelta = timedelta(seconds=15)
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)

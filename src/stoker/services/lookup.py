@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import NotFound
 from stoker.domain.ids import checked_id
 from stoker.store import builds as build_store
+from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
 
 if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
-    from stoker.domain.projects import Project
+    from stoker.domain.projects import Organization, Project
     from stoker.store.database import Transaction
 
 
@@ -25,10 +26,12 @@ async def require_project(tx: Transaction, principal: Principal, project_id: str
     Raises:
         InvalidInput: it isn't an id.
         NotFound: there is none, or it isn't the caller's.
+        PermissionDenied: the caller sees it, and their role in its organization is too small.
     """
     project = await project_store.find_project(tx, checked_id(project_id, "project_id"))
     if project is None or not principal.may_see_project(project.organization_id, project.id):
         raise NotFound(f"project {project_id} was not found in your organization; list projects to see what is there")
+    principal.require_role(project.organization_id)
     return project
 
 
@@ -38,8 +41,28 @@ async def require_build(tx: Transaction, principal: Principal, build_id: str) ->
     Raises:
         InvalidInput: it isn't an id.
         NotFound: there is none, or it isn't the caller's.
+        PermissionDenied: the caller sees it, and their role in its organization is too small.
     """
     build = await build_store.find_build(tx, checked_id(build_id, "build_id"))
     if build is None or not principal.may_see_build(build.organization_id, build.project_id, build.id):
         raise NotFound(f"build {build_id} was not found; create a build first, and use the token that came with it")
+    principal.require_role(build.organization_id)
     return build
+
+
+async def require_organization(tx: Transaction, principal: Principal, organization_id: str) -> Organization:
+    """The organization of that id; with an empty one, the one that the caller means where they name none.
+
+    Raises:
+        InvalidInput: it isn't an id.
+        NotFound: there is none, or it isn't the caller's.
+        PermissionDenied: the caller's role in it is too small.
+    """
+    wanted = checked_id(organization_id, "organization_id") if organization_id else principal.organization_id
+    found = None
+    if wanted in principal.organization_ids:
+        found = await organization_store.find_organization(tx, wanted)
+    if found is None:
+        raise NotFound(f"organization {wanted or '(none)'} was not found among yours; list organizations to see them")
+    principal.require_role(found.id)
+    return found

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stoker.domain.cache_policy import CachePolicy, CachePolicyChange, checked_cache_policy
-from stoker.domain.errors import NotFound, ResourceExhausted
+from stoker.domain.errors import ResourceExhausted
 from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
 from stoker.domain.machines import Desired
 from stoker.domain.projects import Organization, Project, ProjectChange, checked_name, checked_region
 from stoker.services.endings import fail_builds_of_project, wake_ended
-from stoker.services.lookup import require_project
+from stoker.services.lookup import require_organization, require_project
 from stoker.store import machines as machine_store
 from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
@@ -49,18 +49,20 @@ class ProjectService:
             ResourceExhausted: the organization has all the projects it may have.
         """
         limits = self._core.limits
-        if wanted.organization_id not in (None, "", principal.organization_id):
-            raise NotFound(f"organization {wanted.organization_id} was not found; leave it out to use your token's own")
-        project = Project(
-            id=self._core.new_id(),
-            organization_id=principal.organization_id,
-            name=checked_name(wanted.name, "name"),
-            region_id=checked_region(wanted.region_id, limits.regions),
-            hardware=wanted.hardware or DEFAULT_HARDWARE,
-            cache_policy=checked_cache_policy((wanted.cache_policy or CachePolicyChange()).applied_to(CachePolicy())),
-            created_at=self._core.now(),
-        )
+        name = checked_name(wanted.name, "name")
+        region_id = checked_region(wanted.region_id, limits.regions)
+        cache_policy = checked_cache_policy((wanted.cache_policy or CachePolicyChange()).applied_to(CachePolicy()))
         async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, wanted.organization_id or "")
+            project = Project(
+                id=self._core.new_id(),
+                organization_id=organization.id,
+                name=name,
+                region_id=region_id,
+                hardware=wanted.hardware or DEFAULT_HARDWARE,
+                cache_policy=cache_policy,
+                created_at=self._core.now(),
+            )
             if await project_store.count_projects(tx, project.organization_id) >= limits.max_projects:
                 raise ResourceExhausted(
                     f"the organization has {limits.max_projects} projects, which is the most; delete some first"
@@ -71,15 +73,12 @@ class ProjectService:
     async def list(self, principal: Principal) -> list[Project]:
         """The projects that the caller may see, oldest first."""
         async with self._core.database.read() as tx:
-            return await project_store.list_projects(tx, principal.organization_id, only=principal.project_id)
+            return await project_store.list_projects(tx, principal.organization_ids, only=principal.project_id)
 
-    async def organization(self, principal: Principal) -> Organization:
-        """The caller's organization."""
+    async def organizations(self, principal: Principal) -> list[Organization]:
+        """The caller's organizations, oldest first."""
         async with self._core.database.read() as tx:
-            organization = await organization_store.find_organization(tx, principal.organization_id)
-        if organization is None:
-            raise NotFound("the organization of this credential was not found")
-        return organization
+            return await organization_store.find_organizations(tx, principal.organization_ids)
 
     async def get(self, principal: Principal, project_id: str) -> Project:
         """One project.

@@ -105,7 +105,9 @@ async def _require_token(tx: Transaction, principal: Principal, token_id: str) -
         or token.revoked_at is not None
         or token.kind is not CredentialKind.PROJECT
         or token.project_id is None
+        or token.organization_id is None
         or not principal.may_see_project(token.organization_id, token.project_id)
     ):
         raise NotFound(f"token {token_id} was not found in your organization; list a project's tokens to see its ids")
+    principal.require_role(token.organization_id)
     return token

@@ -37,7 +37,7 @@ class TrustPolicyService:
             ResourceExhausted: the project has all the policies it may have.
         """
         provider = self._providers.get(provider_name)
-        if provider is None:
+        if provider is None or provider.kind is None:
             known = ", ".join(self._providers) or "none"
             raise InvalidInput(f'"{provider_name[:40]}" is not an OIDC provider of this server; it has: {known}')
         owner, source = checked_source(provider.kind, owner, source)

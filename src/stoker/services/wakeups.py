@@ -28,6 +28,11 @@ def machine_topic(machine_id: str) -> str:
     return f"machine:{machine_id}"
 
 
+def login_topic(code: str) -> str:
+    """Woken when a login is approved or refused."""
+    return f"login:{code}"
+
+
 class Subscription:
     """Remembers wake-ups since the last wait, so that none is lost between a look and a wait."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 
 from stoker.domain.projects import Organization
 from stoker.store.tables import organizations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stoker.store.database import Transaction
 
 
@@ -30,7 +32,18 @@ async def find_organization(tx: Transaction, organization_id: str) -> Organizati
     return None if row is None else _organization(row)
 
 
-async def list_organizations(tx: Transaction) -> list[Organization]:
-    """All organizations, oldest first."""
-    rows = await tx.execute(select(organizations).order_by(organizations.c.id))
+async def find_organizations(tx: Transaction, ids: Iterable[str]) -> list[Organization]:
+    """The organizations with these ids, oldest first."""
+    rows = await tx.execute(select(organizations).where(organizations.c.id.in_(list(ids))).order_by(organizations.c.id))
     return [_organization(row) for row in rows]
+
+
+async def oldest_organization(tx: Transaction) -> Organization | None:
+    """The organization that was made first; None on a new server."""
+    row = (await tx.execute(select(organizations).order_by(organizations.c.id).limit(1))).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def rename_organization(tx: Transaction, organization_id: str, name: str) -> None:
+    """Give an organization another name."""
+    await tx.execute(update(organizations).where(organizations.c.id == organization_id).values(name=name))

@@ -12,6 +12,7 @@ from stoker.domain.projects import Project
 from stoker.store.tables import projects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from stoker.store.database import Transaction
@@ -52,9 +53,11 @@ async def find_project(tx: Transaction, project_id: str) -> Project | None:
     return None if row is None else _project(row)
 
 
-async def list_projects(tx: Transaction, organization_id: str, *, only: str | None = None) -> list[Project]:
-    """An organization's projects, oldest first; with ``only``, at most that one."""
-    query = select(projects).where(projects.c.organization_id == organization_id, projects.c.deleted_at.is_(None))
+async def list_projects(tx: Transaction, organization_ids: Iterable[str], *, only: str | None = None) -> list[Project]:
+    """The projects of some organizations, oldest first; with ``only``, at most that one."""
+    query = select(projects).where(
+        projects.c.organization_id.in_(list(organization_ids)), projects.c.deleted_at.is_(None)
+    )
     if only is not None:
         query = query.where(projects.c.id == only)
     return [_project(row) for row in await tx.execute(query.order_by(projects.c.id))]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -80,9 +81,10 @@ tokens = Table(
     Column("id", _ID, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("secret_hash", LargeBinary(32), nullable=False, unique=True),
-    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("organization_id", _ID, ForeignKey("organizations.id")),
     Column("project_id", _ID, ForeignKey("projects.id")),
     Column("build_id", _ID, ForeignKey("builds.id")),
+    Column("person_id", _ID, ForeignKey("people.id")),
     Column("description", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
@@ -90,6 +92,7 @@ tokens = Table(
     Index(None, "organization_id"),
     Index(None, "project_id"),
     Index(None, "build_id"),
+    Index(None, "person_id"),
 )
 
 builds = Table(
@@ -224,6 +227,70 @@ trust_policies = Table(
     Index("uq_trust_policies_project_match", "project_id", "match_key", unique=True),
     Index(None, "match_key"),
     Index(None, "issuer"),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("is_operator", Boolean, nullable=False),
+    Column("password_hash", Text),
+    Column("issuer", Text),
+    Column("subject", Text),
+    Column("created_at", Instant, nullable=False),
+    Index("uq_people_issuer_subject", "issuer", "subject", unique=True),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("organization_id", _ID, ForeignKey("organizations.id"), primary_key=True),
+    Column("person_id", _ID, ForeignKey("people.id"), primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "person_id"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("secret_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("makes_operator", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "organization_id"),
+    Index(None, "expires_at"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("secret_hash", LargeBinary(32), primary_key=True),
+    Column("person_id", _ID, ForeignKey("people.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "person_id"),
+    Index(None, "expires_at"),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("secret_hash", LargeBinary(32), primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    Column("client", Text, nullable=False),
+    Column("person_id", _ID, ForeignKey("people.id")),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("refused_at", Instant),
+    Column("finished_at", Instant),
+    Index(None, "expires_at"),
 )
 
 facts = Table(

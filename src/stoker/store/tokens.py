@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A token as it is kept: without its secret."""
+    """A token as it is kept: without its secret. A person's belongs to no organization."""
 
     id: str
     kind: CredentialKind
-    organization_id: str
+    organization_id: str | None
     project_id: str | None
     build_id: str | None
     description: str
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    person_id: str | None = None
 
 
 def _token(row: Row[Any]) -> StoredToken:
@@ -42,6 +43,7 @@ def _token(row: Row[Any]) -> StoredToken:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        person_id=row.person_id,
     )
 
 
@@ -69,6 +71,7 @@ async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> 
             created_at=token.created_at,
             expires_at=token.expires_at,
             revoked_at=token.revoked_at,
+            person_id=token.person_id,
         )
     )
 
@@ -95,6 +98,33 @@ async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredTo
         .order_by(tokens.c.id)
     )
     return [_token(row) for row in await tx.execute(query)]
+
+
+async def list_organization_tokens(tx: Transaction, organization_id: str) -> list[StoredToken]:
+    """An organization's own tokens that were not revoked, the oldest first."""
+    query = (
+        select(tokens)
+        .where(
+            tokens.c.organization_id == organization_id,
+            tokens.c.kind == CredentialKind.ORGANIZATION.value,
+            tokens.c.revoked_at.is_(None),
+        )
+        .order_by(tokens.c.id)
+    )
+    return [_token(row) for row in await tx.execute(query)]
+
+
+async def has_organization_tokens(tx: Transaction) -> bool:
+    """Whether any organization ever had a token."""
+    query = select(tokens.c.id).where(tokens.c.kind == CredentialKind.ORGANIZATION.value).limit(1)
+    return (await tx.execute(query)).first() is not None
+
+
+async def revoke_tokens_of_person(tx: Transaction, person_id: str, now: datetime) -> None:
+    """Let all tokens of a person open nothing any more."""
+    await tx.execute(
+        update(tokens).where(tokens.c.person_id == person_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
 
 
 async def describe_token(tx: Transaction, token_id: str, description: str) -> None:

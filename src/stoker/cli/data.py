@@ -1,0 +1,47 @@
+"""Commands that work on a data folder itself, for whoever runs the server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from stoker.assembly import open_core
+from stoker.cli.terminal import Problem
+from stoker.domain.errors import StokerError
+from stoker.plan import database_file
+from stoker.store.database import open_sqlite
+from stoker.store.migrate import DatabaseTooNew, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from stoker.services.core import Core
+    from stoker.settings import Settings
+
+Result = TypeVar("Result")
+
+
+def with_data_folder(settings: Settings, work: Callable[[Core], Awaitable[Result]]) -> Result:
+    """Do something with the database of a data folder; a server may be running on it.
+
+    Raises:
+        Problem: there is no data folder, or what is wanted can't be done.
+    """
+    file = database_file(settings)
+    if not file.exists():
+        raise Problem(f"{settings.data} is not the data folder of a server", "name it with --data")
+
+    async def run() -> Result:
+        database = open_sqlite(file)
+        try:
+            return await work(open_core(settings, database))
+        finally:
+            await database.close()
+
+    try:
+        migrate(file)
+        return asyncio.run(run())
+    except (StokerError, DatabaseTooNew) as error:
+        raise Problem(str(error)) from error
+    except PermissionError as error:
+        raise Problem(f"{error.filename or file} can't be read", "run it as the user who runs the server") from error

@@ -1,0 +1,30 @@
+"""`stoker owner-link`: become an owner, for whoever can read the data folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from stoker.cli.data import with_data_folder
+from stoker.cli.options import effective_settings, setting_flags
+from stoker.cli.terminal import Problem, say
+from stoker.services.bootstrap import BootstrapService
+from stoker.services.organizations import join_url
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("owner-link")
+@setting_flags("data", "public_url")
+def command(config_file: Path | None, **flags: object) -> None:
+    """Print a link that makes whoever opens it an owner of the first organization. It works once.
+
+    Links that were printed before work no longer.
+    """
+    settings = effective_settings(config_file, flags).values
+    secret = with_data_folder(settings, lambda core: BootstrapService(core).owner_invitation(even_if_known=True))
+    if secret is None:
+        raise Problem("no link could be made")
+    say(join_url(settings.public_url or f"{'https' if settings.tls else 'http'}://{settings.listen}", secret))

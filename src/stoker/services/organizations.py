@@ -1,0 +1,258 @@
+"""Organizations and who is in them: people, their roles, invitations, and the organization's own tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.auth.tokens import NewToken, new_secret, new_token
+from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
+from stoker.domain.ids import checked_id
+from stoker.domain.people import Invitation, Membership, Person, Role, checked_email, require_an_owner_left
+from stoker.domain.principals import CredentialKind
+from stoker.domain.projects import Organization, checked_description, checked_name
+from stoker.services.lookup import require_organization
+from stoker.services.tokens import CreatedToken
+from stoker.store import invitations as invitation_store
+from stoker.store import organizations as organization_store
+from stoker.store import people as person_store
+from stoker.store import tokens as token_store
+from stoker.store.tokens import StoredToken
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.domain.people import Member
+    from stoker.domain.principals import Principal
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+_MAX_TOKEN_LIFETIME = timedelta(days=3660)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person and their organizations, the oldest membership first."""
+
+    person: Person
+    organizations: tuple[tuple[Organization, Role], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedInvitation:
+    """A new invitation, and its link, which is shown this once."""
+
+    invitation: Invitation
+    url: str
+
+    def __repr__(self) -> str:
+        """Without the link."""
+        return f"CreatedInvitation(invitation={self.invitation!r})"
+
+
+def join_url(public_url: str, secret: str) -> str:
+    """The link of an invitation. Its secret is in the fragment, which browsers send to nobody (RFC 3986, 3.5)."""
+    return f"{public_url}/join#{secret}"
+
+
+class OrganizationService:
+    """The use cases around organizations and their members."""
+
+    def __init__(self, core: Core, public_url: str) -> None:
+        self._core = core
+        self._public_url = public_url
+
+    async def account(self, principal: Principal) -> Account:
+        """The caller's account.
+
+        Raises:
+            NotFound: the caller is no person.
+        """
+        async with self._core.database.read() as tx:
+            person = await person_store.find_person(tx, principal.person_id or "")
+            organizations = await organization_store.find_organizations(tx, principal.organization_ids)
+        if person is None:
+            raise NotFound("this credential belongs to no person; sign in, or use `depot login`")
+        by_id = {organization.id: organization for organization in organizations}
+        return Account(person, tuple((by_id[one], role) for one, role in principal.roles.items()))
+
+    async def create(self, principal: Principal, name: str) -> Organization:
+        """Create an organization, with the caller as its owner.
+
+        Raises:
+            InvalidInput: the name is empty or too long.
+            PermissionDenied: the caller is no operator of this server.
+        """
+        checked = checked_name(name, "name")
+        now = self._core.now()
+        async with self._core.database.write(durable=True) as tx:
+            person = await person_store.find_person(tx, principal.person_id or "")
+            if person is None or not person.is_operator:
+                raise PermissionDenied("only an operator of this server can create organizations; ask one for it")
+            organization = Organization(id=self._core.new_id(), name=checked, created_at=now)
+            await organization_store.add_organization(tx, organization)
+            await person_store.add_membership(tx, Membership(organization.id, person.id, Role.OWNER, now))
+        return organization
+
+    async def rename(self, principal: Principal, organization_id: str, name: str) -> Organization:
+        """Give an organization another name.
+
+        Raises:
+            InvalidInput: the name is empty or too long.
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        checked = checked_name(name, "name")
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            await organization_store.rename_organization(tx, organization.id, checked)
+        return Organization(organization.id, checked, organization.created_at)
+
+    async def members(self, principal: Principal, organization_id: str) -> list[Member]:
+        """An organization's members.
+
+        Raises:
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            return await person_store.members_of(tx, organization.id)
+
+    async def change_role(self, principal: Principal, organization_id: str, person_id: str, role: Role) -> None:
+        """Give a member another role, which counts from their next call on.
+
+        Raises:
+            FailedPrecondition: they are the last owner.
+            NotFound: there is no such organization or member.
+        """
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            await self._require_member(tx, organization, person_id)
+            if role is not Role.OWNER:
+                require_an_owner_left(await person_store.owners_of(tx, organization.id), person_id)
+            await person_store.change_role(tx, organization.id, person_id, role)
+
+    async def remove_member(self, principal: Principal, organization_id: str, person_id: str) -> None:
+        """Let somebody be no member any more; their tokens and sessions see this organization no longer.
+
+        Raises:
+            FailedPrecondition: they are the last owner.
+            NotFound: there is no such organization or member.
+        """
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            await self._require_member(tx, organization, person_id)
+            require_an_owner_left(await person_store.owners_of(tx, organization.id), person_id)
+            await person_store.remove_membership(tx, organization.id, person_id)
+
+    async def invite(self, principal: Principal, organization_id: str, email: str, role: Role) -> CreatedInvitation:
+        """Offer somebody a place in an organization, by a link that works once.
+
+        Raises:
+            InvalidInput: the address can't be one.
+            NotFound: there is no such organization, or it isn't the caller's.
+            ResourceExhausted: there are as many open invitations, or members, as there may be.
+        """
+        address = checked_email(email)
+        secret = new_secret(self._core.randomness)
+        most = self._core.limits.max_members
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            now = self._core.now()
+            open_ones = await invitation_store.list_invitations(tx, organization.id, now)
+            if len(open_ones) + await person_store.count_members(tx, organization.id) >= most:
+                raise ResourceExhausted(f"the organization has {most} members and invitations, which is the most")
+            invitation = Invitation(
+                id=self._core.new_id(),
+                organization_id=organization.id,
+                role=role,
+                email=address,
+                makes_operator=False,
+                created_at=now,
+                expires_at=now + self._core.limits.invitation_lifetime,
+            )
+            await invitation_store.add_invitation(tx, invitation, secret.secret_hash)
+        return CreatedInvitation(invitation, join_url(self._public_url, secret.secret))
+
+    async def invitations(self, principal: Principal, organization_id: str) -> list[Invitation]:
+        """An organization's open invitations.
+
+        Raises:
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            return await invitation_store.list_invitations(tx, organization.id, self._core.now())
+
+    async def revoke_invitation(self, principal: Principal, organization_id: str, invitation_id: str) -> None:
+        """Take an offer back.
+
+        Raises:
+            NotFound: there is no such organization or invitation.
+        """
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            checked = checked_id(invitation_id, "invitation_id")
+            if not await invitation_store.remove_invitation(tx, organization.id, checked):
+                raise NotFound(f"invitation {checked} was not found; it was used, revoked, or has expired")
+
+    async def create_token(
+        self, principal: Principal, organization_id: str, description: str, expires_at: datetime | None
+    ) -> CreatedToken:
+        """Create a token of an organization.
+
+        Raises:
+            InvalidInput: the description is too long, or the end isn't in the future.
+            NotFound: there is no such organization, or it isn't the caller's.
+            ResourceExhausted: the organization has all the tokens it may have.
+        """
+        text = checked_description(description)
+        now = self._core.now()
+        if expires_at is not None and not now < expires_at <= now + _MAX_TOKEN_LIFETIME:
+            raise InvalidInput("expires_at must be in the future, and within ten years; leave it out for no end")
+        token: NewToken = new_token(CredentialKind.ORGANIZATION, self._core.randomness)
+        most = self._core.limits.max_organization_tokens
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            if len(await token_store.list_organization_tokens(tx, organization.id)) >= most:
+                raise ResourceExhausted(f"the organization has {most} tokens, which is the most; revoke some first")
+            stored = StoredToken(
+                id=self._core.new_id(),
+                kind=CredentialKind.ORGANIZATION,
+                organization_id=organization.id,
+                project_id=None,
+                build_id=None,
+                description=text,
+                created_at=now,
+                expires_at=expires_at,
+            )
+            await token_store.add_token(tx, stored, token.secret_hash)
+        return CreatedToken(stored.id, token.secret)
+
+    async def tokens(self, principal: Principal, organization_id: str) -> list[StoredToken]:
+        """An organization's own tokens that were not revoked.
+
+        Raises:
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            return await token_store.list_organization_tokens(tx, organization.id)
+
+    async def revoke_token(self, principal: Principal, organization_id: str, token_id: str) -> None:
+        """Let a token of an organization open nothing any more.
+
+        Raises:
+            NotFound: there is no such organization or token.
+        """
+        async with self._core.database.write(durable=True) as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            checked = checked_id(token_id, "token_id")
+            known = {token.id for token in await token_store.list_organization_tokens(tx, organization.id)}
+            if checked not in known:
+                raise NotFound(f"token {checked} was not found; list the organization's tokens to see their ids")
+            await token_store.revoke_token(tx, checked, self._core.now())
+
+    async def _require_member(self, tx: Transaction, organization: Organization, person_id: str) -> None:
+        if await person_store.role_of(tx, organization.id, checked_id(person_id, "person_id")) is None:
+            raise NotFound(f"member {person_id} was not found; list the organization's members to see their ids")

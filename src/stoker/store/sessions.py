@@ -1,0 +1,46 @@
+"""Sessions of browsers, found by the hash of their secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from stoker.store.tables import sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+async def add_session(
+    tx: Transaction, secret_hash: bytes, person_id: str, created_at: datetime, expires_at: datetime
+) -> None:
+    """Store a new session."""
+    await tx.execute(
+        insert(sessions).values(
+            secret_hash=secret_hash, person_id=person_id, created_at=created_at, expires_at=expires_at
+        )
+    )
+
+
+async def find_session(tx: Transaction, secret_hash: bytes, now: datetime) -> str | None:
+    """The id of the person whose session that is, unless its time is over."""
+    query = select(sessions.c.person_id).where(sessions.c.secret_hash == secret_hash, sessions.c.expires_at > now)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def remove_session(tx: Transaction, secret_hash: bytes) -> None:
+    """End a session."""
+    await tx.execute(delete(sessions).where(sessions.c.secret_hash == secret_hash))
+
+
+async def remove_sessions_of(tx: Transaction, person_id: str) -> None:
+    """End all sessions of a person."""
+    await tx.execute(delete(sessions).where(sessions.c.person_id == person_id))
+
+
+async def forget_old_sessions(tx: Transaction, now: datetime) -> int:
+    """Remove those whose time is over; how many."""
+    return (await tx.execute(delete(sessions).where(sessions.c.expires_at <= now))).rowcount

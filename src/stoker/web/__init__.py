@@ -1,0 +1,1 @@
+"""Pages on the API port: sign in, join, approve logins, look at builds."""

@@ -1,0 +1,65 @@
+"""All pages as one ASGI application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from stoker.domain.errors import NotFound
+from stoker.web.build_pages import BuildPages
+from stoker.web.home_pages import HomePages
+from stoker.web.join_pages import JoinPages
+from stoker.web.login_pages import LoginPages
+from stoker.web.pages import Pages, page, told
+from stoker.web.security import Security
+from stoker.web.sign_in_pages import SignInPages
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.web.pages import WebServices
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def web_application(services: WebServices) -> Starlette:
+    """The pages of a server."""
+    sign_in, join = SignInPages(services), JoinPages(services)
+    logins, home, builds = LoginPages(services), HomePages(services), BuildPages(services)
+    routes = [
+        ("/", "GET", home.show),
+        ("/sign-in", "GET", sign_in.show),
+        ("/sign-in", "POST", sign_in.sign_in),
+        ("/sign-in/company", "GET", sign_in.begin_company),
+        ("/sign-in/callback", "GET", sign_in.finish_company),
+        ("/sign-out", "POST", sign_in.sign_out),
+        ("/password", "GET", sign_in.show_password),
+        ("/password", "POST", sign_in.change_password),
+        ("/join", "GET", join.show),
+        ("/join", "POST", join.look),
+        ("/join/accept", "POST", join.accept),
+        ("/logins/{code}", "GET", logins.show),
+        ("/logins/{code}", "POST", logins.decide),
+        ("/builds/{build_id}", "GET", builds.show),
+    ]
+    guarded = page(services.randomness)
+    missing = _Missing(services)
+    return Starlette(
+        routes=[
+            *(Route(path, guarded(endpoint), methods=[method]) for path, method, endpoint in routes),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ],
+        middleware=[Middleware(Security, is_https=services.cookies.is_https)],
+        exception_handlers={404: missing.show, 405: missing.show},
+    )
+
+
+class _Missing(Pages):
+    async def show(self, request: Request, _error: Exception) -> Response:
+        return told(NotFound("There is no such page. The address may be mistyped, or the page is gone."))

@@ -1,0 +1,124 @@
+"""What all pages need: services, cookies, templates, and one answer to errors."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from stoker.domain import errors
+from stoker.web.sessions import Cookies, SignedIn, signed_in
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from stoker.auth.company import CompanySignIn
+    from stoker.domain.clock import Randomness
+    from stoker.services.authentication import AuthenticationService
+    from stoker.services.builds import BuildService
+    from stoker.services.logins import LoginService
+    from stoker.services.organizations import OrganizationService
+    from stoker.services.projects import ProjectService
+    from stoker.services.sign_in import SignInService
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+_STATUS: dict[type[errors.StokerError], int] = {
+    errors.InvalidInput: 400,
+    errors.Unauthenticated: 401,
+    errors.PermissionDenied: 403,
+    errors.NotFound: 404,
+    errors.AlreadyExists: 409,
+    errors.FailedPrecondition: 409,
+    errors.ResourceExhausted: 429,
+    errors.Unavailable: 503,
+}
+_log = logging.getLogger(__name__)
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WebServices:
+    """The services that pages call, and the few settings that they need themselves."""
+
+    authentication: AuthenticationService
+    sign_in: SignInService
+    logins: LoginService
+    organizations: OrganizationService
+    projects: ProjectService
+    builds: BuildService
+    company: CompanySignIn | None
+    company_name: str
+    randomness: Randomness
+    cookies: Cookies
+
+
+def render(template: str, who: SignedIn | None = None, *, status: int = 200, **values: object) -> HTMLResponse:
+    """A page from a template, which sees ``who`` is signed in."""
+    return HTMLResponse(_templates.get_template(template).render(who=who, **values), status)
+
+
+def go_to(path: str) -> RedirectResponse:
+    """Send the browser on, with GET."""
+    return RedirectResponse(path, 303)
+
+
+def told(error: errors.StokerError, who: SignedIn | None = None) -> HTMLResponse:
+    """A page that says what went wrong."""
+    return render("message.html", who, status=status_of(error), title="That didn't work", text=error.message)
+
+
+def status_of(error: errors.StokerError) -> int:
+    """The HTTP status that goes with an error."""
+    return _STATUS.get(type(error), 500)
+
+
+def page(randomness: Randomness) -> Callable[[Endpoint], Endpoint]:
+    """Lets a page raise: what its reader can understand is told, all else is logged under an id."""
+
+    def decorate(endpoint: Endpoint) -> Endpoint:
+        @wraps(endpoint)
+        async def answer(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except errors.StokerError as error:
+                return told(error)
+            except Exception:
+                error_id = randomness.token_bytes(6).hex()
+                _log.exception("error %s in page %s", error_id, request.url.path[:200])
+                text = f"Something went wrong in the server; its log has the details of {error_id}."
+                return render("message.html", status=500, title="That didn't work", text=text)
+
+        return answer
+
+    return decorate
+
+
+class Pages:
+    """The base of groups of pages."""
+
+    def __init__(self, services: WebServices) -> None:
+        self.services = services
+
+    async def who(self, request: Request) -> SignedIn | None:
+        """Who is signed in."""
+        return await signed_in(request, self.services.cookies, self.services.sign_in)
+
+
+def sign_in_first(request: Request) -> RedirectResponse:
+    """To the sign-in page, and back here afterwards."""
+    return go_to(f"/sign-in?next={quote(request.url.path)}")

@@ -1,0 +1,80 @@
+"""The cookies of a browser, and who is signed in with them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import PermissionDenied
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.domain.people import Person
+    from stoker.services.sign_in import SignInService
+
+_CSRF_FIELD = "csrf"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A person who is signed in, and what their forms must carry."""
+
+    person: Person
+    csrf: str
+
+    def require_form(self, form: dict[str, str]) -> None:
+        """Pass when a form came from one of this session's pages.
+
+        Raises:
+            PermissionDenied: it didn't.
+        """
+        if not hmac.compare_digest(form.get(_CSRF_FIELD, "").encode(), self.csrf.encode()):
+            raise PermissionDenied("this page is out of date; open it again and repeat what you did")
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """Names and attributes of our cookies.
+
+    Over https they have the prefix __Host- (RFC 6265bis, section 4.1.3.2), so that no other host of the domain can set
+    them. SameSite is Lax, since links from a terminal or a mail must find their reader signed in.
+    """
+
+    is_https: bool
+    session_lifetime: timedelta
+
+    def read(self, request: Request, name: str) -> str:
+        """A cookie's value; empty when it isn't there."""
+        return request.cookies.get(self._name(name), "")[:500]
+
+    def write(self, response: Response, name: str, value: str, seconds: int) -> None:
+        """Set a cookie that no script can read."""
+        response.set_cookie(
+            self._name(name), value, max_age=seconds, path="/", secure=self.is_https, httponly=True, samesite="lax"
+        )
+
+    def clear(self, response: Response, name: str) -> None:
+        """Remove a cookie."""
+        response.delete_cookie(self._name(name), path="/", secure=self.is_https, httponly=True, samesite="lax")
+
+    def open_session(self, response: Response, secret: str) -> None:
+        """Let a browser be signed in."""
+        self.write(response, "session", secret, int(self.session_lifetime.total_seconds()))
+
+    def _name(self, name: str) -> str:
+        return f"{'__Host-' if self.is_https else ''}stoker-{name}"
+
+
+async def signed_in(request: Request, cookies: Cookies, sign_in: SignInService) -> SignedIn | None:
+    """Who is signed in with this browser; None when nobody is."""
+    secret = cookies.read(request, "session")
+    person = await sign_in.person_of(secret) if secret else None
+    if person is None:
+        return None
+    return SignedIn(person, hashlib.sha256(b"csrf " + secret.encode()).hexdigest())

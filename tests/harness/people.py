@@ -1,0 +1,97 @@
+"""People, memberships and tokens of all kinds, put straight into a server's database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from stoker.auth.tokens import new_token
+from stoker.domain.ids import new_id
+from stoker.domain.people import Membership, Person, Role
+from stoker.domain.principals import CredentialKind
+from stoker.domain.projects import Organization
+from stoker.store.database import Transaction, open_sqlite
+from stoker.store.organizations import add_organization
+from stoker.store.people import add_membership, add_person
+from stoker.store.tokens import StoredToken, add_token
+from stoker.system import SystemClock, SystemRandomness
+from tests.harness.server import Server
+
+CLOCK, RANDOMNESS = SystemClock(), SystemRandomness()
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody with an account and a token."""
+
+    id: str
+    email: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Writes into the database of a server, which may be running."""
+
+    server: Server
+
+    def organization(self, name: str) -> str:
+        """A new organization's id."""
+        made = Organization(id=new_id(CLOCK, RANDOMNESS), name=name, created_at=CLOCK.now())
+        self._write(lambda tx: add_organization(tx, made))
+        return made.id
+
+    def token(self, template: StoredToken) -> str:
+        """The secret of a new token like that one."""
+        made = new_token(template.kind, RANDOMNESS)
+        stored = replace(template, id=new_id(CLOCK, RANDOMNESS))
+        self._write(lambda tx: add_token(tx, stored, made.secret_hash))
+        return made.secret
+
+    def person(self, name: str, *, is_operator: bool = False, **roles: Role) -> Account:
+        """A new person with roles, by the organizations' ids, each with an ``o`` before it."""
+        now = CLOCK.now()
+        person = Person(new_id(CLOCK, RANDOMNESS), f"{name}@example.com", name, is_operator, now)
+
+        async def store(tx: Transaction) -> None:
+            await add_person(tx, person)
+            for organization, role in roles.items():
+                await add_membership(tx, Membership(organization[1:], person.id, role, now))
+
+        self._write(store)
+        secret = self.token(blank_token(CredentialKind.USER, person_id=person.id))
+        return Account(person.id, person.email, secret)
+
+    def _write(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        async def run() -> Result:
+            database = open_sqlite(self.server.data / "stoker.db")
+            try:
+                async with database.write() as tx:
+                    return await work(tx)
+            finally:
+                await database.close()
+
+        return asyncio.run(run())
+
+
+def blank_token(
+    kind: CredentialKind,
+    *,
+    organization_id: str | None = None,
+    project_id: str | None = None,
+    person_id: str | None = None,
+) -> StoredToken:
+    """A token that is good, to be changed as wanted."""
+    return StoredToken(
+        id="",
+        kind=kind,
+        organization_id=organization_id,
+        project_id=project_id,
+        build_id=None,
+        description="",
+        created_at=CLOCK.now(),
+        person_id=person_id,
+    )
