@@ -324,7 +324,7 @@ def test_nothing_that_was_refused_has_changed_anything(world: World) -> None:
     assert server.query("select status from builds where id = ?", world.things["build"]) == [("running",)]
     assert server.query("select name from projects where id = ?", world.project) == [("guarded",)]
     assert server.query("select count(*) from tokens where project_id = ? and kind = 'project'", world.project) == [
-        (1,)
+        (2,)
     ]
     assert server.query("select role from memberships where person_id = ?", world.things["person"]) == [("member",)]
 

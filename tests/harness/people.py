@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from sqlalchemy import delete
+
 from stoker.auth.tokens import new_token
 from stoker.domain.ids import new_id
 from stoker.domain.people import Membership, Person, Role
@@ -15,6 +17,7 @@ from stoker.domain.projects import Organization
 from stoker.store.database import Transaction, open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.people import add_membership, add_person
+from stoker.store.tables import memberships
 from stoker.store.tokens import StoredToken, add_token
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.server import Server
@@ -64,6 +67,14 @@ class Registry:
         self._write(store)
         secret = self.token(blank_token(CredentialKind.USER, person_id=person.id))
         return Account(person.id, person.email, secret)
+
+    def remove_from_all(self, person_id: str) -> int:
+        """Let a person be a member of nothing; how many memberships that ended."""
+
+        async def remove(tx: Transaction) -> int:
+            return (await tx.execute(delete(memberships).where(memberships.c.person_id == person_id))).rowcount
+
+        return self._write(remove)
 
     def _write(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         async def run() -> Result:

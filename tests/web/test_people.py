@@ -1,0 +1,223 @@
+"""People in their browsers: the first owner, invitations, signing in and out, passwords, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+import pytest
+
+from stoker.domain.people import Role
+from tests.harness.browser import Browser, Page
+from tests.harness.people import Registry
+from tests.harness.server import Server
+
+PASSWORD = "coal and a good draught"
+OWNER = "ada@example.com"
+
+
+def owner_code(server: Server) -> str:
+    found = re.search(r"/join#(\w+)", server.output)
+    assert found is not None, server.output
+    return found[1]
+
+
+def join(browser: Browser, code: str, **fields: str) -> Page:
+    offered = browser.post("/join", code=code)
+    assert offered.status == 200, offered.words
+    return browser.submit(offered, "/join/accept", **fields)
+
+
+def sign_in(browser: Browser, email: str = OWNER, password: str = PASSWORD) -> Page:
+    return browser.post("/sign-in", email=email, password=password, next="/")
+
+
+@pytest.fixture(scope="module")
+def peopled(make_server: Callable[..., Server]) -> Server:
+    """A server whose first owner has joined."""
+    server = make_server()
+    joined = join(Browser(server.url), owner_code(server), email=OWNER, name="Ada", password=PASSWORD)
+    assert (joined.status, joined.path) == (200, "/"), joined.words
+    return server
+
+
+@pytest.fixture
+def owner(peopled: Server) -> Browser:
+    browser = Browser(peopled.url)
+    assert sign_in(browser).path == "/"
+    return browser
+
+
+def invite(server: Server, email: str, role: str) -> str:
+    """The secret of an invitation that an owner made over the API."""
+    registry = Registry(server)
+    organization = server.first["DEPOT_ORG_ID"]
+    token = registry.person(f"inviter-{secrets.token_hex(4)}", **{f"o{organization}": Role.OWNER}).token
+    wanted = {"email": email, "role": role}
+    made = server.call("stoker.v1.OrganizationService/CreateInvitation", wanted, token=token)
+    assert made.status == 200, made
+    return made.body["url"].partition("#")[2]
+
+
+def test_the_first_owner_comes_from_a_link_that_works_once(peopled: Server, owner: Browser) -> None:
+    home = owner.get("/")
+    assert "default owner" in home.words
+    assert "Ada" in home.words
+    again = Browser(peopled.url).post("/join", code=owner_code(peopled))
+    assert again.status == 404
+    assert "does not work" in again.words
+    assert peopled.query("select email, is_operator from people where email = ?", OWNER) == [(OWNER, 1)]
+
+
+def test_a_new_start_prints_a_new_link_only_while_there_is_nobody(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    first = owner_code(server)
+    server.stop()
+    second = owner_code(server.start())
+    assert second != first
+    assert Browser(server.url).post("/join", code=first).status == 404, "the older link works no longer"
+    assert join(Browser(server.url), second, email=OWNER, name="Ada", password=PASSWORD).path == "/"
+    server.stop()
+    assert "/join#" not in server.start().output
+
+
+def test_an_invitation_makes_an_account_with_its_role(peopled: Server) -> None:
+    code = invite(peopled, "Vi@Example.com", "ROLE_VIEWER")
+    browser = Browser(peopled.url)
+    joined = join(browser, code, email="somebody.else@example.com", name="Vi", password=PASSWORD)
+    assert "default viewer" in joined.words
+    assert peopled.query("select email from people where name = 'Vi'") == [("vi@example.com",)], "as invited"
+    assert Browser(peopled.url).post("/join", code=code).status == 404
+
+
+def test_somebody_with_an_account_takes_an_invitation_with_it(peopled: Server) -> None:
+    code = invite(peopled, "bo@example.com", "ROLE_VIEWER")
+    browser = Browser(peopled.url)
+    join(browser, code, name="Bo", password=PASSWORD)
+    more = invite(peopled, "bo@example.com", "ROLE_MEMBER")
+    assert "already" in Browser(peopled.url).post("/join", code=more).words
+    joined = join(browser, more)
+    assert "default member" in joined.words
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"password": "short"}, "password of 12 to 256"),
+        ({"password": "a" * 12}, "too easy to guess"),
+        ({"name": " "}, "empty"),
+        ({"name": "a\x07b"}, "control characters"),
+    ],
+)
+def test_a_form_that_can_not_be_right_is_shown_again(peopled: Server, fields: dict[str, str], problem: str) -> None:
+    code = invite(peopled, f"wrong{abs(hash(problem))}@example.com", "ROLE_MEMBER")
+    answer = join(Browser(peopled.url), code, **{"name": "Cy", "password": PASSWORD} | fields)
+    assert answer.status == 400
+    assert problem in answer.words
+    assert Browser(peopled.url).post("/join", code=code).status == 200, "the invitation is still good"
+
+
+def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(peopled: Server) -> None:
+    wrong = sign_in(Browser(peopled.url), password="something else entirely")
+    unknown = sign_in(Browser(peopled.url), email="nobody@example.com")
+    assert wrong.status == unknown.status == 401
+    assert wrong.words.replace(OWNER, "") == unknown.words.replace("nobody@example.com", "")
+
+
+def test_signing_out_ends_the_session_itself(peopled: Server, owner: Browser) -> None:
+    home = owner.get("/")
+    thief = Browser(peopled.url, owner.cookies)
+    assert owner.submit(home, "/sign-out").path == "/sign-in"
+    assert thief.get("/").path == "/sign-in"
+
+
+def test_a_changed_password_ends_all_other_sessions(peopled: Server) -> None:
+    code = invite(peopled, "di@example.com", "ROLE_MEMBER")
+    here, there = Browser(peopled.url), Browser(peopled.url)
+    join(here, code, name="Di", password=PASSWORD)
+    sign_in(there, "di@example.com")
+    page = here.get("/password")
+    assert "wrong" in here.submit(page, old="not it, sorry", new="an entirely new one").words
+    assert here.submit(page, old=PASSWORD, new="an entirely new one").path == "/"
+    assert here.get("/").path == "/"
+    assert there.get("/").path == "/sign-in"
+    assert sign_in(Browser(peopled.url), "di@example.com").status == 401
+    assert sign_in(Browser(peopled.url), "di@example.com", "an entirely new one").path == "/"
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(peopled: Server) -> None:
+    answer = Browser(peopled.url).post("/sign-in", follow=False, email=OWNER, password=PASSWORD, next="/")
+    cookie = answer.headers["set-cookie"].lower()
+    assert cookie.startswith("stoker-session=")
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+
+
+def test_every_page_forbids_foreign_scripts_frames_and_caches(peopled: Server, owner: Browser) -> None:
+    for page in (owner.get("/"), Browser(peopled.url).get("/sign-in"), Browser(peopled.url).get("/nowhere")):
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["cache-control"] == "no-store"
+        assert "<script>" not in page.text
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+def test_a_form_from_another_site_does_nothing(peopled: Server, owner: Browser, origin: str) -> None:
+    home = owner.get("/")
+    refused = owner.post("/sign-out", origin=origin, csrf=home.hidden("csrf"))
+    assert refused.status == 403
+    assert owner.get("/").path == "/"
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/password"])
+def test_a_form_without_its_token_does_nothing(owner: Browser, path: str) -> None:
+    assert owner.post(path, csrf="0" * 64, old=PASSWORD, new="an entirely new one").status == 403
+    assert owner.get("/").path == "/"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_signing_in_leads_nowhere_else(peopled: Server, wanted: str) -> None:
+    answer = Browser(peopled.url).post("/sign-in", follow=False, email=OWNER, password=PASSWORD, next=wanted)
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+
+
+def test_names_are_text_and_nothing_more(peopled: Server) -> None:
+    name = '<script>alert("x")</script>'
+    browser = Browser(peopled.url)
+    home = join(browser, invite(peopled, "eve@example.com", "ROLE_MEMBER"), name=name, password=PASSWORD)
+    assert "<script>alert" not in home.text
+    assert name in home.words
+
+
+@pytest.mark.parametrize("body", [b"x" * 100_000, b"%ff=%ff", b"&".join(b"a%d=1" % n for n in range(100))])
+def test_an_odd_form_is_refused(peopled: Server, body: bytes) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": peopled.url}
+    answer = peopled.call("sign-in", raw=body, headers=headers, token="")
+    assert answer.status in (400, 401)
+
+
+def test_a_build_is_shown_to_members_of_its_organization_only(peopled: Server, owner: Browser) -> None:
+    build, _ = peopled.new_build()
+    registry = Registry(peopled)
+    outsider = Browser(peopled.url)
+    join(outsider, invite(peopled, "finn@example.com", "ROLE_VIEWER"), name="Finn", password=PASSWORD)
+    person = peopled.query("select id from people where email = 'finn@example.com'")[0][0]
+    assert registry.remove_from_all(person) == 1
+    assert "hello" in owner.get(f"/builds/{build}").words
+    hidden, missing = outsider.get(f"/builds/{build}"), outsider.get(f"/builds/{'0' * 16}")
+    assert hidden.status == missing.status == 404
+    assert hidden.words.replace(build, "") == missing.words.replace("0" * 16, "")
+    assert Browser(peopled.url).get(f"/builds/{build}").path == "/sign-in"
+
+
+def test_pages_do_not_hide_methods(peopled: Server) -> None:
+    assert peopled.call("depot.core.v1.ProjectService/Nothing").status == 404
+    assert peopled.call("depot.core.v9.ProjectService/GetProject").code == "unimplemented"
+    missing = Browser(peopled.url).get("/nowhere")
+    assert (missing.status, "no such page" in missing.words) == (404, True)
