@@ -20,6 +20,10 @@ from stoker.client.buildctl import BuildInput, is_remote
 from stoker.client.run import INTERRUPTED, BuildOutcome, run_build
 from stoker.domain.platforms import Platform
 
+_HINTS = {
+    "DEPOT_API_URL": "such as http://127.0.0.1:8080",
+    "DEPOT_TOKEN": "the bootstrap file of `stoker serve` has one",
+}
 _ARM_NAMES = ("aarch64", "arm64")
 
 
@@ -67,7 +71,9 @@ def command(
         progress=progress,
     )
     settings = effective_settings(config_file, {}).values
-    outcome = build_with_environment(build, project_id or _project_of(path), require_engine(settings).buildctl)
+    outcome = build_with_environment(
+        build, project_id or project_or_environment(path), require_engine(settings).buildctl
+    )
     if outcome.digest:
         say(f"image {outcome.digest}")
     sys.exit(outcome.exit_code)
@@ -79,8 +85,7 @@ def build_with_environment(build: BuildInput, project_id: str, buildctl: Path) -
     Raises:
         Problem: they are not set, or the API refuses.
     """
-    url = _required("DEPOT_API_URL", "such as http://127.0.0.1:8080")
-    token = _required("DEPOT_TOKEN", "the bootstrap file of `stoker serve` has one")
+    url, token = required_variable("DEPOT_API_URL"), required_variable("DEPOT_TOKEN")
     machine = machine_platform(build.platforms)
     work = run_build(
         url, token, project_id, machine, build, buildctl=buildctl, say=lambda text: click.echo(text, err=True)
@@ -122,14 +127,24 @@ def _with_value(argument: str) -> str:
     return argument if separator else f"{name}={os.environ.get(name, '')}"
 
 
-def _required(variable: str, hint: str) -> str:
-    value = os.environ.get(variable, "")
+def required_variable(name: str) -> str:
+    """The value of DEPOT_API_URL or DEPOT_TOKEN.
+
+    Raises:
+        Problem: it is not set.
+    """
+    value = os.environ.get(name, "")
     if not value:
-        raise Problem(f"{variable} is not set", hint)
+        raise Problem(f"{name} is not set", _HINTS[name])
     return value
 
 
-def _project_of(path: str) -> str:
+def project_or_environment(path: str) -> str:
+    """The project that DEPOT_PROJECT_ID names, or a folder's depot.json.
+
+    Raises:
+        Problem: neither does.
+    """
     named = os.environ.get("DEPOT_PROJECT_ID", "")
     if named:
         return named

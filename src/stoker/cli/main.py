@@ -14,6 +14,7 @@ import click
 _COMMANDS = {
     "serve": "stoker.cli.serve",
     "build": "stoker.cli.build",
+    "buildx": "stoker.cli.buildx",
     "config": "stoker.cli.config",
     "engine": "stoker.cli.engine",
     "ca": "stoker.cli.ca",

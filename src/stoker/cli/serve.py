@@ -11,6 +11,7 @@ import click
 
 from stoker.cli.engine import require_engine
 from stoker.cli.options import effective_settings, setting_flags
+from stoker.cli.signals import unless
 from stoker.cli.terminal import Problem, say
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
@@ -74,7 +75,7 @@ async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | No
         loop.add_signal_handler(number, on_signal)
     try:
         starting = asyncio.create_task(supervisor.start())
-        if not await _unless(stop, starting):
+        if not await unless(stop, starting):
             return
         running = starting.result()
         _announce(running)
@@ -83,26 +84,13 @@ async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | No
         if following is not None:
             following.cancel()
         say("stopping; Ctrl-C again to stop at once")
-        if await _unless(now, asyncio.create_task(supervisor.stop())):
+        if await unless(now, asyncio.create_task(supervisor.stop())):
             say("stopped")
             return
     finally:
         # Whatever happened, nothing of this server may be left; after an orderly stop there is nothing to do.
         await supervisor.stop_now()
     say("stopped at once")
-
-
-async def _unless(event: asyncio.Event, work: asyncio.Task[object]) -> bool:
-    """Wait for ``work``, or give it up when ``event`` comes first; whether it was finished."""
-    waiting = asyncio.create_task(event.wait())
-    await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if work.done():
-        work.result()
-        return True
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
-    return False
 
 
 def _announce(running: Running) -> None:

@@ -29,7 +29,14 @@ _PLATFORMS = {Platform.AMD64: buildkit_pb.Platform.AMD64, Platform.ARM64: buildk
 
 
 class ApiError(Exception):
-    """The API refused a call, or could not be reached; the text is for the user."""
+    """The API refused a call, or could not be reached; the text is for the user.
+
+    ``has_ended`` when it refused because the build, or its endpoint, is over.
+    """
+
+    def __init__(self, message: str, *, has_ended: bool = False) -> None:
+        super().__init__(message)
+        self.has_ended = has_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,8 @@ class _plain_errors:  # noqa: N801
             return
         if error.code is Code.UNAVAILABLE and "connect" in error.message.lower():
             raise ApiError(f"can't reach the API at {self._url}; is the server running?") from error
-        raise ApiError(f"{error.message} ({error.code.value})") from error
+        is_over = error.code in (Code.FAILED_PRECONDITION, Code.NOT_FOUND, Code.UNAUTHENTICATED)
+        raise ApiError(f"{error.message} ({error.code.value})", has_ended=is_over) from error
 
 
 def _bearer(token: str) -> dict[str, str]:

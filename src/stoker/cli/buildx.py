@@ -1,0 +1,145 @@
+"""`stoker buildx`: a remote builder of `docker buildx` on a project's machines."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import signal
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stoker.cli.build import machine_platform, project_or_environment, required_variable
+from stoker.cli.signals import unless
+from stoker.cli.terminal import Problem
+from stoker.client.api import ApiError, open_api
+from stoker.client.buildx import Buildx, BuildxFailed, RemoteBuilder
+from stoker.domain.platforms import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]{0,63}")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@click.command("buildx", context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("run", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+@click.option("--project", "project_id", help="Project; else DEPOT_PROJECT_ID, else depot.json.")
+@click.option("--platform", "platforms", default="", help="Platforms with a machine each; by default this host's own.")
+@click.option("--use", is_flag=True, help="Make it the one that buildx uses when none is named.")
+def command(name: str, run: tuple[str, ...], project_id: str | None, platforms: str, use: bool) -> None:  # noqa: FBT001
+    """Set up the remote builder NAME for `docker buildx`, and keep it usable until Ctrl-C.
+
+    With a COMMAND, run that, remove the builder, and leave with the command's exit code:
+
+        stoker buildx ci --project P -- docker buildx build --builder ci -t app .
+
+    DEPOT_API_URL and DEPOT_TOKEN say where and as whom.
+    """
+    if not _NAME.fullmatch(name):
+        raise Problem(f"\"{name}\" can't be a builder's name", "use letters, digits, dots, dashes and underscores")
+    project = project_id or project_or_environment(".")
+    url, token = required_variable("DEPOT_API_URL"), required_variable("DEPOT_TOKEN")
+    try:
+        buildx = Buildx.find()
+        with _folder_of(name) as (folder, is_ours):
+            if buildx.has(name) and not is_ours:
+                raise Problem(f"buildx has a builder {name} already", "choose another name, or remove it first")
+            buildx.remove(name)
+            code = asyncio.run(_hold(buildx, name, folder, url, token, project, _platforms(platforms), run, use=use))
+    except BuildxFailed as error:
+        raise Problem(str(error)) from error
+    except ApiError as error:
+        raise Problem(str(error), "check DEPOT_API_URL, DEPOT_TOKEN and the project") from error
+    sys.exit(code)
+
+
+async def _hold(
+    buildx: Buildx,
+    name: str,
+    folder: Path,
+    url: str,
+    token: str,
+    project: str,
+    platforms: Sequence[Platform],
+    run: tuple[str, ...],
+    *,
+    use: bool,
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    async with open_api(url, token) as api:
+        holder = RemoteBuilder(api, project, platforms, folder, _say)
+        try:
+            opening = asyncio.create_task(holder.open())
+            if not await unless(stop, opening):
+                return 130
+            await asyncio.to_thread(buildx.create, name, folder, opening.result(), use=use)
+            _say(f"builder {name} is ready: docker buildx build --builder {name} .")
+            keeping = asyncio.create_task(holder.keep())
+            try:
+                return await _run(run, stop) if run else await _wait(stop)
+            finally:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+        finally:
+            await asyncio.to_thread(buildx.remove, name)
+            await holder.close()
+            _say(f"builder {name} is removed")
+
+
+async def _wait(stop: asyncio.Event) -> int:
+    _say("Ctrl-C removes it")
+    await stop.wait()
+    return 0
+
+
+async def _run(command: tuple[str, ...], stop: asyncio.Event) -> int:
+    """Run the user's command; a signal that ends us is passed on to it."""
+    try:
+        process = await asyncio.create_subprocess_exec(*command)
+    except OSError as error:
+        raise Problem(f"{command[0]} can't be run: {error.strerror}") from error
+    ending = asyncio.create_task(process.wait())
+    if not await unless(stop, ending, cancel=False):
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await ending
+    return process.returncode or 0 if (process.returncode or 0) >= 0 else 128 - (process.returncode or 0)
+
+
+@contextmanager
+def _folder_of(name: str) -> Generator[tuple[Path, bool]]:
+    """The folder of a builder's certificates, held for the time of the block, and whether it was there before."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "stoker" / "buildx"
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = base / name
+    descriptor = os.open(base / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Problem(f"another stoker buildx keeps {name}", "stop it first, or choose another name") from error
+        is_ours = folder.exists()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        yield folder, is_ours
+    finally:
+        os.close(descriptor)
+
+
+def _platforms(text: str) -> list[Platform]:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    return list(dict.fromkeys(machine_platform((name,)) for name in names)) or [machine_platform(())]
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
