@@ -23,7 +23,7 @@ format: dev ## Format the code, and fix what the linter can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
-generate: dev ## Write src/stoker/_gen anew from proto/
+generate: dev ## Write src/stoker/_gen and docs/reference.md anew from proto/
 	@scripts/generate
 
 bench: dev ## Run the benchmarks

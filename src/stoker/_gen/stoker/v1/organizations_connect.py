@@ -35,6 +35,9 @@ class AccountService(Protocol):
     The person who calls.
     """
     async def get_account(self, request: GetAccountRequest, ctx: RequestContext[GetAccountRequest, GetAccountResponse], /) -> GetAccountResponse:
+        """
+        Who the caller is, and where they belong.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -90,6 +93,9 @@ class AccountServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetAccountResponse:
+        """
+        Who the caller is, and where they belong.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -109,6 +115,9 @@ class AccountServiceSync(Protocol):
     The person who calls.
     """
     def get_account(self, request: GetAccountRequest, ctx: RequestContext[GetAccountRequest, GetAccountResponse], /) -> GetAccountResponse:
+        """
+        Who the caller is, and where they belong.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -162,6 +171,9 @@ class AccountServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetAccountResponse:
+        """
+        Who the caller is, and where they belong.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -181,36 +193,69 @@ class OrganizationService(Protocol):
     x-depot-org names.
     """
     async def change_member_role(self, request: ChangeMemberRoleRequest, ctx: RequestContext[ChangeMemberRoleRequest, ChangeMemberRoleResponse], /) -> ChangeMemberRoleResponse:
+        """
+        Give a member another role. The last owner stays one.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def create_invitation(self, request: CreateInvitationRequest, ctx: RequestContext[CreateInvitationRequest, CreateInvitationResponse], /) -> CreateInvitationResponse:
+        """
+        Invite somebody by a link that works once.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def create_organization(self, request: CreateOrganizationRequest, ctx: RequestContext[CreateOrganizationRequest, CreateOrganizationResponse], /) -> CreateOrganizationResponse:
+        """
+        Create an organization with the caller as its owner. Only operators of the server may.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def create_token(self, request: CreateTokenRequest, ctx: RequestContext[CreateTokenRequest, CreateTokenResponse], /) -> CreateTokenResponse:
+        """
+        Create a token of an organization.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_invitations(self, request: ListInvitationsRequest, ctx: RequestContext[ListInvitationsRequest, ListInvitationsResponse], /) -> ListInvitationsResponse:
+        """
+        The invitations that are open.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_members(self, request: ListMembersRequest, ctx: RequestContext[ListMembersRequest, ListMembersResponse], /) -> ListMembersResponse:
+        """
+        The members, by their address.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_tokens(self, request: ListTokensRequest, ctx: RequestContext[ListTokensRequest, ListTokensResponse], /) -> ListTokensResponse:
+        """
+        An organization's own tokens, without their secrets.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def remove_member(self, request: RemoveMemberRequest, ctx: RequestContext[RemoveMemberRequest, RemoveMemberResponse], /) -> RemoveMemberResponse:
+        """
+        Let somebody be no member any more. The last owner stays one.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def rename_organization(self, request: RenameOrganizationRequest, ctx: RequestContext[RenameOrganizationRequest, RenameOrganizationResponse], /) -> RenameOrganizationResponse:
+        """
+        Give an organization another name.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def revoke_invitation(self, request: RevokeInvitationRequest, ctx: RequestContext[RevokeInvitationRequest, RevokeInvitationResponse], /) -> RevokeInvitationResponse:
+        """
+        Let an invitation's link work no longer.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
+        """
+        Let a token open nothing any more.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -377,6 +422,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ChangeMemberRoleResponse:
+        """
+        Give a member another role. The last owner stays one.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -397,6 +445,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateInvitationResponse:
+        """
+        Invite somebody by a link that works once.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -417,6 +468,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateOrganizationResponse:
+        """
+        Create an organization with the caller as its owner. Only operators of the server may.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -437,6 +491,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateTokenResponse:
+        """
+        Create a token of an organization.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -457,6 +514,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListInvitationsResponse:
+        """
+        The invitations that are open.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -477,6 +537,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListMembersResponse:
+        """
+        The members, by their address.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -497,6 +560,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListTokensResponse:
+        """
+        An organization's own tokens, without their secrets.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -517,6 +583,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RemoveMemberResponse:
+        """
+        Let somebody be no member any more. The last owner stays one.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -537,6 +606,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RenameOrganizationResponse:
+        """
+        Give an organization another name.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -557,6 +629,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RevokeInvitationResponse:
+        """
+        Let an invitation's link work no longer.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -577,6 +652,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RevokeTokenResponse:
+        """
+        Let a token open nothing any more.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -597,36 +675,69 @@ class OrganizationServiceSync(Protocol):
     x-depot-org names.
     """
     def change_member_role(self, request: ChangeMemberRoleRequest, ctx: RequestContext[ChangeMemberRoleRequest, ChangeMemberRoleResponse], /) -> ChangeMemberRoleResponse:
+        """
+        Give a member another role. The last owner stays one.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def create_invitation(self, request: CreateInvitationRequest, ctx: RequestContext[CreateInvitationRequest, CreateInvitationResponse], /) -> CreateInvitationResponse:
+        """
+        Invite somebody by a link that works once.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def create_organization(self, request: CreateOrganizationRequest, ctx: RequestContext[CreateOrganizationRequest, CreateOrganizationResponse], /) -> CreateOrganizationResponse:
+        """
+        Create an organization with the caller as its owner. Only operators of the server may.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def create_token(self, request: CreateTokenRequest, ctx: RequestContext[CreateTokenRequest, CreateTokenResponse], /) -> CreateTokenResponse:
+        """
+        Create a token of an organization.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_invitations(self, request: ListInvitationsRequest, ctx: RequestContext[ListInvitationsRequest, ListInvitationsResponse], /) -> ListInvitationsResponse:
+        """
+        The invitations that are open.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_members(self, request: ListMembersRequest, ctx: RequestContext[ListMembersRequest, ListMembersResponse], /) -> ListMembersResponse:
+        """
+        The members, by their address.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_tokens(self, request: ListTokensRequest, ctx: RequestContext[ListTokensRequest, ListTokensResponse], /) -> ListTokensResponse:
+        """
+        An organization's own tokens, without their secrets.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def remove_member(self, request: RemoveMemberRequest, ctx: RequestContext[RemoveMemberRequest, RemoveMemberResponse], /) -> RemoveMemberResponse:
+        """
+        Let somebody be no member any more. The last owner stays one.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def rename_organization(self, request: RenameOrganizationRequest, ctx: RequestContext[RenameOrganizationRequest, RenameOrganizationResponse], /) -> RenameOrganizationResponse:
+        """
+        Give an organization another name.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def revoke_invitation(self, request: RevokeInvitationRequest, ctx: RequestContext[RevokeInvitationRequest, RevokeInvitationResponse], /) -> RevokeInvitationResponse:
+        """
+        Let an invitation's link work no longer.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
+        """
+        Let a token open nothing any more.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -791,6 +902,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ChangeMemberRoleResponse:
+        """
+        Give a member another role. The last owner stays one.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -811,6 +925,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateInvitationResponse:
+        """
+        Invite somebody by a link that works once.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -831,6 +948,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateOrganizationResponse:
+        """
+        Create an organization with the caller as its owner. Only operators of the server may.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -851,6 +971,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateTokenResponse:
+        """
+        Create a token of an organization.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -871,6 +994,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListInvitationsResponse:
+        """
+        The invitations that are open.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -891,6 +1017,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListMembersResponse:
+        """
+        The members, by their address.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -911,6 +1040,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListTokensResponse:
+        """
+        An organization's own tokens, without their secrets.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -931,6 +1063,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RemoveMemberResponse:
+        """
+        Let somebody be no member any more. The last owner stays one.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -951,6 +1086,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RenameOrganizationResponse:
+        """
+        Give an organization another name.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -971,6 +1109,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RevokeInvitationResponse:
+        """
+        Let an invitation's link work no longer.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -991,6 +1132,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RevokeTokenResponse:
+        """
+        Let a token open nothing any more.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

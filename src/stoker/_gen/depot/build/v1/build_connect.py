@@ -35,15 +35,27 @@ class BuildService(Protocol):
     Create a build, finish it, and read its steps and logs.
     """
     async def create_build(self, request: CreateBuildRequest, ctx: RequestContext[CreateBuildRequest, CreateBuildResponse], /) -> CreateBuildResponse:
+        """
+        Create a build. An empty project_id means the project of the credential, when it is one of a single project.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def finish_build(self, request: FinishBuildRequest, ctx: RequestContext[FinishBuildRequest, FinishBuildResponse], /) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_build_step_logs(self, request: GetBuildStepLogsRequest, ctx: RequestContext[GetBuildStepLogsRequest, GetBuildStepLogsResponse], /) -> GetBuildStepLogsResponse:
+        """
+        The log of one step, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_build_steps(self, request: GetBuildStepsRequest, ctx: RequestContext[GetBuildStepsRequest, GetBuildStepsResponse], /) -> GetBuildStepsResponse:
+        """
+        The steps of a build, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -132,6 +144,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateBuildResponse:
+        """
+        Create a build. An empty project_id means the project of the credential, when it is one of a single project.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -152,6 +167,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -172,6 +190,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildStepLogsResponse:
+        """
+        The log of one step, in pages.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -192,6 +213,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildStepsResponse:
+        """
+        The steps of a build, in pages.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -211,15 +235,27 @@ class BuildServiceSync(Protocol):
     Create a build, finish it, and read its steps and logs.
     """
     def create_build(self, request: CreateBuildRequest, ctx: RequestContext[CreateBuildRequest, CreateBuildResponse], /) -> CreateBuildResponse:
+        """
+        Create a build. An empty project_id means the project of the credential, when it is one of a single project.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def finish_build(self, request: FinishBuildRequest, ctx: RequestContext[FinishBuildRequest, FinishBuildResponse], /) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_build_step_logs(self, request: GetBuildStepLogsRequest, ctx: RequestContext[GetBuildStepLogsRequest, GetBuildStepLogsResponse], /) -> GetBuildStepLogsResponse:
+        """
+        The log of one step, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_build_steps(self, request: GetBuildStepsRequest, ctx: RequestContext[GetBuildStepsRequest, GetBuildStepsResponse], /) -> GetBuildStepsResponse:
+        """
+        The steps of a build, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -306,6 +342,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateBuildResponse:
+        """
+        Create a build. An empty project_id means the project of the credential, when it is one of a single project.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -326,6 +365,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -346,6 +388,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildStepLogsResponse:
+        """
+        The log of one step, in pages.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -366,6 +411,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildStepsResponse:
+        """
+        The steps of a build, in pages.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

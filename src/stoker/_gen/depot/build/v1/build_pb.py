@@ -62,6 +62,8 @@ class CreateBuildResponse(Message[_CreateBuildResponseFields]):
             string build_id = 1;
             ```
         build_token:
+            With it the build's client gets an endpoint, reports health and ends the build. It is shown in this answer alone.
+
             ```proto
             string build_token = 2;
             ```
@@ -126,6 +128,8 @@ class FinishBuildRequest(Message[_FinishBuildRequestFields]):
 
         Attributes:
             error:
+                What went wrong, for whoever reads the build later.
+
                 ```proto
                 string error = 1;
                 ```

@@ -35,9 +35,15 @@ class RegistryService(Protocol):
     A project's saved images.
     """
     async def delete_image(self, request: DeleteImageRequest, ctx: RequestContext[DeleteImageRequest, DeleteImageResponse], /) -> DeleteImageResponse:
+        """
+        Delete images by their tags.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_images(self, request: ListImagesRequest, ctx: RequestContext[ListImagesRequest, ListImagesResponse], /) -> ListImagesResponse:
+        """
+        A project's images, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -104,6 +110,9 @@ class RegistryServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> DeleteImageResponse:
+        """
+        Delete images by their tags.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -124,6 +133,9 @@ class RegistryServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListImagesResponse:
+        """
+        A project's images, in pages.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -143,9 +155,15 @@ class RegistryServiceSync(Protocol):
     A project's saved images.
     """
     def delete_image(self, request: DeleteImageRequest, ctx: RequestContext[DeleteImageRequest, DeleteImageResponse], /) -> DeleteImageResponse:
+        """
+        Delete images by their tags.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_images(self, request: ListImagesRequest, ctx: RequestContext[ListImagesRequest, ListImagesResponse], /) -> ListImagesResponse:
+        """
+        A project's images, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -210,6 +228,9 @@ class RegistryServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> DeleteImageResponse:
+        """
+        Delete images by their tags.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -230,6 +251,9 @@ class RegistryServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListImagesResponse:
+        """
+        A project's images, in pages.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

@@ -35,12 +35,23 @@ class BuildKitService(Protocol):
     A BuildKit endpoint for one build and platform: get it, keep it alive, give it back.
     """
     def get_endpoint(self, request: GetEndpointRequest, ctx: RequestContext[GetEndpointRequest, GetEndpointResponse], /) -> AsyncIterator[GetEndpointResponse]:
+        """
+        Wait for a machine of the build's project: pending at once and every 15 seconds, then active, which ends the
+        stream.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def release_endpoint(self, request: ReleaseEndpointRequest, ctx: RequestContext[ReleaseEndpointRequest, ReleaseEndpointResponse], /) -> ReleaseEndpointResponse:
+        """
+        Give an endpoint back. One that was given back before is a success.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_health(self, request: AsyncIterator[ReportHealthRequest], ctx: RequestContext[ReportHealthRequest, ReportHealthResponse], /) -> ReportHealthResponse:
+        """
+        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
+        its resources go.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -118,6 +129,10 @@ class BuildKitServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> AsyncIterator[GetEndpointResponse]:
+        """
+        Wait for a machine of the build's project: pending at once and every 15 seconds, then active, which ends the
+        stream.
+        """
         return self.execute_server_stream(
             request=request,
             method=MethodInfo(
@@ -138,6 +153,9 @@ class BuildKitServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReleaseEndpointResponse:
+        """
+        Give an endpoint back. One that was given back before is a success.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -158,6 +176,10 @@ class BuildKitServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportHealthResponse:
+        """
+        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
+        its resources go.
+        """
         return await self.execute_client_stream(
             request=request,
             method=MethodInfo(
@@ -177,12 +199,23 @@ class BuildKitServiceSync(Protocol):
     A BuildKit endpoint for one build and platform: get it, keep it alive, give it back.
     """
     def get_endpoint(self, request: GetEndpointRequest, ctx: RequestContext[GetEndpointRequest, GetEndpointResponse], /) -> Iterator[GetEndpointResponse]:
+        """
+        Wait for a machine of the build's project: pending at once and every 15 seconds, then active, which ends the
+        stream.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def release_endpoint(self, request: ReleaseEndpointRequest, ctx: RequestContext[ReleaseEndpointRequest, ReleaseEndpointResponse], /) -> ReleaseEndpointResponse:
+        """
+        Give an endpoint back. One that was given back before is a success.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_health(self, request: Iterator[ReportHealthRequest], ctx: RequestContext[ReportHealthRequest, ReportHealthResponse], /) -> ReportHealthResponse:
+        """
+        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
+        its resources go.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -258,6 +291,10 @@ class BuildKitServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> Iterator[GetEndpointResponse]:
+        """
+        Wait for a machine of the build's project: pending at once and every 15 seconds, then active, which ends the
+        stream.
+        """
         return self.execute_server_stream(
             request=request,
             method=MethodInfo(
@@ -278,6 +315,9 @@ class BuildKitServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReleaseEndpointResponse:
+        """
+        Give an endpoint back. One that was given back before is a success.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -298,6 +338,10 @@ class BuildKitServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportHealthResponse:
+        """
+        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
+        its resources go.
+        """
         return self.execute_client_stream(
             request=request,
             method=MethodInfo(

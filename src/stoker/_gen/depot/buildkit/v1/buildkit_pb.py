@@ -90,18 +90,26 @@ class GetEndpointResponse(Message[_GetEndpointResponseFields]):
 
         Attributes:
             endpoint:
+                tcp://HOST:PORT of the gateway.
+
                 ```proto
                 string endpoint = 1;
                 ```
             server_name:
+                The name that the gateway proves; it belongs to this project's machine, so another one is refused.
+
                 ```proto
                 string server_name = 2;
                 ```
             cert:
+                The build's own client certificate; it is worth nothing once the build has ended.
+
                 ```proto
                 optional depot.buildkit.v1.CertificatePair cert = 3;
                 ```
             ca_cert:
+                The authority against which the gateway's certificate is checked.
+
                 ```proto
                 optional depot.buildkit.v1.PublicCertificate ca_cert = 4;
                 ```
@@ -188,6 +196,8 @@ class PrivateKey(Message[_PrivateKeyFields]):
 
     Attributes:
         key:
+            PEM (PKCS #8).
+
             ```proto
             string key = 1;
             ```
@@ -216,6 +226,8 @@ class PublicCertificate(Message[_PublicCertificateFields]):
 
     Attributes:
         cert:
+            PEM.
+
             ```proto
             string cert = 1;
             ```

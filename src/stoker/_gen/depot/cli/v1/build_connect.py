@@ -35,39 +35,76 @@ class BuildService(Protocol):
     What the depot CLI calls while it builds.
     """
     async def create_build(self, request: CreateBuildRequest, ctx: RequestContext[CreateBuildRequest, CreateBuildResponse], /) -> CreateBuildResponse:
+        """
+        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def finish_build(self, request: FinishBuildRequest, ctx: RequestContext[FinishBuildRequest, FinishBuildResponse], /) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
+        """
+        The build that DEPOT_BUILD_ID names.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_build_kit_connection(self, request: GetBuildKitConnectionRequest, ctx: RequestContext[GetBuildKitConnectionRequest, GetBuildKitConnectionResponse], /) -> GetBuildKitConnectionResponse:
+        """
+        The endpoint as soon as the machine is ready; pending after some seconds, with the time to wait before the next
+        call.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_pull_info(self, request: GetPullInfoRequest, ctx: RequestContext[GetPullInfoRequest, GetPullInfoResponse], /) -> GetPullInfoResponse:
+        """
+        How to pull a saved image. It needs an image registry.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_pull_token(self, request: GetPullTokenRequest, ctx: RequestContext[GetPullTokenRequest, GetPullTokenResponse], /) -> GetPullTokenResponse:
+        """
+        A token to pull a saved image with. It needs an image registry.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_builds(self, request: ListBuildsRequest, ctx: RequestContext[ListBuildsRequest, ListBuildsResponse], /) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_build_context(self, request: ReportBuildContextRequest, ctx: RequestContext[ReportBuildContextRequest, ReportBuildContextResponse], /) -> ReportBuildContextResponse:
+        """
+        The Dockerfiles of a build.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_build_health(self, request: ReportBuildHealthRequest, ctx: RequestContext[ReportBuildHealthRequest, ReportBuildHealthResponse], /) -> ReportBuildHealthResponse:
+        """
+        Keep a build alive. A cancels_at in the past tells the CLI that it has ended.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_status(self, request: ReportStatusRequest, ctx: RequestContext[ReportStatusRequest, ReportStatusResponse], /) -> ReportStatusResponse:
+        """
+        Progress lines of the CLI itself.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_status_stream(self, request: AsyncIterator[ReportStatusStreamRequest], ctx: RequestContext[ReportStatusStreamRequest, ReportStatusStreamResponse], /) -> ReportStatusStreamResponse:
+        """
+        The same as a stream.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_timings(self, request: ReportTimingsRequest, ctx: RequestContext[ReportTimingsRequest, ReportTimingsResponse], /) -> ReportTimingsResponse:
+        """
+        How long the steps took, as the CLI saw them.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -244,6 +281,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateBuildResponse:
+        """
+        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -264,6 +304,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -284,6 +327,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildResponse:
+        """
+        The build that DEPOT_BUILD_ID names.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -304,6 +350,10 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildKitConnectionResponse:
+        """
+        The endpoint as soon as the machine is ready; pending after some seconds, with the time to wait before the next
+        call.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -324,6 +374,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetPullInfoResponse:
+        """
+        How to pull a saved image. It needs an image registry.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -344,6 +397,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetPullTokenResponse:
+        """
+        A token to pull a saved image with. It needs an image registry.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -364,6 +420,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -384,6 +443,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportBuildContextResponse:
+        """
+        The Dockerfiles of a build.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -404,6 +466,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportBuildHealthResponse:
+        """
+        Keep a build alive. A cancels_at in the past tells the CLI that it has ended.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -424,6 +489,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportStatusResponse:
+        """
+        Progress lines of the CLI itself.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -444,6 +512,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportStatusStreamResponse:
+        """
+        The same as a stream.
+        """
         return await self.execute_client_stream(
             request=request,
             method=MethodInfo(
@@ -464,6 +535,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportTimingsResponse:
+        """
+        How long the steps took, as the CLI saw them.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -483,39 +557,76 @@ class BuildServiceSync(Protocol):
     What the depot CLI calls while it builds.
     """
     def create_build(self, request: CreateBuildRequest, ctx: RequestContext[CreateBuildRequest, CreateBuildResponse], /) -> CreateBuildResponse:
+        """
+        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def finish_build(self, request: FinishBuildRequest, ctx: RequestContext[FinishBuildRequest, FinishBuildResponse], /) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
+        """
+        The build that DEPOT_BUILD_ID names.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_build_kit_connection(self, request: GetBuildKitConnectionRequest, ctx: RequestContext[GetBuildKitConnectionRequest, GetBuildKitConnectionResponse], /) -> GetBuildKitConnectionResponse:
+        """
+        The endpoint as soon as the machine is ready; pending after some seconds, with the time to wait before the next
+        call.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_pull_info(self, request: GetPullInfoRequest, ctx: RequestContext[GetPullInfoRequest, GetPullInfoResponse], /) -> GetPullInfoResponse:
+        """
+        How to pull a saved image. It needs an image registry.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_pull_token(self, request: GetPullTokenRequest, ctx: RequestContext[GetPullTokenRequest, GetPullTokenResponse], /) -> GetPullTokenResponse:
+        """
+        A token to pull a saved image with. It needs an image registry.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_builds(self, request: ListBuildsRequest, ctx: RequestContext[ListBuildsRequest, ListBuildsResponse], /) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_build_context(self, request: ReportBuildContextRequest, ctx: RequestContext[ReportBuildContextRequest, ReportBuildContextResponse], /) -> ReportBuildContextResponse:
+        """
+        The Dockerfiles of a build.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_build_health(self, request: ReportBuildHealthRequest, ctx: RequestContext[ReportBuildHealthRequest, ReportBuildHealthResponse], /) -> ReportBuildHealthResponse:
+        """
+        Keep a build alive. A cancels_at in the past tells the CLI that it has ended.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_status(self, request: ReportStatusRequest, ctx: RequestContext[ReportStatusRequest, ReportStatusResponse], /) -> ReportStatusResponse:
+        """
+        Progress lines of the CLI itself.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_status_stream(self, request: Iterator[ReportStatusStreamRequest], ctx: RequestContext[ReportStatusStreamRequest, ReportStatusStreamResponse], /) -> ReportStatusStreamResponse:
+        """
+        The same as a stream.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_timings(self, request: ReportTimingsRequest, ctx: RequestContext[ReportTimingsRequest, ReportTimingsResponse], /) -> ReportTimingsResponse:
+        """
+        How long the steps took, as the CLI saw them.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -690,6 +801,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateBuildResponse:
+        """
+        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -710,6 +824,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> FinishBuildResponse:
+        """
+        End a build: its endpoints close at once.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -730,6 +847,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildResponse:
+        """
+        The build that DEPOT_BUILD_ID names.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -750,6 +870,10 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildKitConnectionResponse:
+        """
+        The endpoint as soon as the machine is ready; pending after some seconds, with the time to wait before the next
+        call.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -770,6 +894,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetPullInfoResponse:
+        """
+        How to pull a saved image. It needs an image registry.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -790,6 +917,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetPullTokenResponse:
+        """
+        A token to pull a saved image with. It needs an image registry.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -810,6 +940,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -830,6 +963,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportBuildContextResponse:
+        """
+        The Dockerfiles of a build.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -850,6 +986,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportBuildHealthResponse:
+        """
+        Keep a build alive. A cancels_at in the past tells the CLI that it has ended.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -870,6 +1009,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportStatusResponse:
+        """
+        Progress lines of the CLI itself.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -890,6 +1032,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportStatusStreamResponse:
+        """
+        The same as a stream.
+        """
         return self.execute_client_stream(
             request=request,
             method=MethodInfo(
@@ -910,6 +1055,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ReportTimingsResponse:
+        """
+        How long the steps took, as the CLI saw them.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

@@ -798,6 +798,8 @@ class GetBuildKitConnectionResponse(Message[_GetBuildKitConnectionResponseFields
 
         Attributes:
             wait_ms:
+                Milliseconds to wait before the next call; never 0.
+
                 ```proto
                 int32 wait_ms = 1;
                 ```
@@ -1006,6 +1008,8 @@ class ListBuildsRequest(Message[_ListBuildsRequestFields]):
             string project_id = 1;
             ```
         page_size:
+            1 to 500; 50 when it is left out.
+
             ```proto
             int32 page_size = 2;
             ```

@@ -35,9 +35,15 @@ class PushService(Protocol):
     Pushes of saved builds, as the depot CLI reports them.
     """
     async def finish_push(self, request: FinishPushRequest, ctx: RequestContext[FinishPushRequest, FinishPushResponse], /) -> FinishPushResponse:
+        """
+        A push has ended.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def start_push(self, request: StartPushRequest, ctx: RequestContext[StartPushRequest, StartPushResponse], /) -> StartPushResponse:
+        """
+        A push of a saved build begins. It needs an image registry.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -104,6 +110,9 @@ class PushServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> FinishPushResponse:
+        """
+        A push has ended.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -124,6 +133,9 @@ class PushServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> StartPushResponse:
+        """
+        A push of a saved build begins. It needs an image registry.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -143,9 +155,15 @@ class PushServiceSync(Protocol):
     Pushes of saved builds, as the depot CLI reports them.
     """
     def finish_push(self, request: FinishPushRequest, ctx: RequestContext[FinishPushRequest, FinishPushResponse], /) -> FinishPushResponse:
+        """
+        A push has ended.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def start_push(self, request: StartPushRequest, ctx: RequestContext[StartPushRequest, StartPushResponse], /) -> StartPushResponse:
+        """
+        A push of a saved build begins. It needs an image registry.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -210,6 +228,9 @@ class PushServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> FinishPushResponse:
+        """
+        A push has ended.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -230,6 +251,9 @@ class PushServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> StartPushResponse:
+        """
+        A push of a saved build begins. It needs an image registry.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

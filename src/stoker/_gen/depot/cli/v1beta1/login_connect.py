@@ -35,9 +35,15 @@ class LoginService(Protocol):
     The device-style login of the depot CLI.
     """
     def finish_login(self, request: FinishLoginRequest, ctx: RequestContext[FinishLoginRequest, FinishLoginResponse], /) -> AsyncIterator[FinishLoginResponse]:
+        """
+        Wait for the approval, and stream the person's token, once.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def start_login(self, request: StartLoginRequest, ctx: RequestContext[StartLoginRequest, StartLoginResponse], /) -> StartLoginResponse:
+        """
+        Begin a login. The id is a secret of the command line; approve_url is for the person.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -104,6 +110,9 @@ class LoginServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> AsyncIterator[FinishLoginResponse]:
+        """
+        Wait for the approval, and stream the person's token, once.
+        """
         return self.execute_server_stream(
             request=request,
             method=MethodInfo(
@@ -124,6 +133,9 @@ class LoginServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> StartLoginResponse:
+        """
+        Begin a login. The id is a secret of the command line; approve_url is for the person.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -143,9 +155,15 @@ class LoginServiceSync(Protocol):
     The device-style login of the depot CLI.
     """
     def finish_login(self, request: FinishLoginRequest, ctx: RequestContext[FinishLoginRequest, FinishLoginResponse], /) -> Iterator[FinishLoginResponse]:
+        """
+        Wait for the approval, and stream the person's token, once.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def start_login(self, request: StartLoginRequest, ctx: RequestContext[StartLoginRequest, StartLoginResponse], /) -> StartLoginResponse:
+        """
+        Begin a login. The id is a secret of the command line; approve_url is for the person.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -210,6 +228,9 @@ class LoginServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> Iterator[FinishLoginResponse]:
+        """
+        Wait for the approval, and stream the person's token, once.
+        """
         return self.execute_server_stream(
             request=request,
             method=MethodInfo(
@@ -230,6 +251,9 @@ class LoginServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> StartLoginResponse:
+        """
+        Begin a login. The id is a secret of the command line; approve_url is for the person.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

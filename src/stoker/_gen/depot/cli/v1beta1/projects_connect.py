@@ -35,9 +35,15 @@ class ProjectsService(Protocol):
     Projects, as the depot CLI lists and resets them.
     """
     async def list_projects(self, request: ListProjectsRequest, ctx: RequestContext[ListProjectsRequest, ListProjectsResponse], /) -> ListProjectsResponse:
+        """
+        The projects of all organizations of the caller, or of the one that x-depot-org names.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def reset_project_cache(self, request: ResetProjectCacheRequest, ctx: RequestContext[ResetProjectCacheRequest, ResetProjectCacheResponse], /) -> ResetProjectCacheResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -104,6 +110,9 @@ class ProjectsServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListProjectsResponse:
+        """
+        The projects of all organizations of the caller, or of the one that x-depot-org names.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -124,6 +133,9 @@ class ProjectsServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ResetProjectCacheResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -143,9 +155,15 @@ class ProjectsServiceSync(Protocol):
     Projects, as the depot CLI lists and resets them.
     """
     def list_projects(self, request: ListProjectsRequest, ctx: RequestContext[ListProjectsRequest, ListProjectsResponse], /) -> ListProjectsResponse:
+        """
+        The projects of all organizations of the caller, or of the one that x-depot-org names.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def reset_project_cache(self, request: ResetProjectCacheRequest, ctx: RequestContext[ResetProjectCacheRequest, ResetProjectCacheResponse], /) -> ResetProjectCacheResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -210,6 +228,9 @@ class ProjectsServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListProjectsResponse:
+        """
+        The projects of all organizations of the caller, or of the one that x-depot-org names.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -230,6 +251,9 @@ class ProjectsServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ResetProjectCacheResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

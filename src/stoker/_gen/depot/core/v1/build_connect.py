@@ -35,15 +35,27 @@ class BuildService(Protocol):
     Read and share builds.
     """
     async def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
+        """
+        One build.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_builds(self, request: ListBuildsRequest, ctx: RequestContext[ListBuildsRequest, ListBuildsResponse], /) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def share_build(self, request: ShareBuildRequest, ctx: RequestContext[ShareBuildRequest, ShareBuildResponse], /) -> ShareBuildResponse:
+        """
+        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def stop_sharing_build(self, request: StopSharingBuildRequest, ctx: RequestContext[StopSharingBuildRequest, StopSharingBuildResponse], /) -> StopSharingBuildResponse:
+        """
+        Let the URL lead nowhere. A build that isn't shared is a success.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -132,6 +144,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildResponse:
+        """
+        One build.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -152,6 +167,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -172,6 +190,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ShareBuildResponse:
+        """
+        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -192,6 +213,9 @@ class BuildServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> StopSharingBuildResponse:
+        """
+        Let the URL lead nowhere. A build that isn't shared is a success.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -211,15 +235,27 @@ class BuildServiceSync(Protocol):
     Read and share builds.
     """
     def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
+        """
+        One build.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_builds(self, request: ListBuildsRequest, ctx: RequestContext[ListBuildsRequest, ListBuildsResponse], /) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def share_build(self, request: ShareBuildRequest, ctx: RequestContext[ShareBuildRequest, ShareBuildResponse], /) -> ShareBuildResponse:
+        """
+        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def stop_sharing_build(self, request: StopSharingBuildRequest, ctx: RequestContext[StopSharingBuildRequest, StopSharingBuildResponse], /) -> StopSharingBuildResponse:
+        """
+        Let the URL lead nowhere. A build that isn't shared is a success.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -306,6 +342,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetBuildResponse:
+        """
+        One build.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -326,6 +365,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListBuildsResponse:
+        """
+        A project's builds in pages, the newest first.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -346,6 +388,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ShareBuildResponse:
+        """
+        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -366,6 +411,9 @@ class BuildServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> StopSharingBuildResponse:
+        """
+        Let the URL lead nowhere. A build that isn't shared is a success.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

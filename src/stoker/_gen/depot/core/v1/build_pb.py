@@ -106,6 +106,8 @@ class Build(Message[_BuildFields]):
             optional google.protobuf.Timestamp finished_at = 5;
             ```
         build_duration_seconds:
+            From the first endpoint to the end.
+
             ```proto
             optional int32 build_duration_seconds = 6;
             ```
@@ -206,6 +208,8 @@ class ListBuildsRequest(Message[_ListBuildsRequestFields]):
             string project_id = 1;
             ```
         page_size:
+            1 to 500; 50 when it is left out.
+
             ```proto
             optional int32 page_size = 2;
             ```

@@ -35,6 +35,9 @@ class OrganizationService(Protocol):
     Organizations that the caller belongs to.
     """
     async def list_organizations(self, request: ListOrganizationsRequest, ctx: RequestContext[ListOrganizationsRequest, ListOrganizationResponse], /) -> ListOrganizationResponse:
+        """
+        The caller's organizations; for a token of an organization, that one.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -90,6 +93,9 @@ class OrganizationServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListOrganizationResponse:
+        """
+        The caller's organizations; for a token of an organization, that one.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -109,6 +115,9 @@ class OrganizationServiceSync(Protocol):
     Organizations that the caller belongs to.
     """
     def list_organizations(self, request: ListOrganizationsRequest, ctx: RequestContext[ListOrganizationsRequest, ListOrganizationResponse], /) -> ListOrganizationResponse:
+        """
+        The caller's organizations; for a token of an organization, that one.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -162,6 +171,9 @@ class OrganizationServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListOrganizationResponse:
+        """
+        The caller's organizations; for a token of an organization, that one.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

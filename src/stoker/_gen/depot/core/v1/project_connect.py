@@ -35,42 +35,81 @@ class ProjectService(Protocol):
     Projects, their tokens and their trust policies.
     """
     async def add_trust_policy(self, request: AddTrustPolicyRequest, ctx: RequestContext[AddTrustPolicyRequest, AddTrustPolicyResponse], /) -> AddTrustPolicyResponse:
+        """
+        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def create_project(self, request: CreateProjectRequest, ctx: RequestContext[CreateProjectRequest, CreateProjectResponse], /) -> CreateProjectResponse:
+        """
+        Create a project.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def create_token(self, request: CreateTokenRequest, ctx: RequestContext[CreateTokenRequest, CreateTokenResponse], /) -> CreateTokenResponse:
+        """
+        Create a token that works for one project only.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def delete_project(self, request: DeleteProjectRequest, ctx: RequestContext[DeleteProjectRequest, DeleteProjectResponse], /) -> DeleteProjectResponse:
+        """
+        Delete a project with its cache. Builds that run in it fail.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def delete_token(self, request: DeleteTokenRequest, ctx: RequestContext[DeleteTokenRequest, DeleteTokenResponse], /) -> DeleteTokenResponse:
+        """
+        Revoke a project's token.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_project(self, request: GetProjectRequest, ctx: RequestContext[GetProjectRequest, GetProjectResponse], /) -> GetProjectResponse:
+        """
+        One project.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_projects(self, request: ListProjectsRequest, ctx: RequestContext[ListProjectsRequest, ListProjectsResponse], /) -> ListProjectsResponse:
+        """
+        The projects that the caller may see, the oldest first.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_tokens(self, request: ListTokensRequest, ctx: RequestContext[ListTokensRequest, ListTokensResponse], /) -> ListTokensResponse:
+        """
+        A project's tokens, without their secrets.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_trust_policies(self, request: ListTrustPoliciesRequest, ctx: RequestContext[ListTrustPoliciesRequest, ListTrustPoliciesResponse], /) -> ListTrustPoliciesResponse:
+        """
+        A project's trust policies.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def remove_trust_policy(self, request: RemoveTrustPolicyRequest, ctx: RequestContext[RemoveTrustPolicyRequest, RemoveTrustPolicyResponse], /) -> RemoveTrustPolicyResponse:
+        """
+        Remove a trust policy. Builds that it let in go on.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def reset_project(self, request: ResetProjectRequest, ctx: RequestContext[ResetProjectRequest, ResetProjectResponse], /) -> ResetProjectResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def update_project(self, request: UpdateProjectRequest, ctx: RequestContext[UpdateProjectRequest, UpdateProjectResponse], /) -> UpdateProjectResponse:
+        """
+        Change what the request names, and nothing else.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def update_token(self, request: UpdateTokenRequest, ctx: RequestContext[UpdateTokenRequest, UpdateTokenResponse], /) -> UpdateTokenResponse:
+        """
+        Change a token's description.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -258,6 +297,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> AddTrustPolicyResponse:
+        """
+        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -278,6 +320,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateProjectResponse:
+        """
+        Create a project.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -298,6 +343,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateTokenResponse:
+        """
+        Create a token that works for one project only.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -318,6 +366,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> DeleteProjectResponse:
+        """
+        Delete a project with its cache. Builds that run in it fail.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -338,6 +389,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> DeleteTokenResponse:
+        """
+        Revoke a project's token.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -358,6 +412,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetProjectResponse:
+        """
+        One project.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -378,6 +435,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListProjectsResponse:
+        """
+        The projects that the caller may see, the oldest first.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -398,6 +458,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListTokensResponse:
+        """
+        A project's tokens, without their secrets.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -418,6 +481,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListTrustPoliciesResponse:
+        """
+        A project's trust policies.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -438,6 +504,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RemoveTrustPolicyResponse:
+        """
+        Remove a trust policy. Builds that it let in go on.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -458,6 +527,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ResetProjectResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -478,6 +550,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> UpdateProjectResponse:
+        """
+        Change what the request names, and nothing else.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -498,6 +573,9 @@ class ProjectServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> UpdateTokenResponse:
+        """
+        Change a token's description.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -517,42 +595,81 @@ class ProjectServiceSync(Protocol):
     Projects, their tokens and their trust policies.
     """
     def add_trust_policy(self, request: AddTrustPolicyRequest, ctx: RequestContext[AddTrustPolicyRequest, AddTrustPolicyResponse], /) -> AddTrustPolicyResponse:
+        """
+        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def create_project(self, request: CreateProjectRequest, ctx: RequestContext[CreateProjectRequest, CreateProjectResponse], /) -> CreateProjectResponse:
+        """
+        Create a project.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def create_token(self, request: CreateTokenRequest, ctx: RequestContext[CreateTokenRequest, CreateTokenResponse], /) -> CreateTokenResponse:
+        """
+        Create a token that works for one project only.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def delete_project(self, request: DeleteProjectRequest, ctx: RequestContext[DeleteProjectRequest, DeleteProjectResponse], /) -> DeleteProjectResponse:
+        """
+        Delete a project with its cache. Builds that run in it fail.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def delete_token(self, request: DeleteTokenRequest, ctx: RequestContext[DeleteTokenRequest, DeleteTokenResponse], /) -> DeleteTokenResponse:
+        """
+        Revoke a project's token.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_project(self, request: GetProjectRequest, ctx: RequestContext[GetProjectRequest, GetProjectResponse], /) -> GetProjectResponse:
+        """
+        One project.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_projects(self, request: ListProjectsRequest, ctx: RequestContext[ListProjectsRequest, ListProjectsResponse], /) -> ListProjectsResponse:
+        """
+        The projects that the caller may see, the oldest first.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_tokens(self, request: ListTokensRequest, ctx: RequestContext[ListTokensRequest, ListTokensResponse], /) -> ListTokensResponse:
+        """
+        A project's tokens, without their secrets.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_trust_policies(self, request: ListTrustPoliciesRequest, ctx: RequestContext[ListTrustPoliciesRequest, ListTrustPoliciesResponse], /) -> ListTrustPoliciesResponse:
+        """
+        A project's trust policies.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def remove_trust_policy(self, request: RemoveTrustPolicyRequest, ctx: RequestContext[RemoveTrustPolicyRequest, RemoveTrustPolicyResponse], /) -> RemoveTrustPolicyResponse:
+        """
+        Remove a trust policy. Builds that it let in go on.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def reset_project(self, request: ResetProjectRequest, ctx: RequestContext[ResetProjectRequest, ResetProjectResponse], /) -> ResetProjectResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def update_project(self, request: UpdateProjectRequest, ctx: RequestContext[UpdateProjectRequest, UpdateProjectResponse], /) -> UpdateProjectResponse:
+        """
+        Change what the request names, and nothing else.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def update_token(self, request: UpdateTokenRequest, ctx: RequestContext[UpdateTokenRequest, UpdateTokenResponse], /) -> UpdateTokenResponse:
+        """
+        Change a token's description.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -738,6 +855,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> AddTrustPolicyResponse:
+        """
+        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -758,6 +878,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateProjectResponse:
+        """
+        Create a project.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -778,6 +901,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> CreateTokenResponse:
+        """
+        Create a token that works for one project only.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -798,6 +924,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> DeleteProjectResponse:
+        """
+        Delete a project with its cache. Builds that run in it fail.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -818,6 +947,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> DeleteTokenResponse:
+        """
+        Revoke a project's token.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -838,6 +970,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetProjectResponse:
+        """
+        One project.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -858,6 +993,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListProjectsResponse:
+        """
+        The projects that the caller may see, the oldest first.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -878,6 +1016,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListTokensResponse:
+        """
+        A project's tokens, without their secrets.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -898,6 +1039,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListTrustPoliciesResponse:
+        """
+        A project's trust policies.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -918,6 +1062,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> RemoveTrustPolicyResponse:
+        """
+        Remove a trust policy. Builds that it let in go on.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -938,6 +1085,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ResetProjectResponse:
+        """
+        Empty a project's cache. Builds that run in it fail.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -958,6 +1108,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> UpdateProjectResponse:
+        """
+        Change what the request names, and nothing else.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -978,6 +1131,9 @@ class ProjectServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> UpdateTokenResponse:
+        """
+        Change a token's description.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(

@@ -170,6 +170,8 @@ class TrustPolicy(Message[_TrustPolicyFields]):
                 string repository_owner = 1;
                 ```
             repository:
+                The name alone. For a further provider of the server, repository_owner is PROVIDER:OWNER.
+
                 ```proto
                 string repository = 2;
                 ```
@@ -232,10 +234,14 @@ class CreateProjectRequest(Message[_CreateProjectRequestFields]):
             string name = 1;
             ```
         organization_id:
+            Left out: the caller's first, or the one that x-depot-org names.
+
             ```proto
             optional string organization_id = 2;
             ```
         region_id:
+            One of the server's regions.
+
             ```proto
             string region_id = 3;
             ```
@@ -280,14 +286,20 @@ class CachePolicy(Message[_CachePolicyFields]):
 
     Attributes:
         keep_bytes:
+            The most that a cache may hold. It wins over keep_gb.
+
             ```proto
             optional int64 keep_bytes = 1;
             ```
         keep_days:
+            What was not used for so many days is dropped.
+
             ```proto
             int32 keep_days = 2;
             ```
         keep_gb:
+            The older spelling of keep_bytes, in units of 10^9 bytes.
+
             ```proto
             int32 keep_gb = 3;
             ```
@@ -450,6 +462,8 @@ class CreateTokenResponse(Message[_CreateTokenResponseFields]):
             string token_id = 1;
             ```
         secret:
+            Shown in this answer alone.
+
             ```proto
             string secret = 2;
             ```

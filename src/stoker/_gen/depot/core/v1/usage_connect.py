@@ -35,12 +35,21 @@ class UsageService(Protocol):
     What was used, by project and by period.
     """
     async def get_project_usage(self, request: GetProjectUsageRequest, ctx: RequestContext[GetProjectUsageRequest, GetProjectUsageResponse], /) -> GetProjectUsageResponse:
+        """
+        What a project used in a period.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_usage(self, request: GetUsageRequest, ctx: RequestContext[GetUsageRequest, GetUsageResponse], /) -> GetUsageResponse:
+        """
+        What an organization used in a period.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_project_usage(self, request: ListProjectUsageRequest, ctx: RequestContext[ListProjectUsageRequest, ListProjectUsageResponse], /) -> ListProjectUsageResponse:
+        """
+        What each project of an organization used in a period, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -118,6 +127,9 @@ class UsageServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetProjectUsageResponse:
+        """
+        What a project used in a period.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -138,6 +150,9 @@ class UsageServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetUsageResponse:
+        """
+        What an organization used in a period.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -158,6 +173,9 @@ class UsageServiceClient(ConnectClient):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListProjectUsageResponse:
+        """
+        What each project of an organization used in a period, in pages.
+        """
         return await self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -177,12 +195,21 @@ class UsageServiceSync(Protocol):
     What was used, by project and by period.
     """
     def get_project_usage(self, request: GetProjectUsageRequest, ctx: RequestContext[GetProjectUsageRequest, GetProjectUsageResponse], /) -> GetProjectUsageResponse:
+        """
+        What a project used in a period.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_usage(self, request: GetUsageRequest, ctx: RequestContext[GetUsageRequest, GetUsageResponse], /) -> GetUsageResponse:
+        """
+        What an organization used in a period.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_project_usage(self, request: ListProjectUsageRequest, ctx: RequestContext[ListProjectUsageRequest, ListProjectUsageResponse], /) -> ListProjectUsageResponse:
+        """
+        What each project of an organization used in a period, in pages.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -258,6 +285,9 @@ class UsageServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetProjectUsageResponse:
+        """
+        What a project used in a period.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -278,6 +308,9 @@ class UsageServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> GetUsageResponse:
+        """
+        What an organization used in a period.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
@@ -298,6 +331,9 @@ class UsageServiceClientSync(ConnectClientSync):
         headers: Headers | Mapping[str, str] | None = None, 
         timeout_ms: int | None = None,
     ) -> ListProjectUsageResponse:
+        """
+        What each project of an organization used in a period, in pages.
+        """
         return self.execute_unary(
             request=request,
             method=MethodInfo(
