@@ -32,12 +32,12 @@ _HEAD = """\
 
 Every method is called over Connect, gRPC or gRPC-Web: `POST <API URL>/<package.Service>/<Method>`, with
 `Authorization: Bearer <token>`. In JSON the names of fields are written as `projectId`; `project_id` is understood too.
-Times are RFC 3339 texts, 64-bit numbers texts, and enum values their names. A person in several organizations chooses one
-with the header `x-depot-org`.
+Times are RFC 3339 texts, 64-bit numbers texts, and enum values their names. A person in several organizations chooses
+one with the header `x-depot-org`.
 
 "Takes" says which credentials a method takes: a token of an organization, a project, a build or a person (user), or an
-OIDC token of a CI that a trust policy names. For a person it says the role that they need. What is not there and what is
-not yours get the same answer, `not_found`.
+OIDC token of a CI that a trust policy names. For a person it says the role that they need. What is not there and what
+is not yours get the same answer, `not_found`.
 """
 
 
