@@ -35,6 +35,18 @@ _HARDWARE = {
 _HARDWARE_ON_WIRE = {hardware: wire for wire, hardware in _HARDWARE.items()}
 
 
+def decode_moment(moment: Timestamp | None, what: str) -> datetime | None:
+    """A time that a request names, in the field ``what``; None when it names none.
+
+    Raises:
+        InvalidInput: it is outside of the years 1 to 9999.
+    """
+    try:
+        return None if moment is None else moment.to_datetime()
+    except OverflowError as error:
+        raise InvalidInput(f"{what} is not a time between the years 1 and 9999") from error
+
+
 def decode_platform(platform: BuildKitPlatform | BuilderPlatform) -> Platform:
     """The platform that a request names.
 

@@ -6,7 +6,7 @@ any process. A `durable` one outlives a power cut too: it waits for the disk, on
 
 A statement takes some tens of microseconds, a tenth of what handing it to another thread and back costs, so statements
 run on the event loop's own thread. What may wait (for another process's lock, or for the disk) runs on another: the
-beginning and the commit of what writes.
+beginning and the commit of what writes. So does a statement that reads or writes a great many rows: `scan`, `execute_many`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,36 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Row
 
 _READERS = 4
+_SCANS_AT_ONCE = 2
 
 
 class Transaction:
     """A transaction that is going on. Its interface is asynchronous, as a database over the network needs it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, scans: asyncio.Semaphore) -> None:
         self._connection = connection
+        self._scans = scans
 
     async def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run a statement. Read its result before the next one."""
         return self._connection.execute(statement)
+
+    async def scan(self, statement: Executable) -> list[Row[Any]]:
+        """All rows of a statement that may look at a great many; a few such run at once, and others wait."""
+        rows: list[Row[Any]] = []
+        async with self._scans:
+            await _in_thread(lambda: rows.extend(self._connection.execute(statement)))
+        return rows
+
+    async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
+        """Run a statement once for each of the parameters."""
+        await _in_thread(lambda: self._connection.execute(statement, parameters))
 
 
 class Database:
@@ -45,6 +58,7 @@ class Database:
         self._reader = reader
         self._writing = asyncio.Lock()
         self._write_connection: Connection | None = None
+        self._scans = asyncio.Semaphore(_SCANS_AT_ONCE)
 
     @asynccontextmanager
     async def write(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
@@ -57,7 +71,7 @@ class Database:
             connection = self._write_connection = self._write_connection or self._writer.connect()
             try:
                 await _in_thread(lambda: _begin(connection, durable=durable))
-                yield Transaction(connection)
+                yield Transaction(connection, self._scans)
                 await _in_thread(lambda: connection.exec_driver_sql("COMMIT"))
             except BaseException:
                 _roll_back(connection)
@@ -69,7 +83,7 @@ class Database:
         with self._reader.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
-                yield Transaction(connection)
+                yield Transaction(connection, self._scans)
             finally:
                 _roll_back(connection)
 
@@ -93,6 +107,7 @@ def _sqlite_engine(path: Path, busy_seconds: float, *, writes: bool) -> Engine:
         pool_size=1 if writes else _READERS,
         max_overflow=0 if writes else -1,
         isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # errors are logged, and what is stored is nobody's business there
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 

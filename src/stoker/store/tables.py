@@ -89,6 +89,7 @@ tokens = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
     Index(None, "organization_id"),
     Index(None, "project_id"),
     Index(None, "build_id"),
@@ -107,6 +108,8 @@ builds = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Index(None, "project_id", "id"),
+    # All that is summed up of a period, so that the rows themselves aren't read.
+    Index("ix_builds_usage", "project_id", "finished_at", "created_at", "started_at"),
     Index(
         "ix_builds_running",
         "created_at",
@@ -128,6 +131,8 @@ volumes = Table(
     Column("failures", Integer, nullable=False),
     Column("retry_at", Instant),
     Column("error", Text),
+    Column("size_bytes", BigInteger),
+    Column("measured_at", Instant),
     Index(
         "uq_volumes_active",
         "project_id",
@@ -180,6 +185,7 @@ leases = Table(
     Column("expires_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("end_reason", Text),
+    Index("ix_leases_usage", "project_id", "ended_at", "created_at"),
     Index(
         "uq_leases_live",
         "build_id",
@@ -200,6 +206,14 @@ leases = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+)
+
+build_shares = Table(
+    "build_shares",
+    metadata,
+    Column("build_id", _ID, ForeignKey("builds.id"), primary_key=True),
+    Column("share_id", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
 )
 
 solves = Table(

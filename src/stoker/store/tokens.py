@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
 
 from stoker.domain.principals import CredentialKind
 from stoker.store.tables import projects, tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from stoker.store.database import Transaction
@@ -30,6 +31,7 @@ class StoredToken:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     person_id: str | None = None
+    last_used_at: datetime | None = None
 
 
 def _token(row: Row[Any]) -> StoredToken:
@@ -44,6 +46,7 @@ def _token(row: Row[Any]) -> StoredToken:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         person_id=row.person_id,
+        last_used_at=row.last_used_at,
     )
 
 
@@ -136,6 +139,17 @@ async def revoke_token(tx: Transaction, token_id: str, now: datetime) -> None:
     """Let a token open nothing any more."""
     await tx.execute(
         update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+
+
+async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
+    """Store when each of these tokens was last used, where that is later than what is known."""
+    token, at = bindparam("token", type_=tokens.c.id.type), bindparam("at", type_=tokens.c.last_used_at.type)
+    await tx.execute_many(
+        update(tokens)
+        .where(tokens.c.id == token, (tokens.c.last_used_at.is_(None)) | (tokens.c.last_used_at < at))
+        .values(last_used_at=at),
+        [{"token": token_id, "at": moment} for token_id, moment in uses.items()],
     )
 
 
