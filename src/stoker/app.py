@@ -23,6 +23,7 @@ from stoker.auth.passwords import Passwords
 from stoker.buildkit.control import read_credentials
 from stoker.fleet.controller import FleetController
 from stoker.fleet.lifecycle import MachineLifecycle
+from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
 from stoker.logs import configure_logging
@@ -40,9 +41,12 @@ from stoker.services.gate import GateService
 from stoker.services.logins import LoginService
 from stoker.services.organizations import OrganizationService
 from stoker.services.projects import ProjectService
+from stoker.services.sharing import SharingService
 from stoker.services.sign_in import SignInService
+from stoker.services.token_uses import TokenUseService
 from stoker.services.tokens import TokenService
 from stoker.services.trust_policies import TrustPolicyService
+from stoker.services.usage import UsageService
 from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
 from stoker.web.application import web_application
@@ -86,6 +90,8 @@ class ApiProcess:
         claim = core.new_id()
         lifecycle = MachineLifecycle(core, runtime, certificates, credentials, options, claim)
         self._fleet = FleetController(core, runtime, lifecycle, options, claim)
+        self._measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.measure_seconds))
+        self._token_uses = TokenUseService(core)
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
         self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)
@@ -123,6 +129,8 @@ class ApiProcess:
                 endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
                 logins=logins,
                 organizations=organizations,
+                sharing=SharingService(core),
+                usage=UsageService(core),
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
@@ -143,6 +151,8 @@ class ApiProcess:
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
             asyncio.create_task(_keep_going("logs", self._trim_logs), name="logs"),
             asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),
+            asyncio.create_task(_keep_going("volume sizes", self._measurer.run), name="volume sizes"),
+            asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),
         ]
 
     async def stop(self) -> None:
@@ -150,6 +160,10 @@ class ApiProcess:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._token_uses.store()
+        except Exception:
+            _log.exception("the last uses of tokens could not be stored")
         await self._resources.aclose()
 
     async def _expire(self) -> None:
@@ -171,6 +185,11 @@ class ApiProcess:
         while True:
             await self._runtime.trim_logs()
             await asyncio.sleep(_TRIM_SECONDS)
+
+    async def _store_token_uses(self) -> None:
+        while True:
+            await asyncio.sleep(self._plan.settings.token_use_seconds)
+            await self._token_uses.store()
 
     async def _control(self, scope: Event, receive: Receive, send: Send) -> None:
         if scope["path"] != CONTROL_STOP:

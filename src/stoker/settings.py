@@ -165,6 +165,12 @@ class Settings(BaseModel):
     max_organization_tokens: int = Field(1000, ge=1, description="Tokens that an organization may have of its own.")
     max_members: int = Field(10_000, ge=1, description="Members and invitations that an organization may have.")
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
+    measure_seconds: float = Field(
+        900, ge=1, le=7 * 24 * 3600, description="Time between two looks at the size of a running machine's volume."
+    )
+    token_use_seconds: float = Field(
+        60, ge=1, le=24 * 3600, description="Time between two writes of when tokens were last used."
+    )
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest API message.")
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")

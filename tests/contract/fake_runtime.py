@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import MachineSpec, Observed, Owned
-from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, VolumeDeleteFailed
+from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, VolumeDeleteFailed, VolumeNotMeasured
 
 
 @dataclass(eq=False)
@@ -27,9 +27,11 @@ class FakeHost:
 
     machines: dict[tuple[str, str], FakeMachine] = field(default_factory=dict)
     volumes: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    sizes: dict[tuple[str, str], int] = field(default_factory=dict)
     fail_start: str | None = None
     fail_stop: str | None = None
     fail_delete: str | None = None
+    fail_measure: str | None = None
     unknown: bool = False
     ports: int = 30000
 
@@ -90,6 +92,12 @@ class FakeRuntime:
         if self._host.fail_delete is not None:
             raise VolumeDeleteFailed(self._host.fail_delete)
         self._host.volumes.pop((self._server_id, volume_id), None)
+        self._host.sizes.pop((self._server_id, volume_id), None)
+
+    async def volume_size(self, volume_id: str) -> int:
+        if self._host.fail_measure is not None:
+            raise VolumeNotMeasured(self._host.fail_measure)
+        return self._host.sizes.get((self._server_id, volume_id), 0)
 
     def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:
         machine = self._host.machines.get((self._server_id, machine_id))

@@ -28,8 +28,9 @@ class Period:
 
 
 def checked_period(start: datetime | None, end: datetime | None, now: datetime) -> Period:
-    """The period that a caller asks for. Without an end it is up to now; without a start, from the beginning of the month
-    (in UTC) that it ends in.
+    """The period that a caller asks for.
+
+    Without an end it is up to now; without a start, from the beginning of the month (in UTC) that it ends in.
 
     Raises:
         InvalidInput: it begins after its end, is too long, or lies before 1970.

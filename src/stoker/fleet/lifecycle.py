@@ -27,7 +27,7 @@ from stoker.domain.volumes import Volume, VolumeState
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
 from stoker.services.endings import fail_builds_of_machine, wake_ended
-from stoker.services.wakeups import FLEET, machine_topic
+from stoker.services.wakeups import FLEET, VOLUMES, machine_topic
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import projects as project_store
@@ -246,7 +246,7 @@ class MachineLifecycle:
         )
         await self._save(stopped)
         _log.info("machine %s is stopped", machine.id)
-        self._core.wakeups.wake(machine_topic(machine.id), FLEET)
+        self._core.wakeups.wake(machine_topic(machine.id), FLEET, VOLUMES)
 
     async def _move(
         self, machine: Machine, state: MachineState, *, fail_builds: str | None = None, error: str | None = None

@@ -32,6 +32,7 @@ from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
+from stoker.rpc.usage import UsageHandlers
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -46,8 +47,10 @@ if TYPE_CHECKING:
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
+    from stoker.services.sharing import SharingService
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
+    from stoker.services.usage import UsageService
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,12 @@ class RpcServices:
     endpoints: EndpointService
     logins: LoginService
     organizations: OrganizationService
+    sharing: SharingService
+    usage: UsageService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
     max_message_bytes: int
-
-
-class _NotYetUsage(usage_connect.UsageService):
-    """Not built yet."""
 
 
 class _NotYetRegistry(registry_connect.RegistryService):
@@ -92,6 +93,7 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
         )
 
     cli_builds = CliBuildHandlers(services.builds, services.endpoints, services.public_url, services.connection_wait)
+    core_builds = CoreBuildHandlers(services.builds, services.sharing, services.public_url)
     handlers: list[tuple[type[Any], Any]] = [
         (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds)),
         (registry_connect.RegistryServiceASGIApplication, _NotYetRegistry()),
@@ -100,13 +102,13 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
         (push_connect.PushServiceASGIApplication, _NotYetPush()),
         (login_connect.LoginServiceASGIApplication, LoginHandlers(services.logins, services.public_url)),
         (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
-        (core_build_connect.BuildServiceASGIApplication, CoreBuildHandlers(services.builds)),
+        (core_build_connect.BuildServiceASGIApplication, core_builds),
         (organization_connect.OrganizationServiceASGIApplication, OrganizationHandlers(services.projects)),
         (
             project_connect.ProjectServiceASGIApplication,
             ProjectHandlers(services.projects, services.tokens, services.trust_policies),
         ),
-        (usage_connect.UsageServiceASGIApplication, _NotYetUsage()),
+        (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
     ]

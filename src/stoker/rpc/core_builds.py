@@ -1,4 +1,4 @@
-"""`depot.core.v1.BuildService`: builds to read."""
+"""`depot.core.v1.BuildService`: builds to read and to share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from connectrpc.request import RequestContext
 
     from stoker.services.builds import BuildService
+    from stoker.services.sharing import SharingService
 
 _STATUS = {
     BuildStatus.RUNNING: pb.Build.Status.RUNNING,
@@ -29,10 +30,12 @@ _STATUS = {
 
 
 class CoreBuildHandlers(CoreBuilds):
-    """Builds, as SDKs read them."""
+    """Builds, as SDKs read and share them."""
 
-    def __init__(self, builds: BuildService) -> None:
+    def __init__(self, builds: BuildService, sharing: SharingService, public_url: str) -> None:
         self._builds = builds
+        self._sharing = sharing
+        self._public_url = public_url
 
     async def get_build(self, request: pb.GetBuildRequest, ctx: RequestContext[Any, Any], /) -> pb.GetBuildResponse:
         """One build."""
@@ -48,6 +51,20 @@ class CoreBuildHandlers(CoreBuilds):
         return pb.ListBuildsResponse(
             builds=[_encode(build) for build in page.items], next_page_token=page.next_token or ""
         )
+
+    async def share_build(
+        self, request: pb.ShareBuildRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.ShareBuildResponse:
+        """Where everybody can see a build from now on."""
+        share_id = await self._sharing.share(caller(), request.build_id)
+        return pb.ShareBuildResponse(share_url=f"{self._public_url}/share/{share_id}")
+
+    async def stop_sharing_build(
+        self, request: pb.StopSharingBuildRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.StopSharingBuildResponse:
+        """A build is for its organization alone again."""
+        await self._sharing.stop_sharing(caller(), request.build_id)
+        return pb.StopSharingBuildResponse()
 
 
 def _encode(build: Build) -> pb.Build:

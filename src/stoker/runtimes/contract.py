@@ -104,3 +104,13 @@ class Runtime(Protocol):
             VolumeDeleteFailed: something is left; call again.
         """
         ...
+
+    async def volume_size(self, volume_id: str) -> int:
+        """The bytes that a volume takes on disk now. One that is absent takes none.
+
+        It may take minutes. Any number may be asked for at once; the runtime looks at few at a time.
+
+        Raises:
+            VolumeNotMeasured: it can't be told; ask again later.
+        """
+        ...

@@ -19,5 +19,9 @@ class VolumeDeleteFailed(RuntimeFailed):
     """Something of a volume is left after a delete."""
 
 
+class VolumeNotMeasured(RuntimeFailed):
+    """The size of a volume can't be told."""
+
+
 class HostUnfit(RuntimeFailed):
     """The host lacks something without which no machine can run safely."""

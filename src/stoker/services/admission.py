@@ -15,6 +15,11 @@ class Admission:
         """Take no new builds or endpoints any more."""
         self._open = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether new work is taken."""
+        return self._open
+
     def require_open(self) -> None:
         """Pass while new work is taken.
 

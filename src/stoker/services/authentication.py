@@ -54,6 +54,7 @@ class AuthenticationService:
             raise Unauthenticated("the token was revoked; use another")
         if token.expires_at is not None and token.expires_at <= self._core.now():
             raise Unauthenticated("the token has expired; get a new one")
+        self._core.token_uses.note(token.id, self._core.now())
         if token.person_id is not None:
             return await self.person(token.person_id, token.id, organization_id or None)
         return Principal(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain import ids
+from stoker.services.token_uses import TokenUses
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Database, clock, randomness, wake-ups, limits and admission, handed to every service."""
+    """Database, clock, randomness, wake-ups, limits, admission and noted uses, handed to every service."""
 
     database: Database
     clock: Clock
@@ -49,6 +50,7 @@ class Core:
     wakeups: Wakeups
     limits: Limits
     admission: Admission
+    token_uses: TokenUses = field(default_factory=TokenUses)
 
     def now(self) -> datetime:
         """The time."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FLEET = "fleet"
 LEASES = "leases"
+VOLUMES = "volumes"
 
 
 def build_topic(build_id: str) -> str:

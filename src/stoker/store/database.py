@@ -6,7 +6,7 @@ any process. A `durable` one outlives a power cut too: it waits for the disk, on
 
 A statement takes some tens of microseconds, a tenth of what handing it to another thread and back costs, so statements
 run on the event loop's own thread. What may wait (for another process's lock, or for the disk) runs on another: the
-beginning and the commit of what writes. So does a statement that reads or writes a great many rows: `scan`, `execute_many`.
+beginning and the commit of what writes. So does what reads or writes a great many rows: `scan`, `execute_many`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from stoker.store.tables import Instant, builds, leases, projects, volumes
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Column, Select, Subquery
+    from sqlalchemy import CTE, Column, Select, Subquery
 
     from stoker.domain.pages import PageRequest
     from stoker.domain.usage import Period
@@ -76,8 +76,8 @@ def _project_usage(row: Row[Any]) -> ProjectUsage:
 
 
 def _usage(
-    chosen_projects: Select[Any], period: Period, now: datetime, *, only_with_builds: bool = False
-) -> Select[Any]:
+    chosen_projects: Select[*tuple[Any, ...]], period: Period, now: datetime, *, only_with_builds: bool = False
+) -> Select[*tuple[Any, ...]]:
     chosen = chosen_projects.cte("chosen")
     built, held, kept = _builds(chosen, period, now), _leases(chosen, period, now), _volumes(chosen)
     query = (
@@ -99,7 +99,7 @@ def _usage(
     return query.where(built.c.project_id.is_not(None)) if only_with_builds else query
 
 
-def _builds(chosen: Any, period: Period, now: datetime) -> Subquery:  # noqa: ANN401
+def _builds(chosen: CTE, period: Period, now: datetime) -> Subquery:
     created = case((builds.c.created_at >= period.start, 1), else_=0)
     return (
         select(
@@ -114,7 +114,7 @@ def _builds(chosen: Any, period: Period, now: datetime) -> Subquery:  # noqa: AN
     )
 
 
-def _leases(chosen: Any, period: Period, now: datetime) -> Subquery:  # noqa: ANN401
+def _leases(chosen: CTE, period: Period, now: datetime) -> Subquery:
     return (
         select(
             leases.c.project_id,
@@ -127,7 +127,7 @@ def _leases(chosen: Any, period: Period, now: datetime) -> Subquery:  # noqa: AN
     )
 
 
-def _volumes(chosen: Any) -> Subquery:  # noqa: ANN401
+def _volumes(chosen: CTE) -> Subquery:
     return (
         select(volumes.c.project_id, func.sum(volumes.c.size_bytes).label("bytes"))
         .where(volumes.c.project_id.in_(select(chosen.c.id)), volumes.c.state == VolumeState.ACTIVE.value)
@@ -137,15 +137,13 @@ def _volumes(chosen: Any) -> Subquery:  # noqa: ANN401
 
 
 def _within(began: Column[datetime], ended: Column[datetime], period: Period, now: datetime) -> ColumnElement[int]:
-    """The microseconds of a time that lie in the period; one that goes on lasts until now, one that never began is none.
+    """The microseconds of a time that lie in the period. One that goes on lasts until now; one that never began, none.
 
     Spelled with CASE, because the databases' own least and greatest differ in name and in what they make of NULL.
     """
     until = period.until(now)
     first = case((began < period.start, _microseconds(period.start)), else_=type_coerce(began, BigInteger))
-    last = case(
-        (or_(ended.is_(None), ended > until), _microseconds(until)), else_=type_coerce(ended, BigInteger)
-    )
+    last = case((or_(ended.is_(None), ended > until), _microseconds(until)), else_=type_coerce(ended, BigInteger))
     return case((last > first, last - first), else_=0)
 
 

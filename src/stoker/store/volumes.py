@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, and_, func, insert, or_, select, update
 
+from stoker.domain.machines import MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import Volume, VolumeState
 from stoker.store.tables import machines, volumes
@@ -74,6 +75,31 @@ async def known_volume_ids(tx: Transaction) -> frozenset[str]:
     """Ids of all volumes that have data or may have."""
     query = select(volumes.c.id).where(volumes.c.state != VolumeState.DELETED.value)
     return frozenset((await tx.execute(query)).scalars())
+
+
+async def volumes_to_measure(tx: Transaction, *, measured_before: datetime, limit: int) -> list[str]:
+    """Volumes in use whose machine stopped after they were measured, or runs and that was before then."""
+    is_stopped = machines.c.state == MachineState.STOPPED.value
+    query = (
+        select(volumes.c.id)
+        .join(machines, and_(machines.c.project_id == volumes.c.project_id, machines.c.platform == volumes.c.platform))
+        .where(
+            volumes.c.state == VolumeState.ACTIVE.value,
+            or_(
+                and_(is_stopped, or_(volumes.c.measured_at.is_(None), volumes.c.measured_at < machines.c.changed_at)),
+                and_(~is_stopped, func.coalesce(volumes.c.measured_at, volumes.c.created_at) < measured_before),
+            ),
+        )
+        .limit(limit)
+    )
+    return [row.id for row in await tx.scan(query)]
+
+
+async def set_volume_size(tx: Transaction, volume_id: str, size_bytes: int, measured_at: datetime) -> None:
+    """Remember a volume's size, and when it was taken."""
+    await tx.execute(
+        update(volumes).where(volumes.c.id == volume_id).values(size_bytes=size_bytes, measured_at=measured_at)
+    )
 
 
 async def mark_volume_deleted(tx: Transaction, volume_id: str, now: datetime) -> None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _DELETES_AT_ONCE = 2
+_MEASURES_AT_ONCE = 1
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class ProcessRuntime:
         self._is_released = False
         # A large volume takes minutes, and starting and stopping need threads too.
         self._deletes = asyncio.Semaphore(_DELETES_AT_ONCE)
+        self._measurers = ThreadPoolExecutor(_MEASURES_AT_ONCE, thread_name_prefix="measure")
 
     async def prepare_host(self) -> None:
         """Make what all machines of this server share. Can be called again at any time, and repairs it.
@@ -129,6 +131,10 @@ class ProcessRuntime:
         """Destroy a volume's folder: see `Runtime.delete_volume`."""
         async with self._deletes:
             await asyncio.to_thread(self._volumes.delete, volume_id)
+
+    async def volume_size(self, volume_id: str) -> int:
+        """Measure a volume's folder: see `Runtime.volume_size`."""
+        return await asyncio.get_running_loop().run_in_executor(self._measurers, self._volumes.size, volume_id)
 
     async def _alone(self, machine_id: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work on a machine in a thread, never two at once for the same machine.

@@ -1,0 +1,68 @@
+"""Keeps what is known of the sizes of volumes up to date.
+
+A volume is measured after its machine has stopped, and now and then while it runs. What is due is read from the
+database, so nothing is forgotten over a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from stoker.runtimes.errors import RuntimeFailed
+from stoker.services.wakeups import VOLUMES
+from stoker.store import volumes as volume_store
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from stoker.runtimes.contract import Runtime
+    from stoker.services.core import Core
+
+_BATCH = 100
+
+_log = logging.getLogger(__name__)
+
+
+class VolumeMeasurer:
+    """Asks the runtime for the sizes of volumes, which may take it long, and stores them."""
+
+    def __init__(self, core: Core, runtime: Runtime, interval: timedelta) -> None:
+        self._core = core
+        self._runtime = runtime
+        self._interval = interval
+        self._failed_at: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """Measure what is due, whenever it is, until cancelled."""
+        with self._core.wakeups.subscribe(VOLUMES) as subscription:
+            while True:
+                while due := await self._due():
+                    await asyncio.gather(*(self._measure(volume_id) for volume_id in due))
+                await subscription.wait(self._interval.total_seconds())
+
+    async def _due(self) -> list[str]:
+        """Some of the volumes that are due. One that could not be measured is tried again after the interval.
+
+        None when the server is being stopped, which must not wait for this; they are due at the next start.
+        """
+        if not self._core.admission.is_open:
+            return []
+        long_ago = self._core.now() - self._interval
+        self._failed_at = {volume: failed for volume, failed in self._failed_at.items() if failed > long_ago}
+        async with self._core.database.read() as tx:
+            limit = _BATCH + len(self._failed_at)
+            due = await volume_store.volumes_to_measure(tx, measured_before=long_ago, limit=limit)
+        return [volume_id for volume_id in due if volume_id not in self._failed_at][:_BATCH]
+
+    async def _measure(self, volume_id: str) -> None:
+        began = self._core.now()
+        try:
+            size = await self._runtime.volume_size(volume_id)
+        except RuntimeFailed as error:
+            self._failed_at[volume_id] = began
+            _log.warning("volume %s could not be measured: %s", volume_id, error)
+            return
+        async with self._core.database.write() as tx:
+            await volume_store.set_volume_size(tx, volume_id, size, began)
