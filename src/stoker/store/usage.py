@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, case, func, literal, or_, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Row, case, func, or_, select, type_coerce, union_all
 
 from stoker.domain.pages import Page
 from stoker.domain.usage import ProjectUsage
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import Instant, builds, leases, projects, volumes
+from stoker.store.tables import builds, leases, microseconds, projects, volumes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,12 +79,14 @@ def _usage(
     chosen_projects: Select[*tuple[Any, ...]], period: Period, now: datetime, *, only_with_builds: bool = False
 ) -> Select[*tuple[Any, ...]]:
     chosen = chosen_projects.cte("chosen")
-    built, held, kept = _builds(chosen, period, now), _leases(chosen, period, now), _volumes(chosen)
+    built = _times(chosen, period, now, builds.c.project_id, builds.c.started_at, builds.c.finished_at)
+    held = _times(chosen, period, now, leases.c.project_id, leases.c.created_at, leases.c.ended_at)
+    kept = _volumes(chosen)
     query = (
         select(
             chosen.c.id,
             chosen.c.name,
-            func.coalesce(built.c.builds, 0).label("builds"),
+            func.coalesce(built.c.made, 0).label("builds"),
             func.coalesce(built.c.microseconds, 0).label("build_microseconds"),
             func.coalesce(held.c.microseconds, 0).label("machine_microseconds"),
             func.coalesce(kept.c.bytes, 0).label("cache_bytes"),
@@ -99,31 +101,27 @@ def _usage(
     return query.where(built.c.project_id.is_not(None)) if only_with_builds else query
 
 
-def _builds(chosen: CTE, period: Period, now: datetime) -> Subquery:
-    created = case((builds.c.created_at >= period.start, 1), else_=0)
-    return (
-        select(
-            builds.c.project_id,
-            func.sum(created).label("builds"),
-            func.sum(_within(builds.c.started_at, builds.c.finished_at, period, now)).label("microseconds"),
-        )
-        .where(builds.c.project_id.in_(select(chosen.c.id)), builds.c.created_at < period.end)
-        .where(or_(builds.c.finished_at.is_(None), builds.c.finished_at >= period.start))
-        .group_by(builds.c.project_id)
-        .subquery("built")
+def _times(
+    chosen: CTE, period: Period, now: datetime, of: Column[str], began: Column[datetime], ended: Column[datetime]
+) -> Subquery:
+    """By project: how many rows were made in the period, and how much of the time between two columns lies in it.
+
+    What goes on and what has ended are looked up apart, as one index can't be searched for both at once.
+    """
+    table = of.table
+    base = select(of.label("project_id"), table.c.created_at, began.label("began"), ended.label("ended")).where(
+        of.in_(select(chosen.c.id)), table.c.created_at < period.end
     )
-
-
-def _leases(chosen: CTE, period: Period, now: datetime) -> Subquery:
+    times = union_all(base.where(ended >= period.start), base.where(ended.is_(None))).subquery()
+    made = case((times.c.created_at >= period.start, 1), else_=0)
     return (
         select(
-            leases.c.project_id,
-            func.sum(_within(leases.c.created_at, leases.c.ended_at, period, now)).label("microseconds"),
+            times.c.project_id,
+            func.sum(made).label("made"),
+            func.sum(_within(times.c.began, times.c.ended, period, now)).label("microseconds"),
         )
-        .where(leases.c.project_id.in_(select(chosen.c.id)), leases.c.created_at < period.end)
-        .where(or_(leases.c.ended_at.is_(None), leases.c.ended_at >= period.start))
-        .group_by(leases.c.project_id)
-        .subquery("held")
+        .group_by(times.c.project_id)
+        .subquery()
     )
 
 
@@ -136,16 +134,14 @@ def _volumes(chosen: CTE) -> Subquery:
     )
 
 
-def _within(began: Column[datetime], ended: Column[datetime], period: Period, now: datetime) -> ColumnElement[int]:
+def _within(
+    began: ColumnElement[datetime], ended: ColumnElement[datetime], period: Period, now: datetime
+) -> ColumnElement[int]:
     """The microseconds of a time that lie in the period. One that goes on lasts until now; one that never began, none.
 
     Spelled with CASE, because the databases' own least and greatest differ in name and in what they make of NULL.
     """
     until = period.until(now)
-    first = case((began < period.start, _microseconds(period.start)), else_=type_coerce(began, BigInteger))
-    last = case((or_(ended.is_(None), ended > until), _microseconds(until)), else_=type_coerce(ended, BigInteger))
+    first = case((began < period.start, microseconds(period.start)), else_=type_coerce(began, BigInteger))
+    last = case((or_(ended.is_(None), ended > until), microseconds(until)), else_=type_coerce(ended, BigInteger))
     return case((last > first, last - first), else_=0)
-
-
-def _microseconds(moment: datetime) -> ColumnElement[int]:
-    return type_coerce(literal(moment, Instant()), BigInteger)
