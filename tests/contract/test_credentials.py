@@ -76,6 +76,8 @@ REQUESTS: dict[str, dict[str, object]] = {
     "depot.cli.v1beta1.ProjectsService/ResetProjectCache": _PROJECT,
     "depot.core.v1.BuildService/GetBuild": _BUILD,
     "depot.core.v1.BuildService/ListBuilds": _PROJECT,
+    "depot.core.v1.BuildService/ShareBuild": _BUILD,
+    "depot.core.v1.BuildService/StopSharingBuild": _BUILD,
     "depot.core.v1.ProjectService/AddTrustPolicy": _PROJECT
     | {"github": {"repositoryOwner": "acme", "repository": "more"}},
     "depot.core.v1.ProjectService/CreateProject": {"name": "new", "regionId": "us-east-1"} | _ORGANIZATION,
@@ -89,6 +91,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "depot.core.v1.ProjectService/ResetProject": _PROJECT,
     "depot.core.v1.ProjectService/UpdateProject": _PROJECT | {"name": "renamed"},
     "depot.core.v1.ProjectService/UpdateToken": {"tokenId": "{token}", "description": "described"},
+    "depot.core.v1.UsageService/GetProjectUsage": _PROJECT,
     "stoker.v1.OrganizationService/ChangeMemberRole": _MEMBER | {"role": "ROLE_VIEWER"},
     "stoker.v1.OrganizationService/CreateInvitation": _ORGANIZATION
     | {"email": "new@example.com", "role": "ROLE_MEMBER"},
@@ -117,11 +120,6 @@ TOLD = {
     "depot.cli.v1.BuildService/GetPullToken": "unimplemented",
     "depot.cli.v1.PushService/FinishPush": "unimplemented",
     "depot.cli.v1.PushService/StartPush": "unimplemented",
-    "depot.core.v1.BuildService/ShareBuild": "unimplemented",
-    "depot.core.v1.BuildService/StopSharingBuild": "unimplemented",
-    "depot.core.v1.UsageService/GetProjectUsage": "unimplemented",
-    "depot.core.v1.UsageService/GetUsage": "unimplemented",
-    "depot.core.v1.UsageService/ListProjectUsage": "unimplemented",
 }
 _ENDS_A_BUILD = ("FinishBuild",)
 _NEEDS_ENDED = ("GetEndpoint", "GetBuildKitConnection", "ReportHealth")

@@ -49,6 +49,10 @@ class Case(Protocol):
         """End a machine behind the runtime's back."""
         ...
 
+    def fill(self, volume_id: str, size: int) -> None:
+        """Write that many bytes into a volume."""
+        ...
+
 
 @dataclass
 class FakeCase:
@@ -69,6 +73,9 @@ class FakeCase:
     def crash(self, machine_id: str, placement: Placement) -> None:
         del placement
         self.host.kill("server", machine_id)
+
+    def fill(self, volume_id: str, size: int) -> None:
+        self.host.sizes["server", volume_id] = self.host.sizes.get(("server", volume_id), 0) + size
 
 
 @dataclass
@@ -95,6 +102,9 @@ class ProcessCase:
         del machine_id
         assert placement.process_id is not None
         os.kill(placement.process_id, signal.SIGKILL)
+
+    def fill(self, volume_id: str, size: int) -> None:
+        (self.host.config.data / "volumes" / volume_id / "filling").write_bytes(os.urandom(size))
 
 
 @pytest.fixture(params=["fake", "process"])
@@ -248,6 +258,33 @@ async def test_deleting_a_volume_leaves_nothing_and_can_be_repeated(case: Case) 
     await case.runtime.delete_volume("volume")
     await case.runtime.delete_volume("never")
     assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
+
+
+async def test_the_size_of_a_volume_is_what_was_written_into_it(case: Case) -> None:
+    await start(case.runtime, case.spec("one"))
+    assert await case.runtime.volume_size("volume") >= 0, "while its machine runs"
+    await case.runtime.stop("one", GRACE_SECONDS)
+    before = await case.runtime.volume_size("volume")
+    case.fill("volume", 3_000_000)
+    assert 3_000_000 <= await case.runtime.volume_size("volume") - before < 3_100_000
+
+
+async def test_a_volume_that_is_absent_takes_no_space(case: Case) -> None:
+    assert await case.runtime.volume_size("never") == 0
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", 0)
+    case.fill("volume", 1000)
+    await case.runtime.delete_volume("volume")
+    assert await case.runtime.volume_size("volume") == 0
+
+
+async def test_the_sizes_of_many_volumes_can_be_asked_for_at_once(case: Case) -> None:
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", 0)
+    case.fill("volume", 1_000_000)
+    sizes = await asyncio.gather(*(case.runtime.volume_size("volume") for _ in range(5)))
+    assert len(set(sizes)) == 1
+    assert sizes[0] >= 1_000_000
 
 
 async def test_platforms_are_never_empty(case: Case) -> None:

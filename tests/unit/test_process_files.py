@@ -157,3 +157,18 @@ def test_emulation_is_seen_only_where_it_works_in_steps(tmp_path: Path) -> None:
             f"{state}\ninterpreter /usr/bin/qemu\nflags: {flags_shown}\noffset 0\nmagic {shown}\nmask ff\n"
         )
         assert emulated_platforms(tmp_path) == expected
+
+
+def test_a_volumes_size_counts_blocks_on_disk_and_every_file_once(tmp_path: Path) -> None:
+    volumes = DirectoryVolumes(tmp_path / "volumes")
+    empty = volumes.open("empty")
+    folder = volumes.open("full")
+    (folder / "file").write_bytes(b"x" * 1_000_000)
+    (folder / "same file").hardlink_to(folder / "file")
+    with (folder / "sparse").open("wb") as sparse:
+        sparse.truncate(10**10)
+    (tmp_path / "outside").write_bytes(b"x" * 1_000_000)
+    (folder / "link").symlink_to(tmp_path / "outside")
+
+    assert empty.is_dir()
+    assert 1_000_000 <= volumes.size("full") - volumes.size("empty") < 1_100_000

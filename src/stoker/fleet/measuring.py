@@ -38,9 +38,13 @@ class VolumeMeasurer:
         """Measure what is due, whenever it is, until cancelled."""
         with self._core.wakeups.subscribe(VOLUMES) as subscription:
             while True:
-                while due := await self._due():
-                    await asyncio.gather(*(self._measure(volume_id) for volume_id in due))
+                await self.measure_due()
                 await subscription.wait(self._interval.total_seconds())
+
+    async def measure_due(self) -> None:
+        """Measure all volumes that are due now."""
+        while due := await self._due():
+            await asyncio.gather(*(self._measure(volume_id) for volume_id in due))
 
     async def _due(self) -> list[str]:
         """Some of the volumes that are due. One that could not be measured is tried again after the interval.
