@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -17,8 +20,10 @@ from stoker.runtimes.process.bridges import Bridge
 from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
 from stoker.runtimes.process.emulation import emulated_platforms, native_platform, registration
 from stoker.runtimes.process.engine_files import MachineFolder, engine_config, network_config
+from stoker.runtimes.process.processes import started_ticks
 from stoker.runtimes.process.trees import mounts_in
 from stoker.runtimes.process.volumes import DirectoryVolumes
+from tests.harness.waiting import eventually
 
 SPEC = MachineSpec(
     machine_id="machine",
@@ -172,3 +177,20 @@ def test_a_volumes_size_counts_blocks_on_disk_and_every_file_once(tmp_path: Path
 
     assert empty.is_dir()
     assert 1_000_000 <= volumes.size("full") - volumes.size("empty") < 1_100_000
+
+
+def test_measuring_ends_with_the_server_that_does_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    slow = tmp_path / "bin" / "du"
+    slow.parent.mkdir()
+    slow.write_text(f"#!/bin/sh\necho $$ >{pid_file}.new && mv {pid_file}.new {pid_file}\nexec sleep 1000\n")
+    slow.chmod(0o755)
+    script = "import sys; from pathlib import Path; from stoker.runtimes.process.volumes import DirectoryVolumes; "
+    script += "volumes = DirectoryVolumes(Path(sys.argv[1])); volumes.open('volume'); volumes.size('volume')"
+    environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "volumes")], env=environment) as server:
+        eventually(pid_file.exists, "it measures")
+        measuring = int(pid_file.read_text())
+        assert started_ticks(measuring) is not None
+        server.kill()
+    eventually(lambda: started_ticks(measuring) is None, "the measuring ends")

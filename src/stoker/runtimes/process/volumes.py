@@ -86,7 +86,7 @@ class DirectoryVolumes:
     def size(self, volume_id: str) -> int:
         """The bytes that a volume takes on disk, once for all names of a file. One that is absent takes none.
 
-        Looking at every file can take minutes, so it gives way to whatever else the host has to do.
+        Looking at every file can take minutes, so it gives way to whatever else the host has to do, and ends with us.
 
         Raises:
             VolumeNotMeasured: it can't be told, or took too long.
@@ -94,7 +94,8 @@ class DirectoryVolumes:
         path = self._folder / checked_name(volume_id)
         if not path.is_dir():
             return 0
-        command = [find_program("ionice", package="util-linux"), "--ignore", "--class", "idle"]
+        command = [find_program("setpriv", package="util-linux"), "--pdeathsig", "KILL"]
+        command += [find_program("ionice", package="util-linux"), "--ignore", "--class", "idle"]
         command += [find_program("nice", package="coreutils"), "-n", "19", find_program("du", package="coreutils")]
         command += ["--summarize", "--one-file-system", "--block-size=1", "--", str(path)]
         try:
