@@ -94,14 +94,10 @@ class DirectoryVolumes:
         path = self._folder / checked_name(volume_id)
         if not path.is_dir():
             return 0
-        command = [find_program("setpriv", package="util-linux"), "--pdeathsig", "KILL"]
-        command += [find_program("ionice", package="util-linux"), "--ignore", "--class", "idle"]
-        command += [find_program("nice", package="coreutils"), "-n", "19", find_program("du", package="coreutils")]
-        command += ["--summarize", "--one-file-system", "--block-size=1", "--", str(path)]
         try:
-            done = run(command, seconds=MEASURE_SECONDS)
+            done = run([*_unobtrusively(), *_sum_of(path)], seconds=MEASURE_SECONDS)
         except RuntimeFailed as error:
-            raise VolumeNotMeasured(str(error)) from error
+            raise VolumeNotMeasured(f"volume {volume_id}: {error}") from error
         # It fails when a file vanishes under its eyes, as they do while a machine runs, and has a sum all the same.
         found = _SUM.match(done.stdout)
         if found is None:
@@ -111,3 +107,18 @@ class DirectoryVolumes:
     def _destroy(self, doomed: Path) -> None:
         if not destroy(doomed):
             raise VolumeDeleteFailed(f"something of volume {doomed.name} is left in {doomed}")
+
+
+def _unobtrusively() -> list[str]:
+    """What a command is put behind to give way to all others, and to end when its caller does."""
+    return [
+        *(find_program("setpriv", package="util-linux"), "--pdeathsig", "KILL"),
+        *(find_program("ionice", package="util-linux"), "--ignore", "--class", "idle"),
+        *(find_program("nice", package="coreutils"), "-n", "19"),
+    ]
+
+
+def _sum_of(folder: Path) -> list[str]:
+    """A command that says how many bytes of disk a folder takes, counting each file once."""
+    options = ["--summarize", "--one-file-system", "--block-size=1"]
+    return [find_program("du", package="coreutils"), *options, "--", str(folder)]
