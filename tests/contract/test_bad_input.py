@@ -116,7 +116,13 @@ CASES = [
         "not_found",
         "was not found",
     ),
-    Case("method that is not built yet", "depot.build.v1.RegistryService/ListImages", {}, "unimplemented", "not built yet"),
+    Case(
+        "method that is not built yet",
+        "depot.build.v1.RegistryService/ListImages",
+        {},
+        "unimplemented",
+        "not built yet",
+    ),
     Case("method that is nowhere", "depot.core.v1.ProjectService/Nope", {}, "unimplemented", ""),
     Case("service that is nowhere", "depot.core.v9.Nope/Nope", {}, "unimplemented", "there is no method"),
 ]

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
+
+from stoker.domain.people import Role
+from stoker.domain.principals import CredentialKind
 from stoker.store.tables import microseconds
+from tests.harness.people import Registry, blank_token
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
@@ -21,8 +26,17 @@ def new_token(server: Server) -> tuple[str, str]:
     return created["tokenId"], created["secret"]
 
 
-def test_a_use_is_written_down_soon_after(make_server: Callable[..., Server]) -> None:
-    server = make_server(token_use_seconds="1")
+@pytest.fixture(scope="module")
+def prompt(make_server: Callable[..., Server]) -> Server:
+    """A server that writes uses down at once."""
+    return make_server(token_use_seconds="1")
+
+
+def test_a_use_is_written_down_soon_after(prompt: Server) -> None:
+    server = prompt
+    revoked_id, revoked = new_token(server)
+    server.call(f"{PROJECTS}/DeleteToken", {"tokenId": revoked_id})
+    assert server.call(f"{PROJECTS}/ListProjects", token=revoked).code == "unauthenticated"
     token_id, secret = new_token(server)
     before = microseconds(datetime.now(UTC))
 
@@ -31,11 +45,23 @@ def test_a_use_is_written_down_soon_after(make_server: Callable[..., Server]) ->
 
     eventually(lambda: last_use(server, token_id), "the use is stored")
     assert before <= (last_use(server, token_id) or 0) <= microseconds(datetime.now(UTC))
-    revoked_id, revoked = new_token(server)
-    server.call(f"{PROJECTS}/DeleteToken", {"tokenId": revoked_id})
-    assert server.call(f"{PROJECTS}/ListProjects", token=revoked).code == "unauthenticated"
-    server.stop()
     assert last_use(server, revoked_id) is None, "it opened nothing"
+
+
+def test_an_owner_sees_when_an_organizations_tokens_were_last_used(prompt: Server) -> None:
+    server = prompt
+    organization = server.first["DEPOT_ORG_ID"]
+    registry = Registry(server)
+    owner = registry.person("owner", **{f"o{organization}": Role.OWNER})
+    registry.token(blank_token(CredentialKind.ORGANIZATION, organization_id=organization))
+    assert server.call(f"{PROJECTS}/ListProjects").status == 200
+
+    def uses() -> list[str | None]:
+        answer = server.call("stoker.v1.OrganizationService/ListTokens", token=owner.token)
+        return [token.get("lastUsedAt") for token in answer.body["tokens"]]
+
+    eventually(lambda: uses()[0], "the use is listed")
+    assert uses()[1:] == [None]
 
 
 def test_a_use_is_written_down_when_the_server_stops(make_server: Callable[..., Server]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,23 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from stoker.auth.tokens import new_token
 from stoker.domain.ids import new_id
+from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
-from stoker.domain.projects import Organization
-from stoker.store.database import open_sqlite
-from stoker.store.organizations import add_organization
 from stoker.store.tables import microseconds
-from stoker.store.tokens import StoredToken, add_token
-from stoker.system import SystemClock, SystemRandomness
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
+from tests.harness.people import CLOCK, RANDOMNESS, Registry, blank_token
 from tests.harness.server import Answer, Server
 from tests.harness.waiting import eventually
 
 USAGE = "depot.core.v1.UsageService"
 PROJECTS = "depot.core.v1.ProjectService"
-CLOCK, RANDOMNESS = SystemClock(), SystemRandomness()
 DAY = datetime(2024, 3, 1, tzinfo=UTC)
 MANY = 100_000
 
@@ -133,27 +127,14 @@ def hasty(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def tenant(hasty: Server) -> Tenant:
-    return asyncio.run(_tenant(hasty))
+    return new_tenant(hasty)
 
 
-async def _tenant(server: Server) -> Tenant:
-    organization = Organization(id=new_id(CLOCK, RANDOMNESS), name="tenant", created_at=CLOCK.now())
-    token = new_token(CredentialKind.ORGANIZATION, RANDOMNESS)
-    stored = StoredToken(
-        id=new_id(CLOCK, RANDOMNESS),
-        kind=CredentialKind.ORGANIZATION,
-        organization_id=organization.id,
-        project_id=None,
-        build_id=None,
-        description="",
-        created_at=CLOCK.now(),
-    )
-    database = open_sqlite(server.data / "stoker.db")
-    async with database.write() as tx:
-        await add_organization(tx, organization)
-        await add_token(tx, stored, token.secret_hash)
-    await database.close()
-    return Tenant(server, organization.id, token.secret)
+def new_tenant(server: Server) -> Tenant:
+    registry = Registry(server)
+    organization = registry.organization("tenant")
+    token = registry.token(blank_token(CredentialKind.ORGANIZATION, organization_id=organization))
+    return Tenant(server, organization, token)
 
 
 @pytest.fixture
@@ -285,7 +266,7 @@ def test_a_page_that_can_not_be_is_refused(tenant: Tenant, name: str, value: obj
 
 
 def test_nobody_sees_what_others_used(tenant: Tenant, project: str, hasty: Server) -> None:
-    other = asyncio.run(_tenant(hasty))
+    other = new_tenant(hasty)
     assert other.call(f"{USAGE}/GetProjectUsage", {"projectId": project, **whole(1)}).code == "not_found"
     assert other.container_builds(**whole(1)) == {}
     assert other.ask("ListProjectUsage", **whole(1)).body == {}
@@ -302,6 +283,19 @@ def test_a_projects_own_token_sees_its_project_only(tenant: Tenant, project: str
     assert server.call(f"{USAGE}/GetProjectUsage", {"projectId": other}, token=token).code == "not_found"
     for method in ("GetUsage", "ListProjectUsage"):
         assert server.call(f"{USAGE}/{method}", token=token).code == "permission_denied"
+
+
+def test_a_viewer_sees_what_their_organization_used_and_a_member_of_nothing_sees_nothing(
+    tenant: Tenant, project: str
+) -> None:
+    registry = Registry(tenant.server)
+    viewer = registry.person("viewer", **{f"o{tenant.id}": Role.VIEWER}).token
+    nobody = registry.person("nobody").token
+    for method in ("GetUsage", "ListProjectUsage", "GetProjectUsage"):
+        request = whole(1) | ({"projectId": project} if method == "GetProjectUsage" else {})
+        own = tenant.ask(method, **request).body
+        assert tenant.server.call(f"{USAGE}/{method}", request, token=viewer).body == own
+        assert tenant.server.call(f"{USAGE}/{method}", request, token=nobody).code == "permission_denied"
 
 
 def test_a_hundred_thousand_builds_are_summed_up(tenant: Tenant) -> None:

@@ -178,4 +178,5 @@ def _token(token: StoredToken) -> pb.Token:
         description=token.description,
         created_at=Timestamp.from_datetime(token.created_at),
         expires_at=encode_moment(token.expires_at),
+        last_used_at=encode_moment(token.last_used_at),
     )
