@@ -104,7 +104,7 @@ class ApiProcess:
         self._resources = AsyncExitStack()
         authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
         projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
-        organizations = OrganizationService(core, plan.public_url)
+        organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
         self.pages = web_application(
             WebServices(
                 authentication=authentication,
@@ -113,6 +113,7 @@ class ApiProcess:
                 organizations=organizations,
                 projects=projects,
                 builds=builds,
+                sharing=sharing,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
@@ -129,7 +130,7 @@ class ApiProcess:
                 endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
                 logins=logins,
                 organizations=organizations,
-                sharing=SharingService(core),
+                sharing=sharing,
                 usage=UsageService(core),
                 randomness=core.randomness,
                 public_url=plan.public_url,

@@ -216,6 +216,20 @@ def test_a_build_is_shown_to_members_of_its_organization_only(peopled: Server, o
     assert Browser(peopled.url).get(f"/builds/{build}").path == "/sign-in"
 
 
+def test_a_shared_build_is_shown_to_anyone_until_sharing_stops(peopled: Server) -> None:
+    build, _ = peopled.new_build()
+    service = "depot.core.v1.BuildService"
+    url = peopled.call(f"{service}/ShareBuild", {"buildId": build}).body["shareUrl"]
+    shown = Browser(peopled.url).get(url)
+    assert (shown.status, shown.path) == (200, url.removeprefix(peopled.url))
+    assert build in shown.words
+    assert "hello" not in shown.words, "the project's name is its members' own"
+    assert peopled.call(f"{service}/StopSharingBuild", {"buildId": build}).status == 200
+    gone, never = Browser(peopled.url).get(url), Browser(peopled.url).get("/share/never")
+    assert gone.status == never.status == 404
+    assert gone.words == never.words
+
+
 def test_pages_do_not_hide_methods(peopled: Server) -> None:
     assert peopled.call("depot.core.v1.ProjectService/Nothing").status == 404
     assert peopled.call("depot.core.v9.ProjectService/GetProject").code == "unimplemented"

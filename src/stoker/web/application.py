@@ -47,6 +47,7 @@ def web_application(services: WebServices) -> Starlette:
         ("/logins/{code}", "GET", logins.show),
         ("/logins/{code}", "POST", logins.decide),
         ("/builds/{build_id}", "GET", builds.show),
+        ("/share/{share_id}", "GET", builds.show_shared),
     ]
     guarded = page(services.randomness)
     missing = _Missing(services)

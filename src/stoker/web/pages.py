@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
+    from stoker.services.sharing import SharingService
     from stoker.services.sign_in import SignInService
 
     Endpoint = Callable[[Request], Awaitable[Response]]
@@ -61,6 +62,7 @@ class WebServices:
     organizations: OrganizationService
     projects: ProjectService
     builds: BuildService
+    sharing: SharingService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness
