@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import socket
@@ -15,7 +14,14 @@ from urllib.parse import parse_qs
 
 import uvicorn
 
-from stoker.assembly import company_sign_in, new_people_role, oidc_providers, open_core, process_runtime
+from stoker.assembly import (
+    call_limits,
+    company_sign_in,
+    new_people_role,
+    oidc_providers,
+    open_core,
+    process_runtime,
+)
 from stoker.auth.issuer_documents import IssuerDocuments
 from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
 from stoker.auth.oidc import OidcVerifier
@@ -29,8 +35,8 @@ from stoker.gateway.authorizer import Authorizer
 from stoker.logs import configure_logging
 from stoker.pki.certificates import Certificates
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
-from stoker.rpc.application import RpcServices, rpc_applications
-from stoker.rpc.request_events import RequestEvents
+from stoker.rpc.application import RpcServices, rpc_routes
+from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.closing import ClosingService
@@ -49,6 +55,7 @@ from stoker.services.trust_policies import TrustPolicyService
 from stoker.services.usage import UsageService
 from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
+from stoker.system import SystemClock
 from stoker.web.application import web_application
 from stoker.web.pages import WebServices
 from stoker.web.sessions import Cookies
@@ -74,7 +81,7 @@ class ApiProcess:
 
     def __init__(self, plan: ServerPlan) -> None:
         settings = plan.settings
-        self._plan = plan
+        self.plan = plan
         self._database = open_sqlite(plan.database)
         self._core = core = open_core(settings, self._database)
         certificates = Certificates(settings.data / "pki", core.clock)
@@ -120,7 +127,7 @@ class ApiProcess:
                 cookies=Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime),
             )
         )
-        self.applications = rpc_applications(
+        self.routes = rpc_routes(
             RpcServices(
                 authentication=authentication,
                 projects=projects,
@@ -136,12 +143,14 @@ class ApiProcess:
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
                 max_message_bytes=settings.max_message_bytes,
+                limits=call_limits(settings),
+                monotonic=SystemClock().monotonic,
             )
         )
 
     async def start(self) -> None:
         """Open the control socket, and begin to look after machines and leases."""
-        listener = _bind_privately(self._plan.control_socket)
+        listener = _bind_privately(self.plan.control_socket)
         self._resources.push_async_callback(self._database.close)
         self._resources.push_async_callback(self._documents.close)
         config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off", interface="asgi3")
@@ -199,7 +208,7 @@ class ApiProcess:
         query = parse_qs(scope["query_string"].decode())
         drain = timedelta(seconds=float(query.get("drain", ["0"])[0]))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        stopping = timedelta(seconds=self._plan.settings.stop_grace_seconds) + _STOP_PATIENCE
+        stopping = timedelta(seconds=self.plan.settings.stop_grace_seconds) + _STOP_PATIENCE
         async for line in self._closing.close(drain, stopping):
             await send({"type": "http.response.body", "body": f"{line}\n".encode(), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -209,24 +218,17 @@ class Application:
     """The ASGI application: finds the service of each request, and follows the process's lifespan."""
 
     def __init__(self) -> None:
-        self._process: ApiProcess | None = None
+        self._dispatch: Dispatch | None = None
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Handle a request or the lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        path: str = scope["path"]
-        service = path[: path.rfind("/")]
-        process = self._process
-        application = None if process is None else process.applications.get(service)
-        if application is None and process is not None and not _names_a_method(path):
-            application = process.pages
-        if application is None:
-            await _not_found(path, send)
+        if self._dispatch is None:
+            await answer_not_found(scope, send)
             return
-        request = RequestEvents(receive, send)
-        await application(scope, request.receive, request.send)  # pyright: ignore[reportArgumentType]
+        await self._dispatch(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -238,7 +240,7 @@ class Application:
             _log.exception("the API can't start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._process = process
+        self._dispatch = Dispatch(process.routes, process.pages, process.plan.settings.request_seconds)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await process.stop()
@@ -252,21 +254,6 @@ async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             _log.exception("%s failed; it begins again", name)
         await asyncio.sleep(_RESTART_PAUSE)
-
-
-def _names_a_method(path: str) -> bool:
-    """Whether a path has the form of ``/package.Service/Method``, which no page has."""
-    return "." in path.partition("/")[2].partition("/")[0]
-
-
-async def _not_found(path: str, send: Send) -> None:
-    problem = {
-        "code": "unimplemented",
-        "message": f"there is no method at {path[:200]}; see the API's list of services",
-    }
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
 
 
 def _bind_privately(path: Path) -> socket.socket:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import OidcVerifier
 from stoker.domain.people import Role
+from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
+from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
@@ -44,6 +46,18 @@ def limits_of(settings: Settings) -> Limits:
         login_lifetime=timedelta(minutes=settings.login_minutes),
         user_token_lifetime=timedelta(days=settings.user_token_days) if settings.user_token_days else None,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
+    )
+
+
+def call_limits(settings: Settings) -> CallLimits:
+    """How many calls the API takes."""
+    return CallLimits(
+        calls=Bound(settings.max_calls, settings.max_calls_per_token),
+        waiting=Bound(settings.max_waiting_calls, settings.max_waiting_calls_per_token),
+        guests=Bound(settings.max_guest_calls, settings.max_guest_calls_per_address),
+        rate=Rate(settings.requests_per_second, settings.requests_burst),
+        guest_rate=Rate(settings.guest_requests_per_second, settings.guest_requests_burst),
+        remembered=settings.max_remembered_callers,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import UTC, datetime
 
 
@@ -12,6 +13,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The current time, aware, in UTC."""
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds since some moment, which go on evenly when the clock is set."""
+        return time.monotonic()
 
 
 class SystemRandomness:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import tempfile
@@ -29,6 +30,7 @@ class GoTool:
 
 
 GRPCURL = GoTool("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.4", "1.25")
+CONFORMANCE = GoTool("connectrpc.com/conformance/cmd/connectconformance", "v1.0.7", "1.26.0")
 BUILDX = GoTool("github.com/docker/buildx/cmd/buildx", "v0.38.2", "1.26.8")
 
 
@@ -47,18 +49,33 @@ def go_tool(tool: GoTool, cache: Path) -> Path:
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-        go = asyncio.run(_go(kept.parent / "go", Path(folder), tool.go_version))
-        # Settings of the user's for other builds, such as GOOS, have no say here.
-        environment = {name: value for name, value in os.environ.items() if name not in {"GOOS", "GOARCH", "GOFLAGS"}}
-        done = subprocess.run(
-            [str(go.executable), "install", f"{tool.package}@{tool.version}"],
-            env=environment | {"GOBIN": folder, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"can't build {tool.name}: {done.stderr[-2000:]}"
+        _run_go(tool, kept.parent, Path(folder), "install", f"{tool.package}@{tool.version}")
         (Path(folder) / tool.name).rename(kept)
     return kept
+
+
+def go_source(tool: GoTool, cache: Path) -> Path:
+    """The folder with the source of the program's module, where Go keeps it."""
+    module = tool.package.partition("/cmd/")[0]
+    kept = cache / "tests"
+    kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept) as folder:
+        found = _run_go(tool, kept, Path(folder), "mod", "download", "-json", f"{module}@{tool.version}")
+    return Path(json.loads(found)["Dir"])
+
+
+def _run_go(tool: GoTool, kept: Path, folder: Path, *arguments: str) -> str:
+    go = asyncio.run(_go(kept / "go", folder, tool.go_version))
+    # Settings of the user's for other builds, such as GOOS, have no say here.
+    environment = {name: value for name, value in os.environ.items() if name not in {"GOOS", "GOARCH", "GOFLAGS"}}
+    done = subprocess.run(
+        [str(go.executable), *arguments],
+        env=environment | {"GOBIN": str(folder), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"can't get {tool.name}: {done.stderr[-2000:]}"
+    return done.stdout

@@ -105,6 +105,9 @@ METHODS: dict[str, Access] = {
     "depot.core.v1.UsageService/ListProjectUsage": _SEE_ORGANIZATION,
     "grpc.health.v1.Health/Check": Open.ANYONE,
     "grpc.health.v1.Health/Watch": Open.ANYONE,
+    # The messages are public anyway, and tools ask for them before they send a token.
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Open.ANYONE,
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
     "stoker.v1.OrganizationService/ChangeMemberRole": _PEOPLE_DECIDE,
     "stoker.v1.OrganizationService/CreateInvitation": _PEOPLE_DECIDE,

@@ -43,6 +43,14 @@ class ResourceExhausted(StokerError):
     """A limit is reached."""
 
 
+class TooBusy(ResourceExhausted):
+    """A limit of how much is done at once, or in a second, is reached; after ``retry_seconds`` it may not be."""
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
 class Unavailable(StokerError):
     """Not now; trying again later can help."""
 

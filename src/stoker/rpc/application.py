@@ -1,4 +1,4 @@
-"""All services as one ASGI application."""
+"""All methods of the API, put together with what stands around every call."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.cli_builds import CliBuildHandlers
 from stoker.rpc.codecs import api_codecs
 from stoker.rpc.core_builds import CoreBuildHandlers
+from stoker.rpc.dispatch import Route
 from stoker.rpc.health import HealthHandlers
 from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
+from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
@@ -35,10 +37,13 @@ from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 from stoker.rpc.usage import UsageHandlers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
     from typing import Any
 
-    from connectrpc.server import ConnectASGIApplication
+    from connectrpc.codec import Codec
+    from connectrpc.interceptor import MetadataInterceptor
+    from protobuf import DescService
 
     from stoker.domain.clock import Randomness
     from stoker.services.authentication import AuthenticationService
@@ -51,6 +56,9 @@ if TYPE_CHECKING:
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
     from stoker.services.usage import UsageService
+
+
+_STREAMED_REQUESTS = ("client_streaming", "bidi_streaming")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ class RpcServices:
     public_url: str
     connection_wait: timedelta
     max_message_bytes: int
+    limits: CallLimits
+    monotonic: Callable[[], float]
 
 
 class _NotYetRegistry(registry_connect.RegistryService):
@@ -81,16 +91,27 @@ class _NotYetPush(push_connect.PushService):
     """Not built yet."""
 
 
-def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[Any]]:
-    """The ASGI application of each service, by its path."""
-    interceptors = (ErrorInterceptor(services.randomness), AuthenticationInterceptor(services.authentication))
+def service_routes(
+    application: type[Any],
+    handlers: object,
+    service: DescService,
+    interceptors: Iterable[MetadataInterceptor[Any]],
+    codecs: Iterable[Codec[Any, Any]],
+    max_message_bytes: int,
+) -> dict[str, Route]:
+    """The methods of one service, by their paths."""
+    served = application(handlers, interceptors=interceptors, codecs=codecs, read_max_bytes=max_message_bytes)
+    return {
+        f"/{service.type_name}/{method.name}": Route(served, method.method_kind in _STREAMED_REQUESTS)
+        for method in service.methods
+    }
 
-    codecs = api_codecs()
 
-    def serve(application: type[Any], handlers: object) -> ConnectASGIApplication[Any]:
-        return application(
-            handlers, interceptors=interceptors, read_max_bytes=services.max_message_bytes, codecs=codecs
-        )
+def rpc_routes(services: RpcServices) -> dict[str, Route]:
+    """All methods of the API, by their paths."""
+    errors = ErrorInterceptor(services.randomness)
+    limits = LimitsInterceptor(services.limits, services.monotonic)
+    interceptors = (errors, limits, AuthenticationInterceptor(services.authentication))
 
     cli_builds = CliBuildHandlers(services.builds, services.endpoints, services.public_url, services.connection_wait)
     core_builds = CoreBuildHandlers(services.builds, services.sharing, services.public_url)
@@ -112,11 +133,19 @@ def rpc_applications(services: RpcServices) -> dict[str, ConnectASGIApplication[
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
     ]
+    codecs = api_codecs()
+    routes: dict[str, Route] = {}
     descriptors = [service.desc() for _, service in handlers]
-    names = frozenset(descriptor.type_name for descriptor in descriptors)
-    applications = [serve(application, service) for application, service in handlers]
-    applications.append(serve(health_connect.HealthASGIApplication, HealthHandlers(names)))
+    health = HealthHandlers(frozenset(descriptor.type_name for descriptor in descriptors))
+    handlers.append((health_connect.HealthASGIApplication, health))
     descriptors.append(health_connect.Health.desc())
-    applications.append(ServerReflectionASGIApplication(ServerReflectionService(*descriptors)))
-    applications.append(ServerReflectionAlphaASGIApplication(ServerReflectionAlphaService(*descriptors)))
-    return {application.path: application for application in applications}
+    for (application, service), descriptor in zip(handlers, descriptors, strict=True):
+        routes |= service_routes(application, service, descriptor, interceptors, codecs, services.max_message_bytes)
+    reflections: list[tuple[type[Any], Any]] = [
+        (ServerReflectionASGIApplication, ServerReflectionService(*descriptors)),
+        (ServerReflectionAlphaASGIApplication, ServerReflectionAlphaService(*descriptors)),
+    ]
+    for application, service in reflections:
+        served = application(service, interceptors=interceptors, read_max_bytes=services.max_message_bytes)
+        routes[f"{served.path}/ServerReflectionInfo"] = Route(served, streams_requests=True)
+    return routes

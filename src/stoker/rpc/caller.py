@@ -23,3 +23,8 @@ def caller() -> Principal:
         LookupError: the method is open to anyone, so nobody was verified.
     """
     return _caller.get()
+
+
+def is_verified() -> bool:
+    """Whether this call's caller was verified."""
+    return _caller.get(None) is not None

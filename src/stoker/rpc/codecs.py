@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 
 if TYPE_CHECKING:
-    from protobuf import Message
+    from protobuf import Message, Registry
 
 _UNKNOWN_FIELD = "is unknown"
 
@@ -18,9 +18,10 @@ class JsonCodec:
     The library's lenient decoder drops both, so that a misspelled value would silently become the default.
     """
 
-    def __init__(self) -> None:
-        self._strict = proto_json_codec(ignore_unknown_fields=False)
-        self._lenient = proto_json_codec()
+    def __init__(self, registry: Registry | None) -> None:
+        """``registry`` knows the messages that an Any may hold."""
+        self._strict = proto_json_codec(registry, ignore_unknown_fields=False)
+        self._lenient = proto_json_codec(registry)
 
     def name(self) -> str:
         """The name in content types."""
@@ -44,6 +45,6 @@ class JsonCodec:
             return self._lenient.decode(data, message_class)
 
 
-def api_codecs() -> tuple[Codec[Any, Any], ...]:
-    """All codecs, the binary one first."""
-    return (proto_binary_codec(), JsonCodec())
+def api_codecs(registry: Registry | None = None) -> tuple[Codec[Any, Any], ...]:
+    """All codecs, the binary one first. Our own messages hold no Any, so they need no ``registry``."""
+    return (proto_binary_codec(), JsonCodec(registry))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
+from protobuf.wkt import Duration
 from sqlalchemy.exc import OperationalError
 
+from stoker._gen.google.rpc.error_details_pb import RetryInfo
 from stoker.domain import errors
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 def to_connect_error(error: Exception, method: str, message_name: str, randomness: Randomness) -> ConnectError:
     """What a caller is told about ``error``. What nobody expected is logged under an id, and only the id is told."""
+    if isinstance(error, errors.TooBusy):
+        delay = Duration.from_timedelta(timedelta(seconds=error.retry_seconds))
+        return ConnectError(Code.RESOURCE_EXHAUSTED, error.message, [RetryInfo(retry_delay=delay)])
     if isinstance(error, errors.StokerError):
         return ConnectError(_CODES.get(type(error), Code.INTERNAL), error.message)
     if isinstance(error, ConnectError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from stoker.auth.access import admitted, chooses_organization, is_open
+from stoker.domain.errors import TooBusy
 from stoker.rpc.caller import set_caller
 from stoker.rpc.errors import to_connect_error
 
@@ -34,6 +36,8 @@ class ErrorInterceptor:
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Replace the error, if there is one."""
         if error is not None:
+            if isinstance(error, TooBusy):
+                ctx.response_headers["retry-after"] = str(math.ceil(error.retry_seconds))
             message_name: str = ctx.method.input.__name__
             raise to_connect_error(error, method_name(ctx), message_name, self._randomness) from error
 

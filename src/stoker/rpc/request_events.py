@@ -6,6 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
@@ -19,7 +22,7 @@ _FIRST_ERROR_STATUS = 400
 
 
 class RequestEvents:
-    """Passes a request's events on, and puts two things right.
+    """Passes a request's events on, and puts three things right.
 
     After a request without a body pyvoy 1.3 says at once, and again every time it is asked, that the body has ended.
     The RPC library asks in a loop until the client is gone, which would never let the event loop go again. So after
@@ -27,16 +30,29 @@ class RequestEvents:
 
     And an answer in the middle of a request ends an HTTP/1.1 connection: a client that is busy sending sees only that
     it was reset. So before an error is sent the rest of the body is read, up to a bound.
+
+    And a request of one message has to arrive in time. A client that sends it byte by byte, or never, would otherwise
+    hold its place for ever.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, seconds: float | None) -> None:
+        """``seconds`` is how long the body may take to arrive; None for a stream of messages, which may go on."""
         self._receive = receive
         self._send = send
+        self._seconds = seconds
+        self._deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
         self._more = True
 
     async def receive(self) -> Event:
-        """The next event of the request."""
-        event = await self._receive()
+        """The next event of the request.
+
+        Raises:
+            ConnectError: the body takes too long.
+        """
+        if self._deadline is None or not self._more:
+            event = await self._receive()
+        else:
+            event = await self._receive_in_time(self._deadline)
         if event["type"] == "http.request" and not self._more:
             event = await self._disconnect()
         self._more = event["type"] == "http.request" and bool(event.get("more_body", False))
@@ -49,6 +65,16 @@ class RequestEvents:
                 async with asyncio.timeout(_MAX_SECONDS):
                     await self._drain()
         await self._send(event)
+
+    async def _receive_in_time(self, deadline: float) -> Event:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._receive()
+        except TimeoutError as error:
+            self._more = False
+            raise ConnectError(
+                Code.DEADLINE_EXCEEDED, f"the request has not arrived within {self._seconds:g} s; try again"
+            ) from error
 
     async def _disconnect(self) -> Event:
         event = await self._receive()

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _APPLICATION = "stoker.app:application"
 
 
-def api_configuration(address: HostPort, tls: PairFiles | None) -> str:
+def api_configuration(address: HostPort, tls: PairFiles | None, application: str = _APPLICATION) -> str:
     """Envoy's configuration for the API, as JSON: pyvoy's own, with what a long-lived API needs.
 
     No stream is idle for too long (a client may stream nothing while it builds), the port is never shared with
     another process, and there is no admin port that other users of the host could reach.
     """
     server = PyvoyServer(
-        _APPLICATION,
+        application,
         address=address.host,
         port=address.port,
         lifespan=True,

@@ -1,0 +1,107 @@
+"""How much one caller may ask for: so many calls a second, and so many at once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+_IPV6_NETWORK_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many a second for long, and ``burst`` of them at once."""
+
+    per_second: float
+    burst: int
+
+
+class TokenBuckets:
+    """A token bucket for each key, of which at most ``most`` are remembered.
+
+    Of a bucket only the time is kept at which it is full again. One that nobody asks for is full and needs no memory:
+    when there are too many, the one that was asked for the longest ago is forgotten.
+    """
+
+    def __init__(self, rate: Rate, most: int) -> None:
+        self._seconds_each = 1 / rate.per_second
+        self._seconds_of_burst = rate.burst / rate.per_second
+        self._most = most
+        self._full_at: OrderedDict[Hashable, float] = OrderedDict()
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether the key is remembered."""
+        return key in self._full_at
+
+    def wait(self, key: Hashable, now: float) -> float:
+        """For how many seconds the bucket stays empty; 0 when there is a token in it. ``now`` is in seconds."""
+        full_at = max(self._full_at.get(key, now), now)
+        return max(0.0, full_at + self._seconds_each - now - self._seconds_of_burst)
+
+    def take(self, key: Hashable, now: float) -> float:
+        """Take a token and return 0; or take none, and return for how many seconds the bucket stays empty."""
+        wait = self.wait(key, now)
+        if wait > 0:
+            return wait
+        self._full_at[key] = max(self._full_at.get(key, now), now) + self._seconds_each
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > self._most:
+            self._full_at.popitem(last=False)
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """So many at once for everybody together, and so many for each."""
+
+    together: int
+    each: int
+
+
+class Places:
+    """Counts what is under way, for each key and together."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._taken = 0
+        self._taken_by: dict[Hashable, int] = {}
+
+    def refusal(self, key: Hashable) -> int | None:
+        """The bound that another one of ``key`` would break, or None."""
+        if self._taken >= self._bound.together:
+            return self._bound.together
+        if self._taken_by.get(key, 0) >= self._bound.each:
+            return self._bound.each
+        return None
+
+    def take(self, key: Hashable) -> None:
+        """Count one more."""
+        self._taken += 1
+        self._taken_by[key] = self._taken_by.get(key, 0) + 1
+
+    def leave(self, key: Hashable) -> None:
+        """Count one less. A key that has none left isn't remembered."""
+        self._taken -= 1
+        left = self._taken_by.pop(key) - 1
+        if left:
+            self._taken_by[key] = left
+
+
+def network_of(host: str) -> str:
+    """What is taken for one caller when nothing but its address is known: an IPv4 address, or an IPv6 /64, which is
+    what one customer of a provider is given (RFC 6177).
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> _IPV6_NETWORK_BITS << _IPV6_NETWORK_BITS))

@@ -1,0 +1,104 @@
+"""Which method a request is for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from connectrpc.code import Code
+
+from stoker.rpc.request_events import RequestEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    from connectrpc.server import ConnectASGIApplication
+
+    Event = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Event]]
+    Send = Callable[[Event], Awaitable[None]]
+    Application = Callable[[Event, Receive, Send], Awaitable[None]]
+
+_CONTENT_TYPE = b"content-type"
+_GRPC = b"application/grpc"
+_GRPC_UNIMPLEMENTED = b"12"  # https://grpc.io/docs/guides/status-codes/
+_LONGEST_PATH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The application that has a method, and whether its client sends one message or a stream of them."""
+
+    application: ConnectASGIApplication[Any]
+    streams_requests: bool
+
+
+class Dispatch:
+    """Hands each request to the service that has its path, or to the pages for people."""
+
+    def __init__(self, routes: Mapping[str, Route], pages: Application | None, request_seconds: float) -> None:
+        """``request_seconds`` is how long a request of one message, or a form, may take to arrive."""
+        self._routes = routes
+        self._pages = pages
+        self._request_seconds = request_seconds
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        path = scope["path"]
+        route = self._routes.get(path)
+        if route is None and (self._pages is None or _names_a_method(path)):
+            await answer_not_found(scope, send)
+            return
+        streams = route is not None and route.streams_requests
+        request = RequestEvents(
+            receive,
+            send,
+            None if streams else self._request_seconds,
+            may_end_early=streams and not scope["http_version"].startswith("1"),
+        )
+        scope["headers"] = _decodable(scope["headers"])
+        application: Any = self._pages if route is None else route.application
+        await application(scope, request.receive, request.send)
+
+
+def _names_a_method(path: str) -> bool:
+    """Whether a path has the form of ``/package.Service/Method``, which no page has."""
+    return "." in path.partition("/")[2].partition("/")[0]
+
+
+async def answer_not_found(scope: Event, send: Send) -> None:
+    """Say that there is no such method, in the protocol that the caller speaks."""
+    message = f"there is no method at {scope['path'][:_LONGEST_PATH]}; see the API's list of services"
+    content_type = next((value for name, value in scope["headers"] if name == _CONTENT_TYPE), b"")
+    if content_type.startswith(_GRPC):
+        headers = [
+            (_CONTENT_TYPE, content_type),
+            (b"grpc-status", _GRPC_UNIMPLEMENTED),
+            (b"grpc-message", quote(message, safe="").encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    problem = {"code": Code.UNIMPLEMENTED.value, "message": message}
+    headers = [(_CONTENT_TYPE, b"application/json")]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
+
+
+def _decodable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, of which the RPC library takes only such as are UTF-8. Bytes that aren't are taken for Latin-1, as
+    HTTP once had it (RFC 9110, 5.5).
+    """
+    if all(value.isascii() for _, value in headers):
+        return headers
+    return [(name, value if _is_utf8(value) else value.decode("latin-1").encode()) for name, value in headers]
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

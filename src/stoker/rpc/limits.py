@@ -1,0 +1,135 @@
+"""How many calls are taken, from everybody and from each caller.
+
+A caller is a token, whatever it is worth, or for calls without one an address. What is counted apart:
+
+- calls, which end by themselves in milliseconds;
+- waiting calls: streams, and the depot CLI's question for a machine, which is held open. A build has some of them open
+  as long as it runs, so they don't take the places of calls;
+- health reports. Builds die without them, so nothing else that is done with the same token can use up what is theirs;
+- guests: calls that need no token. They have few places, so that they can't take those of anybody else.
+
+Failed attempts to show a token are counted by address, so that nobody can try tokens, or make us verify them, without
+bound. Where too many failed, only tokens that were good before are still looked at: one broken client doesn't lock out
+the others behind the same address.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from connectrpc.method import StreamType
+
+from stoker.auth.access import is_open
+from stoker.domain.errors import TooBusy
+from stoker.domain.rates import Bound, Places, Rate, TokenBuckets, network_of
+from stoker.rpc.caller import is_verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from connectrpc.request import RequestContext
+
+HEALTH_REPORTS = frozenset(
+    {"depot.buildkit.v1.BuildKitService/ReportHealth", "depot.cli.v1.BuildService/ReportBuildHealth"}
+)
+HELD_OPEN = frozenset({"depot.cli.v1.BuildService/GetBuildKitConnection"})
+
+_SCHEME_LENGTH = len("bearer ")
+_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """All bounds. ``remembered`` is for how many callers a rate is kept."""
+
+    calls: Bound
+    waiting: Bound
+    guests: Bound
+    rate: Rate
+    guest_rate: Rate
+    remembered: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    places: Places
+    key: bytes | str
+    buckets: TokenBuckets
+    charged: bool
+    guest: bool
+
+
+class LimitsInterceptor:
+    """Lets a call through while its caller is within the bounds. It stands before the one that verifies tokens."""
+
+    def __init__(self, limits: CallLimits, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._calls = Places(limits.calls)
+        self._waiting = Places(limits.waiting)
+        self._health = Places(limits.waiting)
+        self._guests = Places(limits.guests)
+        self._call_rates = TokenBuckets(limits.rate, limits.remembered)
+        self._health_rates = TokenBuckets(limits.rate, limits.remembered)
+        self._guest_rates = TokenBuckets(limits.guest_rate, limits.remembered)
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> _Admitted:
+        """Count the call.
+
+        Raises:
+            TooBusy: a bound is reached.
+        """
+        method = f"{ctx.method.service_name}/{ctx.method.name}"
+        now = self._monotonic()
+        authorization = ctx.request_headers.get("authorization")
+        if authorization is None or is_open(method):
+            address = _address(ctx)
+            _require(self._guest_rates.take(address, now), "from your address without a token")
+            return self._admit(self._guests, address, self._guest_rates, charged=True, guest=True)
+        key = blake2b(authorization[_SCHEME_LENGTH:].strip().encode(), digest_size=16).digest()
+        health = method in HEALTH_REPORTS
+        buckets = self._health_rates if health else self._call_rates
+        known = key in buckets
+        if known:
+            _require(buckets.take(key, now), "with your token")
+        elif key not in (self._call_rates if health else self._health_rates):
+            _require(self._guest_rates.wait(_address(ctx), now), "from your address with tokens that aren't valid")
+        if health:
+            places = self._health
+        elif method in HELD_OPEN or ctx.method.stream_type is not StreamType.UNARY:
+            places = self._waiting
+        else:
+            places = self._calls
+        return self._admit(places, key, buckets, charged=known, guest=False)
+
+    async def on_end(self, admitted: _Admitted, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """Give the call's place back; charge its token, or its address if the token turned out to be none."""
+        admitted.places.leave(admitted.key)
+        if admitted.guest:
+            return
+        now = self._monotonic()
+        if not is_verified():
+            self._guest_rates.take(_address(ctx), now)
+        elif not admitted.charged:
+            admitted.buckets.take(admitted.key, now)
+
+    def _admit(
+        self, places: Places, key: bytes | str, buckets: TokenBuckets, *, charged: bool, guest: bool
+    ) -> _Admitted:
+        bound = places.refusal(key)
+        if bound is not None:
+            raise TooBusy(f"{bound} calls are under way, which is the most; try again in a moment", _RETRY_SECONDS)
+        places.take(key)
+        return _Admitted(places, key, buckets, charged, guest)
+
+
+def _require(wait: float, whose: str) -> None:
+    if wait > 0:
+        raise TooBusy(f"too many calls {whose}; try again in {math.ceil(wait)} s", wait)
+
+
+def _address(ctx: RequestContext[Any, Any]) -> str:
+    return network_of((ctx.client_address or "").rpartition(":")[0])
