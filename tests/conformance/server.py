@@ -18,7 +18,7 @@ from pathlib import Path
 from conformance_protos.connectrpc.conformance.v1.server_compat_pb import ServerCompatRequest, ServerCompatResponse
 
 from stoker.pki.certificates import PairFiles
-from stoker.serve.api_part import api_command, api_configuration, api_environment
+from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.ports import choose_ports
 from stoker.settings import HostPort, Settings
 from tests.conformance.limit import MAX_MESSAGE_BYTES
@@ -34,9 +34,8 @@ def main() -> None:
         folder = Path(name)
         (address,) = choose_ports([("listen", HostPort("127.0.0.1", 0))])
         configuration = folder / "envoy.json"
-        configuration.write_text(
-            api_configuration(address, _tls(wanted, folder), "tests.conformance.application:application")
-        )
+        application = "tests.conformance.application:application"
+        configuration.write_text(api_configuration(address, _tls(wanted, folder), edge_limits(Settings()), application))
         limit = wanted.message_receive_limit or Settings().max_message_bytes
         environment = api_environment(folder / "no-plan") | {MAX_MESSAGE_BYTES: str(limit)}
         with (folder / "log").open("wb") as log:

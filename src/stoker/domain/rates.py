@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 _IPV6_NETWORK_BITS = 64
+_ROUNDING_SECONDS = 1e-6  # what adding up floating-point seconds may be off by
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class TokenBuckets:
     def wait(self, key: Hashable, now: float) -> float:
         """For how many seconds the bucket stays empty; 0 when there is a token in it. ``now`` is in seconds."""
         full_at = max(self._full_at.get(key, now), now)
-        return max(0.0, full_at + self._seconds_each - now - self._seconds_of_burst)
+        wait = full_at + self._seconds_each - now - self._seconds_of_burst
+        return wait if wait > _ROUNDING_SECONDS else 0.0
 
     def take(self, key: Hashable, now: float) -> float:
         """Take a token and return 0; or take none, and return for how many seconds the bucket stays empty."""

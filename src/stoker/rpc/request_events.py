@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_SECONDS = 10.0
+_MAX_PAUSE = 1.0
 _FIRST_ERROR_STATUS = 400
 
 
@@ -29,15 +30,24 @@ class RequestEvents:
     the end of the body only a disconnect is passed on.
 
     And an answer in the middle of a request ends an HTTP/1.1 connection: a client that is busy sending sees only that
-    it was reset. So before an error is sent the rest of the body is read, up to a bound.
+    it was reset. So before the answer ends the rest of the body is read, up to a bound and as long as it keeps coming.
+    Where an early end does no harm, which is for streams over HTTP/2, nobody has to wait for that.
 
     And a request of one message has to arrive in time. A client that sends it byte by byte, or never, would otherwise
     hold its place for ever.
     """
 
-    def __init__(self, receive: Receive, send: Send, seconds: float | None) -> None:
-        """``seconds`` is how long the body may take to arrive; None for a stream of messages, which may go on."""
+    def __init__(self, receive: Receive, send: Send, seconds: float | None, *, may_end_early: bool) -> None:
+        """Stand between the two.
+
+        Args:
+            receive: pyvoy's.
+            send: pyvoy's.
+            seconds: how long the body may take to arrive; None for a stream of messages, which may go on.
+            may_end_early: whether the client understands an answer that ends before its request does.
+        """
         self._receive = receive
+        self._may_end_early = may_end_early
         self._send = send
         self._seconds = seconds
         self._deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
@@ -59,8 +69,8 @@ class RequestEvents:
         return event
 
     async def send(self, event: Event) -> None:
-        """Pass an event on; before an error's, read what the client still sends."""
-        if event["type"] == "http.response.start" and event["status"] >= _FIRST_ERROR_STATUS and self._more:
+        """Pass an event on; before an early end, read what the client still sends."""
+        if self._more and not self._may_end_early and _is_end(event):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_MAX_SECONDS):
                     await self._drain()
@@ -86,5 +96,12 @@ class RequestEvents:
     async def _drain(self) -> None:
         left = _MAX_BYTES
         while self._more and left > 0:
-            event = await self.receive()
+            async with asyncio.timeout(_MAX_PAUSE):
+                event = await self.receive()
             left -= len(event.get("body", b""))
+
+
+def _is_end(event: Event) -> bool:
+    if event["type"] == "http.response.start":
+        return event["status"] >= _FIRST_ERROR_STATUS
+    return event["type"] == "http.response.body" and not event.get("more_body", False)

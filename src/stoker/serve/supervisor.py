@@ -17,7 +17,7 @@ from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, database_file, write_plan
-from stoker.serve.api_part import api_command, api_configuration, api_environment
+from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
@@ -174,7 +174,8 @@ class Supervisor:
 
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
         file = self._run_folder / "api-envoy.json"
-        write_private(file, api_configuration(address, self._api_certificate(address)).encode())
+        configuration = api_configuration(address, self._api_certificate(address), edge_limits(self._settings))
+        write_private(file, configuration.encode())
         return self._part("API", api_command(file), api_environment(plan_file), _accepts(address))
 
     def _api_certificate(self, address: HostPort) -> PairFiles | None:
