@@ -1,128 +1,252 @@
 """Random and mutated requests: whatever comes, the answer is an answer, and nothing is half-written.
 
-STOKER_RANDOM_REQUESTS says how many; the default keeps `make test` short.
+Every method is called in all three protocols, over both versions of HTTP, with JSON and with protobuf, and with
+messages that are right, a little wrong, or noise. STOKER_RANDOM_REQUESTS says how many; the default keeps `make test`
+short.
 """
 
 from __future__ import annotations
 
-import http.client
+import gzip
 import json
 import os
 import random
-from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
-from urllib.parse import urlsplit
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pytest
+from connectrpc.code import Code
+from pyqwest import FullResponse, HTTPVersion, SyncClient, SyncHTTPTransport
 
 from tests.contract.test_wire import WIRE
 from tests.harness.server import Server
+from tests.harness.wire_values import RandomMessages, mutated
 
-COUNT = int(os.environ.get("STOKER_RANDOM_REQUESTS", "2000"))
+COUNT = int(os.environ.get("STOKER_RANDOM_REQUESTS", "3000"))
 SEED = int(os.environ.get("STOKER_RANDOM_SEED", "1"))
-UNARY = [
-    (service, name, method["input"])
+FRESH_EVERY = 200  # requests after which there is a new project and a new build to aim at
+GRPC_CODES = dict(enumerate(["ok", *(code.value for code in Code)]))
+NEVER = ("internal", "unknown", "data_loss")
+# gRPC says that this, and nothing else, is `internal` (PROTOCOL-HTTP2.md, "Compressed-Flag").
+PRESCRIBED = "protocol error: sent compressed message without compression support"
+METHODS = [
+    (service, name, method["input"], method["kind"])
     for service, methods in WIRE["services"].items()
     for name, method in methods.items()
-    if method["kind"] == "unary"
-    and name not in ("DeleteProject", "ResetProject", "ResetProjectCache", "GetBuildKitConnection")
+] + [
+    ("grpc.health.v1.Health", "Check", "grpc.health.v1.HealthCheckRequest", "unary"),
+    ("grpc.health.v1.Health", "Watch", "grpc.health.v1.HealthCheckRequest", "server_streaming"),
+    ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", "", "bidi_streaming"),
+    ("grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo", "", "bidi_streaming"),
+    ("depot.core.v1.ProjectService", "Nope", "", "unary"),
 ]
-ODD_VALUES: list[Any] = [
-    None, True, 0, -1, 1.5, 2**31, 2**63, -(2**63), 1e400, "", " ", "x" * 5000, "\x00", "\ud83d\ude00", "../..",
-    "' OR 1=1 --",
-    "0000000000000000", "PLATFORM_AMD64", "99", [], {}, [[]], {"a": {"b": []}}, "2026-01-01T00:00:00Z", "NaN",
-]  # fmt: skip
 
 
-def random_message(rng: random.Random, name: str, ids: list[str], depth: int = 0) -> Any:
-    """A message of a type, right in some places and wrong in others."""
-    if name not in WIRE["messages"] or depth > 4:
-        return rng.choice(ODD_VALUES)
-    message: dict[str, Any] = {}
-    for field, shape in WIRE["messages"][name].items():
-        if rng.random() < 0.35:
-            continue
-        value = random_value(rng, shape, ids, depth)
-        message[field if rng.random() < 0.5 else camel(field)] = value
-    if rng.random() < 0.1:
-        message[rng.choice(["nope", "__proto__", ""])] = rng.choice(ODD_VALUES)
-    return message
+@dataclass(frozen=True)
+class Request:
+    """What is sent."""
+
+    method: str
+    protocol: str
+    version: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
-def random_value(rng: random.Random, shape: dict[str, Any], ids: list[str], depth: int) -> Any:
-    if rng.random() < 0.25:
-        return rng.choice(ODD_VALUES)
-    if shape["type"] in WIRE["messages"]:
-        value = random_message(rng, shape["type"], ids, depth + 1)
-    elif shape["type"] == "string":
-        value = rng.choice([*ids, "us-east-1", "a name", "π"])
-    else:
-        value = rng.choice([0, 1, 2, 7, "5"])
-    return [value] * rng.randint(0, 3) if shape.get("repeated") else value
+@dataclass(frozen=True)
+class Outcome:
+    """What came back: "ok", an error's code, or the status of an answer that is outside the protocols."""
+
+    code: str
+    message: str
 
 
-def camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
+class RandomRequests:
+    """Requests without end. What they aim at changes with `aim`."""
 
+    def __init__(self, rng: random.Random, token: str) -> None:
+        self._rng = rng
+        self._token = token
+        self._ids: list[str] = []
+        self._tokens = [token]
 
-def mutated(rng: random.Random, body: bytes) -> bytes:
-    """Some bytes changed, cut or doubled."""
-    data = bytearray(body)
-    for _ in range(rng.randint(0, 3)):
-        place = rng.randrange(len(data) + 1)
-        match rng.randrange(3):
+    def aim(self, project: str, build: str, build_token: str, organization: str) -> None:
+        self._ids = [project, build, organization]
+        self._tokens = [self._token] * 4 + [build_token, "nonsense"]
+
+    def __iter__(self) -> Iterator[Request]:
+        rng = self._rng
+        while True:
+            service, name, message, kind = rng.choice(METHODS)
+            protocol = rng.choice(["connect", "grpc", "grpc-web"])
+            codec = rng.choice(["json", "proto"])
+            compressed = rng.random() < 0.1
+            streaming = protocol != "connect" or kind != "unary"
+            body = self._body(message, codec, kind, streaming=streaming, compressed=compressed)
+            headers = {"authorization": f"Bearer {rng.choice(self._tokens)}", "te": "trailers"}
+            headers["content-type"] = _content_type(protocol, codec, streaming=streaming)
+            if compressed:
+                headers[_encoding_header(protocol, streaming=streaming)] = "gzip"
+            # Nothing waits for long, however well a request names something that one can wait for.
+            headers |= {"connect-timeout-ms": "500"} if protocol == "connect" else {"grpc-timeout": "500m"}
+            if rng.random() < 0.03:
+                headers |= rng.choice(ODD_HEADERS)
+            version = "HTTP/2" if protocol == "grpc" or rng.random() < 0.5 else "HTTP/1.1"
+            yield Request(f"{service}/{name}", protocol, version, headers, body)
+
+    def _body(self, message: str, codec: str, kind: str, *, streaming: bool, compressed: bool) -> bytes:
+        rng = self._rng
+        if not streaming:
+            content = self._message(message, codec)
+            return gzip.compress(content, 1) if compressed and rng.random() < 0.8 else content
+        count = rng.randint(0, 3) if kind in ("client_streaming", "bidi_streaming") or rng.random() < 0.1 else 1
+        frames: list[bytes] = []
+        for _ in range(count):
+            content = self._message(message, codec)
+            flag = compressed and rng.random() < 0.8
+            content = gzip.compress(content, 1) if flag else content
+            frames.append(struct.pack(">BI", int(flag), len(content)) + content)
+        body = b"".join(frames)
+        return mutated(rng, body) if rng.random() < 0.1 else body
+
+    def _message(self, name: str, codec: str) -> bytes:
+        rng = self._rng
+        match rng.randrange(10):
             case 0:
-                data[place:place] = bytes([rng.randrange(256)])
-            case 1:
-                del data[place : place + rng.randint(1, 5)]
+                return rng.randbytes(rng.randint(0, 60))
+            case 1 | 2 | 3:
+                odd = 0.25
             case _:
-                data[place:place] = data[:place][-20:]
-    return bytes(data)
+                odd = 0.0
+        messages = RandomMessages(rng, WIRE, self._ids, odd)
+        body = messages.json(name) if codec == "json" else messages.protobuf(name)
+        return mutated(rng, body) if rng.random() < 0.2 else body
 
 
-def requests(rng: random.Random, ids: list[str]) -> Iterator[tuple[str, str, bytes]]:
-    """(path, content type, body), without end."""
-    while True:
-        service, name, message = rng.choice(UNARY)
-        if rng.random() < 0.7:
-            body = json.dumps(random_message(rng, message, ids)).encode(errors="surrogatepass")
-            yield f"/{service}/{name}", "application/json", mutated(rng, body) if rng.random() < 0.3 else body
-        else:
-            yield f"/{service}/{name}", "application/proto", rng.randbytes(rng.randint(0, 60))
+ODD_HEADERS: list[dict[str, str]] = [
+    {"connect-timeout-ms": "-1", "grpc-timeout": "99999999999S"},
+    {"connect-timeout-ms": "1", "grpc-timeout": "1n"},
+    {"content-encoding": "br", "grpc-encoding": "br", "connect-content-encoding": "br"},
+    {"connect-protocol-version": "7"},
+    {"authorization": "Bearer é"},
+    {"authorization": "Basic eDp5"},
+    {"authorization": "Bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwOi8veCJ9."},
+    {"x-depot-org": "../.."},
+    {"content-type": "application/nope"},
+    {"content-type": "application/grpc+nope"},
+    {"accept-encoding": "gzip, nope;q=7", "grpc-accept-encoding": "gzip", "connect-accept-encoding": "gzip"},
+]
 
 
-@pytest.mark.timeout(900)
-def test_no_request_gets_an_internal_error(server: Server) -> None:
+def _content_type(protocol: str, codec: str, *, streaming: bool) -> str:
+    if protocol == "connect":
+        return f"application/connect+{codec}" if streaming else f"application/{codec}"
+    return f"application/{protocol}+{codec}"
+
+
+def _encoding_header(protocol: str, *, streaming: bool) -> str:
+    if protocol == "connect":
+        return "connect-content-encoding" if streaming else "content-encoding"
+    return "grpc-encoding"
+
+
+def outcome(request: Request, response: FullResponse) -> Outcome:
+    """Read an answer as a client of the request's protocol does."""
+    content = response.content
+    status = response.headers.get("grpc-status")
+    if status is not None:  # an answer of trailers only
+        return Outcome(GRPC_CODES[int(status)], unquote(response.headers.get("grpc-message", "")))
+    if response.status != 200:
+        if response.headers.get("content-type") != "application/json":
+            return Outcome(f"HTTP {response.status}", content.decode())
+        answer = json.loads(content)
+        return Outcome(answer["code"], answer.get("message", ""))
+    if response.headers["content-type"] in ("application/json", "application/proto"):
+        return Outcome("ok", "")
+    if request.protocol == "grpc":
+        return Outcome(GRPC_CODES[int(response.trailers["grpc-status"])], response.trailers.get("grpc-message", ""))
+    *_, (flags, end) = _frames(content)
+    if response.headers.get("connect-content-encoding") == "gzip" or (flags & 1 and request.protocol == "grpc-web"):
+        end = gzip.decompress(end)
+    if flags & 0x80:
+        trailers = dict(line.split(":", 1) for line in end.decode().strip().lower().split("\r\n"))
+        return Outcome(GRPC_CODES[int(trailers["grpc-status"])], unquote(trailers.get("grpc-message", "")))
+    error = json.loads(end).get("error")
+    return Outcome("ok", "") if error is None else Outcome(error["code"], error.get("message", ""))
+
+
+def _frames(content: bytes) -> Iterator[tuple[int, bytes]]:
+    while content:
+        flags, length = struct.unpack_from(">BI", content)
+        yield flags, content[5 : 5 + length]
+        content = content[5 + length :]
+
+
+@pytest.fixture(scope="module")
+def target(make_server: Callable[..., Server]) -> Server:
+    """A server that has no time to lose, and takes all calls."""
+    many = {"requests_per_second": "1000000", "guest_requests_per_second": "1000000"}
+    return make_server(connection_hold_seconds="0.1", idle_seconds="0", drain_seconds="0", **many)
+
+
+@pytest.mark.timeout(1800)
+def test_no_request_gets_an_internal_error(target: Server) -> None:
     rng = random.Random(SEED)  # noqa: S311
-    ids = [server.new_project("random"), *server.new_build(), server.first["DEPOT_ORG_ID"]]
-    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)) as connection:
-        for number, (path, content_type, body) in zip(range(COUNT), requests(rng, ids), strict=False):
-            headers = {"content-type": content_type, "authorization": f"Bearer {server.token}"}
-            what = f"request {number} of seed {SEED}: {path} {content_type} {body!r}"
+    requests = RandomRequests(rng, target.token)
+    outcomes: Counter[tuple[str, str]] = Counter()
+    with ExitStack() as stack:
+        clients = {
+            name: SyncClient(stack.enter_context(SyncHTTPTransport(http_version=version)))
+            for name, version in (("HTTP/1.1", HTTPVersion.HTTP1), ("HTTP/2", HTTPVersion.HTTP2))
+        }
+        for number, request in zip(range(COUNT), requests, strict=False):
+            if number % FRESH_EVERY == 0:
+                project = target.new_project("random")
+                requests.aim(project, *target.new_build(project), target.first["DEPOT_ORG_ID"])
+            what = f"request {number} of seed {SEED}: {request}"
             try:
-                connection.request("POST", path, body, headers)
-                response = connection.getresponse()
-                content = response.read()
-            except OSError as error:
+                url = f"{target.url}/{request.method}"
+                response = clients[request.version].post(url, dict(request.headers), request.body, timeout=30)
+            except Exception as error:
                 pytest.fail(f"{what} got {error!r}")
-            if response.status != 200:
-                answer = json.loads(content)
-                what += f" got {answer}"
-                assert answer["code"] not in ("internal", "unknown"), what
-                assert "Traceback" not in answer["message"], what
-                assert len(answer["message"]) < 2000, what
+            found = outcome(request, response)
+            what += f" got {found}"
+            assert found.code not in NEVER or found.message == PRESCRIBED, what
+            assert "Traceback" not in found.message, what
+            assert "\n" not in found.message.strip(), what
+            assert len(found.message) < 2000, what
+            outcomes[request.method, found.code] += 1
+    _check_they_reached_something(outcomes)
 
 
-def test_nothing_is_half_written(server: Server) -> None:
+def _check_they_reached_something(outcomes: Counter[tuple[str, str]]) -> None:
+    """Requests that are all refused at the door would show nothing."""
+    succeeded = sum(count for (_, code), count in outcomes.items() if code == "ok")
+    assert succeeded > COUNT / 20, outcomes
+    if COUNT >= 3000:
+        assert {method for method, _ in outcomes} == {f"{service}/{name}" for service, name, *_ in METHODS}
+
+
+def test_nothing_is_half_written(target: Server) -> None:
     orphans = [
         "select count(*) from builds where project_id not in (select id from projects)",
         "select count(*) from tokens where kind = 'build' and build_id not in (select id from builds)",
+        "select count(*) from tokens where project_id is not null and project_id not in (select id from projects)",
         "select count(*) from builds where id not in (select build_id from tokens where build_id is not null)",
         "select count(*) from builds where (finished_at is null) != (status = 'running')",
         "select count(*) from projects where trim(name) = '' or keep_bytes <= 0 or keep_days <= 0",
+        "select count(*) from trust_policies where project_id not in (select id from projects)",
     ]
-    assert [server.query(query)[0][0] for query in orphans] == [0] * len(orphans)
-    assert server.query("pragma integrity_check") == [("ok",)]
-    assert server.query("pragma foreign_key_check") == []
+    assert [target.query(query)[0][0] for query in orphans] == [0] * len(orphans)
+    assert target.query("pragma integrity_check") == [("ok",)]
+    assert target.query("pragma foreign_key_check") == []
+
+
+def test_nothing_went_wrong_inside(target: Server) -> None:
+    log = (target.data / "logs" / "api.log").read_text()
+    assert "Traceback" not in log
+    assert "error " not in log

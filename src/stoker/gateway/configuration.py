@@ -92,6 +92,7 @@ def _listener(settings: GatewaySettings) -> dict[str, Any]:
         ],
         "filter_chains": [
             {
+                "transport_socket_connect_timeout": "15s",
                 "transport_socket": {
                     "name": "tls",
                     "typed_config": {
