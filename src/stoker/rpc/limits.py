@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from connectrpc.method import StreamType
 
@@ -54,8 +54,7 @@ class CallLimits:
     remembered: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Admitted:
+class _Admitted(NamedTuple):
     places: Places
     key: bytes | str
     buckets: TokenBuckets
