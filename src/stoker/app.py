@@ -20,6 +20,7 @@ from stoker.assembly import (
     new_people_role,
     oidc_providers,
     open_core,
+    page_rates,
     process_runtime,
 )
 from stoker.auth.issuer_documents import IssuerDocuments
@@ -57,6 +58,7 @@ from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
 from stoker.system import SystemClock
 from stoker.web.application import web_application
+from stoker.web.page_limits import PageLimits
 from stoker.web.pages import WebServices
 from stoker.web.sessions import Cookies
 
@@ -112,7 +114,7 @@ class ApiProcess:
         authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
         projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
-        self.pages = web_application(
+        web = web_application(
             WebServices(
                 authentication=authentication,
                 sign_in=SignInService(core, Passwords(), new_people_role(settings)),
@@ -127,6 +129,8 @@ class ApiProcess:
                 cookies=Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime),
             )
         )
+        monotonic = SystemClock().monotonic
+        self.pages = PageLimits(web, page_rates(settings), monotonic)
         self.routes = rpc_routes(
             RpcServices(
                 authentication=authentication,
@@ -144,7 +148,7 @@ class ApiProcess:
                 connection_wait=core.limits.connection_wait,
                 max_message_bytes=settings.max_message_bytes,
                 limits=call_limits(settings),
-                monotonic=SystemClock().monotonic,
+                monotonic=monotonic,
             )
         )
 

@@ -17,6 +17,7 @@ from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
 from stoker.services.wakeups import Wakeups
 from stoker.system import SystemClock, SystemRandomness
+from stoker.web.page_limits import PageRates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,16 @@ def call_limits(settings: Settings) -> CallLimits:
         guests=Bound(settings.max_guest_calls, settings.max_guest_calls_per_address),
         rate=Rate(settings.requests_per_second, settings.requests_burst),
         guest_rate=Rate(settings.guest_requests_per_second, settings.guest_requests_burst),
+        remembered=settings.max_remembered_callers,
+    )
+
+
+def page_rates(settings: Settings) -> PageRates:
+    """How many pages and forms an address gets."""
+    return PageRates(
+        at_once=Bound(settings.max_guest_calls, settings.max_guest_calls_per_address),
+        pages=Rate(settings.guest_requests_per_second, settings.guest_requests_burst),
+        forms=Rate(settings.forms_per_second, settings.forms_burst),
         remembered=settings.max_remembered_callers,
     )
 

@@ -180,6 +180,8 @@ class Settings(BaseModel):
         100, gt=0, description="Calls a second without a token, or with one that isn't valid, from one address."
     )
     guest_requests_burst: int = Field(1000, ge=1, description="Such calls at once, beyond that rate.")
+    forms_per_second: float = Field(1, gt=0, description="Forms, such as a sign-in, a second from one address.")
+    forms_burst: int = Field(100, ge=1, description="Forms at once, beyond that rate.")
     max_calls: int = Field(2000, ge=1, description="API calls under way at once, without those that wait.")
     max_calls_per_token: int = Field(1000, ge=1, description="The same with one token.")
     max_waiting_calls: int = Field(20_000, ge=1, description="Streams and other waiting calls at once.")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,12 @@ def test_a_build_can_be_finished_with_an_error(server: Server, sdk: Sdk, project
     sdk("finish-build.mjs", build["buildId"], "our tests failed", DEPOT_TOKEN=build["buildToken"])
 
     assert server.builds(project) == [(build["buildId"], "failed", "our tests failed")]
+
+
+def test_a_refused_call_says_when_to_try_again(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = make_server(requests_per_second="0.01", requests_burst="3", drain_seconds="0")
+    refused = Sdk(server, server.project, tmp_path)("refused.mjs")
+    resource_exhausted = 8
+    assert (refused["calls"], refused["code"]) == (3, resource_exhausted)
+    assert 90 < int(refused["retryAfter"]) <= 100
+    assert refused["hint"] == ["google.rpc.RetryInfo"]

@@ -88,6 +88,8 @@ def slow(make_server: Callable[..., Server]) -> Server:
         requests_burst="10",
         guest_requests_per_second="0.001",
         guest_requests_burst="10",
+        forms_per_second="0.001",
+        forms_burst="3",
         trusted_proxies="1",
         drain_seconds="0",
     )
@@ -184,6 +186,25 @@ def test_calls_without_a_token_are_bounded_by_address(used_up: UsedUp) -> None:
     statuses = [call_from(used_up.server, "127.0.0.3", HEALTH, "").status for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2
     assert call_from(used_up.server, "127.0.0.4", HEALTH, "").status == 200
+
+
+def test_trying_passwords_is_bounded_by_address(slow: Server) -> None:
+    def sign_in(source: str) -> http.client.HTTPResponse:
+        address = urlsplit(slow.url)
+        connection = http.client.HTTPConnection(address.netloc, timeout=30, source_address=(source, 0))
+        with closing(connection):
+            headers = {"content-type": "application/x-www-form-urlencoded", "origin": slow.url}
+            connection.request("POST", "/sign-in", b"email=a%40example.com&password=guess", headers)
+            response = connection.getresponse()
+            response.read()
+            return response
+
+    answers = [sign_in("127.0.0.5") for _ in range(4)]
+    assert [answer.status for answer in answers[:3]] == [answers[0].status] * 3
+    assert answers[0].status < 429
+    assert answers[3].status == 429
+    assert int(answers[3].headers["retry-after"]) > 900
+    assert sign_in("127.0.0.6").status == answers[0].status
 
 
 def test_nobody_chooses_its_address_by_a_header(make_server: Callable[..., Server]) -> None:

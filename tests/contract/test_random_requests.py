@@ -22,7 +22,11 @@ import pytest
 from connectrpc.code import Code
 from pyqwest import FullResponse, HTTPVersion, SyncClient, SyncHTTPTransport
 
-from tests.contract.test_wire import WIRE
+from stoker._gen.grpc.health.v1 import health_pb
+from stoker._gen.stoker.v1 import organizations_pb
+from stoker.domain.people import Role
+from tests.contract.test_wire import WIRE, contract_of
+from tests.harness.people import Account, Registry
 from tests.harness.server import Server
 from tests.harness.wire_values import RandomMessages, mutated
 
@@ -33,13 +37,14 @@ GRPC_CODES = dict(enumerate(["ok", *(code.value for code in Code)]))
 NEVER = ("internal", "unknown", "data_loss")
 # gRPC says that this, and nothing else, is `internal` (PROTOCOL-HTTP2.md, "Compressed-Flag").
 PRESCRIBED = "protocol error: sent compressed message without compression support"
+OWN = contract_of([organizations_pb.desc(), health_pb.desc()])
+CONTRACT = {part: WIRE[part] | OWN[part] for part in ("services", "messages", "enums")}
 METHODS = [
-    (service, name, method["input"], method["kind"])
-    for service, methods in WIRE["services"].items()
-    for name, method in methods.items()
-] + [
-    ("grpc.health.v1.Health", "Check", "grpc.health.v1.HealthCheckRequest", "unary"),
-    ("grpc.health.v1.Health", "Watch", "grpc.health.v1.HealthCheckRequest", "server_streaming"),
+    *(
+        (service, name, method["input"], method["kind"])
+        for service, methods in CONTRACT["services"].items()
+        for name, method in methods.items()
+    ),
     ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", "", "bidi_streaming"),
     ("grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo", "", "bidi_streaming"),
     ("depot.core.v1.ProjectService", "Nope", "", "unary"),
@@ -66,37 +71,37 @@ class Outcome:
 
 
 class RandomRequests:
-    """Requests without end. What they aim at changes with `aim`."""
+    """Makes requests, at what `aim` was told last."""
 
-    def __init__(self, rng: random.Random, token: str) -> None:
+    def __init__(self, rng: random.Random, token: str, organization: str, owner: Account) -> None:
         self._rng = rng
-        self._token = token
+        self._always = [token] * 3 + [owner.token] * 2
+        self._known = [organization, owner.email]
         self._ids: list[str] = []
-        self._tokens = [token]
+        self._tokens: list[str] = []
 
-    def aim(self, project: str, build: str, build_token: str, organization: str) -> None:
-        self._ids = [project, build, organization]
-        self._tokens = [self._token] * 4 + [build_token, "nonsense"]
+    def aim(self, project: str, build: str, build_token: str) -> None:
+        self._ids = [*self._known, project, project, build, build]
+        self._tokens = [*self._always, build_token, "nonsense"]
 
-    def __iter__(self) -> Iterator[Request]:
+    def next(self) -> Request:
         rng = self._rng
-        while True:
-            service, name, message, kind = rng.choice(METHODS)
-            protocol = rng.choice(["connect", "grpc", "grpc-web"])
-            codec = rng.choice(["json", "proto"])
-            compressed = rng.random() < 0.1
-            streaming = protocol != "connect" or kind != "unary"
-            body = self._body(message, codec, kind, streaming=streaming, compressed=compressed)
-            headers = {"authorization": f"Bearer {rng.choice(self._tokens)}", "te": "trailers"}
-            headers["content-type"] = _content_type(protocol, codec, streaming=streaming)
-            if compressed:
-                headers[_encoding_header(protocol, streaming=streaming)] = "gzip"
-            # Nothing waits for long, however well a request names something that one can wait for.
-            headers |= {"connect-timeout-ms": "500"} if protocol == "connect" else {"grpc-timeout": "500m"}
-            if rng.random() < 0.03:
-                headers |= rng.choice(ODD_HEADERS)
-            version = "HTTP/2" if protocol == "grpc" or rng.random() < 0.5 else "HTTP/1.1"
-            yield Request(f"{service}/{name}", protocol, version, headers, body)
+        service, name, message, kind = rng.choice(METHODS)
+        protocol = rng.choice(["connect", "grpc", "grpc-web"])
+        codec = rng.choice(["json", "proto"])
+        compressed = rng.random() < 0.1
+        streaming = protocol != "connect" or kind != "unary"
+        body = self._body(message, codec, kind, streaming=streaming, compressed=compressed)
+        headers = {"authorization": f"Bearer {rng.choice(self._tokens)}", "te": "trailers"}
+        headers["content-type"] = _content_type(protocol, codec, streaming=streaming)
+        if compressed:
+            headers[_encoding_header(protocol, streaming=streaming)] = "gzip"
+        # Nothing waits for long, however well a request names something that one can wait for.
+        headers |= {"connect-timeout-ms": "500"} if protocol == "connect" else {"grpc-timeout": "500m"}
+        if rng.random() < 0.03:
+            headers |= rng.choice(ODD_HEADERS)
+        version = "HTTP/2" if protocol == "grpc" or rng.random() < 0.5 else "HTTP/1.1"
+        return Request(f"{service}/{name}", protocol, version, headers, body)
 
     def _body(self, message: str, codec: str, kind: str, *, streaming: bool, compressed: bool) -> bytes:
         rng = self._rng
@@ -122,7 +127,7 @@ class RandomRequests:
                 odd = 0.25
             case _:
                 odd = 0.0
-        messages = RandomMessages(rng, WIRE, self._ids, odd)
+        messages = RandomMessages(rng, CONTRACT, self._ids, odd)
         body = messages.json(name) if codec == "json" else messages.protobuf(name)
         return mutated(rng, body) if rng.random() < 0.2 else body
 
@@ -196,17 +201,20 @@ def target(make_server: Callable[..., Server]) -> Server:
 @pytest.mark.timeout(1800)
 def test_no_request_gets_an_internal_error(target: Server) -> None:
     rng = random.Random(SEED)  # noqa: S311
-    requests = RandomRequests(rng, target.token)
+    organization = target.first["DEPOT_ORG_ID"]
+    owner = Registry(target).person("owner", **{f"o{organization}": Role.OWNER})
+    requests = RandomRequests(rng, target.token, organization, owner)
     outcomes: Counter[tuple[str, str]] = Counter()
     with ExitStack() as stack:
         clients = {
             name: SyncClient(stack.enter_context(SyncHTTPTransport(http_version=version)))
             for name, version in (("HTTP/1.1", HTTPVersion.HTTP1), ("HTTP/2", HTTPVersion.HTTP2))
         }
-        for number, request in zip(range(COUNT), requests, strict=False):
+        for number in range(COUNT):
             if number % FRESH_EVERY == 0:
                 project = target.new_project("random")
-                requests.aim(project, *target.new_build(project), target.first["DEPOT_ORG_ID"])
+                requests.aim(project, *target.new_build(project))
+            request = requests.next()
             what = f"request {number} of seed {SEED}: {request}"
             try:
                 url = f"{target.url}/{request.method}"

@@ -16,7 +16,9 @@ from stoker._gen.depot.cli.v1 import push_pb
 from stoker._gen.depot.cli.v1beta1 import login_pb, projects_pb
 from stoker._gen.depot.core.v1 import build_pb as core_build_pb
 from stoker._gen.depot.core.v1 import organization_pb, project_pb, usage_pb
+from stoker._gen.grpc.health.v1 import health_pb
 from stoker._gen.moby.buildkit.v1 import control_pb
+from stoker._gen.stoker.v1 import organizations_pb
 from stoker.auth.access import METHODS
 
 WIRE = json.loads((Path(__file__).parent / "wire.json").read_text())
@@ -39,8 +41,8 @@ FILES: list[DescFile] = [
 ]
 
 
-def messages() -> Iterator[DescMessage]:
-    waiting = [message for file in FILES for message in file.messages]
+def messages(files: list[DescFile] = FILES) -> Iterator[DescMessage]:
+    waiting = [message for file in files for message in file.messages]
     while waiting:
         message = waiting.pop()
         yield message
@@ -67,37 +69,47 @@ def field_of(message: DescMessage, field: Any) -> dict[str, Any]:
     return described
 
 
-def test_every_message_and_field_is_as_on_the_wire() -> None:
-    ours = {
-        message.type_name: {field.name: field_of(message, field) for field in message.fields} for message in messages()
+def contract_of(files: list[DescFile]) -> dict[str, dict[str, Any]]:
+    """Descriptors in the form that wire.json has."""
+    enums = [enum for file in files for enum in file.enums]
+    enums += [enum for message in messages(files) for enum in message.nested_enums]
+    return {
+        "messages": {
+            message.type_name: {field.name: field_of(message, field) for field in message.fields}
+            for message in messages(files)
+        },
+        "enums": {enum.type_name: {value.name: value.number for value in enum.proto.value} for enum in enums},
+        "services": {
+            service.type_name: {
+                method.name: {
+                    "input": method.input.type_name,
+                    "output": method.output.type_name,
+                    "kind": str(method.method_kind),
+                }
+                for method in service.methods
+            }
+            for file in files
+            for service in file.services
+        },
     }
+
+
+def test_every_message_and_field_is_as_on_the_wire() -> None:
+    ours = contract_of(FILES)["messages"]
     assert {name: ours.get(name) for name in WIRE["messages"]} == WIRE["messages"]
 
 
 def test_every_enum_value_is_as_on_the_wire() -> None:
-    enums = [enum for file in FILES for enum in file.enums]
-    enums += [enum for message in messages() for enum in message.nested_enums]
-    ours = {enum.type_name: {value.name: value.number for value in enum.proto.value} for enum in enums}
+    ours = contract_of(FILES)["enums"]
     assert {name: ours.get(name) for name in WIRE["enums"]} == WIRE["enums"]
 
 
 def test_every_service_and_method_is_as_on_the_wire() -> None:
-    ours = {
-        service.type_name: {
-            method.name: {
-                "input": method.input.type_name,
-                "output": method.output.type_name,
-                "kind": str(method.method_kind),
-            }
-            for method in service.methods
-        }
-        for file in FILES
-        for service in file.services
-        if service.type_name.startswith("depot.")
-    }
-    assert ours == WIRE["services"]
+    services = contract_of(FILES)["services"]
+    assert {name: methods for name, methods in services.items() if name.startswith("depot.")} == WIRE["services"]
 
 
 def test_the_access_table_has_a_row_for_every_method_and_no_other() -> None:
-    methods = {f"{service}/{method}" for service, methods in WIRE["services"].items() for method in methods}
-    assert {method for method in METHODS if not method.startswith("grpc.")} == methods
+    services = WIRE["services"] | contract_of([organizations_pb.desc(), health_pb.desc()])["services"]
+    methods = {f"{service}/{method}" for service, methods in services.items() for method in methods}
+    assert {method for method in METHODS if not method.startswith("grpc.reflection.")} == methods
