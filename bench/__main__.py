@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from bench.api import compare_api
 from bench.builds import compare_builds
 from bench.endpoints import compare_endpoints
 from bench.measure import LEAST_ROUNDS, Comparison
@@ -22,6 +23,7 @@ from stoker.settings import load_settings
 BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "builds": compare_builds,
     "endpoints": compare_endpoints,
+    "api": compare_api,
 }
 
 

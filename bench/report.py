@@ -73,10 +73,14 @@ def _table(comparison: Comparison) -> Table:
         table.add_column(heading, justify="right")
     for measurement in comparison.measurements:
         times = (measurement.median, min(measurement.seconds), max(measurement.seconds))
-        cells = [f"{seconds * 1000:.0f}" for seconds in times]
+        cells = [_milliseconds(seconds) for seconds in times]
         ratio = f"{comparison.ratio(measurement):.2f}"
         table.add_row(measurement.name, *cells, str(len(measurement.seconds)), ratio)
     return table
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}" if seconds >= 0.01 else f"{seconds * 1000:.2f}"
 
 
 def write_json(file: Path, setting: Setting, comparisons: Sequence[Comparison]) -> None:
