@@ -12,6 +12,7 @@ from stoker.domain.trust_policies import claims_key, describe_source, matches
 from stoker.store import people as person_store
 from stoker.store import tokens as token_store
 from stoker.store import trust_policies as policy_store
+from stoker.store.recent import Recent
 
 if TYPE_CHECKING:
     from stoker.auth.oidc import OidcVerifier
@@ -27,6 +28,7 @@ class AuthenticationService:
     def __init__(self, core: Core, oidc: OidcVerifier) -> None:
         self._core = core
         self._oidc = oidc
+        self._tokens = Recent(core.database, token_store.find_token)
 
     async def authenticate(self, authorization: str | None, organization_id: str | None) -> Principal:
         """Verify a header such as ``Bearer stoker_org_…``, or one with an OIDC token.
@@ -46,8 +48,7 @@ class AuthenticationService:
         if looks_like_jwt(secret):
             return await self._authenticate_oidc(secret, organization_id or None)
         kind = parse_kind(secret)
-        async with self._core.database.read() as tx:
-            token = await token_store.find_token(tx, hash_secret(secret))
+        token = await self._tokens.get(hash_secret(secret))
         if token is None or token.kind is not kind:
             raise Unauthenticated("the token is not known here; check that it belongs to this server")
         if token.revoked_at is not None:

@@ -28,7 +28,17 @@ async def require_project(tx: Transaction, principal: Principal, project_id: str
         NotFound: there is none, or it isn't the caller's.
         PermissionDenied: the caller sees it, and their role in its organization is too small.
     """
-    project = await project_store.find_project(tx, checked_id(project_id, "project_id"))
+    found = await project_store.find_project(tx, checked_id(project_id, "project_id"))
+    return require_seen_project(principal, project_id, found)
+
+
+def require_seen_project(principal: Principal, project_id: str, project: Project | None) -> Project:
+    """What was found under an id, when the caller may see it.
+
+    Raises:
+        NotFound: nothing was found, or it isn't the caller's.
+        PermissionDenied: the caller sees it, and their role in its organization is too small.
+    """
     if project is None or not principal.may_see_project(project.organization_id, project.id):
         raise NotFound(f"project {project_id} was not found in your organization; list projects to see what is there")
     principal.require_role(project.organization_id)

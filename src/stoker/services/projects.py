@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from stoker.domain.cache_policy import CachePolicy, CachePolicyChange, checked_cache_policy
 from stoker.domain.errors import ResourceExhausted
 from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
+from stoker.domain.ids import checked_id
 from stoker.domain.machines import Desired
 from stoker.domain.projects import Organization, Project, ProjectChange, checked_name, checked_region
 from stoker.services.endings import fail_builds_of_project, wake_ended
-from stoker.services.lookup import require_organization, require_project
+from stoker.services.lookup import require_organization, require_project, require_seen_project
 from stoker.store import machines as machine_store
 from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
+from stoker.store.recent import Recent
 
 if TYPE_CHECKING:
     from stoker.domain.principals import Principal
@@ -39,6 +41,7 @@ class ProjectService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._recent = Recent(core.database, project_store.find_project)
 
     async def create(self, principal: Principal, wanted: NewProject) -> Project:
         """Create a project in the caller's organization.
@@ -86,8 +89,8 @@ class ProjectService:
         Raises:
             NotFound: there is none, or it isn't the caller's.
         """
-        async with self._core.database.read() as tx:
-            return await require_project(tx, principal, project_id)
+        found = await self._recent.get(checked_id(project_id, "project_id"))
+        return require_seen_project(principal, project_id, found)
 
     async def update(self, principal: Principal, project_id: str, change: ProjectChange) -> Project:
         """Change a project; what is None stays.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from stoker.domain.builds import Build, BuildResult, BuildStatus
 from stoker.domain.pages import Page, PageRequest
@@ -42,14 +42,16 @@ async def add_build(tx: Transaction, build: Build) -> None:
     )
 
 
+_BY_ID = (
+    select(builds)
+    .join(projects, projects.c.id == builds.c.project_id)
+    .where(builds.c.id == bindparam("wanted"), projects.c.deleted_at.is_(None))
+)
+
+
 async def find_build(tx: Transaction, build_id: str) -> Build | None:
     """The build of that id, unless its project is deleted."""
-    query = (
-        select(builds)
-        .join(projects, projects.c.id == builds.c.project_id)
-        .where(builds.c.id == build_id, projects.c.deleted_at.is_(None))
-    )
-    row = (await tx.execute(query)).one_or_none()
+    row = (await tx.execute(_BY_ID, {"wanted": build_id})).one_or_none()
     return None if row is None else _build(row)
 
 

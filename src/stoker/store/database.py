@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -34,9 +36,15 @@ class Transaction:
         self._connection = connection
         self._scans = scans
 
-    async def execute(self, statement: Executable) -> CursorResult[Any]:
-        """Run a statement. Read its result before the next one."""
-        return self._connection.execute(statement)
+    async def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
+        """Run a statement. Read its result before the next one.
+
+        Args:
+            statement: what to run. Putting one together takes several times as long as running it, so those on the path
+                of every call are put together once, with names in place of what changes.
+            parameters: what the names stand for.
+        """
+        return self._connection.execute(statement, parameters)
 
     async def scan(self, statement: Executable) -> list[Row[Any]]:
         """All rows of a statement that may look at a great many; a few such run at once, and others wait."""
@@ -50,6 +58,18 @@ class Transaction:
         await _in_thread(lambda: self._connection.execute(statement, parameters))
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    connection: Connection
+    driver: sqlite3.Connection
+
+
+def _open_reader(engine: Engine) -> _Reader:
+    connection = engine.connect()
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    return _Reader(connection, driver)
+
+
 class Database:
     """Opens transactions. Nothing slow may happen inside one."""
 
@@ -58,6 +78,8 @@ class Database:
         self._reader = reader
         self._writing = asyncio.Lock()
         self._write_connection: Connection | None = None
+        self._idle_readers: list[_Reader] = []
+        self._version_reader: _Reader | None = None
         self._scans = asyncio.Semaphore(_SCANS_AT_ONCE)
 
     @asynccontextmanager
@@ -80,18 +102,33 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Transaction]:
         """A transaction that only reads; what it sees doesn't change while it lasts."""
-        with self._reader.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            try:
-                yield Transaction(connection, self._scans)
-            finally:
-                _roll_back(connection)
+        # Beginning and ending go to the driver itself, and readers stay out of the pool between two reads: both ways
+        # around take as long as a statement.
+        reader = self._idle_readers.pop() if self._idle_readers else _open_reader(self._reader)
+        try:
+            reader.driver.execute("BEGIN")
+            yield Transaction(reader.connection, self._scans)
+        finally:
+            if reader.driver.in_transaction:
+                reader.driver.execute("ROLLBACK")
+            if len(self._idle_readers) < _READERS:
+                self._idle_readers.append(reader)
+            else:
+                reader.connection.close()
+
+    def version(self) -> object:
+        """Another value after each commit, by whatever process (https://sqlite.org/pragma.html#pragma_data_version)."""
+        self._version_reader = self._version_reader or _open_reader(self._reader)
+        return self._version_reader.driver.execute("PRAGMA data_version").fetchone()
 
     async def close(self) -> None:
         """Close all connections."""
         async with self._writing:
             if self._write_connection is not None:
                 self._write_connection.close()
+            for reader in (*self._idle_readers, self._version_reader):
+                if reader is not None:
+                    reader.connection.close()
             self._reader.dispose()
             self._writer.dispose()
 

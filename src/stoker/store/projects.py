@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import Hardware
@@ -46,10 +46,12 @@ async def add_project(tx: Transaction, project: Project) -> None:
     )
 
 
+_BY_ID = select(projects).where(projects.c.id == bindparam("wanted"), projects.c.deleted_at.is_(None))
+
+
 async def find_project(tx: Transaction, project_id: str) -> Project | None:
     """The project of that id."""
-    query = select(projects).where(projects.c.id == project_id, projects.c.deleted_at.is_(None))
-    row = (await tx.execute(query)).one_or_none()
+    row = (await tx.execute(_BY_ID, {"wanted": project_id})).one_or_none()
     return None if row is None else _project(row)
 
 

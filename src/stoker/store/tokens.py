@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
+from sqlalchemy import Column, Row, Select, bindparam, insert, select, update
 
 from stoker.domain.principals import CredentialKind
 from stoker.store.tables import projects, tokens
@@ -50,13 +50,19 @@ def _token(row: Row[Any]) -> StoredToken:
     )
 
 
-async def _find(tx: Transaction, which: ColumnElement[bool]) -> StoredToken | None:
-    query = (
+def _finding(column: Column[Any]) -> Select[*tuple[Any, ...]]:
+    return (
         select(tokens)
         .outerjoin(projects, projects.c.id == tokens.c.project_id)
-        .where(which, projects.c.deleted_at.is_(None))
+        .where(column == bindparam("wanted"), projects.c.deleted_at.is_(None))
     )
-    row = (await tx.execute(query)).one_or_none()
+
+
+_BY_HASH, _BY_ID = _finding(tokens.c.secret_hash), _finding(tokens.c.id)
+
+
+async def _find(tx: Transaction, query: Select[*tuple[Any, ...]], wanted: object) -> StoredToken | None:
+    row = (await tx.execute(query, {"wanted": wanted})).one_or_none()
     return None if row is None else _token(row)
 
 
@@ -81,12 +87,12 @@ async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> 
 
 async def find_token(tx: Transaction, secret_hash: bytes) -> StoredToken | None:
     """The token with that hash, unless its project is deleted."""
-    return await _find(tx, tokens.c.secret_hash == secret_hash)
+    return await _find(tx, _BY_HASH, secret_hash)
 
 
 async def find_token_by_id(tx: Transaction, token_id: str) -> StoredToken | None:
     """The token of that id, unless its project is deleted."""
-    return await _find(tx, tokens.c.id == token_id)
+    return await _find(tx, _BY_ID, token_id)
 
 
 async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredToken]:
