@@ -251,6 +251,11 @@ class Settings(BaseModel):
             raise ValueError("tls_own and tls_certificate exclude each other; give one")
         return self
 
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
     @field_validator(
         "data", "cache", "bootstrap", "engine_folder", "tls_certificate", "tls_key", "sign_in_client_secret"
     )

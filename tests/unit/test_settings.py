@@ -54,6 +54,11 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, says: str) -> None:
         load_settings({}, {}, file)
 
 
+@pytest.mark.parametrize("given", ["https://build.example.com", "https://build.example.com/"])
+def test_the_public_url_has_no_slash_at_its_end(given: str) -> None:
+    assert load_settings({}, {"STOKER_PUBLIC_URL": given}).values.public_url == "https://build.example.com"
+
+
 def test_addresses() -> None:
     assert parse_host_port("[::1]:8080") == HostPort("::1", 8080)
     assert str(HostPort("::1", 8080)) == "[::1]:8080"
