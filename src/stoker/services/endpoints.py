@@ -81,21 +81,22 @@ class EndpointService:
         return await self._wait(lease, self._core.limits.connection_hold)
 
     async def report_health(self, principal: Principal, build_id: str, platform: Platform) -> None:
-        """Keep a build's endpoint alive.
+        """Keep a build's endpoint alive. `depot-client` begins to report before it asks for the endpoint.
 
         Raises:
-            FailedPrecondition: the build has ended, or has no endpoint for that platform.
+            FailedPrecondition: the build has ended, or its endpoint for that platform was given back.
             NotFound: there is no such build, or it isn't the caller's.
         """
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
             require_running(build)
             lease = await lease_store.live_lease(tx, build.id, platform)
-            if lease is None:
+            if lease is not None:
+                await self._extend(tx, lease)
+            elif await lease_store.had_lease(tx, build.id, platform):
                 raise FailedPrecondition(
-                    f"build {build.id} has no endpoint for {platform}; get an endpoint first, then report its health"
+                    f"the endpoint of build {build.id} for {platform} was given back; get it again to go on"
                 )
-            await self._extend(tx, lease)
 
     async def report_cli_health(self, principal: Principal, build_id: str, platform: Platform) -> Health:
         """Keep a build's endpoint alive, for the depot CLI: it reports before it has an endpoint, and learns the end.

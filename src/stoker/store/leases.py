@@ -54,6 +54,12 @@ async def live_lease(tx: Transaction, build_id: str, platform: Platform) -> Leas
     return None if row is None else _lease(row)
 
 
+async def had_lease(tx: Transaction, build_id: str, platform: Platform) -> bool:
+    """Whether a build has or had a lease for a platform."""
+    query = select(leases.c.id).where(leases.c.build_id == build_id, leases.c.platform == platform.value).limit(1)
+    return (await tx.execute(query)).one_or_none() is not None
+
+
 async def live_leases_of_build(tx: Transaction, build_id: str) -> list[Lease]:
     """All live leases of a build."""
     query = select(leases).where(leases.c.build_id == build_id, leases.c.ended_at.is_(None))

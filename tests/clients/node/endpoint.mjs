@@ -1,24 +1,22 @@
 // Gets an endpoint with the build's own token, reports its health in one stream, and prints what came:
-// endpoint.mjs BUILD
+// endpoint.mjs BUILD [PLATFORM]
 import {depot} from '@depot/sdk-node'
 
 const headers = {Authorization: `Bearer ${process.env.DEPOT_TOKEN}`}
-const [buildId] = process.argv.slice(2)
 const PLATFORM_AMD64 = 1
+const [buildId, platform = PLATFORM_AMD64] = process.argv.slice(2)
+const hold = {buildId, platform: Number(platform)}
 
 const cases = []
 let active
-for await (const {connection} of depot.buildkit.v1.BuildKitService.getEndpoint(
-  {buildId, platform: PLATFORM_AMD64},
-  {headers},
-)) {
+for await (const {connection} of depot.buildkit.v1.BuildKitService.getEndpoint(hold, {headers})) {
   cases.push(connection.case)
   if (connection.case === 'active') active = connection.value
 }
 
 async function* health() {
-  yield {buildId, platform: PLATFORM_AMD64}
-  yield {buildId, platform: PLATFORM_AMD64}
+  yield hold
+  yield hold
 }
 const reported = await depot.buildkit.v1.BuildKitService.reportHealth(health(), {headers})
 
