@@ -33,5 +33,5 @@ lock: dev ## Write the lock files anew; ARGS=--upgrade for newer versions
 	@scripts/lock $(ARGS)
 
 clean: ## Remove everything that was made here, but no server's data
-	@rm -rf .venv .run/setup.* .pytest_cache .ruff_cache .import_linter_cache .hypothesis tests/clients/node/node_modules examples/hello/rootfs
+	@rm -rf .venv .run/setup.* .pytest_cache .ruff_cache .import_linter_cache .hypothesis tests/clients/node/node_modules tests/clients/python/.venv examples/hello/rootfs
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from http.client import HTTPSConnection
@@ -29,11 +27,6 @@ def secure(make_server: Callable[..., Server]) -> Server:
     return make_server(tls_own="true")
 
 
-def printed_authority(server: Server) -> str:
-    command = [sys.executable, "-m", "stoker.cli.main", "ca", "--data", str(server.data)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 def check_health(server: Server, authority: str) -> int:
     address = urlsplit(server.url)
     context = ssl.create_default_context(cadata=authority)
@@ -44,13 +37,13 @@ def check_health(server: Server, authority: str) -> int:
 
 def test_the_printed_authority_is_what_clients_check_the_api_against(secure: Server) -> None:
     assert secure.url.startswith("https://")
-    assert check_health(secure, printed_authority(secure)) == 200
+    assert check_health(secure, secure.authority()) == 200
 
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
 def test_the_client_chooses_the_protocol(secure: Server, protocol: str) -> None:
     address = urlsplit(secure.url)
-    context = ssl.create_default_context(cadata=printed_authority(secure))
+    context = ssl.create_default_context(cadata=secure.authority())
     context.set_alpn_protocols([protocol])
     connection = HTTPSConnection(address.hostname or "", address.port, context=context, timeout=10)
     connection.connect()
@@ -67,7 +60,7 @@ def test_without_the_authority_a_client_does_not_trust_the_server(secure: Server
 
 
 def test_the_depot_cli_builds_over_tls(secure: Server, tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text(printed_authority(secure))
+    (tmp_path / "ca.pem").write_text(secure.authority())
     context = make_context(tmp_path / "context", HEADER + run("echo hello"))
     result = Depot(secure, tmp_path).build(cwd=context, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
     assert result.code == 0, result.output

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,16 @@ class Server:
     @property
     def url(self) -> str:
         return self.first["DEPOT_API_URL"]
+
+    def authority(self) -> str:
+        """The certificate of the server's own authority, as `stoker ca` prints it."""
+        command = [sys.executable, "-m", "stoker.cli.main", "ca", "--data", str(self.data)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext | None:
+        """What the server is checked against where it speaks TLS."""
+        return ssl.create_default_context(cadata=self.authority()) if self.url.startswith("https:") else None
 
     @property
     def token(self) -> str:
@@ -164,7 +176,7 @@ class Server:
         all_headers = {"content-type": "application/json", **({"authorization": f"Bearer {bearer}"} if bearer else {})}
         call = urllib.request.Request(f"{self.url}/{method}", body, all_headers | (headers or {}))  # noqa: S310
         try:
-            with urllib.request.urlopen(call, timeout=30) as response:  # noqa: S310
+            with urllib.request.urlopen(call, timeout=30, context=self._tls) as response:  # noqa: S310
                 return Answer(response.status, json.loads(response.read() or b"{}"))
         except urllib.error.HTTPError as error:
             content = error.read()
@@ -177,7 +189,7 @@ class Server:
         """The HTTP status of a call, whatever it returns."""
         bearer = {"authorization": f"Bearer {self.token}"}
         call = urllib.request.Request(f"{self.url}/{method}", raw, bearer | headers)  # noqa: S310
-        with urllib.request.urlopen(call, timeout=10) as response:  # noqa: S310
+        with urllib.request.urlopen(call, timeout=10, context=self._tls) as response:  # noqa: S310
             return response.status
 
     def new_project(self, name: str = "another") -> str:
