@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.server import Server
+from tests.harness.terminal import Terminal
 
 NODE_MODULES = Path(__file__).parents[1] / "clients" / "node" / "node_modules"
 
@@ -69,6 +70,11 @@ class Depot:
         process = self.popen(*arguments, cwd=cwd, **environment)
         output, _ = process.communicate(timeout=180)
         return Result(process.returncode, output)
+
+    def terminal(self, *arguments: str, cwd: Path, **environment: str) -> Terminal:
+        """Run it in a terminal."""
+        own = depot_environment(self.server, self.home) | environment
+        return Terminal([str(depot_binary()), *arguments], cwd=cwd, environment=own)
 
     def begin(self, *arguments: str, cwd: Path, until: str, **environment: str) -> subprocess.Popen[str]:
         """Start a build and return when one of its lines ends with ``until``."""
