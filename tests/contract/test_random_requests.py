@@ -246,7 +246,7 @@ def test_nothing_is_half_written(target: Server) -> None:
         "select count(*) from tokens where project_id is not null and project_id not in (select id from projects)",
         "select count(*) from builds where id not in (select build_id from tokens where build_id is not null)",
         "select count(*) from builds where (finished_at is null) != (status = 'running')",
-        "select count(*) from projects where trim(name) = '' or keep_bytes <= 0 or keep_days <= 0",
+        "select count(*) from projects where trim(name) = '' or keep_bytes <= 0 or keep_days < 0",
         "select count(*) from trust_policies where project_id not in (select id from projects)",
     ]
     assert [target.query(query)[0][0] for query in orphans] == [0] * len(orphans)

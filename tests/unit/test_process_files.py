@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -41,9 +42,9 @@ def config(**settings: object) -> ProcessRuntimeConfig:
     return ProcessRuntimeConfig(**{**base, **settings})  # pyright: ignore[reportArgumentType]
 
 
-def written(*, emulated: bool = False, **settings: object) -> dict[str, dict[str, object]]:
+def written(spec: MachineSpec = SPEC, *, emulated: bool = False, **settings: object) -> dict[str, dict[str, object]]:
     text = engine_config(
-        SPEC, config(**settings), FOLDER, volume=Path("/v"), port=4242, cgroup="/stoker/s/machine", emulated=emulated
+        spec, config(**settings), FOLDER, volume=Path("/v"), port=4242, cgroup="/stoker/s/machine", emulated=emulated
     )
     return tomllib.loads(text)
 
@@ -64,6 +65,14 @@ def test_the_cache_policy_is_two_rules() -> None:
         {"all": True, "keepDuration": "172800s"},
         {"all": True, "maxUsedSpace": 10**10, "minFreeSpace": 7},
     ]
+
+
+def test_without_days_nothing_is_dropped_for_its_age() -> None:
+    for_ever = replace(SPEC, cache_policy=CachePolicy(keep_bytes=10**10, keep_days=0))
+
+    rules = written(for_ever, min_free_bytes=7)["worker"]["oci"]["gcpolicy"]  # pyright: ignore[reportIndexIssue]
+
+    assert rules == [{"all": True, "maxUsedSpace": 10**10, "minFreeSpace": 7}]
 
 
 def test_an_emulated_machine_offers_its_platform_first() -> None:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from stoker.domain.errors import InvalidInput
 
-GIGABYTE = 1000**3
-MIN_KEEP_BYTES = GIGABYTE
+GIGABYTE = 1024**3  # as the depot CLI counts them
+MIN_KEEP_BYTES = 1000**3
 MAX_KEEP_BYTES = 100_000 * GIGABYTE
 MAX_KEEP_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """Keep at most ``keep_bytes``, and nothing unused for longer than ``keep_days``."""
+    """Keep at most ``keep_bytes``, and nothing unused for longer than ``keep_days``; 0 days are no limit."""
 
     keep_bytes: int = 50 * GIGABYTE
     keep_days: int = 14
@@ -39,16 +39,16 @@ def checked_cache_policy(policy: CachePolicy) -> CachePolicy:
     """Return ``policy`` when it is within bounds.
 
     Raises:
-        InvalidInput: a value is negative, zero or larger than any disk we would run on.
+        InvalidInput: a value is negative, too small or larger than any disk we would run on.
     """
     if not MIN_KEEP_BYTES <= policy.keep_bytes <= MAX_KEEP_BYTES:
         raise InvalidInput(
             f"cache_policy.keep_bytes is {policy.keep_bytes}; give a value between {MIN_KEEP_BYTES} (1 GB) "
             f"and {MAX_KEEP_BYTES} (100 TB), or leave the cache policy out to get the default"
         )
-    if not 1 <= policy.keep_days <= MAX_KEEP_DAYS:
+    if not 0 <= policy.keep_days <= MAX_KEEP_DAYS:
         raise InvalidInput(
             f"cache_policy.keep_days is {policy.keep_days}; give a value between 1 and {MAX_KEEP_DAYS}, "
-            "or leave the cache policy out to get the default"
+            "0 for no limit, or leave the cache policy out to get the default"
         )
     return policy

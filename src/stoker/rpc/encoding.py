@@ -9,7 +9,7 @@ from protobuf.wkt import Timestamp
 from stoker._gen.depot.buildkit.v1.buildkit_pb import Platform as BuildKitPlatform
 from stoker._gen.depot.cli.v1.build_pb import BuilderPlatform
 from stoker._gen.depot.core.v1 import project_pb
-from stoker.domain.cache_policy import CachePolicyChange
+from stoker.domain.cache_policy import GIGABYTE, CachePolicyChange
 from stoker.domain.errors import InvalidInput
 from stoker.domain.hardware import Hardware
 from stoker.domain.platforms import Platform
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.projects import Project
-
-_BYTES_PER_GB = 1000**3
 
 _PLATFORMS = {1: Platform.AMD64, 2: Platform.ARM64}
 _HARDWARE = {
@@ -75,17 +73,18 @@ def decode_hardware(hardware: project_pb.Hardware | None) -> Hardware | None:
     return known
 
 
-def decode_cache_policy(policy: project_pb.CachePolicy | None) -> CachePolicyChange | None:
+def decode_cache_policy(policy: project_pb.CachePolicy | None, *, new: bool = False) -> CachePolicyChange | None:
     """The parts of a cache policy that a request names.
 
-    ``keep_gb`` is the older spelling of ``keep_bytes`` and counts only where that is absent.
+    ``keep_gb`` is the older spelling of ``keep_bytes`` and counts only where that is absent. No ``keep_days`` are no
+    limit in a new project, as the depot CLI has it; later they leave what was, since a request can't tell 0 from none.
     """
     if policy is None:
         return None
-    keep_bytes = policy.keep_gb * _BYTES_PER_GB or None
+    keep_bytes = policy.keep_gb * GIGABYTE or None
     if policy.has_field("keep_bytes"):
         keep_bytes = policy.keep_bytes
-    return CachePolicyChange(keep_bytes=keep_bytes, keep_days=policy.keep_days or None)
+    return CachePolicyChange(keep_bytes=keep_bytes, keep_days=policy.keep_days if new else policy.keep_days or None)
 
 
 def encode_moment(moment: datetime | None) -> Timestamp | None:
@@ -103,7 +102,7 @@ def encode_project(project: Project) -> project_pb.Project:
         region_id=project.region_id,
         created_at=Timestamp.from_datetime(project.created_at),
         cache_policy=project_pb.CachePolicy(
-            keep_bytes=policy.keep_bytes, keep_days=policy.keep_days, keep_gb=policy.keep_bytes // _BYTES_PER_GB
+            keep_bytes=policy.keep_bytes, keep_days=policy.keep_days, keep_gb=policy.keep_bytes // GIGABYTE
         ),
         hardware=_HARDWARE_ON_WIRE[project.hardware],
     )

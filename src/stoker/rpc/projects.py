@@ -41,7 +41,7 @@ class ProjectHandlers(Projects):
             region_id=request.region_id,
             organization_id=request.organization_id if request.has_field("organization_id") else None,
             hardware=decode_hardware(request.hardware if request.has_field("hardware") else None),
-            cache_policy=decode_cache_policy(policy),
+            cache_policy=decode_cache_policy(policy, new=True),
         )
         return pb.CreateProjectResponse(project=encode_project(await self._projects.create(caller(), wanted)))
 

@@ -114,6 +114,15 @@ def container_runtime_script(folder: MachineFolder) -> str:
     return f'#!/bin/sh\nexec {shlex.quote(program)} --root {state} "$@"\n'
 
 
+def _cache_rules(spec: MachineSpec, config: ProcessRuntimeConfig) -> list[dict[str, object]]:
+    """Two rules: one with both limits would drop only what is old and over the cap."""
+    days = spec.cache_policy.keep_days
+    # A rule that keeps things for no time at all would drop everything.
+    by_age: list[dict[str, object]] = [{"all": True, "keepDuration": f"{days * _DAY_SECONDS}s"}] if days else []
+    by_size = {"maxUsedSpace": spec.cache_policy.keep_bytes, "minFreeSpace": config.min_free_bytes}
+    return [*by_age, {"all": True, **by_size}]
+
+
 def engine_config(
     spec: MachineSpec,
     config: ProcessRuntimeConfig,
@@ -136,11 +145,7 @@ def engine_config(
         "defaultCgroupParent": cgroup,
         "max-parallelism": config.max_parallelism or spec.size.cpus,
         "gc": True,
-        # Two rules: one with both would drop only what is old and over the cap.
-        "gcpolicy": [
-            {"all": True, "keepDuration": f"{spec.cache_policy.keep_days * _DAY_SECONDS}s"},
-            {"all": True, "maxUsedSpace": spec.cache_policy.keep_bytes, "minFreeSpace": config.min_free_bytes},
-        ],
+        "gcpolicy": _cache_rules(spec, config),
     }
     if emulated:
         worker["platforms"] = [str(spec.platform)]
