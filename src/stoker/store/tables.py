@@ -190,6 +190,7 @@ leases = Table(
     Column("expires_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("end_reason", Text),
+    Index(None, "build_id"),
     Index("ix_leases_usage", "project_id", "ended_at", "created_at"),
     Index(
         "uq_leases_live",

@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("volumes", sa.Column("measured_at", sa.BigInteger(), nullable=True))
     op.create_index("ix_builds_usage", "builds", ["project_id", "finished_at", "created_at", "started_at"])
     op.create_index("ix_leases_usage", "leases", ["project_id", "ended_at", "created_at"])
+    op.create_index("ix_leases_build_id", "leases", ["build_id"])
     op.create_table(
         "build_shares",
         sa.Column("build_id", sa.String(length=16), nullable=False),
@@ -30,6 +31,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("build_shares")
+    op.drop_index("ix_leases_build_id", "leases")
     op.drop_index("ix_leases_usage", "leases")
     op.drop_index("ix_builds_usage", "builds")
     op.drop_column("volumes", "measured_at")

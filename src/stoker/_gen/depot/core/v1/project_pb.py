@@ -292,13 +292,13 @@ class CachePolicy(Message[_CachePolicyFields]):
             optional int64 keep_bytes = 1;
             ```
         keep_days:
-            What was not used for so many days is dropped.
+            What was not used for so many days is dropped; 0 is no limit.
 
             ```proto
             int32 keep_days = 2;
             ```
         keep_gb:
-            The older spelling of keep_bytes, in units of 10^9 bytes.
+            The older spelling of keep_bytes, in units of 2^30 bytes.
 
             ```proto
             int32 keep_gb = 3;
