@@ -12,6 +12,8 @@ from http.client import HTTPResponse
 from http.cookiejar import CookieJar
 from typing import cast
 
+from tests.harness.server import Server
+
 
 @dataclass
 class Page:
@@ -78,3 +80,17 @@ class Browser:
 
 def _page(status: int, url: str | None, content: bytes, headers: dict[str, str]) -> Page:
     return Page(status, url or "", content.decode(), {name.lower(): value for name, value in headers.items()})
+
+
+def owner_code(server: Server) -> str:
+    """The secret of the link that a server without people printed."""
+    found = re.search(r"/join#(\w+)", server.output)
+    assert found is not None, server.output
+    return found[1]
+
+
+def join(browser: Browser, code: str, **fields: str) -> Page:
+    """Take the place that an invitation offers."""
+    offered = browser.post("/join", code=code)
+    assert offered.status == 200, offered.words
+    return browser.submit(offered, "/join/accept", **fields)

@@ -68,6 +68,10 @@ class Registry:
         secret = self.token(blank_token(CredentialKind.USER, person_id=person.id))
         return Account(person.id, person.email, secret)
 
+    def add_member(self, organization: str, person_id: str, role: Role) -> None:
+        """Make a person a member of one more organization."""
+        self._write(lambda tx: add_membership(tx, Membership(organization, person_id, role, CLOCK.now())))
+
     def remove_from_all(self, person_id: str) -> int:
         """Let a person be a member of nothing; how many memberships that ended."""
 

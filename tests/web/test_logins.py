@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from stoker.domain.people import Role
-from tests.harness.browser import Browser
+from tests.harness.browser import Browser, join, owner_code
 from tests.harness.curl import HTTP_1, Curl, Reply
 from tests.harness.people import Registry
 from tests.harness.server import Server
-from tests.web.test_people import join, owner_code
 
 LOGIN = "depot.cli.v1beta1.LoginService"
 PASSWORD = "coal and a good draught"

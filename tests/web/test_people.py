@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable
 
 import pytest
 
 from stoker.domain.people import Role
-from tests.harness.browser import Browser, Page
+from tests.harness.browser import Browser, Page, join, owner_code
 from tests.harness.people import Registry
 from tests.harness.server import Server
 
 PASSWORD = "coal and a good draught"
 OWNER = "ada@example.com"
-
-
-def owner_code(server: Server) -> str:
-    found = re.search(r"/join#(\w+)", server.output)
-    assert found is not None, server.output
-    return found[1]
-
-
-def join(browser: Browser, code: str, **fields: str) -> Page:
-    offered = browser.post("/join", code=code)
-    assert offered.status == 200, offered.words
-    return browser.submit(offered, "/join/accept", **fields)
 
 
 def sign_in(browser: Browser, email: str = OWNER, password: str = PASSWORD) -> Page:
