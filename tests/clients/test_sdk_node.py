@@ -249,7 +249,7 @@ def test_a_build_can_be_finished_with_an_error(server: Server, sdk: Sdk, project
 
 def test_a_refused_call_says_when_to_try_again(make_server: Callable[..., Server], tmp_path: Path) -> None:
     server = make_server(requests_per_second="0.01", requests_burst="3", drain_seconds="0")
-    refused = Sdk(server, server.project, tmp_path)("refused.mjs")
+    refused = Sdk(server, server.project, tmp_path, SDK_VERSIONS[0])("refused.mjs")
     resource_exhausted = 8
     assert (refused["calls"], refused["code"]) == (3, resource_exhausted)
     assert 90 < int(refused["retryAfter"]) <= 100

@@ -51,6 +51,8 @@ def test_the_suite_passes(cache: Path, protos: Path) -> None:
     suite = go_tool(CONFORMANCE, cache)
     command = [str(suite), "--mode", "server", "--conf", str(HERE / "features.yaml")]
     command += ["--known-failing", f"@{HERE / 'known-failing.txt'}"]
+    # Cases have deadlines of their own; on a busy host, four servers at once run into them.
+    command += ["--max-servers", "2", "--parallel", "4"]
 
     done = subprocess.run(
         [*command, "--", sys.executable, "-m", "tests.conformance.server"],
@@ -62,7 +64,8 @@ def test_the_suite_passes(cache: Path, protos: Path) -> None:
         check=False,
     )
 
-    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, [line for line in said.splitlines() if "FAILED" in line][:50] or said[-8000:]
     counted = re.search(r"^(\d+) passed, 0 failed", done.stdout + done.stderr, re.MULTILINE)
     assert counted is not None
     assert int(counted[1]) >= 3800, "the suite found fewer cases for our features than it has"

@@ -18,7 +18,7 @@ PROJECTS = "depot.core.v1.ProjectService"
 @pytest.fixture(scope="module")
 def hasty(make_server: Callable[..., Server]) -> Server:
     """A server that waits for nothing long."""
-    return make_server(lease_seconds="2", idle_seconds="1")
+    return make_server(lease_seconds="6", idle_seconds="1")
 
 
 def connect(server: Server, project: str) -> str:
