@@ -121,6 +121,7 @@ def test_builds(client: DepotClient, kind: str) -> None:
     ]
     assert said["got"] == [good, "STATUS_SUCCESS"]
     assert said["listed"] == [[bad, "STATUS_FAILED"], [good, "STATUS_SUCCESS"]]
+    assert said["shared"].startswith(f"{client.server.url}/share/")
     assert said["again"][0] == "FAILED_PRECONDITION"
     assert "has ended already" in said["again"][1]
 

@@ -130,6 +130,23 @@ def test_builds_are_listed_in_pages_and_read(server: Server, new_sdk: Sdk, proje
     assert said["got"] == listed
 
 
+def test_a_build_is_shared_and_taken_back(server: Server, new_sdk: Sdk, project: str) -> None:
+    said = new_sdk("share-build.mjs", server.new_build(project)[0])
+
+    assert said["shareUrl"].startswith(f"{server.url}/share/")
+    assert (said["shared"], said["afterwards"]) == (200, 404)
+
+
+def test_usage_is_read(server: Server, new_sdk: Sdk, project: str) -> None:
+    new_sdk("finish-build.mjs", server.new_build(project)[0])
+
+    said = new_sdk("usage.mjs")
+
+    assert (said["ofProject"]["projectId"], said["ofProject"]["buildCount"]) == (project, 1)
+    assert said["ofProject"] in said["listed"]["usage"]
+    assert sum(one["buildCount"] for one in said["all"]["containerBuild"]) >= 1
+
+
 def test_the_tokens_organization_is_listed(server: Server, new_sdk: Sdk) -> None:
     (organization,) = new_sdk("organizations.mjs")
 

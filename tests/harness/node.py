@@ -20,10 +20,11 @@ def node() -> str:
 
 
 def sdk_folder(folder: Path, version: str) -> Path:
-    """A folder in which programs find that version of the SDK under its published name."""
+    """A folder in which programs find that version of the SDK under its published name, and its protobuf package."""
     package = _PACKAGES[version]
     assert package.exists(), f"{package} is missing; run `make test`, which installs it"
     scope = folder / "node_modules" / "@depot"
     scope.mkdir(parents=True)
     (scope / "sdk-node").symlink_to(package)
+    (folder / "node_modules" / "@bufbuild").symlink_to(NODE_MODULES / "@bufbuild")
     return folder

@@ -7,7 +7,12 @@ import json
 
 import grpc
 from depot_client.api.depot.build.v1.build_pb2 import FinishBuildRequest
-from depot_client.api.depot.core.v1.build_pb2 import Build, GetBuildRequest
+from depot_client.api.depot.core.v1.build_pb2 import (
+    Build,
+    GetBuildRequest,
+    ShareBuildRequest,
+    StopSharingBuildRequest,
+)
 from opened import PROJECT, done, opened
 
 
@@ -19,8 +24,10 @@ async def main():
         # client.finish_build(bad, error=...) gives its error to the message in a way that no message takes.
         failure = FinishBuildRequest(build_id=bad, error=FinishBuildRequest.BuildError(error="our tests failed"))
         await done(client.build.stub.FinishBuild(failure))
-        # The same goes for AsyncClient.get_build.
+        # The same goes for AsyncClient.get_build, and for sharing with both clients.
         got = (await done(client.core_build.stub.GetBuild(GetBuildRequest(build_id=good)))).build
+        shared = await done(client.core_build.stub.ShareBuild(ShareBuildRequest(build_id=good)))
+        await done(client.core_build.stub.StopSharingBuild(StopSharingBuildRequest(build_id=good)))
         listed = await done(client.list_builds(PROJECT))
         try:
             await done(client.finish_build(good))
@@ -34,6 +41,7 @@ async def main():
         "bad": bad,
         "got": [got.build_id, status(got.status)],
         "listed": [[build.build_id, status(build.status)] for build in listed],
+        "shared": shared.share_url,
         "again": again,
     }
     print(json.dumps(said))
