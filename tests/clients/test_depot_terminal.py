@@ -1,7 +1,4 @@
-"""The published depot CLI in a terminal: its pickers, tables and questions, driven by keys.
-
-`depot login` has its place here as `logged_in`: until the server has a login, the token is put where it would put it.
-"""
+"""The published depot CLI in a terminal: its pickers, tables and questions, driven by keys."""
 
 from __future__ import annotations
 
@@ -23,17 +20,9 @@ NO_PROJECT = {"DEPOT_PROJECT_ID": ""}
 
 
 @pytest.fixture
-def terminal(depot: Depot, tmp_path: Path) -> Iterator[Run]:
-    """Runs the CLI in terminals, and ends those that the test left."""
-    opened: list[Terminal] = []
-
-    def start(*arguments: str, cwd: Path = tmp_path, **environment: str) -> Terminal:
-        opened.append(depot.terminal(*arguments, cwd=cwd, **environment))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.close()
+def terminal(depot: Depot) -> Iterator[Run]:
+    with depot.terminals() as start:
+        yield start
 
 
 @pytest.fixture
@@ -49,7 +38,7 @@ def project(server: Server, name: str) -> str:
 
 @pytest.fixture
 def logged_in(server: Server, tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody whose token is in the CLI's own file and nowhere else."""
+    """The environment of somebody who has an organization's token in the CLI's own file and nowhere else."""
     file = tmp_path / ".config" / "depot" / "depot.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(f"api_token: {server.token}\n")

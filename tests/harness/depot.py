@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +73,21 @@ class Depot:
         output, _ = process.communicate(timeout=180)
         return Result(process.returncode, output)
 
-    def terminal(self, *arguments: str, cwd: Path, **environment: str) -> Terminal:
-        """Run it in a terminal."""
-        own = depot_environment(self.server, self.home) | environment
-        return Terminal([str(depot_binary()), *arguments], cwd=cwd, environment=own)
+    @contextmanager
+    def terminals(self) -> Generator[Callable[..., Terminal]]:
+        """Run it in terminals, with arguments and variables as for ``popen``; what still runs at the end is ended."""
+        opened: list[Terminal] = []
+
+        def start(*arguments: str, cwd: Path | None = None, **environment: str) -> Terminal:
+            own = depot_environment(self.server, self.home) | environment
+            opened.append(Terminal([str(depot_binary()), *arguments], cwd=cwd or self.home, environment=own))
+            return opened[-1]
+
+        try:
+            yield start
+        finally:
+            for one in opened:
+                one.close()
 
     def begin(self, *arguments: str, cwd: Path, until: str, **environment: str) -> subprocess.Popen[str]:
         """Start a build and return when one of its lines ends with ``until``."""

@@ -72,7 +72,7 @@ class Terminal:
         """Wait for the end; the exit code, or the negative number of the signal."""
         deadline = time.monotonic() + _SECONDS
         while self._read():
-            assert time.monotonic() < deadline, f"it did not end:\n{self.screen}"
+            assert time.monotonic() < deadline, f"it did not end:\n{self.screen}\n{self.written!r}"
         self._process.wait()
         return self._process.exitstatus if self._process.exitstatus is not None else -self._process.signalstatus
 
