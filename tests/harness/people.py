@@ -10,10 +10,12 @@ from typing import TypeVar
 from sqlalchemy import delete
 
 from stoker.auth.tokens import new_token
+from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.ids import new_id
 from stoker.domain.people import Membership, Person, Role
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization
+from stoker.store.builds import add_build
 from stoker.store.database import Transaction, open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.people import add_membership, add_person
@@ -71,6 +73,18 @@ class Registry:
     def add_member(self, organization: str, person_id: str, role: Role) -> None:
         """Make a person a member of one more organization."""
         self._write(lambda tx: add_membership(tx, Membership(organization, person_id, role, CLOCK.now())))
+
+    def builds(self, project_id: str, organization_id: str, count: int) -> list[str]:
+        """The ids of so many new builds that nobody runs, the newest first."""
+        ids = [new_id(CLOCK, RANDOMNESS) for _ in range(count)]
+
+        async def store(tx: Transaction) -> None:
+            for one in ids:
+                made = Build(one, organization_id, project_id, BuildStatus.RUNNING, None, CLOCK.now(), None, None)
+                await add_build(tx, made)
+
+        self._write(store)
+        return sorted(ids, reverse=True)
 
     def remove_from_all(self, person_id: str) -> int:
         """Let a person be a member of nothing; how many memberships that ended."""

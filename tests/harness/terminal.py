@@ -21,16 +21,18 @@ _SECONDS = 60
 class Terminal:
     """One program in a terminal of its own."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], columns: int = _COLUMNS
+    ) -> None:
         program, *arguments = command
         self._process: pexpect.spawn[bytes] = pexpect.spawn(
             program,
             arguments,
             cwd=str(cwd),
             env={**environment, "TERM": _TERM},
-            dimensions=(_ROWS, _COLUMNS),
+            dimensions=(_ROWS, columns),
         )
-        self._screen = pyte.Screen(_COLUMNS, _ROWS)
+        self._screen = pyte.Screen(columns, _ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._written: list[bytes] = []
 

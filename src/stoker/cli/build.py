@@ -9,21 +9,23 @@ import platform as host
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from stoker.cli.connecting import resolve_caller
 from stoker.cli.engine import require_engine
 from stoker.cli.options import effective_settings
+from stoker.cli.remote import hint_for
 from stoker.cli.terminal import Problem, say
-from stoker.client.api import ApiError
 from stoker.client.buildctl import BuildInput, is_remote
+from stoker.client.errors import ApiError
 from stoker.client.run import INTERRUPTED, BuildOutcome, run_build
 from stoker.domain.platforms import Platform
 
-_HINTS = {
-    "DEPOT_API_URL": "such as http://127.0.0.1:8080",
-    "DEPOT_TOKEN": "the bootstrap file of `stoker serve` has one",
-}
+if TYPE_CHECKING:
+    from stoker.client.calls import Caller
+
 _ARM_NAMES = ("aarch64", "arm64")
 
 
@@ -38,6 +40,7 @@ _ARM_NAMES = ("aarch64", "arm64")
 @click.option("--target", help="Stage to build.")
 @click.option("--no-cache", is_flag=True, help="Build every step again.")
 @click.option("--project", "project_id", help="Project; else DEPOT_PROJECT_ID, else depot.json.")
+@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
 @click.option("--progress", type=click.Choice(["auto", "plain", "tty", "rawjson"]), default="auto")
 @click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="TOML file.")
 def command(
@@ -51,12 +54,13 @@ def command(
     target: str | None,
     no_cache: bool,  # noqa: FBT001
     project_id: str | None,
+    api_url: str | None,
     progress: str,
     config_file: Path | None,
 ) -> None:
     """Build PATH (a folder, or a Git or HTTP URL) on a machine of your project.
 
-    DEPOT_API_URL and DEPOT_TOKEN say where and as whom. The exit code is the build's.
+    DEPOT_API_URL and DEPOT_TOKEN say where and as whom, else the login of `stoker login`. The exit code is the build's.
     """
     build = BuildInput(
         context=_checked_context(path, dockerfile),
@@ -71,29 +75,28 @@ def command(
         progress=progress,
     )
     settings = effective_settings(config_file, {}).values
-    outcome = build_with_environment(
-        build, project_id or project_or_environment(path), require_engine(settings).buildctl
-    )
+    caller = resolve_caller(api_url)
+    outcome = _build(caller, build, project_id or project_or_environment(path), require_engine(settings).buildctl)
     if outcome.digest:
         say(f"image {outcome.digest}")
     sys.exit(outcome.exit_code)
 
 
-def build_with_environment(build: BuildInput, project_id: str, buildctl: Path) -> BuildOutcome:
-    """Run a build with the API's address and token from the environment.
-
-    Raises:
-        Problem: they are not set, or the API refuses.
-    """
-    url, token = required_variable("DEPOT_API_URL"), required_variable("DEPOT_TOKEN")
+def _build(caller: Caller, build: BuildInput, project_id: str, buildctl: Path) -> BuildOutcome:
     machine = machine_platform(build.platforms)
     work = run_build(
-        url, token, project_id, machine, build, buildctl=buildctl, say=lambda text: click.echo(text, err=True)
+        caller.url,
+        caller.token,
+        project_id,
+        machine,
+        build,
+        buildctl=buildctl,
+        say=lambda text: click.echo(text, err=True),
     )
     try:
         return asyncio.run(work)
     except ApiError as error:
-        raise Problem(str(error), "check DEPOT_API_URL, DEPOT_TOKEN and the project") from error
+        raise Problem(str(error), hint_for(error)) from error
     except KeyboardInterrupt:
         click.echo("canceled", err=True)
         sys.exit(INTERRUPTED)
@@ -125,18 +128,6 @@ def _checked_context(path: str, dockerfile: Path | None) -> str:
 def _with_value(argument: str) -> str:
     name, separator, _ = argument.partition("=")
     return argument if separator else f"{name}={os.environ.get(name, '')}"
-
-
-def required_variable(name: str) -> str:
-    """The value of DEPOT_API_URL or DEPOT_TOKEN.
-
-    Raises:
-        Problem: it is not set.
-    """
-    value = os.environ.get(name, "")
-    if not value:
-        raise Problem(f"{name} is not set", _HINTS[name])
-    return value
 
 
 def project_or_environment(path: str) -> str:

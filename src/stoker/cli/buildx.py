@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stoker.cli.build import machine_platform, project_or_environment, required_variable
+from stoker.cli.build import machine_platform, project_or_environment
+from stoker.cli.connecting import resolve_caller
+from stoker.cli.remote import hint_for
 from stoker.cli.signals import unless
 from stoker.cli.terminal import Problem
-from stoker.client.api import ApiError, open_api
+from stoker.client.api import open_api
 from stoker.client.buildx import Buildx, BuildxFailed, RemoteBuilder
+from stoker.client.errors import ApiError
 from stoker.domain.platforms import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+
+    from stoker.client.calls import Caller
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]{0,63}")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,31 +38,39 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.argument("run", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--project", "project_id", help="Project; else DEPOT_PROJECT_ID, else depot.json.")
 @click.option("--platform", "platforms", default="", help="Platforms with a machine each; by default this host's own.")
+@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
 @click.option("--use", is_flag=True, help="Make it the one that buildx uses when none is named.")
-def command(name: str, run: tuple[str, ...], project_id: str | None, platforms: str, use: bool) -> None:  # noqa: FBT001
+def command(
+    name: str,
+    run: tuple[str, ...],
+    project_id: str | None,
+    platforms: str,
+    api_url: str | None,
+    use: bool,  # noqa: FBT001
+) -> None:
     """Set up the remote builder NAME for `docker buildx`, and keep it usable until Ctrl-C.
 
     With a COMMAND, run that, remove the builder, and leave with the command's exit code:
 
         stoker buildx ci --project P -- docker buildx build --builder ci -t app .
 
-    DEPOT_API_URL and DEPOT_TOKEN say where and as whom.
+    DEPOT_API_URL and DEPOT_TOKEN say where and as whom, else the login of `stoker login`.
     """
     if not _NAME.fullmatch(name):
         raise Problem(f"\"{name}\" can't be a builder's name", "use letters, digits, dots, dashes and underscores")
     project = project_id or project_or_environment(".")
-    url, token = required_variable("DEPOT_API_URL"), required_variable("DEPOT_TOKEN")
+    caller = resolve_caller(api_url)
     try:
         buildx = Buildx.find()
         with _folder_of(name) as (folder, is_ours):
             if buildx.has(name) and not is_ours:
                 raise Problem(f"buildx has a builder {name} already", "choose another name, or remove it first")
             buildx.remove(name)
-            code = asyncio.run(_hold(buildx, name, folder, url, token, project, _platforms(platforms), run, use=use))
+            code = asyncio.run(_hold(buildx, name, folder, caller, project, _platforms(platforms), run, use=use))
     except BuildxFailed as error:
         raise Problem(str(error)) from error
     except ApiError as error:
-        raise Problem(str(error), "check DEPOT_API_URL, DEPOT_TOKEN and the project") from error
+        raise Problem(str(error), hint_for(error)) from error
     sys.exit(code)
 
 
@@ -65,8 +78,7 @@ async def _hold(
     buildx: Buildx,
     name: str,
     folder: Path,
-    url: str,
-    token: str,
+    caller: Caller,
     project: str,
     platforms: Sequence[Platform],
     run: tuple[str, ...],
@@ -77,7 +89,7 @@ async def _hold(
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    async with open_api(url, token) as api:
+    async with open_api(caller.url, caller.token) as api:
         holder = RemoteBuilder(api, project, platforms, folder, _say)
         try:
             opening = asyncio.create_task(holder.open())

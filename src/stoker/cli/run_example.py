@@ -12,8 +12,8 @@ from stoker.cli.engine import require_engine
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.serve import serve
 from stoker.cli.terminal import Problem, say
-from stoker.client.api import ApiError
 from stoker.client.buildctl import BuildInput
+from stoker.client.errors import ApiError
 from stoker.client.run import BuildOutcome, run_build
 
 if TYPE_CHECKING:

@@ -14,6 +14,9 @@ class Problem(click.ClickException):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        # click shows an error when its context is gone.
+        context = click.get_current_context(silent=True)
+        self._debug = context is not None and bool(context.find_root().params.get("debug"))
 
     def show(self, file: object = None) -> None:
         """Print the line to stderr; with --debug, also where it came from."""
@@ -21,8 +24,7 @@ class Problem(click.ClickException):
         if self.hint:
             text = f"{text}\n        {self.hint}"
         click.echo(text, err=True)
-        context = click.get_current_context(silent=True)
-        if context is not None and context.find_root().params.get("debug"):
+        if self._debug:
             traceback.print_exception(self, file=sys.stderr)
 
 

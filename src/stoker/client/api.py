@@ -7,10 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectrpc.code import Code
-from connectrpc.errors import ConnectError
 from protobuf import Oneof
-from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.depot.build.v1 import build_pb
 from stoker._gen.depot.build.v1.build_connect import BuildServiceClient
@@ -18,25 +15,18 @@ from stoker._gen.depot.buildkit.v1 import buildkit_pb
 from stoker._gen.depot.buildkit.v1.buildkit_connect import BuildKitServiceClient
 from stoker._gen.depot.cli.v1 import build_pb as cli_pb
 from stoker._gen.depot.cli.v1.build_connect import BuildServiceClient as CliBuildServiceClient
+from stoker.client.errors import ApiError, plain_errors
+from stoker.client.transport import open_transport
 from stoker.domain.endpoints import Endpoint
 from stoker.domain.platforms import Platform
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from pyqwest import Client
+
 _CALL_TIMEOUT_MS = 30_000
 _PLATFORMS = {Platform.AMD64: buildkit_pb.Platform.AMD64, Platform.ARM64: buildkit_pb.Platform.ARM64}
-
-
-class ApiError(Exception):
-    """The API refused a call, or could not be reached; the text is for the user.
-
-    ``has_ended`` when it refused because the build, or its endpoint, is over.
-    """
-
-    def __init__(self, message: str, *, has_ended: bool = False) -> None:
-        super().__init__(message)
-        self.has_ended = has_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ class Api:
             ApiError: the API refused, or is not there.
         """
         client = await self._resources.enter_async_context(BuildServiceClient(self._url, http_client=self._http))
-        with _plain_errors(self._url):
+        with plain_errors(self._url):
             created = await client.create_build(
                 build_pb.CreateBuildRequest(project_id=project_id),
                 headers=_bearer(self._token),
@@ -83,7 +73,7 @@ class Api:
         """
         client = await self._resources.enter_async_context(BuildKitServiceClient(self._url, http_client=self._http))
         request = buildkit_pb.GetEndpointRequest(build_id=build.id, platform=_PLATFORMS[platform])
-        with _plain_errors(self._url):
+        with plain_errors(self._url):
             async for answer in client.get_endpoint(request, headers=_bearer(build.token)):
                 match answer.connection:
                     case Oneof(field="active", value=active) if active.cert and active.cert.cert and active.cert.key:
@@ -109,7 +99,7 @@ class Api:
         async def once() -> AsyncIterator[buildkit_pb.ReportHealthRequest]:
             yield buildkit_pb.ReportHealthRequest(build_id=build.id, platform=_PLATFORMS[platform])
 
-        with _plain_errors(self._url):
+        with plain_errors(self._url):
             await client.report_health(once(), headers=_bearer(build.token), timeout_ms=_CALL_TIMEOUT_MS)
 
     async def finish_build(self, build: RemoteBuild, error: str | None, *, canceled: bool = False) -> None:
@@ -126,34 +116,15 @@ class Api:
         else:
             request.result = Oneof(field="error", value=cli_pb.FinishBuildRequest.BuildError(error=error))
         client = await self._resources.enter_async_context(CliBuildServiceClient(self._url, http_client=self._http))
-        with _plain_errors(self._url):
+        with plain_errors(self._url):
             await client.finish_build(request, headers=_bearer(build.token), timeout_ms=_CALL_TIMEOUT_MS)
 
 
 @asynccontextmanager
 async def open_api(url: str, token: str) -> AsyncGenerator[Api]:
-    """Open a connection to the API at ``url``; its certificates come from the system's store for https."""
-    version = HTTPVersion.HTTP2 if url.startswith("http://") else None
+    """Open a connection to the API at ``url``."""
     async with AsyncExitStack() as resources:
-        yield Api(url.rstrip("/"), token, resources, Client(HTTPTransport(http_version=version)))
-
-
-class _plain_errors:  # noqa: N801
-    """Turns what the RPC client raises into ApiError."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if not isinstance(error, ConnectError):
-            return
-        if error.code is Code.UNAVAILABLE and "connect" in error.message.lower():
-            raise ApiError(f"can't reach the API at {self._url}; is the server running?") from error
-        is_over = error.code in (Code.FAILED_PRECONDITION, Code.NOT_FOUND, Code.UNAUTHENTICATED)
-        raise ApiError(f"{error.message} ({error.code.value})", has_ended=is_over) from error
+        yield Api(url.rstrip("/"), token, resources, open_transport(url))
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stoker.client.api import ApiError
+from stoker.client.errors import ApiError
 from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stoker.client.api import ApiError, RemoteBuild, keep_alive, open_api
+from stoker.client.api import RemoteBuild, keep_alive, open_api
 from stoker.client.buildctl import BuildInput, Connection, ResultFiles, buildctl_command
+from stoker.client.errors import ApiError
 from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:

@@ -1,0 +1,82 @@
+"""`stoker builds`: what was built in a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from stoker._gen.depot.core.v1 import build_pb as pb
+from stoker._gen.depot.core.v1.build_connect import BuildServiceClient
+from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time, tell
+from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.group("builds")
+def command() -> None:
+    """Builds of a project."""
+
+
+@command.command("list")
+@click.option("--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project.")
+@limit_flag(50)
+@remote_command
+def list_builds(remote: Remote, project_id: str, limit: int) -> None:
+    """List a project's builds, the newest first."""
+
+    async def all_(builds: BuildServiceClient) -> pb.ListBuildsResponse:
+        async def page(size: int, token: str) -> tuple[Sequence[pb.Build], str]:
+            request = pb.ListBuildsRequest(project_id=project_id, page_size=size, page_token=token)
+            answer = await builds.list_builds(request)
+            return answer.builds, answer.next_page_token
+
+        listed, token = await follow_pages(page, limit)
+        return pb.ListBuildsResponse(builds=listed, next_page_token=token)
+
+    answer = remote.call(BuildServiceClient, all_)
+    if remote.as_json:
+        print_json(answer)
+        return
+    rows = [
+        (one.build_id, _status(one), shown_time(one.created_at), shown_time(one.finished_at), _duration(one))
+        for one in answer.builds
+    ]
+    titles = ("ID", "STATUS", "CREATED (UTC)", "FINISHED (UTC)", "DURATION")
+    print_table(titles, rows, empty="nothing was built in this project yet")
+    if answer.next_page_token:
+        tell(f"these are the newest {limit}; --limit shows more")
+
+
+@command.command("show")
+@click.argument("build")
+@remote_command
+def show_build(remote: Remote, build: str) -> None:
+    """Show BUILD, an id."""
+    answer = remote.call(BuildServiceClient, lambda builds: builds.get_build(pb.GetBuildRequest(build_id=build)))
+    if remote.as_json or answer.build is None:
+        print_json(answer)
+        return
+    one = answer.build
+    print_facts(
+        [
+            ("id", one.build_id),
+            ("status", _status(one)),
+            ("created (UTC)", shown_time(one.created_at)),
+            ("started (UTC)", shown_time(one.started_at)),
+            ("finished (UTC)", shown_time(one.finished_at)),
+            ("duration", _duration(one)),
+        ]
+    )
+
+
+def _status(build: pb.Build) -> str:
+    return build.status.name.lower()
+
+
+def _duration(build: pb.Build) -> str:
+    if not build.has_field("build_duration_seconds"):
+        return ""
+    return shown_seconds(build.build_duration_seconds)

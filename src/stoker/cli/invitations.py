@@ -1,0 +1,50 @@
+"""`stoker invitations`: those that nobody has taken up yet."""
+
+from __future__ import annotations
+
+import click
+
+from stoker._gen.stoker.v1 import organizations_pb as pb
+from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
+from stoker.cli.confirmation import confirm, yes_flag
+from stoker.cli.output import print_json, print_table, shown_time, tell
+from stoker.cli.remote import Remote, remote_command
+
+
+@click.group("invitations")
+def command() -> None:
+    """Invitations that are open.
+
+    `stoker members invite` makes them.
+    """
+
+
+@command.command("list")
+@remote_command
+def list_invitations(remote: Remote) -> None:
+    """List the open invitations, without their links."""
+    answer = remote.call(OrganizationServiceClient, lambda own: own.list_invitations(pb.ListInvitationsRequest()))
+    if remote.as_json:
+        print_json(answer)
+        return
+    rows = [
+        (one.invitation_id, one.email, one.role.name.lower(), shown_time(one.created_at), shown_time(one.expires_at))
+        for one in answer.invitations
+    ]
+    titles = ("ID", "EMAIL", "ROLE", "CREATED (UTC)", "EXPIRES (UTC)")
+    print_table(titles, rows, empty="there is no open invitation")
+
+
+@command.command("revoke")
+@click.argument("invitation")
+@yes_flag
+@remote_command
+def revoke_invitation(remote: Remote, invitation: str, yes: bool) -> None:  # noqa: FBT001
+    """Take INVITATION, an id, back: its link works no longer."""
+    confirm(f"Revoke the invitation {invitation}", yes=yes)
+    request = pb.RevokeInvitationRequest(invitation_id=invitation)
+    answer = remote.call(OrganizationServiceClient, lambda own: own.revoke_invitation(request))
+    if remote.as_json:
+        print_json(answer)
+    else:
+        tell(f"the invitation {invitation} is revoked")

@@ -1,0 +1,64 @@
+"""`stoker login`: get a token for this user, approved in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+from rich.console import Console
+
+from stoker._gen.stoker.v1.organizations_connect import AccountServiceClient
+from stoker._gen.stoker.v1.organizations_pb import GetAccountRequest
+from stoker.cli.connecting import api_address, credentials_file, store_credentials, stored_credentials, token_source
+from stoker.cli.output import tell
+from stoker.cli.remote import wait_for
+from stoker.client.calls import Caller, Calls
+from stoker.client.login import StartedLogin, finish_login, start_login
+
+_SIGN_OF_LIFE_SECONDS = 30.0
+_WAITING = "waiting for the approval"
+
+
+@click.command("login")
+@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
+def command(api_url: str | None, open_browser: bool) -> None:  # noqa: FBT001
+    """Log in, approved by you in a browser.
+
+    The page is the server's. The token is kept in ~/.config/stoker/credentials.toml. `depot login` does the same for
+    the depot CLI.
+    """
+    url = api_address(api_url)
+    credentials = stored_credentials()
+    started = wait_for(start_login(url))
+    tell(f"Open this page, and approve the login there:\n\n    {started.approve_url}\n")
+    if open_browser and started.approve_url.startswith(("https://", "http://")):
+        click.launch(started.approve_url)
+    token = wait_for(_with_signs_of_life(url, started))
+    store_credentials(credentials.with_login(url, token))
+    tell(f"{wait_for(_name(Caller(url, token)))} is logged in at {url}; {credentials_file()} keeps the token")
+    if token_source():
+        tell(f"{token_source()} is set in this shell and counts before the login; unset it to use the login")
+
+
+async def _with_signs_of_life(url: str, started: StartedLogin) -> str:
+    if sys.stderr.isatty():
+        with Console(stderr=True).status(_WAITING):
+            return await finish_login(url, started)
+    speaking = asyncio.create_task(_speak())
+    try:
+        return await finish_login(url, started)
+    finally:
+        speaking.cancel()
+
+
+async def _speak() -> None:
+    while True:
+        tell(f"{_WAITING} ...")
+        await asyncio.sleep(_SIGN_OF_LIFE_SECONDS)
+
+
+async def _name(caller: Caller) -> str:
+    answer = await Calls(caller).of(AccountServiceClient).get_account(GetAccountRequest())
+    return f"{answer.person.name} ({answer.person.email})" if answer.person else "somebody"

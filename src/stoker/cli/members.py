@@ -1,0 +1,95 @@
+"""`stoker members`: who is in an organization, and with which role."""
+
+from __future__ import annotations
+
+import click
+
+from stoker._gen.stoker.v1 import organizations_pb as pb
+from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
+from stoker.cli.confirmation import confirm, yes_flag
+from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
+from stoker.cli.remote import Remote, remote_command
+from stoker.cli.terminal import Problem
+
+_ROLES = {"viewer": pb.Role.VIEWER, "member": pb.Role.MEMBER, "owner": pb.Role.OWNER}
+
+
+@click.group("members")
+def command() -> None:
+    """Who is in an organization, and as what.
+
+    A viewer reads, a member builds as well, an owner decides.
+    """
+
+
+@command.command("list")
+@remote_command
+def list_members(remote: Remote) -> None:
+    """List the members."""
+    answer = _members(remote)
+    if remote.as_json:
+        print_json(answer)
+        return
+    rows = [
+        (one.person.person_id, one.person.name, one.person.email, one.role.name.lower(), shown_time(one.joined_at))
+        for one in answer.members
+        if one.person is not None
+    ]
+    print_table(("ID", "NAME", "EMAIL", "ROLE", "JOINED (UTC)"), rows, empty="nobody is in this organization")
+
+
+@command.command("invite")
+@click.argument("email")
+@click.option("--role", type=click.Choice(list(_ROLES)), default="member", show_default=True)
+@remote_command
+def invite(remote: Remote, email: str, role: str) -> None:
+    """Make a link with which EMAIL can join, and print it. It works once; give it to that person alone."""
+    request = pb.CreateInvitationRequest(email=email, role=_ROLES[role])
+    answer = remote.call(OrganizationServiceClient, lambda own: own.create_invitation(request))
+    if remote.as_json or answer.invitation is None:
+        print_json(answer)
+        return
+    until = shown_time(answer.invitation.expires_at)
+    print_made(f"{answer.invitation.email} can join as {role} until {until} UTC, with this link:", answer.url)
+
+
+@command.command("role")
+@click.argument("person")
+@click.argument("role", type=click.Choice(list(_ROLES)))
+@remote_command
+def change_role(remote: Remote, person: str, role: str) -> None:
+    """Give PERSON (an id or an email address) another role, which counts from their next call on."""
+    found = _find(remote, person)
+    request = pb.ChangeMemberRoleRequest(person_id=found.person_id, role=_ROLES[role])
+    answer = remote.call(OrganizationServiceClient, lambda own: own.change_member_role(request))
+    if remote.as_json:
+        print_json(answer)
+    else:
+        tell(f"{found.name} ({found.email}) is {role} now")
+
+
+@command.command("remove")
+@click.argument("person")
+@yes_flag
+@remote_command
+def remove_member(remote: Remote, person: str, yes: bool) -> None:  # noqa: FBT001
+    """Let PERSON (an id or an email address) be no member any more."""
+    found = _find(remote, person)
+    confirm(f"Remove {found.name} ({found.email})", yes=yes)
+    request = pb.RemoveMemberRequest(person_id=found.person_id)
+    answer = remote.call(OrganizationServiceClient, lambda own: own.remove_member(request))
+    if remote.as_json:
+        print_json(answer)
+    else:
+        tell(f"{found.name} ({found.email}) is no member any more")
+
+
+def _members(remote: Remote) -> pb.ListMembersResponse:
+    return remote.call(OrganizationServiceClient, lambda own: own.list_members(pb.ListMembersRequest()))
+
+
+def _find(remote: Remote, wanted: str) -> pb.Person:
+    for member in _members(remote).members:
+        if member.person is not None and wanted.casefold() in {member.person.person_id, member.person.email.casefold()}:
+            return member.person
+    raise Problem(f"nobody in this organization has the id or the address {wanted}", "`stoker members list` has them")

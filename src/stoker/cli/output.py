@@ -1,0 +1,95 @@
+"""Answers of the API, for people and for programs.
+
+What was asked for goes to stdout, and what is said about it to stderr, so that `$(...)` gets the one without the other.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from protobuf import Message
+    from protobuf.wkt import Timestamp
+
+_PIPED_WIDTH = 10_000  # nothing is folded when no terminal has a width
+
+
+def print_json(answer: Message) -> None:
+    """Print an answer in the documentation's spelling, with the fields that are empty."""
+    click.echo(json.dumps(json.loads(answer.to_json(always_emit_implicit=True)), indent=2, ensure_ascii=False))
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Print rows under titles, as wide as the terminal. The first column, an id, is never folded.
+
+    Args:
+        titles: of the columns.
+        rows: as many texts each as there are titles.
+        empty: what to say when there are none.
+    """
+    table = Table(box=None, pad_edge=False)
+    for position, title in enumerate(titles):
+        table.add_column(title, overflow="fold", no_wrap=position == 0)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    if table.row_count:
+        _print(table)
+    else:
+        tell(empty)
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print what there is to know of one thing, a line each."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name, style="bold"), Text(printable(value)))
+    _print(table)
+
+
+def print_made(said: str, value: str) -> None:
+    """Say that something was made, and print what is needed of it, alone: an id, a secret or a link."""
+    tell(said)
+    click.echo(printable(value))
+
+
+def tell(text: str) -> None:
+    """Say something that isn't what was asked for."""
+    click.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would obey."""
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def shown_time(moment: Timestamp | None, *, absent: str = "") -> str:
+    """A time to the minute, in UTC."""
+    return absent if moment is None else moment.to_datetime().strftime("%Y-%m-%d %H:%M")
+
+
+def shown_seconds(seconds: int) -> str:
+    """A time that something took."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(width=_PIPED_WIDTH, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
