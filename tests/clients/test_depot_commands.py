@@ -136,7 +136,7 @@ def test_init_without_a_terminal_says_what_there_is_to_choose(commands: Commands
 def test_organizations_are_listed_with_the_clis_own_token(server: Server, commands: Commands, tmp_path: Path) -> None:
     organization = server.first["DEPOT_ORG_ID"]
     # `org list` and `org switch` read no DEPOT_TOKEN.
-    assert "unauthenticated" in commands.fails("org", "list")
+    assert "unauthenticated: there is no credential; log in" in commands.fails("org", "list")
     file = tmp_path / ".config" / "depot" / "depot.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"api_token: {server.token}\n")

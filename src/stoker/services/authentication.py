@@ -120,8 +120,8 @@ class AuthenticationService:
 
 
 def _bearer(authorization: str | None) -> str:
-    if not authorization:
-        raise Unauthenticated("there is no credential; send the header: Authorization: Bearer <token>")
+    if not authorization or authorization.strip().lower() == _SCHEME.strip():  # the depot CLI's, without a login
+        raise Unauthenticated("there is no credential; log in, or send the header: Authorization: Bearer <token>")
     if len(authorization) > _MAX_LENGTH:
         raise Unauthenticated("the Authorization header is too long to hold a token")
     if not authorization.lower().startswith(_SCHEME):
