@@ -189,6 +189,19 @@ def test_variables_count_before_logins_and_flags_before_both(
     assert stoker.apart("whoami", DEPOT_API_URL="", DEPOT_TOKEN="").code == 0, "empty ones count for nothing"
 
 
+def test_a_login_that_waits_keeps_what_another_stored_meanwhile(
+    owned: Server, ada: Browser, company: Company, stoker: Command, tmp_path: Path
+) -> None:
+    waiting = Login.begin(stoker, "--api-url", owned.url)
+    write_credentials(credentials_file(tmp_path), Credentials().with_login(company.server.url, company.viewer.token))
+    ada.submit(ada.get(waiting.page), decision="approve")
+    output = waiting.end()
+    assert waiting.process.returncode == 0, output
+    kept = read_credentials(credentials_file(tmp_path))
+    assert set(kept.tokens) == {owned.url, company.server.url}
+    assert kept.current == owned.url
+
+
 def test_a_build_takes_the_login(owned: Server, ada: Browser, stoker: Command, tmp_path: Path) -> None:
     log_in(stoker, ada, owned.url)
     context = make_context(tmp_path / "context", HEADER + run("echo built"))

@@ -30,13 +30,13 @@ def command(api_url: str | None, open_browser: bool) -> None:  # noqa: FBT001
     the depot CLI.
     """
     url = api_address(api_url)
-    credentials = stored_credentials()
+    stored_credentials()  # a file that can't be read is told before anybody has to approve
     started = wait_for(start_login(url))
     tell(f"Open this page, and approve the login there:\n\n    {started.approve_url}\n")
     if open_browser and started.approve_url.startswith(("https://", "http://")):
         click.launch(started.approve_url)
     token = wait_for(_with_signs_of_life(url, started))
-    store_credentials(credentials.with_login(url, token))
+    store_credentials(stored_credentials().with_login(url, token))
     tell(f"{wait_for(_name(Caller(url, token)))} is logged in at {url}; {credentials_file()} keeps the token")
     if token_source():
         tell(f"{token_source()} is set in this shell and counts before the login; unset it to use the login")

@@ -125,6 +125,6 @@ def hint_for(error: ApiError) -> str:
             by_variable = f"the token is from {source}; `stoker login`, and unset it, to act as yourself"
             return by_variable if source else "`stoker whoami` says with which role you are here"
         case Code.NOT_FOUND:
-            return "check the id; with several organizations, say which one you mean with --organization"
+            return "check the id, and that it is of the organization that you mean"
         case _:
             return ""
