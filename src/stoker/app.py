@@ -38,6 +38,7 @@ from stoker.pki.certificates import Certificates
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.rpc.application import RpcServices, rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
+from stoker.services.admission import Admission
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.closing import ClosingService
@@ -71,8 +72,8 @@ if TYPE_CHECKING:
 
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
-_TRIM_SECONDS = 30.0
 _FORGET_SECONDS = 300.0
+_UPKEEP_SECONDS = 30.0
 _STOP_PATIENCE = timedelta(seconds=20)
 
 _log = logging.getLogger(__name__)
@@ -85,10 +86,10 @@ class ApiProcess:
         self._settings = settings = plan.settings
         self.plan = plan
         self._database = open_sqlite(plan.database)
-        self._core = core = open_core(settings, self._database)
+        self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
+        self._core = core = open_core(settings, self._database, Admission(runtime.shortage))
         certificates = Certificates(settings.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
-        self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
         options = FleetOptions(
             idle_timeout=timedelta(seconds=settings.idle_seconds),
             start_timeout=timedelta(seconds=settings.start_timeout_seconds),
@@ -163,10 +164,10 @@ class ApiProcess:
             asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
-            asyncio.create_task(_keep_going("logs", self._trim_logs), name="logs"),
             asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),
             asyncio.create_task(_keep_going("volume sizes", self._measurer.run), name="volume sizes"),
             asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),
+            asyncio.create_task(_keep_going("upkeep", self._upkeep), name="upkeep"),
         ]
 
     async def stop(self) -> None:
@@ -195,10 +196,11 @@ class ApiProcess:
             await self._forgetting.forget()
             await asyncio.sleep(_FORGET_SECONDS)
 
-    async def _trim_logs(self) -> None:
+    async def _upkeep(self) -> None:
         while True:
             await self._runtime.trim_logs()
-            await asyncio.sleep(_TRIM_SECONDS)
+            await self._runtime.tend_volumes()
+            await asyncio.sleep(_UPKEEP_SECONDS)
 
     async def _store_token_uses(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from stoker.domain.people import Role
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.rpc.limits import CallLimits
-from stoker.runtimes.process.config import ProcessRuntimeConfig
+from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
@@ -115,7 +115,7 @@ def company_sign_in(
     return CompanySignIn(provider, documents, OidcVerifier((issuer,), keys, clock), clock)
 
 
-def open_core(settings: Settings, database: Database) -> Core:
+def open_core(settings: Settings, database: Database, admission: Admission | None = None) -> Core:
     """What every service needs, on the real clock."""
     return Core(
         database=database,
@@ -123,7 +123,7 @@ def open_core(settings: Settings, database: Database) -> Core:
         randomness=SystemRandomness(),
         wakeups=Wakeups(),
         limits=limits_of(settings),
-        admission=Admission(),
+        admission=admission or Admission(),
     )
 
 
@@ -137,5 +137,10 @@ def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> Proc
             network_pool=IPv4Network(settings.network_pool),
             max_parallelism=settings.max_parallelism or None,
             log_bytes=settings.max_log_bytes,
+            volume_store=StoreKind(settings.volume_store),
+            volume_image_bytes=settings.volume_image_bytes,
+            volume_headroom_bytes=settings.volume_headroom_bytes,
+            min_free_bytes=settings.min_free_bytes,
+            min_free_percent=settings.min_free_percent,
         )
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT_PREFIX = "STOKER_"
 _CONFIG_VARIABLE = "STOKER_CONFIG"
+_SMALLEST_IMAGE = 256 * 1024**2
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d{1,5})")
 
 
@@ -197,6 +198,17 @@ class Settings(BaseModel):
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
     max_project_tokens: int = Field(1000, ge=1, description="Tokens that a project may have.")
+    volume_store: Literal["auto", "btrfs-image", "btrfs", "directory"] = Field(
+        "auto", description="How caches are kept: btrfs in an image file or on a mounted btrfs, or directories."
+    )
+    volume_image_bytes: int = Field(
+        0, ge=0, description="Size of the image file, which grows with this; 0 for most of what is free at first."
+    )
+    volume_headroom_bytes: int = Field(
+        10 * 1000**3, ge=64 * 1024**2, description="What a volume may hold above its project's cache policy."
+    )
+    min_free_bytes: int = Field(2 * 1000**3, ge=0, description="Free space below which no more builds are taken.")
+    min_free_percent: float = Field(5, ge=0, le=100, description="The same in percent; the smaller of the two counts.")
     max_parallelism: int = Field(0, ge=0, description="Steps that a machine runs at once; 0 for one a CPU of its size.")
 
     @field_validator("listen", "gateway")
@@ -262,6 +274,13 @@ class Settings(BaseModel):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("volume_image_bytes")
+    @classmethod
+    def _large_enough(cls, value: int) -> int:
+        if 0 < value < _SMALLEST_IMAGE:
+            raise ValueError(f"it must be 0, or {_SMALLEST_IMAGE} (256 MiB) at least")
+        return value
 
     @property
     def listen_address(self) -> HostPort:

@@ -8,8 +8,14 @@ from dataclasses import dataclass, field
 
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
-from stoker.runtimes.contract import MachineSpec, Observed, Owned
-from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, VolumeDeleteFailed, VolumeNotMeasured
+from stoker.runtimes.contract import Ending, MachineSpec, Observed, Owned
+from stoker.runtimes.errors import (
+    MachineStartFailed,
+    MachineStopFailed,
+    VolumeDeleteFailed,
+    VolumeFailed,
+    VolumeNotMeasured,
+)
 
 
 @dataclass(eq=False)
@@ -28,6 +34,9 @@ class FakeHost:
     machines: dict[tuple[str, str], FakeMachine] = field(default_factory=dict)
     volumes: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
+    saved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    damage: dict[tuple[str, str], str] = field(default_factory=dict)
+    short_of: str | None = None
     fail_start: str | None = None
     fail_stop: str | None = None
     fail_delete: str | None = None
@@ -63,13 +72,14 @@ class FakeRuntime:
             raise MachineStartFailed(self._host.fail_start)
         yield placement
 
-    async def stop(self, machine_id: str, grace_seconds: float) -> None:
-        del grace_seconds
+    async def stop(self, machine_id: str, grace_seconds: float) -> bool:
         if self._host.fail_stop is not None:
             raise MachineStopFailed(self._host.fail_stop)
         machine = self._host.machines.pop((self._server_id, machine_id), None)
-        if machine is not None:
-            machine.ended.set()
+        if machine is None or machine.ended.is_set():
+            return False
+        machine.ended.set()
+        return grace_seconds > 0
 
     async def observe(self, machine_id: str, placement: Placement | None) -> Observed:
         if self._host.unknown:
@@ -98,6 +108,26 @@ class FakeRuntime:
         if self._host.fail_measure is not None:
             raise VolumeNotMeasured(self._host.fail_measure)
         return self._host.sizes.get((self._server_id, volume_id), 0)
+
+    async def why_ended(self, machine_id: str) -> Ending:
+        return Ending(self._host.damage.get((self._server_id, machine_id)))
+
+    async def snapshot_volume(self, volume_id: str, new_volume_id: str) -> None:
+        if (self._server_id, volume_id) not in self._host.volumes:
+            raise VolumeFailed(f"there is no volume {volume_id}")
+        self._host.volumes[self._server_id, new_volume_id] = set(self._host.volumes[self._server_id, volume_id])
+
+    async def save_volume(self, volume_id: str) -> None:
+        if (content := self._host.volumes.get((self._server_id, volume_id))) is not None:
+            self._host.saved[self._server_id, volume_id] = set(content)
+
+    async def restore_volume(self, volume_id: str) -> bool:
+        key = (self._server_id, volume_id)
+        self._host.volumes[key] = self._host.saved.get(key, set())
+        return self._host.saved.pop(key, None) is not None
+
+    def shortage(self) -> str | None:
+        return self._host.short_of
 
     def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:
         machine = self._host.machines.get((self._server_id, machine_id))

@@ -141,13 +141,20 @@ class MachineHost:
     engine: Engine
     started: list[str] = field(default_factory=list)
 
-    def spec(self, machine_id: str, volume_id: str = "volume", platform: Platform | None = None) -> MachineSpec:
+    def spec(
+        self,
+        machine_id: str,
+        volume_id: str = "volume",
+        platform: Platform | None = None,
+        size: MachineSize | None = None,
+        cache_policy: CachePolicy | None = None,
+    ) -> MachineSpec:
         return MachineSpec(
             machine_id=machine_id,
             volume_id=volume_id,
             platform=platform or native_platform(),
-            size=MachineSize(cpus=4, memory_bytes=4 * 1024**3),
-            cache_policy=CachePolicy(),
+            size=size or MachineSize(cpus=4, memory_bytes=4 * 1024**3),
+            cache_policy=cache_policy or CachePolicy(),
             certificates=self.certificates.of_machine,
         )
 
@@ -158,7 +165,10 @@ class MachineHost:
     async def start_ready(
         self, machine_id: str = "machine", volume_id: str = "volume", platform: Platform | None = None
     ) -> Machine:
-        machine = await self.start(self.spec(machine_id, volume_id, platform))
+        return await self.wait_ready(await self.start(self.spec(machine_id, volume_id, platform)))
+
+    async def wait_ready(self, machine: Machine) -> Machine:
+        machine_id = machine.spec.machine_id
         async with asyncio.timeout(READY_SECONDS):
             while True:
                 answer = await machine.call("debug", "workers")
@@ -205,7 +215,10 @@ def traces(config: ProcessRuntimeConfig) -> frozenset[str]:
     """
     data, group = str(config.data), f"/stoker/{config.server_id}"
     found = {f"process {command}" for command in _commands(data, group)}
-    found |= {f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    # Other servers on this host mount their volume stores whenever they like.
+    found |= {f"mount {point}" for point in mounts if not point.endswith("/volumes") or data in point}
+    found |= {f"loop device of {file}" for file in loop_devices() if data in file}
     found |= {f"device {path.name}" for path in Path("/sys/class/net").iterdir() if not _is_foreign(path, config)}
     found |= {f"rules {line}" for line in run("nft", "list", "ruleset").splitlines() if config.server_id in line}
     found |= {f"cgroup {path}" for path, _, _ in os.walk("/sys/fs/cgroup") if group in path}
@@ -214,6 +227,11 @@ def traces(config: ProcessRuntimeConfig) -> frozenset[str]:
     found |= {f"file {path}" for place in places for path in place.rglob("*")}
     found |= {f"file {path}" for path in Path("/tmp").iterdir() if path.name.startswith("buildkit")}  # noqa: S108
     return frozenset(found)
+
+
+def loop_devices() -> list[str]:
+    """The files behind this host's loop devices, whoever holds them."""
+    return [file.read_text().strip() for file in Path("/sys/block").glob("loop*/loop/backing_file")]
 
 
 async def nothing_left(config: ProcessRuntimeConfig, before: frozenset[str]) -> None:

@@ -19,6 +19,7 @@ from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.bridges import bridge_name
+from stoker.runtimes.process.config import StoreKind
 from stoker.runtimes.process.emulation import native_platform
 from stoker.runtimes.process.runtime import ProcessRuntime
 from tests.contract.machine_host import (
@@ -312,10 +313,16 @@ async def test_release_removes_running_machines_and_all_that_is_shared(
     async with machines[0].building(context, STEP_IS_RUNNING):
         await host.runtime.release_host()
     await nothing_left(host.config, before)
-    assert {path.name for path in (host.config.data / "volumes").iterdir()} == {"v0", "v1"}
+    await host.runtime.prepare_host()
+    assert (await host.runtime.list_owned()).volumes == {"v0", "v1"}
 
 
-async def test_a_volume_with_immutable_files_mounts_and_deep_folders_is_deleted(host: MachineHost) -> None:
+@pytest.mark.parametrize("kind", [StoreKind.AUTO, StoreKind.DIRECTORY])
+async def test_a_volume_with_immutable_files_mounts_and_deep_folders_is_deleted(
+    new_host: Callable[..., MachineHost], kind: StoreKind
+) -> None:
+    host = new_host(volume_store=kind)
+    await host.runtime.prepare_host()
     machine = await host.start_ready()
     await host.runtime.stop(machine.spec.machine_id, GRACE_SECONDS)
     volume = host.config.data / "volumes" / "volume"
@@ -332,7 +339,8 @@ async def test_a_volume_with_immutable_files_mounts_and_deep_folders_is_deleted(
     assert not (await host.runtime.list_owned()).volumes
 
 
-async def test_a_volume_deleted_half_way_is_still_owned(host: MachineHost) -> None:
+async def test_a_volume_deleted_half_way_is_still_owned(new_host: Callable[..., MachineHost]) -> None:
+    host = new_host(volume_store=StoreKind.DIRECTORY)
     half = host.config.data / "volumes" / ".deleting" / "gone"
     half.mkdir(parents=True)
     assert (await host.runtime.list_owned()).volumes == {"gone"}

@@ -16,8 +16,8 @@ from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import MachineSize
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
-from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed, Owned, Runtime
-from stoker.runtimes.errors import MachineStartFailed
+from stoker.runtimes.contract import Ending, MachineCertificates, MachineSpec, Observed, Owned, Runtime
+from stoker.runtimes.errors import MachineStartFailed, VolumeFailed
 from stoker.runtimes.process.runtime import ProcessRuntime
 from tests.contract.fake_runtime import FakeHost, FakeRuntime
 
@@ -285,6 +285,51 @@ async def test_the_sizes_of_many_volumes_can_be_asked_for_at_once(case: Case) ->
     sizes = await asyncio.gather(*(case.runtime.volume_size("volume") for _ in range(5)))
     assert len(set(sizes)) == 1
     assert sizes[0] >= 1_000_000
+
+
+async def test_a_snapshot_is_a_volume_of_its_own(case: Case) -> None:
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.snapshot_volume("volume", "copy")
+    assert (await case.runtime.list_owned()).volumes == {"volume", "copy"}
+    await case.runtime.delete_volume("copy")
+    assert (await case.runtime.list_owned()).volumes == {"volume"}
+    with pytest.raises(VolumeFailed):
+        await case.runtime.snapshot_volume("never", "copy")
+
+
+async def test_a_stop_says_whether_the_machine_ended_by_itself(case: Case) -> None:
+    assert not await case.runtime.stop("never", GRACE_SECONDS)
+    placement = await start(case.runtime, case.spec("one"))
+    assert not await case.runtime.stop("one", 0)
+    placement = await start(case.runtime, case.spec("one"))
+    case.crash("one", placement)
+    await asyncio.wait_for(case.runtime.wait_exit("one", placement), DEADLINE_SECONDS)
+    assert not await case.runtime.stop("one", GRACE_SECONDS)
+
+
+async def test_a_damaged_volume_is_replaced_by_what_was_saved_once(case: Case) -> None:
+    await case.runtime.save_volume("never")
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", GRACE_SECONDS)
+    await case.runtime.save_volume("volume")
+    await case.runtime.save_volume("volume")
+    assert await case.runtime.restore_volume("volume")
+    assert not await case.runtime.restore_volume("volume")
+    assert not await case.runtime.restore_volume("volume")
+    await start(case.runtime, case.spec("one"))
+    await case.runtime.stop("one", 0)
+    await case.runtime.delete_volume("volume")
+    assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
+
+
+async def test_nothing_is_known_of_what_runs_or_never_was(case: Case) -> None:
+    assert await case.runtime.why_ended("never") == Ending()
+    await start(case.runtime, case.spec("one"))
+    assert await case.runtime.why_ended("one") == Ending()
+
+
+async def test_there_is_space_at_first(case: Case) -> None:
+    assert case.runtime.shortage() is None
 
 
 async def test_platforms_are_never_empty(case: Case) -> None:

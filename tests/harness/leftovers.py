@@ -33,6 +33,11 @@ def leftovers(server: Server) -> list[str]:
     found += [
         f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines() if str(server.data) in line
     ]
+    found += [
+        f"loop device of {file.read_text().strip()}"
+        for file in Path("/sys/block").glob("loop*/loop/backing_file")
+        if str(server.data) in file.read_text()
+    ]
     links = json.loads(_output("ip", "-j", "link"))
     found += [f"link {link['ifname']}" for link in links if f"stoker/{server_id}" in link.get("ifalias", "")]
     found += [f"nft {line}" for line in _output("nft", "list", "tables").splitlines() if server_id in line]

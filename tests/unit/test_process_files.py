@@ -44,7 +44,14 @@ def config(**settings: object) -> ProcessRuntimeConfig:
 
 def written(spec: MachineSpec = SPEC, *, emulated: bool = False, **settings: object) -> dict[str, dict[str, object]]:
     text = engine_config(
-        spec, config(**settings), FOLDER, volume=Path("/v"), port=4242, cgroup="/stoker/s/machine", emulated=emulated
+        spec,
+        config(**settings),
+        FOLDER,
+        volume=Path("/v"),
+        min_free_bytes=7,
+        port=4242,
+        cgroup="/stoker/s/machine",
+        emulated=emulated,
     )
     return tomllib.loads(text)
 
@@ -61,7 +68,7 @@ def test_the_engine_allows_no_entitlement() -> None:
 
 
 def test_the_cache_policy_is_two_rules() -> None:
-    assert written(min_free_bytes=7)["worker"]["oci"]["gcpolicy"] == [  # pyright: ignore[reportIndexIssue]
+    assert written()["worker"]["oci"]["gcpolicy"] == [  # pyright: ignore[reportIndexIssue]
         {"all": True, "keepDuration": "172800s"},
         {"all": True, "maxUsedSpace": 10**10, "minFreeSpace": 7},
     ]
@@ -126,7 +133,7 @@ def test_mounts_are_found_by_folder_and_not_by_prefix() -> None:
 
 def test_a_volume_that_can_not_be_deleted_stays_known(tmp_path: Path) -> None:
     volumes = DirectoryVolumes(tmp_path / "volumes")
-    volumes.open("one")
+    volumes.open("one", 0)
     (tmp_path / "volumes" / ".deleting").write_text("in the way")
     with pytest.raises(VolumeDeleteFailed, match="one"):
         volumes.delete("one")
@@ -175,8 +182,8 @@ def test_emulation_is_seen_only_where_it_works_in_steps(tmp_path: Path) -> None:
 
 def test_a_volumes_size_counts_blocks_on_disk_and_every_file_once(tmp_path: Path) -> None:
     volumes = DirectoryVolumes(tmp_path / "volumes")
-    empty = volumes.open("empty")
-    folder = volumes.open("full")
+    empty = volumes.open("empty", 0)
+    folder = volumes.open("full", 0)
     (folder / "file").write_bytes(b"x" * 1_000_000)
     (folder / "same file").hardlink_to(folder / "file")
     with (folder / "sparse").open("wb") as sparse:
@@ -195,7 +202,7 @@ def test_measuring_ends_with_the_server_that_does_it(tmp_path: Path) -> None:
     slow.write_text(f"#!/bin/sh\necho $$ >{pid_file}.new && mv {pid_file}.new {pid_file}\nexec sleep 1000\n")
     slow.chmod(0o755)
     script = "import sys; from pathlib import Path; from stoker.runtimes.process.volumes import DirectoryVolumes; "
-    script += "volumes = DirectoryVolumes(Path(sys.argv[1])); volumes.open('volume'); volumes.size('volume')"
+    script += "volumes = DirectoryVolumes(Path(sys.argv[1])); volumes.open('volume', 0); volumes.size('volume')"
     environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "volumes")], env=environment) as server:
         eventually(pid_file.exists, "it measures")

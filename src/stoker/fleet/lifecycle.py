@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
+# What a damaged volume may be replaced by, in turn: its last good snapshot, an empty one.
+_VOLUMES_TO_TRY = 2
+
 _log = logging.getLogger(__name__)
 
 
@@ -199,14 +202,16 @@ class MachineLifecycle:
 
     async def _fail_start(self, machine: Machine, problem: str) -> None:
         failures = machine.failures + 1
-        _log.error("machine %s did not start (attempt %d): %s", machine.id, failures, problem)
+        ending = await self._runtime.why_ended(machine.id)
+        _log.error("machine %s did not start (attempt %d): %s", machine.id, failures, ending.damage or problem)
         reason = None
-        if failures >= self._options.start_attempts:
+        attempts = self._options.start_attempts + (_VOLUMES_TO_TRY if ending.damage else 0)
+        if failures >= attempts:
             reason = f"the machine could not be started after {failures} attempts; the server's log says why"
         stopping = await self._move(
             replace(machine, failures=failures), MachineState.STOPPING, fail_builds=reason, error=problem
         )
-        await self._finish_stop(stopping)
+        await self._finish_stop(stopping, damage=ending.damage)
 
     async def _stop(self, machine: Machine) -> None:
         """Stop an idle machine, unless a build has taken it in the meantime."""
@@ -222,20 +227,32 @@ class MachineLifecycle:
                 await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
             stopping = replace(current, state=checked_transition(current.state, MachineState.STOPPING))
             await machine_store.save_claimed(tx, stopping, self._claim, self._core.now())
-        await self._finish_stop(stopping)
+        await self._finish_stop(stopping, orderly=True)
 
-    async def _finish_stop(self, machine: Machine) -> None:
+    async def _finish_stop(self, machine: Machine, *, orderly: bool = False, damage: str | None = None) -> None:
+        """Stop a machine that is STOPPING.
+
+        Args:
+            machine: the machine.
+            orderly: it was ready until now, so what it leaves behind is worth keeping.
+            damage: what it said of its volume, which made it end.
+        """
         try:
-            await self._runtime.stop(machine.id, self._options.stop_grace.total_seconds())
+            whole = await self._runtime.stop(machine.id, self._options.stop_grace.total_seconds())
+            if damage is not None and machine.volume_id is not None:
+                machine = replace(machine, error=await self._restore_volume(machine.id, machine.volume_id, damage))
         except RuntimeFailed as error:
             delay = retry_delay_seconds(machine.failures + 1)
             _log.exception("machine %s could not be stopped; trying again in %g s", machine.id, delay)
             retry_at = self._core.now() + timedelta(seconds=delay)
             await self._save(replace(machine, failures=machine.failures + 1, retry_at=retry_at, error=str(error)))
             return
+        if orderly and whole and machine.volume_id is not None and not machine.volume_given_up:
+            await self._save_volume(machine.volume_id)
         await asyncio.to_thread(self._certificates.forget_machine, machine.id)
         retry_at = None
-        if machine.failures:
+        # With another volume it can be tried again at once.
+        if machine.failures and damage is None:
             retry_at = self._core.now() + timedelta(seconds=retry_delay_seconds(machine.failures))
         stopped = replace(
             machine,
@@ -247,6 +264,22 @@ class MachineLifecycle:
         await self._save(stopped)
         _log.info("machine %s is stopped", machine.id)
         self._core.wakeups.wake(machine_topic(machine.id), FLEET, VOLUMES)
+
+    async def _save_volume(self, volume_id: str) -> None:
+        try:
+            await self._runtime.save_volume(volume_id)
+        except RuntimeFailed:
+            _log.exception("volume %s could not be saved; the snapshot before stays, if there is one", volume_id)
+
+    async def _restore_volume(self, machine_id: str, volume_id: str, damage: str) -> str:
+        """Replace a damaged volume; what is to be remembered of it."""
+        restored = await self._runtime.restore_volume(volume_id)
+        instead = "its last good snapshot" if restored else "an empty one"
+        note = f"volume {volume_id} was damaged ({damage}) and is set aside; {instead} is used instead"
+        _log.error("machine %s: %s", machine_id, note)
+        async with self._core.database.write() as tx:
+            await volume_store.note_volume_problem(tx, volume_id, note)
+        return note
 
     async def _move(
         self, machine: Machine, state: MachineState, *, fail_builds: str | None = None, error: str | None = None

@@ -57,6 +57,16 @@ class Owned:
     volumes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of why a machine ended by itself.
+
+    ``damage`` is what its BuildKit said of a volume that it can't use.
+    """
+
+    damage: str | None = None
+
+
 class Runtime(Protocol):
     """Where machines run."""
 
@@ -75,10 +85,13 @@ class Runtime(Protocol):
         """
         ...
 
-    async def stop(self, machine_id: str, grace_seconds: float) -> None:
+    async def stop(self, machine_id: str, grace_seconds: float) -> bool:
         """Stop a machine and remove all of it but its volume. A machine that is absent is a success.
 
         buildkitd gets ``grace_seconds`` to end by itself (so that it writes its cache database); 0 kills at once.
+
+        Returns:
+            Whether it was asked to end and did, so that its volume is whole.
 
         Raises:
             MachineStopFailed: something is left; call again.
@@ -91,6 +104,10 @@ class Runtime(Protocol):
 
     async def wait_exit(self, machine_id: str, placement: Placement) -> None:
         """Return when the machine is no longer running, started by this process or by one before it."""
+        ...
+
+    async def why_ended(self, machine_id: str) -> Ending:
+        """Why a machine that nobody stopped isn't running; to be asked before `stop`, which removes the traces."""
         ...
 
     async def list_owned(self) -> Owned:
@@ -113,4 +130,41 @@ class Runtime(Protocol):
         Raises:
             VolumeNotMeasured: it can't be told; ask again later.
         """
+        ...
+
+    async def snapshot_volume(self, volume_id: str, new_volume_id: str) -> None:
+        """Make a new volume with what another has in it now, in an instant. The other may be in use.
+
+        Raises:
+            SnapshotsUnsupported: this runtime keeps volumes in a way that has none.
+            VolumeFailed: there is no such volume, or it could not be done.
+        """
+        ...
+
+    async def save_volume(self, volume_id: str) -> None:
+        """Remember a volume that no machine uses as good, instead of how it was remembered before.
+
+        A runtime without snapshots remembers nothing.
+
+        Raises:
+            VolumeFailed: it could not be done.
+        """
+        ...
+
+    async def restore_volume(self, volume_id: str) -> bool:
+        """Set a damaged volume that no machine uses aside, and put what `save_volume` remembered in its place.
+
+        What was remembered is used up: when that is damaged too, the next call leaves nothing, and the next start has
+        an empty volume. What was set aside goes with the volume, or when it is replaced, or when space is short.
+
+        Returns:
+            Whether something had been remembered.
+
+        Raises:
+            VolumeFailed: it could not be done.
+        """
+        ...
+
+    def shortage(self) -> str | None:
+        """Why no more builds can be taken now, for those who want one; None while there is space. Takes no time."""
         ...

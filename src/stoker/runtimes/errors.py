@@ -15,12 +15,20 @@ class MachineStopFailed(RuntimeFailed):
     """Something of a machine is left after a stop."""
 
 
-class VolumeDeleteFailed(RuntimeFailed):
+class VolumeFailed(RuntimeFailed):
+    """The file system of the volumes did not do what it was asked for."""
+
+
+class VolumeDeleteFailed(VolumeFailed):
     """Something of a volume is left after a delete."""
 
 
 class VolumeNotMeasured(RuntimeFailed):
     """The size of a volume can't be told."""
+
+
+class SnapshotsUnsupported(VolumeFailed):
+    """Volumes can't be copied in an instant here."""
 
 
 class HostUnfit(RuntimeFailed):

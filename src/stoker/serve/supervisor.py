@@ -93,7 +93,8 @@ class Supervisor:
         )
         plan_file = self._run_folder / "plan.json"
         write_plan(plan, plan_file)
-        await process_runtime(settings, plan.server_id, self._buildkitd).prepare_host()
+        for lacking in await process_runtime(settings, plan.server_id, self._buildkitd).prepare_host():
+            self._say(lacking)
         self._parts = [self._gateway_part(plan, gateway), self._api_part(plan_file, listen)]
         await asyncio.gather(*(self._start_part(part) for part in self._parts))
         self._watches.append(asyncio.create_task(self._trim_logs()))

@@ -44,6 +44,7 @@ class BuildService:
 
         Raises:
             NotFound: there is no such project, or it isn't the caller's.
+            ResourceExhausted: the server's disks are full.
             Unavailable: the server is being stopped.
         """
         self._core.admission.require_open()

@@ -111,6 +111,11 @@ async def mark_volume_deleted(tx: Transaction, volume_id: str, now: datetime) ->
     )
 
 
+async def note_volume_problem(tx: Transaction, volume_id: str, problem: str) -> None:
+    """Remember what went wrong with a volume, for the operator."""
+    await tx.execute(update(volumes).where(volumes.c.id == volume_id).values(error=problem))
+
+
 async def mark_volume_delete_failed(
     tx: Transaction, volume_id: str, *, failures: int, retry_at: datetime, error: str
 ) -> None:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SERVER_ID = re.compile(r"[a-z0-9]{1,16}")
+
+
+class StoreKind(StrEnum):
+    """How volumes are kept.
+
+    AUTO is an image for new data folders and where there is one, and directories where the host can't mount one or the
+    data folder has directories already.
+    """
+
+    AUTO = "auto"
+    IMAGE = "btrfs-image"
+    BTRFS = "btrfs"
+    DIRECTORY = "directory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +38,11 @@ class ProcessRuntimeConfig:
         allowed_networks: private ranges that RUN steps may reach nevertheless.
         name_servers: what RUN steps ask for names, instead of the host's own name servers.
         max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
-        min_free_bytes: cache is dropped when the volume's file system has less free than this.
+        volume_store: how volumes are kept: see `StoreKind`.
+        volume_image_bytes: the size of the image, or what it is to grow to; 0 for nearly all that is free at first.
+        volume_headroom_bytes: what a volume may hold above its project's cache policy, for the builds that run.
+        min_free_bytes: what is to stay free where volumes are and in the data folder.
+        min_free_percent: the same as a part of the disk; the smaller counts.
         history_entries: builds of which buildkitd remembers its own record.
         history_seconds: how long it does so.
         log_bytes: the bound of a running machine's log.
@@ -42,7 +60,11 @@ class ProcessRuntimeConfig:
     allowed_networks: tuple[IPv4Network, ...] = ()
     name_servers: tuple[IPv4Address, ...] = ()
     max_parallelism: int | None = None
+    volume_store: StoreKind = StoreKind.AUTO
+    volume_image_bytes: int = 0
+    volume_headroom_bytes: int = 10 * 1000**3
     min_free_bytes: int = 2 * 1000**3
+    min_free_percent: float = 5
     history_entries: int = 20
     history_seconds: int = 3600
     log_bytes: int = 8 * 1024**2

@@ -114,12 +114,12 @@ def container_runtime_script(folder: MachineFolder) -> str:
     return f'#!/bin/sh\nexec {shlex.quote(program)} --root {state} "$@"\n'
 
 
-def _cache_rules(spec: MachineSpec, config: ProcessRuntimeConfig) -> list[dict[str, object]]:
+def _cache_rules(spec: MachineSpec, min_free_bytes: int) -> list[dict[str, object]]:
     """Two rules: one with both limits would drop only what is old and over the cap."""
     days = spec.cache_policy.keep_days
     # A rule that keeps things for no time at all would drop everything.
     by_age: list[dict[str, object]] = [{"all": True, "keepDuration": f"{days * _DAY_SECONDS}s"}] if days else []
-    by_size = {"maxUsedSpace": spec.cache_policy.keep_bytes, "minFreeSpace": config.min_free_bytes}
+    by_size = {"maxUsedSpace": spec.cache_policy.keep_bytes, "minFreeSpace": min_free_bytes}
     return [*by_age, {"all": True, **by_size}]
 
 
@@ -129,6 +129,7 @@ def engine_config(
     folder: MachineFolder,
     *,
     volume: Path,
+    min_free_bytes: int,
     port: int,
     cgroup: str,
     emulated: bool,
@@ -145,7 +146,7 @@ def engine_config(
         "defaultCgroupParent": cgroup,
         "max-parallelism": config.max_parallelism or spec.size.cpus,
         "gc": True,
-        "gcpolicy": _cache_rules(spec, config),
+        "gcpolicy": _cache_rules(spec, min_free_bytes),
     }
     if emulated:
         worker["platforms"] = [str(spec.platform)]

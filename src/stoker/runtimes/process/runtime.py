@@ -10,14 +10,15 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from stoker.domain.machines import Placement
-from stoker.runtimes.contract import Observed, Owned
-from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, RuntimeFailed
+from stoker.runtimes.contract import Ending, Observed, Owned
+from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
 from stoker.runtimes.process import logs
 from stoker.runtimes.process.bridges import Bridge, Bridges
 from stoker.runtimes.process.cgroups import Cgroups
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.config import checked_name, is_name
 from stoker.runtimes.process.emulation import emulated_platforms, ensure_emulation, native_platform
+from stoker.runtimes.process.endings import damage_told
 from stoker.runtimes.process.engine_files import (
     MachineFolder,
     container_runtime_script,
@@ -30,7 +31,7 @@ from stoker.runtimes.process.launch import launch
 from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
 from stoker.runtimes.process.resolvers import host_resolvers
 from stoker.runtimes.process.trees import destroy
-from stoker.runtimes.process.volumes import DirectoryVolumes
+from stoker.runtimes.process.volume_store import VolumeStore
 
 if TYPE_CHECKING:
     import subprocess
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 _DELETES_AT_ONCE = 2
 _MEASURES_AT_ONCE = 1
+# Housekeeping drops cache long before builds have to be refused.
+_HOUSEKEEPING_FACTOR = 2
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,7 +61,7 @@ class ProcessRuntime:
         self._config = config
         self._machines = config.data / "machines"
         self._kept_logs = config.data / "logs" / "machines"
-        self._volumes: Volumes = DirectoryVolumes(config.data / "volumes")
+        self._store = VolumeStore(config)
         self._cgroups = Cgroups(config.server_id)
         self._bridges = Bridges(config.server_id, config.network_pool, config.subnet_prefix, config.run_folder)
         self._firewall = Firewall(config.server_id, config.allowed_networks)
@@ -69,13 +72,16 @@ class ProcessRuntime:
         self._deletes = asyncio.Semaphore(_DELETES_AT_ONCE)
         self._measurers = ThreadPoolExecutor(_MEASURES_AT_ONCE, thread_name_prefix="measure")
 
-    async def prepare_host(self) -> None:
+    async def prepare_host(self) -> tuple[str, ...]:
         """Make what all machines of this server share. Can be called again at any time, and repairs it.
+
+        Returns:
+            What this host lacks and machines can do without: a line each, for the operator.
 
         Raises:
             HostUnfit: this host can't run machines safely; the text says what is missing.
         """
-        await asyncio.to_thread(self._prepare_host)
+        return await asyncio.to_thread(self._prepare_host)
 
     async def release_host(self) -> None:
         """Kill this server's machines at once and remove everything of it but volumes and kept logs.
@@ -84,6 +90,10 @@ class ProcessRuntime:
             MachineStopFailed: something is left; call again.
         """
         await asyncio.to_thread(self._release_host)
+
+    async def tend_volumes(self) -> None:
+        """Make space when it is short, and heal a volume store that became read-only. To be called now and again."""
+        await asyncio.to_thread(self._tend_volumes)
 
     async def trim_logs(self) -> None:
         """Cut running machines' logs to their bound."""
@@ -97,14 +107,17 @@ class ProcessRuntime:
         """Start a machine: see `Runtime.start`. Yields once, when its process is there."""
         yield await self._alone(spec.machine_id, self._launch, spec)
 
-    async def stop(self, machine_id: str, grace_seconds: float) -> None:
+    async def stop(self, machine_id: str, grace_seconds: float) -> bool:
         """Stop a machine: see `Runtime.stop`."""
         outer = await self._alone(machine_id, self._ask_to_end, machine_id) if grace_seconds > 0 else None
+        ended_by_itself = False
         if outer is not None:
             with suppress(TimeoutError), opened(outer, lambda pid: self._cgroups.holds(machine_id, pid)) as descriptor:
                 if descriptor is not None:
                     await asyncio.wait_for(ended(descriptor), grace_seconds)
+                    ended_by_itself = True
         await self._alone(machine_id, self._remove, machine_id)
+        return ended_by_itself
 
     async def observe(self, machine_id: str, placement: Placement | None) -> Observed:
         """Look at the machine's outer process: see `Runtime.observe`."""
@@ -123,18 +136,47 @@ class ProcessRuntime:
                     await ended(descriptor)
         self._reap(machine_id)
 
+    async def why_ended(self, machine_id: str) -> Ending:
+        """Read it from the machine's log: see `Runtime.why_ended`."""
+        return await asyncio.to_thread(self._why_ended, machine_id)
+
     async def list_owned(self) -> Owned:
         """All that has this server's id on it: see `Runtime.list_owned`."""
         return await asyncio.to_thread(self._list_owned)
 
     async def delete_volume(self, volume_id: str) -> None:
-        """Destroy a volume's folder: see `Runtime.delete_volume`."""
+        """Destroy a volume: see `Runtime.delete_volume`."""
         async with self._deletes:
-            await asyncio.to_thread(self._volumes.delete, volume_id)
+            await asyncio.to_thread(self._store.volumes().delete, volume_id)
+
+    async def snapshot_volume(self, volume_id: str, new_volume_id: str) -> None:
+        """Copy a volume in an instant: see `Runtime.snapshot_volume`."""
+        await self._with_volumes(lambda volumes: volumes.snapshot(volume_id, new_volume_id))
+
+    async def save_volume(self, volume_id: str) -> None:
+        """Take the volume's last good snapshot: see `Runtime.save_volume`."""
+        await self._with_volumes(lambda volumes: volumes.save(volume_id))
+
+    async def restore_volume(self, volume_id: str) -> bool:
+        """Put the last good snapshot in a volume's place: see `Runtime.restore_volume`."""
+        return await self._with_volumes(lambda volumes: volumes.restore(volume_id))
+
+    def shortage(self) -> str | None:
+        """Why no build can be taken now: see `Runtime.shortage`."""
+        return self._store.shortage()
+
+    async def _with_volumes(self, work: Callable[[Volumes], T]) -> T:
+        def done() -> T:
+            try:
+                return work(self._store.volumes())
+            except OSError as error:
+                raise VolumeFailed(f"{error.filename}: {error.strerror}") from error
+
+        return await asyncio.to_thread(done)
 
     async def volume_size(self, volume_id: str) -> int:
         """Measure a volume's folder: see `Runtime.volume_size`."""
-        return await asyncio.get_running_loop().run_in_executor(self._measurers, self._volumes.size, volume_id)
+        return await asyncio.get_running_loop().run_in_executor(self._measurers, self._store.volumes().size, volume_id)
 
     async def _alone(self, machine_id: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work on a machine in a thread, never two at once for the same machine.
@@ -149,7 +191,7 @@ class ProcessRuntime:
 
         return await asyncio.to_thread(locked)
 
-    def _prepare_host(self) -> None:
+    def _prepare_host(self) -> tuple[str, ...]:
         find_program("runc", "crun", package="runc")
         find_program("unshare", package="util-linux")
         find_program("ip", package="iproute2")
@@ -160,6 +202,7 @@ class ProcessRuntime:
         with self._bridges.choosing() as host:
             self._firewall.prepare(self._bridges.present(host), self._name_servers())
         ensure_emulation()
+        return self._store.prepare()
 
     def _launch(self, spec: MachineSpec) -> Placement:
         if self._is_released:
@@ -170,13 +213,15 @@ class ProcessRuntime:
             raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
         try:
             # Left only when what was begun in it has ended, so that a stop afterwards finds everything.
-            with ThreadPoolExecutor(max_workers=1) as beside:
+            with ThreadPoolExecutor(max_workers=2) as beside:
                 return self._launch_connected(spec, beside)
         except (RuntimeFailed, OSError) as error:
             raise MachineStartFailed(f"machine {spec.machine_id} did not start: {error}") from error
 
     def _launch_connected(self, spec: MachineSpec, beside: Executor) -> Placement:
         machine_id = spec.machine_id
+        # Asking the file system takes some milliseconds, so that goes on beside the rest.
+        volume = beside.submit(self._store.volumes().open, spec.volume_id, spec.cache_policy.keep_bytes)
         folder = self._make_folder(machine_id)
         cgroup_files = self._cgroups.create(machine_id)
         bridge, admission = self._connect(machine_id, beside)
@@ -185,7 +230,8 @@ class ProcessRuntime:
             spec,
             self._config,
             folder,
-            volume=self._volumes.open(spec.volume_id),
+            volume=volume.result(),
+            min_free_bytes=_HOUSEKEEPING_FACTOR * self._store.reserve(),
             port=port,
             cgroup=self._cgroups.path(machine_id),
             emulated=spec.platform is not native_platform(),
@@ -223,6 +269,10 @@ class ProcessRuntime:
     def _ask_to_end(self, machine_id: str) -> int | None:
         outer = self._cgroups.outer_process(machine_id)
         return outer if outer is not None and self._cgroups.ask_to_end(machine_id) else None
+
+    def _why_ended(self, machine_id: str) -> Ending:
+        log = MachineFolder(self._machines / checked_name(machine_id)).log
+        return Ending(damage=damage_told(logs.tail(log, self._config.kept_log_bytes)))
 
     def _remove(self, machine_id: str) -> None:
         self._cgroups.kill(machine_id)
@@ -270,6 +320,7 @@ class ProcessRuntime:
         except RuntimeFailed as error:
             raise MachineStopFailed(str(error)) from error
         self._cgroups.release()
+        self._store.release()
         with suppress(OSError):
             self._machines.rmdir()
 
@@ -278,8 +329,14 @@ class ProcessRuntime:
         machines = {folder.name for folder in folders if is_name(folder.name)}
         return Owned(
             machines=frozenset(machines) | self._cgroups.machines() | frozenset(self._bridges.machines()),
-            volumes=self._volumes.ids(),
+            volumes=self._store.volumes().ids(),
         )
+
+    def _tend_volumes(self) -> None:
+        try:
+            self._store.tend(in_use=bool(self._list_owned().machines))
+        except OSError as error:
+            raise VolumeFailed(f"the volume store: {error}") from error
 
     def _process(self, machine_id: str, placement: Placement | None) -> ProcessName | None:
         self._reap(machine_id)

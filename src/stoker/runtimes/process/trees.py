@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.commands import find_program, run
+from stoker.runtimes.process.mounts import mount_table, read_mount_table
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def destroy(folder: Path) -> bool:
@@ -21,7 +22,7 @@ def destroy(folder: Path) -> bool:
     if not folder.exists():
         return True
     with suppress(RuntimeFailed):
-        _detach_mounts(folder)
+        detach_mounts(folder)
         if not _remove(folder):
             # Files may be marked immutable, which even root has to take back first.
             run([find_program("chattr", package="e2fsprogs"), "-R", "-f", "-i", "-a", "--", str(folder)], seconds=None)
@@ -31,17 +32,13 @@ def destroy(folder: Path) -> bool:
 
 def mounts_in(folder: Path, mountinfo: str) -> list[Path]:
     """The mount points below ``folder`` in a mount table (proc(5), /proc/PID/mountinfo), innermost first."""
-    points = [Path(_OCTAL.sub(_character, line.split()[4])) for line in mountinfo.splitlines()]
+    points = [mount.point for mount in mount_table(mountinfo)]
     return [point for point in reversed(points) if point.is_relative_to(folder)]
 
 
-def _character(match: re.Match[str]) -> str:
-    return chr(int(match.group(1), 8))
-
-
-def _detach_mounts(folder: Path) -> None:
-    text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    for point in mounts_in(folder.resolve(), text):
+def detach_mounts(folder: Path) -> None:
+    """Detach all that is mounted below a folder, and at it."""
+    for point in mounts_in(folder.resolve(), read_mount_table()):
         run([find_program("umount", package="mount"), "-l", "--", str(point)])
 
 

@@ -1,11 +1,11 @@
-"""Volumes as plain directories: ``volumes/<volume id>`` in the data folder."""
+"""Where caches are kept: what any way to keep them can do, and the plainest one, directories."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from stoker.runtimes.errors import RuntimeFailed, VolumeDeleteFailed, VolumeNotMeasured
+from stoker.runtimes.errors import RuntimeFailed, SnapshotsUnsupported, VolumeDeleteFailed, VolumeNotMeasured
 from stoker.runtimes.process.commands import find_program, last_line, run
 from stoker.runtimes.process.config import checked_name, is_name
 from stoker.runtimes.process.trees import destroy
@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEASURE_SECONDS = 600.0
+DAMAGED = ".damaged"
 _DELETING = ".deleting"
 _SUM = re.compile(r"(\d+)\t")
 
 
 class Volumes(Protocol):
-    """Where caches are kept. All of it blocks."""
+    """Where caches are kept: each volume is the folder ``<volume id>``. All of it blocks.
 
-    def open(self, volume_id: str) -> Path:
-        """The folder of a volume, made on first use."""
+    Every method may raise RuntimeFailed when the file system does not do what it is asked for.
+    """
+
+    def open(self, volume_id: str, keep_bytes: int) -> Path:
+        """The folder of a volume, made on first use, with room for ``keep_bytes`` and some headroom."""
         ...
 
     def ids(self) -> frozenset[str]:
@@ -30,7 +34,7 @@ class Volumes(Protocol):
         ...
 
     def delete(self, volume_id: str) -> None:
-        """Destroy a volume. One that is absent is a success.
+        """Destroy a volume and all that was kept of it. One that is absent is a success.
 
         Raises:
             VolumeDeleteFailed: something is left; call again.
@@ -45,6 +49,26 @@ class Volumes(Protocol):
         """
         ...
 
+    def snapshot(self, volume_id: str, new_volume_id: str) -> None:
+        """Make a new volume with the content that another has now.
+
+        Raises:
+            SnapshotsUnsupported: volumes are plain directories here.
+        """
+        ...
+
+    def save(self, volume_id: str) -> None:
+        """Remember the volume's content as good, instead of what was remembered before; nothing where that is dear."""
+        ...
+
+    def restore(self, volume_id: str) -> bool:
+        """Set a damaged volume aside. True when its last good content is in its place, False when nothing is."""
+        ...
+
+    def reclaim(self) -> int:
+        """Drop what is kept for bad times only: how many snapshots and damaged volumes that were."""
+        ...
+
 
 class DirectoryVolumes:
     """Volumes as plain directories, without caps and snapshots."""
@@ -52,9 +76,11 @@ class DirectoryVolumes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._deleting = folder / _DELETING
+        self._damaged = folder / DAMAGED
 
-    def open(self, volume_id: str) -> Path:
-        """The folder of a volume, made on first use."""
+    def open(self, volume_id: str, keep_bytes: int) -> Path:
+        """The folder of a volume, made on first use; nothing but BuildKit's own housekeeping bounds it."""
+        del keep_bytes
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / checked_name(volume_id)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -62,17 +88,13 @@ class DirectoryVolumes:
 
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left, deleted half-way or not."""
-        names = [path.name for folder in (self._folder, self._deleting) if folder.is_dir() for path in folder.iterdir()]
-        return frozenset(name for name in names if is_name(name))
+        return names_in(self._folder, self._deleting, self._damaged)
 
     def delete(self, volume_id: str) -> None:
-        """Destroy a volume. One that is absent is a success.
-
-        Raises:
-            VolumeDeleteFailed: something is left; call again.
-        """
+        """Destroy a volume: see `Volumes.delete`."""
         path, doomed = self._folder / checked_name(volume_id), self._deleting / volume_id
         self._destroy(doomed)
+        self._destroy(self._damaged / volume_id)
         if not path.exists():
             return
         # In one step, so that no machine ever starts on half a volume.
@@ -104,6 +126,32 @@ class DirectoryVolumes:
             raise VolumeNotMeasured(f"du of {path}: {last_line(done.stderr)}")
         return int(found.group(1))
 
+    def snapshot(self, volume_id: str, new_volume_id: str) -> None:
+        """Always refused: a copy would take minutes."""
+        raise SnapshotsUnsupported(
+            f"volume {checked_name(new_volume_id)} can't be a snapshot of {checked_name(volume_id)}: "
+            "volumes are plain directories here; see the setting volume_store"
+        )
+
+    def save(self, volume_id: str) -> None:
+        """Nothing: there are no snapshots."""
+
+    def restore(self, volume_id: str) -> bool:
+        """Set a damaged volume aside; there is never anything to put in its place."""
+        path, aside = self._folder / checked_name(volume_id), self._damaged / volume_id
+        self._destroy(aside)
+        if path.exists():
+            self._damaged.mkdir(mode=0o700, exist_ok=True)
+            path.rename(aside)
+        return False
+
+    def reclaim(self) -> int:
+        """Destroy what was set aside."""
+        aside = [path for path in self._damaged.iterdir() if is_name(path.name)] if self._damaged.is_dir() else []
+        for path in aside:
+            self._destroy(path)
+        return len(aside)
+
     def _destroy(self, doomed: Path) -> None:
         if not destroy(doomed):
             raise VolumeDeleteFailed(f"something of volume {doomed.name} is left in {doomed}")
@@ -122,3 +170,9 @@ def _sum_of(folder: Path) -> list[str]:
     """A command that says how many bytes of disk a folder takes, counting each file once."""
     options = ["--summarize", "--one-file-system", "--block-size=1"]
     return [find_program("du", package="coreutils"), *options, "--", str(folder)]
+
+
+def names_in(*folders: Path) -> frozenset[str]:
+    """What has the shape of an id in these folders, as far as they exist."""
+    names = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    return frozenset(name for name in names if is_name(name))

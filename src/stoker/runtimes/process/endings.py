@@ -1,0 +1,20 @@
+"""Why a machine ended, as far as its log tells."""
+
+from __future__ import annotations
+
+import re
+
+# What bbolt, which has all of BuildKit's databases, says or dies of when a file isn't what it wrote; and what reading a
+# file that the disk can't give back looks like. Nothing that a full disk says is among them.
+_DAMAGE = re.compile(
+    rb"^.*(?:invalid database|version mismatch|checksum error|input/output error|structure needs cleaning"
+    rb"|SIGBUS|panic: (?:invalid )?(?:freelist|page|assertion failed)).*$",
+    re.MULTILINE,
+)
+_LONGEST = 200
+
+
+def damage_told(log: bytes) -> str | None:
+    """The line in which buildkitd says that its volume is damaged; None when it says no such thing."""
+    found = _DAMAGE.search(log)
+    return None if found is None else found.group().decode(errors="replace").strip()[:_LONGEST]
