@@ -137,6 +137,7 @@ def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> Proc
             network_pool=IPv4Network(settings.network_pool),
             max_parallelism=settings.max_parallelism or None,
             log_bytes=settings.max_log_bytes,
+            max_processes=settings.max_processes,
             volume_store=StoreKind(settings.volume_store),
             volume_image_bytes=settings.volume_image_bytes,
             volume_headroom_bytes=settings.volume_headroom_bytes,

@@ -198,6 +198,9 @@ class Settings(BaseModel):
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
     max_project_tokens: int = Field(1000, ge=1, description="Tokens that a project may have.")
+    max_processes: int = Field(
+        10_000, ge=200, le=4_000_000, description="Processes and threads of a machine with all its steps."
+    )
     volume_store: Literal["auto", "btrfs-image", "btrfs", "directory"] = Field(
         "auto", description="How caches are kept: btrfs in an image file or on a mounted btrfs, or directories."
     )

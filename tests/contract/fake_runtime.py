@@ -36,6 +36,7 @@ class FakeHost:
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
     saved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     damage: dict[tuple[str, str], str] = field(default_factory=dict)
+    step_kills: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     short_of: str | None = None
     fail_start: str | None = None
     fail_stop: str | None = None
@@ -111,6 +112,9 @@ class FakeRuntime:
 
     async def why_ended(self, machine_id: str) -> Ending:
         return Ending(self._host.damage.get((self._server_id, machine_id)))
+
+    async def wait_step_killed(self, machine_id: str) -> None:
+        await self._host.step_kills.setdefault((self._server_id, machine_id), asyncio.Event()).wait()
 
     async def snapshot_volume(self, volume_id: str, new_volume_id: str) -> None:
         if (self._server_id, volume_id) not in self._host.volumes:

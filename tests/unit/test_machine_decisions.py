@@ -58,6 +58,8 @@ SECOND = timedelta(seconds=1)
         ({"idle_since": NOW - IDLE - SECOND}, 1, Wait()),
         ({}, 0, Wait(NOW + IDLE)),
         ({"idle_since": NOW - IDLE + SECOND}, 0, Wait(NOW + SECOND)),
+        ({"outdated": True}, 1, Wait()),
+        ({"outdated": True}, 0, Action.STOP),
         ({"idle_since": NOW - IDLE}, 0, Action.STOP),
         ({"desired": Desired.STOPPED}, 3, Action.STOP),
         ({"volume_given_up": True}, 3, Action.STOP),

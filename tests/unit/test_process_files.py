@@ -20,7 +20,10 @@ from stoker.runtimes.process import logs
 from stoker.runtimes.process.bridges import Bridge
 from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
 from stoker.runtimes.process.emulation import emulated_platforms, native_platform, registration
+from stoker.runtimes.process.endings import damage_told
 from stoker.runtimes.process.engine_files import MachineFolder, engine_config, network_config
+from stoker.runtimes.process.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
+from stoker.runtimes.process.memory import kills_in
 from stoker.runtimes.process.processes import started_ticks
 from stoker.runtimes.process.trees import mounts_in
 from stoker.runtimes.process.volumes import DirectoryVolumes
@@ -210,3 +213,59 @@ def test_measuring_ends_with_the_server_that_does_it(tmp_path: Path) -> None:
         assert started_ticks(measuring) is not None
         server.kill()
     eventually(lambda: started_ticks(measuring) is None, "the measuring ends")
+
+
+@pytest.mark.parametrize(
+    ("unified", "expected"),
+    [
+        (
+            True,
+            {"cpu.max": "200000 100000", "memory.max": "1000000", "memory.swap.max": "0", "pids.max": "50"},
+        ),
+        (
+            False,
+            {
+                "cpu.cfs_period_us": "100000",
+                "cpu.cfs_quota_us": "200000",
+                "memory.limit_in_bytes": "1000000",
+                "memory.memsw.limit_in_bytes": "1000000",
+                "pids.max": "50",
+            },
+        ),
+    ],
+)
+def test_limits_are_written_in_the_words_of_each_cgroup_version(unified: bool, expected: dict[str, str]) -> None:
+    limits = Limits(cpus=2, memory_bytes=10**6, processes=50)
+    assert dict(limit_files(limits, frozenset(CONTROLLERS), unified=unified)) == expected
+    assert limit_files(limits, frozenset(), unified=unified) == []
+
+
+def test_a_machine_as_large_as_the_host_has_no_cpu_limit() -> None:
+    host = MachineSize(cpus=4, memory_bytes=2**33)
+    size = capped(MachineSize(cpus=16, memory_bytes=2**32), host)
+    assert size == MachineSize(cpus=4, memory_bytes=2**32)
+    assert limits_of(size, host, 50) == Limits(cpus=None, memory_bytes=2**32, processes=50)
+
+
+def test_kills_are_read_from_both_cgroup_versions(tmp_path: Path) -> None:
+    (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 3\noom_group_kill 0\n")
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert kills_in(tmp_path, unified=True) == 3
+    assert kills_in(tmp_path, unified=False) == 2
+    assert kills_in(tmp_path / "gone", unified=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("log", "is_damage"),
+    [
+        (b"buildkitd: invalid database\nfailed to open database file /v/metadata_v2.db\n", True),
+        (b"panic: invalid freelist page: 8199, page type is unknown<8009>\n", True),
+        (b"buildkitd: open /v/cache.db: input/output error\n", True),
+        (b"buildkitd: write /v/cache.db: disk quota exceeded\n", False),
+        (b"buildkitd: write /v/cache.db: no space left on device\n", False),
+        (b"buildkitd: listen tcp 127.0.0.1:4242: bind: address already in use\n", False),
+        (b"", False),
+    ],
+)
+def test_damage_is_told_from_other_reasons(log: bytes, is_damage: bool) -> None:
+    assert (damage_told(b"level=info msg=begun\n" + log) is not None) == is_damage

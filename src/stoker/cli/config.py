@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stoker.cli.options import effective_settings, setting_flags
+from stoker.domain.hardware import GIBIBYTE
+from stoker.runtimes.process.limits import host_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,11 @@ def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  
     for name, value in values.items():
         description = type(loaded.values).model_fields[name].description or ""
         table.add_row(name, _shown(value), loaded.sources[name], description)
-    Console().print(table, markup=False)
+    console = Console()
+    console.print(table, markup=False)
+    largest = host_size()
+    gibibytes = f"{largest.memory_bytes / GIBIBYTE:.3g} GiB"
+    console.print(f"\nA machine gets at most {largest.cpus} CPUs and {gibibytes} of this host.", highlight=False)
 
 
 def _shown(value: object) -> str:

@@ -45,6 +45,7 @@ TRANSITIONS: frozenset[tuple[MachineState, MachineState]] = frozenset(
 class Placement:
     """Where a machine runs: what a runtime wants remembered of it.
 
+    ``cpus`` and ``memory_bytes`` are what it was given, which can be less than its project's hardware says.
     ``process_id`` and ``process_started`` (clock ticks since boot, /proc/PID/stat field 22) name a process beyond
     doubt: process ids alone are used again.
     """
@@ -53,6 +54,8 @@ class Placement:
     port: int | None = None
     process_id: int | None = None
     process_started: int | None = None
+    cpus: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Machine:
     """One (project, platform)'s machine.
 
     ``run`` counts its starts: each has certificates of its own. ``volume_given_up`` says that the volume of this run
-    is to be deleted, so no build may use it any more.
+    is to be deleted, so no build may use it any more; ``outdated`` that its project's hardware or cache policy has
+    changed since it was started.
     """
 
     id: str
@@ -78,6 +82,7 @@ class Machine:
     retry_at: datetime | None
     idle_since: datetime | None
     volume_given_up: bool = False
+    outdated: bool = False
 
     @property
     def usable(self) -> bool:
@@ -146,6 +151,8 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
                 return Action.STOP
             if live_leases > 0:
                 return Wait()
+            if machine.outdated:
+                return Action.STOP
             if machine.idle_since is None:
                 return Wait(now + idle_timeout)
             stop_at = machine.idle_since + idle_timeout

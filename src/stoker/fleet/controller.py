@@ -131,7 +131,12 @@ class FleetController:
 
     async def _await_exit(self, machine: Machine) -> None:
         if machine.placement is not None:
-            await self._runtime.wait_exit(machine.id, machine.placement)
+            noting = asyncio.create_task(self._lifecycle.note_killed_steps(machine))
+            try:
+                await self._runtime.wait_exit(machine.id, machine.placement)
+            finally:
+                noting.cancel()
+                await asyncio.gather(noting, return_exceptions=True)
         now = self._core.now()
         async with self._core.database.write() as tx:
             until = now + self._options.claim_lifetime

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.buildkit.control import ControlCredentials, wait_until_ready
+from stoker.domain.hardware import GIBIBYTE
 from stoker.domain.machines import (
     Action,
     Desired,
@@ -26,7 +27,7 @@ from stoker.domain.machines import (
 from stoker.domain.volumes import Volume, VolumeState
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
-from stoker.services.endings import fail_builds_of_machine, wake_ended
+from stoker.services.endings import fail_builds_of_machine, hint_builds_of_machine, wake_ended
 from stoker.services.wakeups import FLEET, VOLUMES, machine_topic
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 _VOLUMES_TO_TRY = 2
 
 _log = logging.getLogger(__name__)
+
+
+_MEMORY_ADVICE = "give the project larger hardware, or let it run less at once"
 
 
 class ProjectGone(Exception):
@@ -84,10 +88,22 @@ class MachineLifecycle:
 
     async def clean_up_after_exit(self, machine: Machine) -> None:
         """A machine that should run doesn't any more: fail its builds, remove what is left."""
-        _log.warning("machine %s ended by itself; its builds fail", machine.id)
+        ending = await self._runtime.why_ended(machine.id)
         reason = "the machine's BuildKit ended unexpectedly; build again, the cache is kept"
+        if ending.out_of_memory:
+            reason = f"{_memory_note(machine)}, and its BuildKit was killed; {_MEMORY_ADVICE}"
+        _log.warning("machine %s ended by itself; its builds fail: %s", machine.id, reason)
         stopping = await self._move(machine, MachineState.STOPPING, fail_builds=reason, error=reason)
         await self._finish_stop(stopping)
+
+    async def note_killed_steps(self, machine: Machine) -> None:
+        """Remember, for as long as this runs, each time that a step of a machine is killed because memory ran out."""
+        while True:
+            await self._runtime.wait_step_killed(machine.id)
+            hint = f"{_memory_note(machine)}, and something in a step was killed; {_MEMORY_ADVICE}"
+            _log.warning("machine %s: %s", machine.id, hint)
+            async with self._core.database.write() as tx:
+                await hint_builds_of_machine(tx, machine.id, hint)
 
     async def _start(self, machine: Machine) -> None:
         try:
@@ -140,6 +156,7 @@ class MachineLifecycle:
                 placement=None,
             )
             await machine_store.save_claimed(tx, starting, self._claim, self._core.now())
+            await machine_store.mark_machine_current(tx, machine.id)
         files = await asyncio.to_thread(self._certificates.machine, machine.id, starting.server_name)
         spec = MachineSpec(
             machine_id=machine.id,
@@ -197,12 +214,23 @@ class MachineLifecycle:
                 retry_at=None,
             )
             await machine_store.save_claimed(tx, ready, self._claim, self._core.now())
-        _log.info("machine %s is ready for %s of project %s", machine.id, machine.platform, machine.project_id)
+        given = machine.placement
+        size = "" if given is None or given.memory_bytes is None else f", {given.memory_bytes / GIBIBYTE:.3g} GiB"
+        _log.info(
+            "machine %s is ready for %s of project %s with %s CPUs%s",
+            machine.id,
+            machine.platform,
+            machine.project_id,
+            "its" if given is None or given.cpus is None else given.cpus,
+            size,
+        )
         self._core.wakeups.wake(machine_topic(machine.id), FLEET)
 
     async def _fail_start(self, machine: Machine, problem: str) -> None:
         failures = machine.failures + 1
         ending = await self._runtime.why_ended(machine.id)
+        if ending.out_of_memory:
+            problem = f"{_memory_note(machine)} before it was ready"
         _log.error("machine %s did not start (attempt %d): %s", machine.id, failures, ending.damage or problem)
         reason = None
         attempts = self._options.start_attempts + (_VOLUMES_TO_TRY if ending.damage else 0)
@@ -297,3 +325,9 @@ class MachineLifecycle:
         async with self._core.database.write() as tx:
             await machine_store.save_claimed(tx, machine, self._claim, self._core.now())
         return machine
+
+
+def _memory_note(machine: Machine) -> str:
+    memory = None if machine.placement is None else machine.placement.memory_bytes
+    limit = "" if memory is None else f" (limit {memory / GIBIBYTE:.3g} GiB)"
+    return f"the machine ran out of memory{limit}"

@@ -31,7 +31,7 @@ class MachineCertificates:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """All that a runtime needs to start one machine."""
+    """All that a runtime needs to start one machine. Its ``size`` is an upper bound: a host gives what it has of it."""
 
     machine_id: str
     volume_id: str
@@ -61,10 +61,12 @@ class Owned:
 class Ending:
     """What is known of why a machine ended by itself.
 
-    ``damage`` is what its BuildKit said of a volume that it can't use.
+    ``damage`` is what its BuildKit said of a volume that it can't use; ``out_of_memory`` that its BuildKit was killed
+    because memory ran out.
     """
 
     damage: str | None = None
+    out_of_memory: bool = False
 
 
 class Runtime(Protocol):
@@ -108,6 +110,13 @@ class Runtime(Protocol):
 
     async def why_ended(self, machine_id: str) -> Ending:
         """Why a machine that nobody stopped isn't running; to be asked before `stop`, which removes the traces."""
+        ...
+
+    async def wait_step_killed(self, machine_id: str) -> None:
+        """Return when a step of a machine that runs is killed because memory ran out.
+
+        Never returns when there is no such machine, or when this can't be known.
+        """
         ...
 
     async def list_owned(self) -> Owned:

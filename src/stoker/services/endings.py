@@ -31,6 +31,8 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     """End a build with all its leases, and its token soon after; False when it had ended before."""
     now = core.now()
     error = None if result.error is None else bounded_error(result.error)
+    if result.status is BuildStatus.FAILED and (hint := await build_store.hint_of(tx, build_id)) is not None:
+        error = bounded_error(f"{error}\n{hint}" if error else hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
         return False
     for lease in await lease_store.live_leases_of_build(tx, build_id):
@@ -55,6 +57,12 @@ async def fail_builds_of_machine(core: Core, tx: Transaction, machine_id: str, r
     """Fail all builds that hold a machine; their ids."""
     leases = await lease_store.live_leases_of_machine(tx, machine_id)
     return await fail_builds(core, tx, [lease.build_id for lease in leases], reason)
+
+
+async def hint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) -> None:
+    """Remember, for all builds that hold a machine, what may explain their failure."""
+    leases = await lease_store.live_leases_of_machine(tx, machine_id)
+    await build_store.hint_builds(tx, [lease.build_id for lease in leases], hint)
 
 
 def wake_ended(core: Core, build_ids: list[str]) -> None:

@@ -13,6 +13,7 @@ from stoker.domain.machines import Desired
 from stoker.domain.projects import Organization, Project, ProjectChange, checked_name, checked_region
 from stoker.services.endings import fail_builds_of_project, wake_ended
 from stoker.services.lookup import require_organization, require_project, require_seen_project
+from stoker.services.wakeups import FLEET
 from stoker.store import machines as machine_store
 from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
@@ -95,6 +96,9 @@ class ProjectService:
     async def update(self, principal: Principal, project_id: str, change: ProjectChange) -> Project:
         """Change a project; what is None stays.
 
+        Hardware and cache policy count from a machine's next start; one that no build holds is stopped for that now,
+        the others when their last build lets go.
+
         Raises:
             InvalidInput: a value is out of bounds.
             NotFound: there is none, or it isn't the caller's.
@@ -114,6 +118,9 @@ class ProjectService:
                 ),
             )
             await project_store.save_project(tx, changed)
+            if (changed.hardware, changed.cache_policy) != (project.hardware, project.cache_policy):
+                await machine_store.mark_machines_outdated(tx, project.id)
+        self._core.wakeups.wake(FLEET)
         return changed
 
     async def delete(self, principal: Principal, project_id: str) -> None:

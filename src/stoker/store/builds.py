@@ -94,6 +94,18 @@ async def mark_build_started(tx: Transaction, build_id: str, now: datetime) -> N
     )
 
 
+async def hint_builds(tx: Transaction, build_ids: list[str], hint: str) -> None:
+    """Remember what may explain a failure of builds that run."""
+    await tx.execute(
+        update(builds).where(builds.c.id.in_(build_ids), builds.c.status == BuildStatus.RUNNING.value).values(hint=hint)
+    )
+
+
+async def hint_of(tx: Transaction, build_id: str) -> str | None:
+    """What may explain a build's failure, if anything is known."""
+    return (await tx.execute(select(builds.c.hint).where(builds.c.id == build_id))).scalar_one_or_none()
+
+
 async def end_build(tx: Transaction, build_id: str, result: BuildResult, now: datetime) -> bool:
     """Store how a build ended; False when it had ended before."""
     done = await tx.execute(

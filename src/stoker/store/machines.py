@@ -43,6 +43,7 @@ def _machine(row: Row[Any]) -> Machine:
         failures=row.failures,
         retry_at=row.retry_at,
         idle_since=row.idle_since,
+        outdated=row.outdated,
         volume_given_up=row.volume_state is not None and row.volume_state != VolumeState.ACTIVE.value,
     )
 
@@ -106,6 +107,20 @@ async def set_desired(tx: Transaction, machine_id: str, desired: Desired) -> Non
 async def set_all_desired(tx: Transaction, desired: Desired) -> None:
     """Say what all machines should be."""
     await tx.execute(update(machines).values(desired=desired.value))
+
+
+async def mark_machines_outdated(tx: Transaction, project_id: str) -> None:
+    """Say that a project's machines that run, or start, do so with settings that have changed."""
+    await tx.execute(
+        update(machines)
+        .where(machines.c.project_id == project_id, machines.c.state != MachineState.STOPPED.value)
+        .values(outdated=True)
+    )
+
+
+async def mark_machine_current(tx: Transaction, machine_id: str) -> None:
+    """Say that a machine is started with its project's settings of now."""
+    await tx.execute(update(machines).where(machines.c.id == machine_id).values(outdated=False))
 
 
 async def forget_failures(tx: Transaction, machine_id: str) -> None:

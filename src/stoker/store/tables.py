@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 
@@ -109,6 +110,7 @@ builds = Table(
     Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
     Column("status", Text, nullable=False),
     Column("error", Text),
+    Column("hint", Text),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
@@ -175,6 +177,7 @@ machines = Table(
     Column("changed_at", Instant, nullable=False),
     Column("claim_token", Text),
     Column("claimed_until", Instant),
+    Column("outdated", Boolean, nullable=False, server_default=false()),
     Index("uq_machines_project_platform", "project_id", "platform", unique=True),
 )
 

@@ -13,10 +13,16 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import HostUnfit
 from stoker.runtimes.process.config import is_name
+from stoker.runtimes.process.limits import CONTROLLERS, limit_files
+from stoker.runtimes.process.memory import kills_in
 from stoker.runtimes.process.processes import catches, namespace_pids, opened, send, wait_ended
+
+if TYPE_CHECKING:
+    from stoker.runtimes.process.limits import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 _PARENT = "stoker"
@@ -91,16 +97,41 @@ class Cgroups:
         """The machine's group, as runtimes of containers name it: from the root of every hierarchy."""
         return f"/{self._server / machine_id}"
 
-    def create(self, machine_id: str) -> list[Path]:
-        """Make a machine's groups, and return the files that a process writes itself into to be in them."""
+    def lacking(self) -> frozenset[str]:
+        """The controllers that limits need and that aren't to be had here."""
+        return frozenset(CONTROLLERS).difference(*(self._controllers(hierarchy) for hierarchy in self._all()))
+
+    def create(self, machine_id: str, limits: Limits) -> list[Path]:
+        """Make a machine's groups, and return the files that a process writes itself into to be in them.
+
+        Raises:
+            OSError: a limit could not be set.
+        """
         files: list[Path] = []
         for hierarchy in self._all():
             self._make(hierarchy, self._server / machine_id)
+            group = hierarchy.mount / self._server / machine_id
+            for name, value in limit_files(limits, self._controllers(hierarchy), unified=hierarchy.unified):
+                # Kernels without accounting of swap have no file for it.
+                if (group / name).exists():
+                    (group / name).write_text(value)
             engine = hierarchy.mount / self._server / machine_id / _ENGINE
             engine.mkdir(exist_ok=True)
             _inherit_cpuset(hierarchy, engine)
             files.append(engine / "cgroup.procs")
         return files
+
+    def memory_group(self, machine_id: str) -> tuple[Path, bool] | None:
+        """The machine's group that has the memory controller, and whether it is of v2; None where there is none."""
+        for hierarchy in self._all():
+            if "memory" in self._controllers(hierarchy):
+                return hierarchy.mount / self._server / machine_id, hierarchy.unified
+        return None
+
+    def engine_ran_out_of_memory(self, machine_id: str) -> bool:
+        """Whether the kernel killed buildkitd itself, or what holds it, for memory."""
+        found = self.memory_group(machine_id)
+        return found is not None and kills_in(found[0] / _ENGINE, unified=found[1]) > 0
 
     def machines(self) -> frozenset[str]:
         """Ids of the machines that have a group."""
@@ -166,6 +197,14 @@ class Cgroups:
         if not self._hierarchies:
             self._hierarchies = find_hierarchies(Path("/proc/self/mountinfo").read_text())
         return self._hierarchies
+
+    def _controllers(self, hierarchy: Hierarchy) -> frozenset[str]:
+        if not hierarchy.unified:
+            return hierarchy.controllers
+        try:
+            return frozenset((hierarchy.mount / self._server / "cgroup.subtree_control").read_text().split())
+        except OSError:
+            return frozenset()
 
     def _engine(self, machine_id: str) -> frozenset[int]:
         return frozenset(

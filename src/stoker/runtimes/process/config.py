@@ -38,6 +38,7 @@ class ProcessRuntimeConfig:
         allowed_networks: private ranges that RUN steps may reach nevertheless.
         name_servers: what RUN steps ask for names, instead of the host's own name servers.
         max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
+        max_processes: processes and threads of one machine with all its steps.
         volume_store: how volumes are kept: see `StoreKind`.
         volume_image_bytes: the size of the image, or what it is to grow to; 0 for nearly all that is free at first.
         volume_headroom_bytes: what a volume may hold above its project's cache policy, for the builds that run.
@@ -60,6 +61,7 @@ class ProcessRuntimeConfig:
     allowed_networks: tuple[IPv4Network, ...] = ()
     name_servers: tuple[IPv4Address, ...] = ()
     max_parallelism: int | None = None
+    max_processes: int = 10_000
     volume_store: StoreKind = StoreKind.AUTO
     volume_image_bytes: int = 0
     volume_headroom_bytes: int = 10 * 1000**3

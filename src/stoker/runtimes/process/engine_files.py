@@ -20,6 +20,37 @@ if TYPE_CHECKING:
 
 # Fixed in libcni, which BuildKit gives no other folder.
 CNI_STATE = Path("/var/lib/cni")
+# Where buildkitd puts the groups of steps, within the one that it is given.
+STEPS_GROUP = "buildkit"
+_STEP_SCORE = 500
+
+# Only `run` starts a step. Its last word is the step's id, and buildkitd deletes the group afterwards, not before.
+_CONTAINER_RUNTIME = """\
+#!/bin/sh
+run= bundle= before= id=
+for word; do
+    [ "$word" != run ] || run=yes
+    [ "$before" != --bundle ] || bundle=$word
+    before=$word id=$word
+done
+[ "$run" ] || exec {runtime} "$@"
+if ! grep -q -F {group} "$bundle/config.json"; then
+    echo "stoker: a step may not choose its cgroup; leave cgroup-parent out" >&2
+    exit 1
+fi
+# Not this process and runc, which are worth as much as buildkitd: the step alone.
+sed -i 's/"process":{{/&"oomScoreAdj":{score},/' "$bundle/config.json" || exit 1
+{runtime} "$@"
+code=$?
+if [ "$code" != 0 ] && [ -r "{events}" ]; then
+    while read -r name count; do
+        [ "$name" = oom_kill ] && [ "$count" -gt 0 ] || continue
+        echo "stoker: the machine ran out of memory, so the kernel killed something in this step;" \
+            "give the project larger hardware, or let it run less at once" >&2
+    done <"{events}"
+fi
+exit "$code"
+"""
 _DAY_SECONDS = 24 * 3600
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 _CNI_PLUGINS = ("bridge", "host-local", "loopback")
@@ -107,11 +138,25 @@ def network_config(folder: MachineFolder, bridge: Bridge) -> str:
     return json.dumps({"cniVersion": "0.4.0", "name": "stoker", "plugins": [plugin]}, indent=1)
 
 
-def container_runtime_script(folder: MachineFolder) -> str:
-    """Call runc or crun with its state in the machine's folder, so that none is left in /run after a hard kill."""
+def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: Path | None) -> str:
+    """What buildkitd calls instead of runc or crun.
+
+    It keeps their state in the machine's folder, so that none is left in /run after a hard kill; refuses to run a step
+    outside the machine's ``cgroup``, which a build could ask for; lets the kernel kill steps before buildkitd when
+    memory is short; and tells the step's log when that happened.
+
+    Args:
+        folder: the machine's folder.
+        cgroup: the machine's group, as steps name it.
+        memory_events: the file that counts kills in the group of the step ``$id``; None where memory isn't limited.
+    """
     program = find_program("runc", "crun", package="runc")
-    state = shlex.quote(str(folder.container_state))
-    return f'#!/bin/sh\nexec {shlex.quote(program)} --root {state} "$@"\n'
+    return _CONTAINER_RUNTIME.format(
+        runtime=f"{shlex.quote(program)} --root {shlex.quote(str(folder.container_state))}",
+        group=shlex.quote(f'"cgroupsPath":"{cgroup}/'),
+        events="" if memory_events is None else memory_events,
+        score=_STEP_SCORE,
+    )
 
 
 def _cache_rules(spec: MachineSpec, min_free_bytes: int) -> list[dict[str, object]]:

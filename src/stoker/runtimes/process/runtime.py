@@ -20,6 +20,7 @@ from stoker.runtimes.process.config import checked_name, is_name
 from stoker.runtimes.process.emulation import emulated_platforms, ensure_emulation, native_platform
 from stoker.runtimes.process.endings import damage_told
 from stoker.runtimes.process.engine_files import (
+    STEPS_GROUP,
     MachineFolder,
     container_runtime_script,
     engine_config,
@@ -28,6 +29,8 @@ from stoker.runtimes.process.engine_files import (
 )
 from stoker.runtimes.process.firewall import Firewall
 from stoker.runtimes.process.launch import launch
+from stoker.runtimes.process.limits import capped, host_size, limits_of
+from stoker.runtimes.process.memory import events_file, wait_kill
 from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
 from stoker.runtimes.process.resolvers import host_resolvers
 from stoker.runtimes.process.trees import destroy
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor, Future
     from ipaddress import IPv4Address
+    from pathlib import Path
 
     from stoker.domain.platforms import Platform
     from stoker.runtimes.contract import MachineSpec
@@ -140,6 +144,15 @@ class ProcessRuntime:
         """Read it from the machine's log: see `Runtime.why_ended`."""
         return await asyncio.to_thread(self._why_ended, machine_id)
 
+    async def wait_step_killed(self, machine_id: str) -> None:
+        """Wait for the kernel's notice: see `Runtime.wait_step_killed`."""
+        found = self._cgroups.memory_group(checked_name(machine_id))
+        if found is not None:
+            with suppress(OSError):
+                await wait_kill(found[0], unified=found[1])
+                return
+        await asyncio.Event().wait()
+
     async def list_owned(self) -> Owned:
         """All that has this server's id on it: see `Runtime.list_owned`."""
         return await asyncio.to_thread(self._list_owned)
@@ -202,7 +215,10 @@ class ProcessRuntime:
         with self._bridges.choosing() as host:
             self._firewall.prepare(self._bridges.present(host), self._name_servers())
         ensure_emulation()
-        return self._store.prepare()
+        notes = self._store.prepare()
+        if lacking := ", ".join(sorted(self._cgroups.lacking())):
+            notes += (f"machines have no limits of {lacking}: this host's cgroups have no such controllers",)
+        return notes
 
     def _launch(self, spec: MachineSpec) -> Placement:
         if self._is_released:
@@ -223,7 +239,9 @@ class ProcessRuntime:
         # Asking the file system takes some milliseconds, so that goes on beside the rest.
         volume = beside.submit(self._store.volumes().open, spec.volume_id, spec.cache_policy.keep_bytes)
         folder = self._make_folder(machine_id)
-        cgroup_files = self._cgroups.create(machine_id)
+        host = host_size()
+        size = capped(spec.size, host)
+        cgroup_files = self._cgroups.create(machine_id, limits_of(size, host, self._config.max_processes))
         bridge, admission = self._connect(machine_id, beside)
         port = _free_port()
         toml = engine_config(
@@ -240,7 +258,9 @@ class ProcessRuntime:
         folder.config.write_text(toml)
         process = launch(self._config, folder, cgroup_files, admission.result)
         self._children[machine_id] = process
-        return Placement(_HOST, port, process.pid, started_ticks(process.pid))
+        return Placement(
+            _HOST, port, process.pid, started_ticks(process.pid), cpus=size.cpus, memory_bytes=size.memory_bytes
+        )
 
     def _make_folder(self, machine_id: str) -> MachineFolder:
         folder = MachineFolder(self._machines / machine_id)
@@ -248,7 +268,8 @@ class ProcessRuntime:
         for part in (folder.container_state, folder.addresses, folder.network_state, folder.temporary):
             destroy(part)
             part.mkdir(mode=0o700)
-        folder.container_runtime.write_text(container_runtime_script(folder))
+        script = container_runtime_script(folder, self._cgroups.path(machine_id), self._memory_events(machine_id))
+        folder.container_runtime.write_text(script)
         folder.container_runtime.chmod(0o700)
         return folder
 
@@ -272,7 +293,14 @@ class ProcessRuntime:
 
     def _why_ended(self, machine_id: str) -> Ending:
         log = MachineFolder(self._machines / checked_name(machine_id)).log
-        return Ending(damage=damage_told(logs.tail(log, self._config.kept_log_bytes)))
+        return Ending(
+            damage=damage_told(logs.tail(log, self._config.kept_log_bytes)),
+            out_of_memory=self._cgroups.engine_ran_out_of_memory(machine_id),
+        )
+
+    def _memory_events(self, machine_id: str) -> Path | None:
+        found = self._cgroups.memory_group(machine_id)
+        return None if found is None else found[0] / STEPS_GROUP / "$id" / events_file(unified=found[1])
 
     def _remove(self, machine_id: str) -> None:
         self._cgroups.kill(machine_id)
