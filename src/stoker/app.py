@@ -29,6 +29,7 @@ from stoker.auth.oidc import OidcVerifier
 from stoker.auth.passwords import Passwords
 from stoker.buildkit.control import read_credentials
 from stoker.fleet.controller import FleetController
+from stoker.fleet.housekeeping import Housekeeping
 from stoker.fleet.lifecycle import MachineLifecycle
 from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
@@ -96,12 +97,14 @@ class ApiProcess:
             start_attempts=settings.start_attempts,
             stop_grace=timedelta(seconds=settings.stop_grace_seconds),
             parallel_starts=settings.parallel_starts,
+            housekeeping_pause=timedelta(seconds=settings.housekeeping_seconds),
         )
         claim = core.new_id()
-        lifecycle = MachineLifecycle(core, runtime, certificates, credentials, options, claim)
-        self._fleet = FleetController(core, runtime, lifecycle, options, claim)
         self._measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.measure_seconds))
         self._token_uses = TokenUseService(core)
+        housekeeping = Housekeeping(core, runtime, credentials, options)
+        lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, options, claim)
+        self._fleet = FleetController(core, runtime, lifecycle, housekeeping, options, claim)
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
         self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)

@@ -37,6 +37,7 @@ def limits_of(settings: Settings) -> Limits:
         regions=settings.regions,
         lease_lifetime=timedelta(seconds=settings.lease_seconds),
         build_lifetime=timedelta(hours=settings.build_hours),
+        min_keep_bytes=settings.min_keep_bytes,
         max_projects=settings.max_projects,
         max_project_tokens=settings.max_project_tokens,
         max_organization_tokens=settings.max_organization_tokens,

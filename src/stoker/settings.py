@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from stoker.domain.cache_policy import MIN_KEEP_BYTES
 from stoker.domain.trust_policies import ProviderKind
 
 if TYPE_CHECKING:
@@ -196,8 +197,10 @@ class Settings(BaseModel):
     )
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
+    min_keep_bytes: int = Field(MIN_KEEP_BYTES, ge=1, description="The smallest cache policy that a project may have.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
     max_project_tokens: int = Field(1000, ge=1, description="Tokens that a project may have.")
+    housekeeping_seconds: Seconds = Field(5, description="Pause between two times that a machine drops surplus cache.")
     max_processes: int = Field(
         10_000, ge=200, le=4_000_000, description="Processes and threads of a machine with all its steps."
     )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import Ending, MachineSpec, Observed, Owned
@@ -36,6 +37,7 @@ class FakeHost:
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
     saved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     damage: dict[tuple[str, str], str] = field(default_factory=dict)
+    settled: list[tuple[str, int]] = field(default_factory=list)
     step_kills: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     short_of: str | None = None
     fail_start: str | None = None
@@ -120,6 +122,9 @@ class FakeRuntime:
         if (self._server_id, volume_id) not in self._host.volumes:
             raise VolumeFailed(f"there is no volume {volume_id}")
         self._host.volumes[self._server_id, new_volume_id] = set(self._host.volumes[self._server_id, volume_id])
+
+    async def settle_volume(self, volume_id: str, policy: CachePolicy) -> None:
+        self._host.settled.append((volume_id, policy.keep_bytes))
 
     async def save_volume(self, volume_id: str) -> None:
         if (content := self._host.volumes.get((self._server_id, volume_id))) is not None:

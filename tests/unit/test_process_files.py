@@ -185,8 +185,8 @@ def test_emulation_is_seen_only_where_it_works_in_steps(tmp_path: Path) -> None:
 
 def test_a_volumes_size_counts_blocks_on_disk_and_every_file_once(tmp_path: Path) -> None:
     volumes = DirectoryVolumes(tmp_path / "volumes")
-    empty = volumes.open("empty", 0)
-    folder = volumes.open("full", 0)
+    empty = volumes.open("empty", 0).path
+    folder = volumes.open("full", 0).path
     (folder / "file").write_bytes(b"x" * 1_000_000)
     (folder / "same file").hardlink_to(folder / "file")
     with (folder / "sparse").open("wb") as sparse:

@@ -11,7 +11,7 @@ from connectrpc.protocol import ProtocolType
 from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
-from stoker._gen.moby.buildkit.v1.control_pb import ListWorkersRequest
+from stoker._gen.moby.buildkit.v1.control_pb import ListWorkersRequest, PruneRequest
 
 if TYPE_CHECKING:
     from stoker.domain.machines import Placement
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _CALL_TIMEOUT_MS = 2000
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.1
+
+
+class ControlFailed(Exception):
+    """A machine did not do what it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +49,8 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
 
     BuildKit's own health service says nothing of its workers, so this call is what readiness means.
     """
-    transport = HTTPTransport(
-        tls_ca_cert=credentials.authority,
-        tls_cert=credentials.certificate,
-        tls_key=credentials.private_key,
-        http_version=HTTPVersion.HTTP2,
-        dns_overrides={server_name: [placement.host]},
-    )
-    url = f"https://{server_name}:{placement.port}"
     pause = _FIRST_PAUSE
-    async with ControlClient(url, protocol=ProtocolType.GRPC, http_client=Client(transport)) as client:
+    async with _client(placement, server_name, credentials) as client:
         while True:
             try:
                 answer = await client.list_workers(ListWorkersRequest(), timeout_ms=_CALL_TIMEOUT_MS)
@@ -65,3 +61,31 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
                     return
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 1.5)
+
+
+async def prune(placement: Placement, server_name: str, credentials: ControlCredentials, max_used_bytes: int) -> int:
+    """Have a machine drop what was unused longest until its cache takes no more than that; the bytes it dropped.
+
+    What builds use now stays. BuildKit does the same by itself, but once a minute at most. Give it a deadline.
+
+    Raises:
+        ControlFailed: it did not work; the machine may have ended.
+    """
+    try:
+        async with _client(placement, server_name, credentials) as client:
+            request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
+            return sum([record.Size async for record in client.prune(request)])
+    except ConnectError as error:
+        raise ControlFailed(error.message) from error
+
+
+def _client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:
+    transport = HTTPTransport(
+        tls_ca_cert=credentials.authority,
+        tls_cert=credentials.certificate,
+        tls_key=credentials.private_key,
+        http_version=HTTPVersion.HTTP2,
+        dns_overrides={server_name: [placement.host]},
+    )
+    url = f"https://{server_name}:{placement.port}"
+    return ControlClient(url, protocol=ProtocolType.GRPC, http_client=Client(transport))

@@ -35,15 +35,16 @@ class CachePolicyChange:
         )
 
 
-def checked_cache_policy(policy: CachePolicy) -> CachePolicy:
+def checked_cache_policy(policy: CachePolicy, min_keep_bytes: int = MIN_KEEP_BYTES) -> CachePolicy:
     """Return ``policy`` when it is within bounds.
 
     Raises:
         InvalidInput: a value is negative, too small or larger than any disk we would run on.
     """
-    if not MIN_KEEP_BYTES <= policy.keep_bytes <= MAX_KEEP_BYTES:
+    if not min_keep_bytes <= policy.keep_bytes <= MAX_KEEP_BYTES:
         raise InvalidInput(
-            f"cache_policy.keep_bytes is {policy.keep_bytes}; give a value between {MIN_KEEP_BYTES} (1 GB) "
+            f"cache_policy.keep_bytes is {policy.keep_bytes}; give a value between {min_keep_bytes} "
+            f"({min_keep_bytes / 1000**3:g} GB) "
             f"and {MAX_KEEP_BYTES} (100 TB), or leave the cache policy out to get the default"
         )
     if not 0 <= policy.keep_days <= MAX_KEEP_DAYS:

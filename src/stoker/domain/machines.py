@@ -46,6 +46,7 @@ class Placement:
     """Where a machine runs: what a runtime wants remembered of it.
 
     ``cpus`` and ``memory_bytes`` are what it was given, which can be less than its project's hardware says.
+    ``over_policy`` says that its volume had more in it at the start than the cache policy keeps.
     ``process_id`` and ``process_started`` (clock ticks since boot, /proc/PID/stat field 22) name a process beyond
     doubt: process ids alone are used again.
     """
@@ -56,6 +57,7 @@ class Placement:
     process_started: int | None = None
     cpus: int | None = None
     memory_bytes: int | None = None
+    over_policy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

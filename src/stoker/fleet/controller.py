@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.volumes import Volume
+    from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.lifecycle import MachineLifecycle
     from stoker.fleet.options import FleetOptions
     from stoker.runtimes.contract import Runtime
@@ -35,11 +36,18 @@ class FleetController:
     """The only one who starts and stops machines."""
 
     def __init__(
-        self, core: Core, runtime: Runtime, lifecycle: MachineLifecycle, options: FleetOptions, claim: str
+        self,
+        core: Core,
+        runtime: Runtime,
+        lifecycle: MachineLifecycle,
+        housekeeping: Housekeeping,
+        options: FleetOptions,
+        claim: str,
     ) -> None:
         self._core = core
         self._runtime = runtime
         self._lifecycle = lifecycle
+        self._housekeeping = housekeeping
         self._options = options
         self._claim = claim
         self._work: dict[str, asyncio.Task[None]] = {}
@@ -87,14 +95,15 @@ class FleetController:
         times: list[datetime] = []
         async with self._core.database.read() as tx:
             machines = await machine_store.machines_to_look_at(tx)
-            live = await lease_store.count_live_leases_by_machine(tx)
+            live = await lease_store.live_leases_by_machine(tx)
             deletable = await volume_store.deletable_volumes(tx)
+        self._housekeeping.look(machines, live)
         for machine in machines:
             self._watch(machine)
             if machine.id in self._work:
                 continue
             decision = next_action(
-                machine, live_leases=live.get(machine.id, 0), now=now, idle_timeout=self._options.idle_timeout
+                machine, live_leases=len(live.get(machine.id, ())), now=now, idle_timeout=self._options.idle_timeout
             )
             if isinstance(decision, Wait):
                 times.extend([] if decision.until is None else [decision.until])
@@ -193,6 +202,7 @@ class FleetController:
         return min(longest, max(0.0, (moment - self._core.now()).total_seconds()))
 
     async def _end_tasks(self) -> None:
+        await self._housekeeping.stop()
         tasks = [*self._work.values(), *self._watches.values()]
         for task in tasks:
             task.cancel()

@@ -36,6 +36,7 @@ from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
     from stoker.domain.projects import Project
+    from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.options import FleetOptions
     from stoker.pki.certificates import Certificates
     from stoker.runtimes.contract import Runtime
@@ -64,6 +65,7 @@ class MachineLifecycle:
         runtime: Runtime,
         certificates: Certificates,
         credentials: ControlCredentials,
+        housekeeping: Housekeeping,
         options: FleetOptions,
         claim: str,
     ) -> None:
@@ -71,6 +73,7 @@ class MachineLifecycle:
         self._runtime = runtime
         self._certificates = certificates
         self._credentials = credentials
+        self._housekeeping = housekeeping
         self._options = options
         self._claim = claim
 
@@ -203,6 +206,8 @@ class MachineLifecycle:
                     await task
 
     async def _become_ready(self, machine: Machine) -> None:
+        if machine.placement is not None and machine.placement.over_policy:
+            await self._housekeeping.shrink(machine)
         async with self._core.database.write() as tx:
             leases = await lease_store.count_live_leases(tx, machine.id)
             await machine_store.set_idle_since(tx, machine.id, None if leases else self._core.now())

@@ -16,4 +16,6 @@ class FleetOptions:
     stop_grace: timedelta = timedelta(seconds=10)
     claim_lifetime: timedelta = timedelta(minutes=5)
     parallel_starts: int = 8
+    housekeeping_pause: timedelta = timedelta(seconds=5)
+    housekeeping_timeout: timedelta = timedelta(minutes=2)
     look_again: timedelta = timedelta(seconds=30)

@@ -150,6 +150,14 @@ class Runtime(Protocol):
         """
         ...
 
+    async def settle_volume(self, volume_id: str, policy: CachePolicy) -> None:
+        """Take back the room that `start` gave a volume which was ``over_policy``, now that it has become smaller.
+
+        Raises:
+            VolumeFailed: it could not be done.
+        """
+        ...
+
     async def save_volume(self, volume_id: str) -> None:
         """Remember a volume that no machine uses as good, instead of how it was remembered before.
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain import ids
+from stoker.domain.cache_policy import MIN_KEEP_BYTES
 from stoker.services.token_uses import TokenUses
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Limits:
     lease_lifetime: timedelta = timedelta(minutes=5)
     build_lifetime: timedelta = timedelta(hours=24)
     build_token_grace: timedelta = timedelta(minutes=10)
+    min_keep_bytes: int = MIN_KEEP_BYTES
     max_projects: int = 100_000
     max_project_tokens: int = 1000
     max_organization_tokens: int = 1000

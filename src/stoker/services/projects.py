@@ -55,7 +55,8 @@ class ProjectService:
         limits = self._core.limits
         name = checked_name(wanted.name, "name")
         region_id = checked_region(wanted.region_id, limits.regions)
-        cache_policy = checked_cache_policy((wanted.cache_policy or CachePolicyChange()).applied_to(CachePolicy()))
+        wanted_policy = (wanted.cache_policy or CachePolicyChange()).applied_to(CachePolicy())
+        cache_policy = checked_cache_policy(wanted_policy, limits.min_keep_bytes)
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, wanted.organization_id or "")
             project = Project(
@@ -114,7 +115,8 @@ class ProjectService:
                 region_id=region_id or project.region_id,
                 hardware=change.hardware or project.hardware,
                 cache_policy=checked_cache_policy(
-                    (change.cache_policy or CachePolicyChange()).applied_to(project.cache_policy)
+                    (change.cache_policy or CachePolicyChange()).applied_to(project.cache_policy),
+                    self._core.limits.min_keep_bytes,
                 ),
             )
             await project_store.save_project(tx, changed)

@@ -80,14 +80,12 @@ async def count_live_leases(tx: Transaction, machine_id: str) -> int:
     return (await tx.execute(query)).scalar_one()
 
 
-async def count_live_leases_by_machine(tx: Transaction) -> dict[str, int]:
-    """How many live leases each machine has, where it has any."""
-    query = (
-        select(leases.c.machine_id, func.count().label("live"))
-        .where(leases.c.ended_at.is_(None))
-        .group_by(leases.c.machine_id)
-    )
-    return {row.machine_id: row.live for row in await tx.execute(query)}
+async def live_leases_by_machine(tx: Transaction) -> dict[str, frozenset[str]]:
+    """The ids of each machine's live leases, where it has any."""
+    found: dict[str, set[str]] = {}
+    for row in await tx.execute(select(leases.c.machine_id, leases.c.id).where(leases.c.ended_at.is_(None))):
+        found.setdefault(row.machine_id, set()).add(row.id)
+    return {machine_id: frozenset(ids) for machine_id, ids in found.items()}
 
 
 async def count_builds_on_machines(tx: Transaction) -> int:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
     from pathlib import Path
 
+    from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.platforms import Platform
     from stoker.runtimes.contract import MachineSpec
     from stoker.runtimes.process.config import ProcessRuntimeConfig
@@ -166,6 +167,10 @@ class ProcessRuntime:
         """Copy a volume in an instant: see `Runtime.snapshot_volume`."""
         await self._with_volumes(lambda volumes: volumes.snapshot(volume_id, new_volume_id))
 
+    async def settle_volume(self, volume_id: str, policy: CachePolicy) -> None:
+        """Cap a volume by what it has now: see `Runtime.settle_volume`."""
+        await self._with_volumes(lambda volumes: volumes.settle(volume_id, policy.keep_bytes))
+
     async def save_volume(self, volume_id: str) -> None:
         """Take the volume's last good snapshot: see `Runtime.save_volume`."""
         await self._with_volumes(lambda volumes: volumes.save(volume_id))
@@ -248,7 +253,7 @@ class ProcessRuntime:
             spec,
             self._config,
             folder,
-            volume=volume.result(),
+            volume=volume.result().path,
             min_free_bytes=_HOUSEKEEPING_FACTOR * self._store.reserve(),
             port=port,
             cgroup=self._cgroups.path(machine_id),
@@ -259,7 +264,13 @@ class ProcessRuntime:
         process = launch(self._config, folder, cgroup_files, admission.result)
         self._children[machine_id] = process
         return Placement(
-            _HOST, port, process.pid, started_ticks(process.pid), cpus=size.cpus, memory_bytes=size.memory_bytes
+            _HOST,
+            port,
+            process.pid,
+            started_ticks(process.pid),
+            cpus=size.cpus,
+            memory_bytes=size.memory_bytes,
+            over_policy=volume.result().over_policy,
         )
 
     def _make_folder(self, machine_id: str) -> MachineFolder:

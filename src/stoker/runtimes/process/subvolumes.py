@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stoker.runtimes.errors import VolumeDeleteFailed, VolumeFailed, VolumeNotMeasured
 from stoker.runtimes.process import btrfs
 from stoker.runtimes.process.config import checked_name
-from stoker.runtimes.process.volumes import DAMAGED, names_in
+from stoker.runtimes.process.volumes import DAMAGED, OpenVolume, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ class SubvolumeVolumes:
         self._next = folder / _NEXT
         self._damaged = folder / DAMAGED
 
-    def open(self, volume_id: str, keep_bytes: int) -> Path:
-        """The folder of a volume, made on first use, and capped at ``keep_bytes`` and the headroom.
+    def open(self, volume_id: str, keep_bytes: int) -> OpenVolume:
+        """A volume, made on first use, and capped at ``keep_bytes`` and the headroom.
 
         BuildKit can't even start at a cap that is reached, as it has to write its databases: so there is always room
         for that, and no more, or a cap would grow with every start.
@@ -45,7 +45,12 @@ class SubvolumeVolumes:
         wanted = max(keep_bytes + self._headroom_bytes, now.used + min(self._headroom_bytes, _ROOM_TO_START))
         if now.limit != wanted:
             btrfs.limit(path, wanted)
-        return path
+        return OpenVolume(path, over_policy=now.used > keep_bytes)
+
+    def settle(self, volume_id: str, keep_bytes: int) -> None:
+        """Cap a volume anew by what it has now: see `Volumes.settle`."""
+        btrfs.commit(self._folder)
+        self.open(volume_id, keep_bytes)
 
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from stoker.runtimes.errors import RuntimeFailed, SnapshotsUnsupported, VolumeDeleteFailed, VolumeNotMeasured
@@ -19,14 +20,26 @@ _DELETING = ".deleting"
 _SUM = re.compile(r"(\d+)\t")
 
 
+@dataclass(frozen=True, slots=True)
+class OpenVolume:
+    """The folder of a volume, and whether more is in it than its policy keeps."""
+
+    path: Path
+    over_policy: bool
+
+
 class Volumes(Protocol):
     """Where caches are kept: each volume is the folder ``<volume id>``. All of it blocks.
 
     Every method may raise RuntimeFailed when the file system does not do what it is asked for.
     """
 
-    def open(self, volume_id: str, keep_bytes: int) -> Path:
-        """The folder of a volume, made on first use, with room for ``keep_bytes`` and some headroom."""
+    def open(self, volume_id: str, keep_bytes: int) -> OpenVolume:
+        """A volume, made on first use, with room for ``keep_bytes`` and some headroom."""
+        ...
+
+    def settle(self, volume_id: str, keep_bytes: int) -> None:
+        """Cap a volume that is open as `open` would now, after housekeeping has made it smaller."""
         ...
 
     def ids(self) -> frozenset[str]:
@@ -78,13 +91,16 @@ class DirectoryVolumes:
         self._deleting = folder / _DELETING
         self._damaged = folder / DAMAGED
 
-    def open(self, volume_id: str, keep_bytes: int) -> Path:
-        """The folder of a volume, made on first use; nothing but BuildKit's own housekeeping bounds it."""
+    def open(self, volume_id: str, keep_bytes: int) -> OpenVolume:
+        """A volume, made on first use; nothing but BuildKit's own housekeeping bounds it."""
         del keep_bytes
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / checked_name(volume_id)
         path.mkdir(mode=0o700, exist_ok=True)
-        return path
+        return OpenVolume(path, over_policy=False)
+
+    def settle(self, volume_id: str, keep_bytes: int) -> None:
+        """Nothing: there are no caps."""
 
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left, deleted half-way or not."""

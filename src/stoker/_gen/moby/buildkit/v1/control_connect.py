@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import control_pb
-from .control_pb import InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, StatusRequest, StatusResponse
+from .control_pb import InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, StatusRequest, StatusResponse, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 class Control(Protocol):
     async def info(self, request: InfoRequest, ctx: RequestContext[InfoRequest, InfoResponse], /) -> InfoResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def prune(self, request: PruneRequest, ctx: RequestContext[PruneRequest, UsageRecord], /) -> AsyncIterator[UsageRecord]:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_workers(self, request: ListWorkersRequest, ctx: RequestContext[ListWorkersRequest, ListWorkersResponse], /) -> ListWorkersResponse:
@@ -68,6 +71,17 @@ class ControlASGIApplication(ConnectASGIApplication[Control]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.info,
+                ),
+                "/moby.buildkit.v1.Control/Prune": Endpoint.server_stream(
+                    method=MethodInfo(
+                        name="Prune",
+                        service_name="moby.buildkit.v1.Control",
+                        input=PruneRequest,
+                        output=UsageRecord,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.SERVER_STREAM,
+                    ),
+                    function=svc.prune,
                 ),
                 "/moby.buildkit.v1.Control/ListWorkers": Endpoint.unary(
                     method=MethodInfo(
@@ -125,6 +139,26 @@ class ControlClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    def prune(
+        self,
+        request: PruneRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> AsyncIterator[UsageRecord]:
+        return self.execute_server_stream(
+            request=request,
+            method=MethodInfo(
+                name="Prune",
+                service_name="moby.buildkit.v1.Control",
+                input=PruneRequest,
+                output=UsageRecord,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.SERVER_STREAM,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def list_workers(
         self,
         request: ListWorkersRequest,
@@ -170,6 +204,9 @@ class ControlSync(Protocol):
     def info(self, request: InfoRequest, ctx: RequestContext[InfoRequest, InfoResponse], /) -> InfoResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
+    def prune(self, request: PruneRequest, ctx: RequestContext[PruneRequest, UsageRecord], /) -> Iterator[UsageRecord]:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     def list_workers(self, request: ListWorkersRequest, ctx: RequestContext[ListWorkersRequest, ListWorkersResponse], /) -> ListWorkersResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -202,6 +239,17 @@ class ControlWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.info,
+                ),
+                "/moby.buildkit.v1.Control/Prune": EndpointSync.server_stream(
+                    method=MethodInfo(
+                        name="Prune",
+                        service_name="moby.buildkit.v1.Control",
+                        input=PruneRequest,
+                        output=UsageRecord,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.SERVER_STREAM,
+                    ),
+                    function=service.prune,
                 ),
                 "/moby.buildkit.v1.Control/ListWorkers": EndpointSync.unary(
                     method=MethodInfo(
@@ -255,6 +303,26 @@ class ControlClientSync(ConnectClientSync):
                 output=InfoResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def prune(
+        self,
+        request: PruneRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> Iterator[UsageRecord]:
+        return self.execute_server_stream(
+            request=request,
+            method=MethodInfo(
+                name="Prune",
+                service_name="moby.buildkit.v1.Control",
+                input=PruneRequest,
+                output=UsageRecord,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.SERVER_STREAM,
             ),
             headers=headers,
             timeout_ms=timeout_ms,

@@ -1,0 +1,108 @@
+"""Keeps caches to their projects' policies.
+
+BuildKit drops what is too much by itself, but a minute apart, in which a few builds write more than a volume has
+headroom. So a machine is told to each time that a build lets go of it, and before it is ready when its volume has too
+much at its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from stoker.buildkit.control import ControlFailed, prune
+from stoker.domain.machines import MachineState
+from stoker.runtimes.errors import RuntimeFailed
+from stoker.store import projects as project_store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stoker.buildkit.control import ControlCredentials
+    from stoker.domain.machines import Machine
+    from stoker.fleet.options import FleetOptions
+    from stoker.runtimes.contract import Runtime
+    from stoker.services.core import Core
+
+_MEGABYTE = 1000**2
+
+_log = logging.getLogger(__name__)
+
+
+class Housekeeping:
+    """Has machines drop what their projects' cache policies don't keep."""
+
+    def __init__(self, core: Core, runtime: Runtime, credentials: ControlCredentials, options: FleetOptions) -> None:
+        self._core = core
+        self._runtime = runtime
+        self._credentials = credentials
+        self._options = options
+        self._held: Mapping[str, frozenset[str]] = {}
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, Machine] = {}
+
+    def look(self, machines: list[Machine], leases: Mapping[str, frozenset[str]]) -> None:
+        """Begin it for the machines that a build has let go of since the last look.
+
+        Args:
+            machines: all that aren't at rest.
+            leases: the ids of each machine's live leases.
+        """
+        for machine in machines:
+            let_go = self._held.get(machine.id, frozenset()) - leases.get(machine.id, frozenset())
+            if let_go and machine.state is MachineState.READY:
+                self._begin(machine)
+        self._held = leases
+
+    async def shrink(self, machine: Machine) -> None:
+        """Bring the cache of a machine that no build uses within its policy, and its volume's cap down with it."""
+        if machine.volume_id is None:
+            return
+        try:
+            async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
+                await self._prune(machine)
+            async with self._core.database.read() as tx:
+                project = await project_store.find_project(tx, machine.project_id)
+            if project is not None:
+                await self._runtime.settle_volume(machine.volume_id, project.cache_policy)
+        except (ControlFailed, RuntimeFailed, TimeoutError) as error:
+            # Builds can go on: BuildKit goes on with it too, and the cap holds.
+            _log.warning("machine %s: its cache is over its policy and stays so for now: %s", machine.id, error)
+
+    async def stop(self) -> None:
+        """End what goes on here; machines finish what they were told."""
+        for task in self._work.values():
+            task.cancel()
+        await asyncio.gather(*self._work.values(), return_exceptions=True)
+
+    def _begin(self, machine: Machine) -> None:
+        if machine.id in self._work:
+            self._again[machine.id] = machine
+        else:
+            self._work[machine.id] = asyncio.create_task(self._keep(machine), name=f"housekeeping {machine.id}")
+
+    async def _keep(self, machine: Machine) -> None:
+        try:
+            following: Machine | None = machine
+            while following is not None:
+                try:
+                    async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
+                        await self._prune(following)
+                except (ControlFailed, TimeoutError) as error:
+                    # Most often it has been stopped since; its next start looks at the volume.
+                    _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
+                await asyncio.sleep(self._options.housekeeping_pause.total_seconds())
+                following = self._again.pop(machine.id, None)
+        finally:
+            self._work.pop(machine.id, None)
+
+    async def _prune(self, machine: Machine) -> None:
+        async with self._core.database.read() as tx:
+            project = await project_store.find_project(tx, machine.project_id)
+        if project is None or machine.placement is None:
+            return
+        keep = project.cache_policy.keep_bytes
+        dropped = await prune(machine.placement, machine.server_name, self._credentials, keep)
+        if dropped:
+            _log.info("machine %s dropped %.1f MB of cache", machine.id, dropped / _MEGABYTE)
