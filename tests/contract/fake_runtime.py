@@ -37,7 +37,6 @@ class FakeHost:
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
     saved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     damage: dict[tuple[str, str], str] = field(default_factory=dict)
-    settled: list[tuple[str, int]] = field(default_factory=list)
     step_kills: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     short_of: str | None = None
     fail_start: str | None = None
@@ -123,8 +122,9 @@ class FakeRuntime:
             raise VolumeFailed(f"there is no volume {volume_id}")
         self._host.volumes[self._server_id, new_volume_id] = set(self._host.volumes[self._server_id, volume_id])
 
-    async def settle_volume(self, volume_id: str, policy: CachePolicy) -> None:
-        self._host.settled.append((volume_id, policy.keep_bytes))
+    async def settle_volume(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
+        del fresh
+        return self._host.sizes.get((self._server_id, volume_id), 0) > policy.keep_bytes
 
     async def save_volume(self, volume_id: str) -> None:
         if (content := self._host.volumes.get((self._server_id, volume_id))) is not None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stoker.buildkit.control import ControlCredentials
+    from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.machines import Machine
     from stoker.fleet.options import FleetOptions
     from stoker.runtimes.contract import Runtime
@@ -40,7 +41,7 @@ class Housekeeping:
         self._options = options
         self._held: Mapping[str, frozenset[str]] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
-        self._again: dict[str, Machine] = {}
+        self._again: dict[str, tuple[Machine, bool]] = {}
 
     def look(self, machines: list[Machine], leases: Mapping[str, frozenset[str]]) -> None:
         """Begin it for the machines that a build has let go of since the last look.
@@ -50,25 +51,24 @@ class Housekeeping:
             leases: the ids of each machine's live leases.
         """
         for machine in machines:
-            let_go = self._held.get(machine.id, frozenset()) - leases.get(machine.id, frozenset())
-            if let_go and machine.state is MachineState.READY:
-                self._begin(machine)
+            held = leases.get(machine.id, frozenset())
+            if self._held.get(machine.id, frozenset()) - held and machine.state is MachineState.READY:
+                self._begin(machine, is_idle=not held)
         self._held = leases
 
     async def shrink(self, machine: Machine) -> None:
         """Bring the cache of a machine that no build uses within its policy, and its volume's cap down with it."""
-        if machine.volume_id is None:
+        policy = await self._policy(machine)
+        if machine.volume_id is None or policy is None:
             return
         try:
             async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
-                await self._prune(machine)
-            async with self._core.database.read() as tx:
-                project = await project_store.find_project(tx, machine.project_id)
-            if project is not None:
-                await self._runtime.settle_volume(machine.volume_id, project.cache_policy)
+                await self._prune(machine, policy)
+                await self._runtime.settle_volume(machine.volume_id, policy, fresh=True)
         except (ControlFailed, RuntimeFailed, TimeoutError) as error:
-            # Builds can go on: BuildKit goes on with it too, and the cap holds.
-            _log.warning("machine %s: its cache is over its policy and stays so for now: %s", machine.id, error)
+            # Most often it has been stopped since, and its next start looks at the volume. BuildKit goes on with it
+            # too, and the cap holds.
+            _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
 
     async def stop(self) -> None:
         """End what goes on here; machines finish what they were told."""
@@ -76,33 +76,44 @@ class Housekeeping:
             task.cancel()
         await asyncio.gather(*self._work.values(), return_exceptions=True)
 
-    def _begin(self, machine: Machine) -> None:
+    def _begin(self, machine: Machine, *, is_idle: bool) -> None:
         if machine.id in self._work:
-            self._again[machine.id] = machine
+            self._again[machine.id] = (machine, is_idle)
         else:
-            self._work[machine.id] = asyncio.create_task(self._keep(machine), name=f"housekeeping {machine.id}")
+            work = self._keep(machine, is_idle=is_idle)
+            self._work[machine.id] = asyncio.create_task(work, name=f"housekeeping {machine.id}")
 
-    async def _keep(self, machine: Machine) -> None:
+    async def _keep(self, machine: Machine, *, is_idle: bool) -> None:
         try:
-            following: Machine | None = machine
+            following: tuple[Machine, bool] | None = (machine, is_idle)
             while following is not None:
-                try:
-                    async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
-                        await self._prune(following)
-                except (ControlFailed, TimeoutError) as error:
-                    # Most often it has been stopped since; its next start looks at the volume.
-                    _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
+                await self._keep_once(*following)
                 await asyncio.sleep(self._options.housekeeping_pause.total_seconds())
                 following = self._again.pop(machine.id, None)
         finally:
             self._work.pop(machine.id, None)
 
-    async def _prune(self, machine: Machine) -> None:
+    async def _keep_once(self, machine: Machine, is_idle: bool) -> None:  # noqa: FBT001
+        policy = await self._policy(machine)
+        if policy is None or machine.volume_id is None:
+            return
+        try:
+            if is_idle and await self._runtime.settle_volume(machine.volume_id, policy, fresh=False):
+                await self.shrink(machine)
+                return
+            async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
+                await self._prune(machine, policy)
+        except (ControlFailed, RuntimeFailed, TimeoutError) as error:
+            _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
+
+    async def _policy(self, machine: Machine) -> CachePolicy | None:
         async with self._core.database.read() as tx:
             project = await project_store.find_project(tx, machine.project_id)
-        if project is None or machine.placement is None:
+        return None if project is None else project.cache_policy
+
+    async def _prune(self, machine: Machine, policy: CachePolicy) -> None:
+        if machine.placement is None:
             return
-        keep = project.cache_policy.keep_bytes
-        dropped = await prune(machine.placement, machine.server_name, self._credentials, keep)
+        dropped = await prune(machine.placement, machine.server_name, self._credentials, policy.keep_bytes)
         if dropped:
             _log.info("machine %s dropped %.1f MB of cache", machine.id, dropped / _MEGABYTE)

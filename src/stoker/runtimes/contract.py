@@ -150,8 +150,19 @@ class Runtime(Protocol):
         """
         ...
 
-    async def settle_volume(self, volume_id: str, policy: CachePolicy) -> None:
-        """Take back the room that `start` gave a volume which was ``over_policy``, now that it has become smaller.
+    async def settle_volume(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
+        """Set the cap of a volume that a machine uses by what is in it: its policy and the headroom, or a little more.
+
+        More where that is nearly reached, for BuildKit has to write before it can drop anything. So it is called
+        before housekeeping, and after it to take the rest back; never while builds are there, which would use it up.
+
+        Args:
+            volume_id: the volume.
+            policy: what is to be kept of it.
+            fresh: count what is in it at this very moment, which takes longer, instead of half a minute ago.
+
+        Returns:
+            Whether it is nearly full.
 
         Raises:
             VolumeFailed: it could not be done.

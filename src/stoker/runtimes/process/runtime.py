@@ -167,9 +167,9 @@ class ProcessRuntime:
         """Copy a volume in an instant: see `Runtime.snapshot_volume`."""
         await self._with_volumes(lambda volumes: volumes.snapshot(volume_id, new_volume_id))
 
-    async def settle_volume(self, volume_id: str, policy: CachePolicy) -> None:
+    async def settle_volume(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
         """Cap a volume by what it has now: see `Runtime.settle_volume`."""
-        await self._with_volumes(lambda volumes: volumes.settle(volume_id, policy.keep_bytes))
+        return await self._with_volumes(lambda volumes: volumes.settle(volume_id, policy.keep_bytes, fresh=fresh))
 
     async def save_volume(self, volume_id: str) -> None:
         """Take the volume's last good snapshot: see `Runtime.save_volume`."""

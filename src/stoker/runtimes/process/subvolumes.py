@@ -42,15 +42,15 @@ class SubvolumeVolumes:
         if not path.exists():
             btrfs.create_subvolume(path)
         now = btrfs.quota(path)
-        wanted = max(keep_bytes + self._headroom_bytes, now.used + min(self._headroom_bytes, _ROOM_TO_START))
-        if now.limit != wanted:
-            btrfs.limit(path, wanted)
+        self._cap(path, now, keep_bytes)
         return OpenVolume(path, over_policy=now.used > keep_bytes)
 
-    def settle(self, volume_id: str, keep_bytes: int) -> None:
+    def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
         """Cap a volume anew by what it has now: see `Volumes.settle`."""
-        btrfs.commit(self._folder)
-        self.open(volume_id, keep_bytes)
+        path = self._path(volume_id)
+        if fresh:
+            btrfs.commit(self._folder)
+        return self._cap(path, btrfs.quota(path), keep_bytes)
 
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left."""
@@ -117,6 +117,12 @@ class SubvolumeVolumes:
         if kept:
             btrfs.commit(self._folder)
         return len(kept)
+
+    def _cap(self, path: Path, now: btrfs.Quota, keep_bytes: int) -> bool:
+        usual, needed = keep_bytes + self._headroom_bytes, now.used + min(self._headroom_bytes, _ROOM_TO_START)
+        if now.limit != max(usual, needed):
+            btrfs.limit(path, max(usual, needed))
+        return needed > usual
 
     def _path(self, volume_id: str) -> Path:
         name = checked_name(volume_id)

@@ -38,8 +38,14 @@ class Volumes(Protocol):
         """A volume, made on first use, with room for ``keep_bytes`` and some headroom."""
         ...
 
-    def settle(self, volume_id: str, keep_bytes: int) -> None:
-        """Cap a volume that is open as `open` would now, after housekeeping has made it smaller."""
+    def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
+        """Cap a volume that is open as `open` would now; whether it is about as full as that.
+
+        Args:
+            volume_id: the volume.
+            keep_bytes: what its policy keeps.
+            fresh: count what it has at this moment, for which everything is written out first.
+        """
         ...
 
     def ids(self) -> frozenset[str]:
@@ -99,8 +105,10 @@ class DirectoryVolumes:
         path.mkdir(mode=0o700, exist_ok=True)
         return OpenVolume(path, over_policy=False)
 
-    def settle(self, volume_id: str, keep_bytes: int) -> None:
+    def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
         """Nothing: there are no caps."""
+        del volume_id, keep_bytes, fresh
+        return False
 
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left, deleted half-way or not."""
