@@ -228,6 +228,32 @@ async def test_subvolumes_that_builds_made_inside_go_with_the_volume(host: Machi
     assert not (await host.runtime.list_owned()).volumes
 
 
+def add_program(context: Path, program: str) -> None:
+    """Put a program of this host with its libraries into a context, where it finds them."""
+    found = shutil.which(program)
+    assert found is not None
+    for path in [found, *re.findall(r"(/\S+) \(0x", run("ldd", found))]:
+        target = context / "root" / path.removeprefix("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    with (context / "Dockerfile").open("a") as file:
+        file.write("COPY root /\n")
+
+
+async def test_steps_can_not_make_subvolumes_which_would_escape_the_cap(host: MachineHost, tmp_path: Path) -> None:
+    machine = await host.start_ready()
+    context = write_context(tmp_path / "context")
+    for program in ("btrfs", "cp"):
+        add_program(context, program)
+    with (context / "Dockerfile").open("a") as file:
+        file.write("ENV PATH=/usr/bin:/bin:/usr/sbin:/sbin\n")
+        file.write("RUN --mount=type=cache,target=/cache touch /cache/a && cp --reflink=always /cache/a /cache/b\n")
+        file.write("RUN --mount=type=cache,target=/cache btrfs subvolume create /cache/inside\n")
+    built = await machine.build(context)
+    assert built.code != 0
+    assert "create subvolume: Operation not permitted" in built.text, built.text
+
+
 async def test_a_host_without_images_gets_directories_and_is_told_what_is_lost(new_host: NewHost) -> None:
     host = new_host(volume_image_bytes=2**60)  # larger than any file can be
     before = traces(host.config)

@@ -23,6 +23,8 @@ CNI_STATE = Path("/var/lib/cni")
 # Where buildkitd puts the groups of steps, within the one that it is given.
 STEPS_GROUP = "buildkit"
 _STEP_SCORE = 500
+_BTRFS_TYPE = 0x94
+_COPYING = (0x40049409, 0x4020940D, 0xC0189436)  # FICLONE, FICLONERANGE, FIDEDUPERANGE (linux/fs.h)
 
 # Only `run` starts a step. Its last word is the step's id, and buildkitd deletes the group afterwards, not before.
 _CONTAINER_RUNTIME = """\
@@ -38,8 +40,9 @@ if ! grep -q -F {group} "$bundle/config.json"; then
     echo "stoker: a step may not choose its cgroup; leave cgroup-parent out" >&2
     exit 1
 fi
-# Not this process and runc, which are worth as much as buildkitd: the step alone.
-sed -i 's/"process":{{/&"oomScoreAdj":{score},/' "$bundle/config.json" || exit 1
+# The score is for the step alone: this process and runc are worth as much as buildkitd.
+sed -i -e 's/"process":{{/&"oomScoreAdj":{score},/' \\
+    -e 's/\\("syscalls":\\[.*\\)"ioctl",/\\1/' -e 's/"syscalls":\\[/&{ioctls},/' "$bundle/config.json" || exit 1
 {runtime} "$@"
 code=$?
 if [ "$code" != 0 ] && [ -r "{events}" ]; then
@@ -142,8 +145,9 @@ def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: 
     """What buildkitd calls instead of runc or crun.
 
     It keeps their state in the machine's folder, so that none is left in /run after a hard kill; refuses to run a step
-    outside the machine's ``cgroup``, which a build could ask for; lets the kernel kill steps before buildkitd when
-    memory is short; and tells the step's log when that happened.
+    outside the machine's ``cgroup``, which a build could ask for; forbids steps to make subvolumes, which would not
+    count towards their volume's cap; lets the kernel kill steps before buildkitd when memory is short; and tells the
+    step's log when that happened.
 
     Args:
         folder: the machine's folder.
@@ -156,7 +160,21 @@ def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: 
         group=shlex.quote(f'"cgroupsPath":"{cgroup}/'),
         events="" if memory_events is None else memory_events,
         score=_STEP_SCORE,
+        ioctls=_ioctl_rules(),
     )
+
+
+def _ioctl_rules() -> str:
+    """Rules of a seccomp profile (OCI runtime-spec, config-linux.md) that allow all ioctls but those of btrfs.
+
+    Their numbers have a type in bits 8 to 15 (ioctl(2)). It is another's when one of its bits is; seccomp can't say
+    "not equal" of a part. Copying by reference is allowed: three calls that other file systems have too.
+    """
+    bits = [(1 << bit, (_BTRFS_TYPE << 8 ^ 1 << bit) & 1 << bit) for bit in range(8, 16)]
+    others = [{"index": 1, "value": mask, "valueTwo": expected, "op": "SCMP_CMP_MASKED_EQ"} for mask, expected in bits]
+    copying = [{"index": 1, "value": call, "op": "SCMP_CMP_EQ"} for call in _COPYING]
+    rules = [{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [rule]} for rule in (*others, *copying)]
+    return ",".join(json.dumps(rule, separators=(",", ":")) for rule in rules)
 
 
 def _cache_rules(spec: MachineSpec, min_free_bytes: int) -> list[dict[str, object]]:
