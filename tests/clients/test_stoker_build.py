@@ -241,8 +241,10 @@ def test_config_prints_every_setting_for_people(tmp_path: Path) -> None:
     stoker = Command(tmp_path)
     names = json.loads(stoker("config", "--json").output)
 
-    table = stoker("config", COLUMNS="200", STOKER_IDLE_SECONDS="77").output.splitlines()
+    printed, _, capacity = stoker("config", COLUMNS="200", STOKER_IDLE_SECONDS="77").output.partition("\n\n")
+    table = printed.splitlines()
 
+    assert capacity.startswith("A machine gets at most ")
     assert {line.split()[0] for line in table[1:] if not line.startswith(" ")} == set(names)
     (idle,) = [line.split() for line in table if line.startswith("idle_seconds")]
     assert idle[1:3] == ["77.0", "STOKER_IDLE_SECONDS"]
