@@ -96,8 +96,9 @@ tokens = Table(
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
     Column("last_used_at", Instant),
-    Index(None, "organization_id"),
-    Index(None, "project_id"),
+    # Every build has a token, so who looks for tokens of another kind must not read all of those.
+    Index(None, "organization_id", "kind"),
+    Index(None, "project_id", "kind"),
     Index(None, "build_id"),
     Index(None, "person_id"),
 )

@@ -95,32 +95,26 @@ async def find_token_by_id(tx: Transaction, token_id: str) -> StoredToken | None
     return await _find(tx, _BY_ID, token_id)
 
 
-async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredToken]:
-    """A project's own tokens that were not revoked, the oldest first."""
-    query = (
+def _listing(owner: Column[Any], kind: CredentialKind) -> Select[*tuple[Any, ...]]:
+    return (
         select(tokens)
-        .where(
-            tokens.c.project_id == project_id,
-            tokens.c.kind == CredentialKind.PROJECT.value,
-            tokens.c.revoked_at.is_(None),
-        )
+        .where(owner == bindparam("owner"), tokens.c.kind == kind.value, tokens.c.revoked_at.is_(None))
         .order_by(tokens.c.id)
     )
-    return [_token(row) for row in await tx.execute(query)]
+
+
+_OF_PROJECT = _listing(tokens.c.project_id, CredentialKind.PROJECT)
+_OF_ORGANIZATION = _listing(tokens.c.organization_id, CredentialKind.ORGANIZATION)
+
+
+async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredToken]:
+    """A project's own tokens that were not revoked, the oldest first."""
+    return [_token(row) for row in await tx.execute(_OF_PROJECT, {"owner": project_id})]
 
 
 async def list_organization_tokens(tx: Transaction, organization_id: str) -> list[StoredToken]:
     """An organization's own tokens that were not revoked, the oldest first."""
-    query = (
-        select(tokens)
-        .where(
-            tokens.c.organization_id == organization_id,
-            tokens.c.kind == CredentialKind.ORGANIZATION.value,
-            tokens.c.revoked_at.is_(None),
-        )
-        .order_by(tokens.c.id)
-    )
-    return [_token(row) for row in await tx.execute(query)]
+    return [_token(row) for row in await tx.execute(_OF_ORGANIZATION, {"owner": organization_id})]
 
 
 async def has_organization_tokens(tx: Transaction) -> bool:

@@ -96,6 +96,10 @@ def upgrade() -> None:
     with op.batch_alter_table("tokens", schema=None) as batch_op:
         batch_op.add_column(sa.Column("person_id", sa.String(length=16), nullable=True))
         batch_op.alter_column("organization_id", existing_type=sa.VARCHAR(length=16), nullable=True)
+        batch_op.drop_index(batch_op.f("ix_tokens_organization_id"))
+        batch_op.drop_index(batch_op.f("ix_tokens_project_id"))
+        batch_op.create_index(batch_op.f("ix_tokens_organization_id_kind"), ["organization_id", "kind"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tokens_project_id_kind"), ["project_id", "kind"], unique=False)
         batch_op.create_index(batch_op.f("ix_tokens_person_id"), ["person_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_tokens_person_id_people"), "people", ["person_id"], ["id"])
 
@@ -104,6 +108,10 @@ def downgrade() -> None:
     with op.batch_alter_table("tokens", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_tokens_person_id_people"), type_="foreignkey")
         batch_op.drop_index(batch_op.f("ix_tokens_person_id"))
+        batch_op.drop_index(batch_op.f("ix_tokens_project_id_kind"))
+        batch_op.drop_index(batch_op.f("ix_tokens_organization_id_kind"))
+        batch_op.create_index(batch_op.f("ix_tokens_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tokens_organization_id"), ["organization_id"], unique=False)
         batch_op.alter_column("organization_id", existing_type=sa.VARCHAR(length=16), nullable=False)
         batch_op.drop_column("person_id")
 
