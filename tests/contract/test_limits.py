@@ -8,6 +8,7 @@ import http.client
 import json
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -234,12 +235,31 @@ def narrow(make_server: Callable[..., Server]) -> Server:
 
 
 @contextmanager
-def busy(server: Server, method: str, token: str, count: int, source: str = "127.0.0.1") -> Iterator[None]:
-    """So many unfinished calls."""
-    with ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(unfinished(server, method, token, source))
-        yield
+def busy(
+    server: Server,
+    method: str,
+    token: str,
+    count: int,
+    is_full: Callable[[], bool],
+    what: str,
+    source: str = "127.0.0.1",
+) -> Iterator[None]:
+    """So many unfinished calls, with which all places are taken.
+
+    Asking whether they are takes a place for a moment, which one of them may find taken. So they are begun again when
+    it isn't so soon.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        with ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(unfinished(server, method, token, source))
+            soon = time.monotonic() + 2
+            while time.monotonic() < soon:
+                if is_full():
+                    yield
+                    return
+        assert time.monotonic() < deadline, f"not so: {what}"
 
 
 def refused(answer: Answer, bound: int) -> bool:
@@ -248,8 +268,8 @@ def refused(answer: Answer, bound: int) -> bool:
 
 def test_a_token_has_so_many_calls_at_once(narrow: Server) -> None:
     _, build_token = narrow.new_build()
-    with busy(narrow, CREATE, narrow.token, 2):
-        eventually(lambda: refused(narrow.call(LIST), 2), "the third call at once is refused")
+    third_refused = lambda: refused(narrow.call(LIST), 2)  # noqa: E731
+    with busy(narrow, CREATE, narrow.token, 2, third_refused, "the third call at once is refused"):
         other = narrow.call("depot.cli.v1.BuildService/GetBuild", {"buildId": "0" * 16}, token=build_token)
         assert other.code == "not_found", "another token is let in"
     eventually(lambda: narrow.call(LIST).status == 200, "abandoned calls give their places back")
@@ -257,22 +277,23 @@ def test_a_token_has_so_many_calls_at_once(narrow: Server) -> None:
 
 def test_streams_take_no_places_of_calls_or_health_reports(narrow: Server) -> None:
     build, _ = narrow.new_build()
-    with busy(narrow, STATUS_STREAM, narrow.token, 2):
-        third = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
-        waiting = "depot.cli.v1.BuildService/GetBuildKitConnection"
-        eventually(lambda: refused(narrow.call(waiting, third), 2), "the third waiting call at once is refused")
+    third = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
+    waiting = "depot.cli.v1.BuildService/GetBuildKitConnection"
+    third_refused = lambda: refused(narrow.call(waiting, third), 2)  # noqa: E731
+    with busy(narrow, STATUS_STREAM, narrow.token, 2, third_refused, "the third waiting call at once is refused"):
         assert narrow.call(LIST).status == 200
         assert narrow.call(BUILD_HEALTH, third).status == 200
     eventually(lambda: narrow.call(waiting, third).status == 200, "abandoned streams give their places back")
 
 
 def test_guests_have_few_places_and_take_none_of_others(narrow: Server) -> None:
-    with busy(narrow, WATCH, "", 2):
-        eventually(lambda: refused(call_from(narrow, "127.0.0.1", HEALTH, ""), 2), "the third guest is refused")
-        with busy(narrow, WATCH, "", 2, source="127.0.0.2"):
-            everybody = lambda: refused(call_from(narrow, "127.0.0.3", HEALTH, ""), 4)  # noqa: E731
-            eventually(everybody, "the fifth guest of all is refused")
-            assert narrow.call(LIST).status == 200
+    third_refused = lambda: refused(call_from(narrow, "127.0.0.1", HEALTH, ""), 2)  # noqa: E731
+    fifth_refused = lambda: refused(call_from(narrow, "127.0.0.3", HEALTH, ""), 4)  # noqa: E731
+    with (
+        busy(narrow, WATCH, "", 2, third_refused, "the third guest is refused"),
+        busy(narrow, WATCH, "", 2, fifth_refused, "the fifth guest of all is refused", source="127.0.0.2"),
+    ):
+        assert narrow.call(LIST).status == 200
     eventually(lambda: call_from(narrow, "127.0.0.1", HEALTH, "").status == 200, "they are let in again")
 
 

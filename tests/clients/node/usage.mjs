@@ -12,7 +12,7 @@ const period = {
 }
 
 const ofProject = await usage.getProjectUsage({projectId, ...period}, {headers})
-const listed = await usage.listProjectUsage(period, {headers})
+const listed = await usage.listProjectUsage({...period, pageSize: 500}, {headers})
 const all = await usage.getUsage(period, {headers})
 
 console.log(JSON.stringify({ofProject: ofProject.usage.toJson(), listed: listed.toJson(), all: all.toJson()}))
