@@ -25,6 +25,9 @@ USAGE = "depot.core.v1.UsageService"
 PROJECTS = "depot.core.v1.ProjectService"
 DAY = datetime(2024, 3, 1, tzinfo=UTC)
 MANY = 100_000
+INSERT_BUILD = (
+    "insert into builds (id, organization_id, project_id, status, error, created_at, started_at, finished_at) "
+)
 
 
 def on(hour: float, day: int = 0) -> datetime:
@@ -94,7 +97,8 @@ class Tenant:
         build = new_id(CLOCK, RANDOMNESS)
         times = [None if moment is None else microseconds(moment) for moment in (created, started, finished)]
         status = "running" if finished is None else "succeeded"
-        self.write("insert into builds values (?, ?, ?, ?, null, ?, ?, ?)", build, self.id, project, status, *times)
+        values = (build, self.id, project, status, *times)
+        self.write(INSERT_BUILD + "values (?, ?, ?, ?, null, ?, ?, ?)", *values)
         for platform in platforms:
             lease, machine = new_id(CLOCK, RANDOMNESS), self.machine(project, platform)
             values = (lease, build, project, platform, machine, times[1], times[2], times[2], "done")
@@ -302,8 +306,8 @@ def test_a_hundred_thousand_builds_are_summed_up(tenant: Tenant) -> None:
     project = tenant.new_project("huge")
     every, first, each = 60_000_000, microseconds(DAY), 30_000_000  # a build every minute, which takes half of one
     tenant.write(
-        "with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 < ?) "
-        "insert into builds select printf('%016d', i), ?, ?, 'succeeded', null, ? + i * ?, ? + i * ?, ? + i * ? + ? "
+        INSERT_BUILD + "with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 < ?) "  # noqa: S608
+        "select printf('%016d', i), ?, ?, 'succeeded', null, ? + i * ?, ? + i * ?, ? + i * ? + ? "
         "from n",
         *(MANY, tenant.id, project, first, every, first, every, first, every, each),
     )

@@ -183,5 +183,6 @@ def test_a_provider_that_is_down_is_said_so_and_harms_nobody_else(
 
 def test_the_client_secret_is_nowhere_but_in_its_file(closed: Server) -> None:
     for path in [*closed.data.rglob("*"), closed.log]:
-        if path.is_file() and not path.is_socket():
+        # The image of the caches is as large as the disk, and no part of the server writes into it.
+        if path.is_file() and path.name != "volumes.btrfs":
             assert CLIENT_SECRET.encode() not in path.read_bytes(), path
