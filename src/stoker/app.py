@@ -84,7 +84,7 @@ class ApiProcess:
     """Everything that runs in the API process, from its start to its end."""
 
     def __init__(self, plan: ServerPlan) -> None:
-        self._settings = settings = plan.settings
+        settings = plan.settings
         self.plan = plan
         self._database = open_sqlite(plan.database)
         self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
@@ -207,7 +207,7 @@ class ApiProcess:
 
     async def _store_token_uses(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.token_use_seconds)
+            await asyncio.sleep(self.plan.settings.token_use_seconds)
             await self._token_uses.store()
 
     async def _control(self, scope: Event, receive: Receive, send: Send) -> None:
