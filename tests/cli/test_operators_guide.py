@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.harness.browser import Browser
+from tests.harness.environment import plain_environment
 from tests.harness.server import Answer, Server
 from tests.web.test_people import OWNER, PASSWORD, join, owner_code
 
@@ -31,7 +32,7 @@ def test_the_example_works_as_it_is_written(make_server: Callable[..., Server], 
         ["bash", "-euo", "pipefail", "-c", example.replace(ADDRESS, server.url) + report],
         cwd=tmp_path,
         env={
-            **{name: value for name, value in os.environ.items() if not name.startswith(("DEPOT_", "STOKER_", "XDG_"))},
+            **plain_environment(),
             "HOME": str(tmp_path),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         },

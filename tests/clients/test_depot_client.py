@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.endpoint import endpoint_files
+from tests.harness.environment import plain_environment
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
@@ -37,7 +37,7 @@ class DepotClient:
         own = {"DEPOT_PROJECT_ID": self.project, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(self.roots)}
         return subprocess.Popen(
             [str(PYTHON), str(SCRIPTS / script), *arguments],
-            env={**os.environ, **self.server.first, **own, **environment},
+            env={**plain_environment(), **self.server.first, **own, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.depot import Result
+from tests.harness.environment import plain_environment
 from tests.harness.terminal import Terminal
 
 
@@ -79,7 +79,4 @@ class Command:
         return [sys.executable, "-m", "stoker.cli.main", *arguments]
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DEPOT_", "STOKER_", "XDG_"))
-        }
-        return {**inherited, "HOME": str(self.home), **self.environment, **more}
+        return {**plain_environment(), "HOME": str(self.home), **self.environment, **more}

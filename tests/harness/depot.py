@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from collections.abc import Callable, Generator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness.environment import plain_environment
 from tests.harness.server import Server
 from tests.harness.terminal import Terminal
 
@@ -38,7 +38,7 @@ class Result:
 def depot_environment(server: Server, home: Path, project: str | None = None) -> dict[str, str]:
     """The variables of the bootstrap file, and a home of its own."""
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("DEPOT_")},
+        **plain_environment(),
         **server.first,
         "DEPOT_PROJECT_ID": project or server.project,
         "DEPOT_ERROR_TELEMETRY": "0",
