@@ -215,6 +215,9 @@ class Settings(BaseModel):
     )
     min_free_bytes: int = Field(2 * 1000**3, ge=0, description="Free space below which no more builds are taken.")
     min_free_percent: float = Field(5, ge=0, le=100, description="The same in percent; the smaller of the two counts.")
+    allow_unisolated: bool = Field(
+        default=False, description="Serve where RUN steps can't be kept apart from the host's networks."
+    )
     max_parallelism: int = Field(0, ge=0, description="Steps that a machine runs at once; 0 for one a CPU of its size.")
 
     @field_validator("listen", "gateway")

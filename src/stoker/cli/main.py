@@ -28,6 +28,7 @@ _COMMANDS = {
     "usage": "stoker.cli.usage",
     "config": "stoker.cli.config",
     "engine": "stoker.cli.engine",
+    "doctor": "stoker.cli.doctor",
     "ca": "stoker.cli.ca",
     "owner-link": "stoker.cli.owner_link",
     "reset-password": "stoker.cli.reset_password",

@@ -23,7 +23,10 @@ def setting_flags(*names: str) -> Callable[[Decorated], Decorated]:
     def decorate(function: Decorated) -> Decorated:
         for name in reversed(names):
             flag = f"--{name.replace('_', '-')}"
-            function = click.option(flag, name, help=Settings.model_fields[name].description)(function)
+            field = Settings.model_fields[name]
+            # Without a default of their own, so that a flag that isn't given leaves what other places say.
+            is_flag = field.annotation is bool
+            function = click.option(flag, name, help=field.description, is_flag=is_flag, default=None)(function)
         path = click.Path(path_type=Path, dir_okay=False)
         return click.option("--config", "config_file", type=path, help="TOML file with settings.")(function)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,12 @@ from stoker.cli.engine import require_engine
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.signals import unless
 from stoker.cli.terminal import Problem, say
+from stoker.domain.host import Verdict, refusal
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
 from stoker.serve.part import PartFailed
 from stoker.serve.ports import PortUnavailable
+from stoker.serve.server_checks import check_server
 from stoker.serve.supervisor import Running, Supervisor
 from stoker.store.migrate import DatabaseTooNew
 
@@ -32,7 +33,17 @@ _DATA_HINT = "check the folder, or choose another with --data"
 
 
 @click.command("serve")
-@setting_flags("data", "listen", "gateway", "gateway_name", "public_url", "bootstrap", "tls_certificate", "tls_key")
+@setting_flags(
+    "data",
+    "listen",
+    "gateway",
+    "gateway_name",
+    "public_url",
+    "bootstrap",
+    "tls_certificate",
+    "tls_key",
+    "allow_unisolated",
+)
 def command(config_file: Path | None, **flags: object) -> None:
     """Start the API, the gateway and the fleet. Ctrl-C stops all of them and every machine."""
     serve(effective_settings(config_file, flags).values)
@@ -44,8 +55,7 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
     Raises:
         Problem: the server can't start.
     """
-    if os.geteuid() != 0:
-        raise Problem("serve has to run as root: machines need namespaces, cgroups and networks", "use sudo")
+    _check(settings)
     engine = require_engine(settings)
     try:
         with locked_data_folder(settings.data):
@@ -58,6 +68,20 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
         raise Problem(str(error), "nothing is left running") from error
     except OSError as error:
         raise Problem(f"{error.filename or 'a file'} can't be used: {error.strerror or error}", _DATA_HINT) from error
+
+
+def _check(settings: Settings) -> None:
+    findings = asyncio.run(check_server(settings))
+    stopping = refusal(findings, allow_unisolated=settings.allow_unisolated)
+    if stopping is not None:
+        unsafe = "; or allow it for code that you trust, with --allow-unisolated"
+        hint = f"{stopping.advice}{unsafe if stopping.verdict is Verdict.UNSAFE else ''}"
+        raise Problem(f"{stopping.subject}: {stopping.found}", f"{hint} (`stoker doctor` shows all)")
+    for finding in findings:
+        if finding.verdict is Verdict.WEAKER:
+            say(f"weaker   {finding.subject}: {finding.found}; {finding.advice}")
+        elif finding.verdict is Verdict.UNSAFE:
+            say(f"UNSAFE   {finding.subject}: {finding.found}; steps reach whatever this host reaches, itself included")
 
 
 async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | None) -> None:

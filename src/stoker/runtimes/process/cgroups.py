@@ -93,6 +93,14 @@ class Cgroups:
                     f"run as root, and where {ROOT} is writable"
                 ) from error
 
+    def mounts(self) -> tuple[Path, ...]:
+        """Where this host's hierarchies are."""
+        return tuple(hierarchy.mount for hierarchy in self._all())
+
+    def is_unified(self) -> bool:
+        """Whether cgroup v2 is all that there is."""
+        return all(hierarchy.unified for hierarchy in self._all())
+
     def path(self, machine_id: str) -> str:
         """The machine's group, as runtimes of containers name it: from the root of every hierarchy."""
         return f"/{self._server / machine_id}"

@@ -41,6 +41,13 @@ def emulated_platforms(folder: Path = _BINFMT) -> frozenset[Platform]:
     return frozenset(other for other in others if any(_runs(handler, other) for handler in handlers))
 
 
+def can_be_emulated(folder: Path = _BINFMT) -> frozenset[Platform]:
+    """The platforms besides the native one for which `ensure_emulation` would find what it needs."""
+    if not (folder / "register").exists() and "binfmt_misc" not in Path("/proc/filesystems").read_text():
+        return frozenset()
+    return frozenset(other for other in set(Platform) - {native_platform()} if _interpreter(other) is not None)
+
+
 def ensure_emulation() -> None:
     """Register QEMU for the other architecture when it is installed and nothing handles it. Otherwise do nothing.
 
@@ -54,6 +61,13 @@ def ensure_emulation() -> None:
             interpreter = find_program(f"{name}-static", package="qemu-user-static")
             if not (_BINFMT / name).exists():
                 (_BINFMT / "register").write_bytes(registration(name, other, interpreter))
+
+
+def _interpreter(emulated: Platform) -> str | None:
+    try:
+        return find_program(f"{_QEMU[emulated]}-static", package="qemu-user-static")
+    except HostUnfit:
+        return None
 
 
 def registration(name: str, emulated: Platform, interpreter: str) -> bytes:

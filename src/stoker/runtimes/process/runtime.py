@@ -220,10 +220,7 @@ class ProcessRuntime:
         with self._bridges.choosing() as host:
             self._firewall.prepare(self._bridges.present(host), self._name_servers())
         ensure_emulation()
-        notes = self._store.prepare()
-        if lacking := ", ".join(sorted(self._cgroups.lacking())):
-            notes += (f"machines have no limits of {lacking}: this host's cgroups have no such controllers",)
-        return notes
+        return self._store.prepare()
 
     def _launch(self, spec: MachineSpec) -> Placement:
         if self._is_released:

@@ -1,0 +1,56 @@
+"""`stoker doctor`: what this host lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from stoker.cli.options import effective_settings, setting_flags
+from stoker.cli.output import print_table, tell
+from stoker.domain.host import Verdict, refusal
+from stoker.serve.server_checks import check_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stoker.domain.host import Finding
+
+_MARKS = {Verdict.GOOD: "ok", Verdict.WEAKER: "weaker", Verdict.UNSAFE: "UNSAFE", Verdict.MISSING: "MISSING"}
+
+
+@click.command("doctor")
+@setting_flags("data", "listen", "gateway", "engine_folder", "allow_unisolated")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(context: click.Context, config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001
+    """Look at this host as `stoker serve` would, change nothing, and say what is missing.
+
+    The exit code is 0 when a server can run here, and 1 when not.
+    """
+    settings = effective_settings(config_file, flags).values
+    findings = asyncio.run(check_server(settings))
+    stopping = refusal(findings, allow_unisolated=settings.allow_unisolated)
+    if as_json:
+        click.echo(json.dumps({"canServe": stopping is None, "findings": [asdict(one) for one in findings]}, indent=2))
+    else:
+        print_table(("what", "", "found"), [_row(finding) for finding in findings], empty="")
+        tell(_conclusion(findings, stopping))
+    context.exit(0 if stopping is None else 1)
+
+
+def _row(finding: Finding) -> tuple[str, str, str]:
+    found = f"{finding.found}\n→ {finding.advice}" if finding.advice else finding.found
+    return finding.subject, _MARKS[finding.verdict], found
+
+
+def _conclusion(findings: tuple[Finding, ...], stopping: Finding | None) -> str:
+    if stopping is not None and stopping.verdict is Verdict.UNSAFE:
+        return "\nRUN steps can't be kept apart here; for code that you trust, serve with --allow-unisolated"
+    if stopping is not None:
+        return "\na server can't run here before that is put right"
+    weaker = sum(finding.verdict is not Verdict.GOOD for finding in findings)
+    return f"\na server can run here{f', with {weaker} things less well' if weaker else ''}"

@@ -1,0 +1,242 @@
+"""What this host has of all that machines need. Each check tries the thing itself where that leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stoker.domain.hardware import GIBIBYTE
+from stoker.domain.host import Finding, Verdict
+from stoker.runtimes.errors import HostUnfit, RuntimeFailed
+from stoker.runtimes.process.cgroups import ROOT, Cgroups
+from stoker.runtimes.process.commands import find_program, last_line, run
+from stoker.runtimes.process.emulation import can_be_emulated, emulated_platforms, native_platform
+from stoker.runtimes.process.engine_files import find_cni_plugins
+from stoker.runtimes.process.limits import CONTROLLERS, host_size
+from stoker.runtimes.process.resolvers import host_resolvers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Bits of /proc/PID/status, CapEff (linux/capability.h).
+_CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_FOWNER": 3,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_MKNOD": 27,
+}
+_NET_ADMIN = 12
+_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+_RUN_AS_ROOT = "run as root (sudo); in a container, give it all privileges"
+_NETWORK_TRIAL = """\
+set -e
+{ip} link add name stktrial type bridge
+{ip} link add name stktrial1 type veth peer name stktrial2
+{nft} -f - <<'END'
+add table inet stoker_trial
+add set inet stoker_trial sources {{ type ifname . ipv4_addr; flags interval; }}
+add chain inet stoker_trial forward {{ type filter hook forward priority filter; policy accept; }}
+add chain inet stoker_trial postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
+add rule inet stoker_trial forward meta l4proto tcp ct state invalid reject with tcp reset
+add rule inet stoker_trial postrouting masquerade
+END
+"""
+
+
+def check_host(folder: Path) -> tuple[Finding, ...]:
+    """Look at everything. Takes a fraction of a second, and leaves this host as it was.
+
+    Args:
+        folder: where the server's data is or is to be; machines' files are tried out there.
+    """
+    checks: tuple[Callable[[], Finding], ...] = (
+        _kernel,
+        _privileges,
+        _namespaces,
+        _container_runtime,
+        _cgroups,
+        _seccomp,
+        _step_networks,
+        _forwarding,
+        _name_servers,
+        partial(_overlays, folder),
+        partial(_volumes, folder),
+        _emulation,
+        _size,
+    )
+    return tuple(check() for check in checks)
+
+
+def _kernel() -> Finding:
+    found = f"Linux {platform.release()} on {platform.machine()}"
+    try:
+        native_platform()
+    except HostUnfit as error:
+        return Finding("kernel", Verdict.MISSING, found, str(error))
+    return Finding("kernel", Verdict.GOOD, found)
+
+
+def effective_capabilities(status: str) -> int:
+    """The effective capabilities in a process's status (proc(5)), a bit each."""
+    lines = (line.split() for line in status.splitlines())
+    return next((int(words[1], 16) for words in lines if words and words[0] == "CapEff:"), 0)
+
+
+def _privileges() -> Finding:
+    held = effective_capabilities(Path("/proc/self/status").read_text())
+    lacking = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+    if os.geteuid() != 0 or lacking:
+        found = f"lacks {', '.join(lacking)}" if lacking else "not root"
+        return Finding("privileges", Verdict.MISSING, found, _RUN_AS_ROOT)
+    return Finding("privileges", Verdict.GOOD, "root")
+
+
+def _namespaces() -> Finding:
+    lacking = [name for name in _NAMESPACES if not Path("/proc/self/ns", name).exists()]
+    if lacking:
+        return Finding("namespaces", Verdict.MISSING, f"none of {', '.join(lacking)}", "use a kernel that has them")
+    programs = ("unshare", "nsenter")
+    try:
+        for program in programs:
+            find_program(program, package="util-linux")
+    except HostUnfit as error:
+        return Finding("namespaces", Verdict.MISSING, f"{', '.join(_NAMESPACES)}", str(error))
+    return Finding("namespaces", Verdict.GOOD, ", ".join(_NAMESPACES))
+
+
+def _container_runtime() -> Finding:
+    try:
+        program = find_program("runc", "crun", package="runc")
+        said = run([program, "--version"]).stdout.splitlines()
+    except RuntimeFailed as error:
+        return Finding("container runtime", Verdict.MISSING, "none", str(error))
+    return Finding("container runtime", Verdict.GOOD, said[0] if said else program)
+
+
+def _cgroups() -> Finding:
+    subject = "cgroups"
+    cgroups = Cgroups("trial")
+    mounts = cgroups.mounts()
+    if not mounts:
+        return Finding(subject, Verdict.MISSING, f"none mounted under {ROOT}", "mount cgroup v2 there")
+    unwritable = [str(mount) for mount in mounts if not os.access(mount, os.W_OK)]
+    if unwritable:
+        return Finding(subject, Verdict.MISSING, f"{unwritable[0]} can't be written", _RUN_AS_ROOT)
+    version = "version 2" if cgroups.is_unified() else "version 1"
+    lacking = sorted(cgroups.lacking())
+    if lacking:
+        advice = "machines get no such limits; enable the controllers in the kernel, or delegate them to this place"
+        return Finding(subject, Verdict.WEAKER, f"{version}, without {', '.join(lacking)}", advice)
+    return Finding(subject, Verdict.GOOD, f"{version}, with {', '.join(CONTROLLERS)}")
+
+
+def _seccomp() -> Finding:
+    if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
+        return Finding("seccomp", Verdict.GOOD, "filters of system calls")
+    return Finding("seccomp", Verdict.UNSAFE, "none", "use a kernel with CONFIG_SECCOMP_FILTER")
+
+
+def _step_networks() -> Finding:
+    subject = "networks of steps"
+    if not effective_capabilities(Path("/proc/self/status").read_text()) >> _NET_ADMIN & 1:
+        return Finding(subject, Verdict.UNSAFE, "lacks CAP_NET_ADMIN", _RUN_AS_ROOT)
+    try:
+        plugins = find_cni_plugins()
+        ip, nft = find_program("ip", package="iproute2"), find_program("nft", package="nftables")
+        unshare = find_program("unshare", package="util-linux")
+        done = run([unshare, "--net", "sh", "-c", _NETWORK_TRIAL.format(ip=ip, nft=nft)])
+    except RuntimeFailed as error:
+        return Finding(subject, Verdict.UNSAFE, "can't be made", str(error))
+    if done.returncode != 0:
+        advice = "use a kernel with bridge, veth and nf_tables with NAT"
+        return Finding(subject, Verdict.UNSAFE, f"can't be made: {last_line(done.stderr)}", advice)
+    return Finding(subject, Verdict.GOOD, f"bridge, veth, nftables; CNI plugins in {plugins}")
+
+
+def _forwarding() -> Finding:
+    subject, switch = "forwarding", Path("/proc/sys/net/ipv4/ip_forward")
+    if switch.exists() and (switch.read_text().strip() == "1" or os.access(switch, os.W_OK)):
+        is_on = switch.read_text().strip() == "1"
+        return Finding(subject, Verdict.GOOD, "on" if is_on else "off; a server switches it on")
+    return Finding(subject, Verdict.UNSAFE, "can't be switched on", "set net.ipv4.ip_forward to 1 with sysctl")
+
+
+def _name_servers() -> Finding:
+    found = host_resolvers()
+    if found:
+        return Finding("name servers", Verdict.GOOD, ", ".join(str(address) for address in found))
+    advice = "steps ask public ones; name one that isn't this host itself in /etc/resolv.conf"
+    return Finding("name servers", Verdict.WEAKER, "none that steps can reach", advice)
+
+
+def _overlays(folder: Path) -> Finding:
+    subject = "overlayfs"
+    try:
+        unshare = find_program("unshare", package="util-linux")
+        with tempfile.TemporaryDirectory(dir=_nearest(folder), prefix="stoker-trial-") as name:
+            for part in ("lower", "upper", "scratch", "merged"):
+                Path(name, part).mkdir()
+            options = f"lowerdir={name}/lower,upperdir={name}/upper,workdir={name}/scratch"
+            command = [unshare, "--mount", "mount", "-t", "overlay", "overlay", "-o", options, f"{name}/merged"]
+            done = run(command)
+    except (RuntimeFailed, OSError) as error:
+        return Finding(subject, Verdict.WEAKER, "can't be tried", str(error))
+    if done.returncode == 0:
+        return Finding(subject, Verdict.GOOD, f"on {_nearest(folder)}")
+    advice = "every step copies all files before it; put the data folder on ext4, xfs or btrfs"
+    return Finding(subject, Verdict.WEAKER, f"not on {_nearest(folder)}", advice)
+
+
+def _volumes(folder: Path) -> Finding:
+    subject, lost = "btrfs", "caches are directories then, with no hard cap and no snapshots"
+    if not _has_file_system("btrfs"):
+        return Finding(subject, Verdict.WEAKER, "not in this kernel", f"load the module btrfs; {lost}")
+    try:
+        for program in ("btrfs", "mkfs.btrfs"):
+            find_program(program, package="btrfs-progs")
+    except HostUnfit as error:
+        return Finding(subject, Verdict.WEAKER, "in this kernel", f"{error}; {lost}")
+    if not Path("/dev/loop-control").exists():
+        return Finding(subject, Verdict.WEAKER, "no loop devices", f"load the module loop, or give /dev/loop*; {lost}")
+    return Finding(subject, Verdict.GOOD, f"images can be mounted at {_nearest(folder)}")
+
+
+def _has_file_system(name: str) -> bool:
+    known = [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()]
+    if name in known:
+        return True
+    try:
+        return run([find_program("modprobe", package="kmod"), "--dry-run", "--quiet", name]).returncode == 0
+    except RuntimeFailed:
+        return False
+
+
+def _emulation() -> Finding:
+    subject = "other platforms"
+    emulated = emulated_platforms()
+    if emulated:
+        return Finding(subject, Verdict.GOOD, f"{', '.join(sorted(emulated))}, emulated")
+    if can_be_emulated():
+        return Finding(subject, Verdict.GOOD, f"{', '.join(sorted(can_be_emulated()))}, once a server has run here")
+    advice = "builds for other platforms are refused; install qemu-user-static, in a kernel with binfmt_misc"
+    return Finding(subject, Verdict.WEAKER, "none", advice)
+
+
+def _size() -> Finding:
+    size = host_size()
+    found = f"at most {size.cpus} CPUs and {size.memory_bytes / GIBIBYTE:.3g} GiB for a machine"
+    return Finding("size", Verdict.GOOD, found)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.is_dir())

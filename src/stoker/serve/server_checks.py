@@ -1,0 +1,101 @@
+"""What a server with these settings would find here: its host, its data folder, its ports, its engine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from typing import TYPE_CHECKING
+
+from stoker.assembly import process_runtime
+from stoker.domain.host import Finding, Verdict
+from stoker.engine import Archive, EngineUnavailable, find_engine, given_engine
+from stoker.runtimes.process.host_checks import check_host
+from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
+from stoker.serve.ports import PortUnavailable, choose_ports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stoker.settings import Settings
+
+_ENOUGH_FILES = 4096
+_GIGABYTE = 1000**3
+
+
+async def check_server(settings: Settings) -> tuple[Finding, ...]:
+    """Look at everything that a server needs, and leave it as it is. Takes a fraction of a second."""
+    running = _running_server(settings.data)
+    folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.data)
+    # A running server holds its own ports.
+    ports = () if running else (_ports(settings),)
+    return (*check_host(settings.data), folder, _space(settings), *ports, _open_files(), await _engine(settings))
+
+
+def _running_server(folder: Path) -> str | None:
+    if not (folder / "lock").exists():
+        return None
+    try:
+        with locked_data_folder(folder):
+            return None
+    except DataFolderInUse as error:
+        return str(error)
+    except OSError:
+        return None
+
+
+def _data_folder(folder: Path) -> Finding:
+    nearest = next(place for place in (folder, *folder.parents) if place.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        advice = "choose another folder with --data, or give this one to the server's user"
+        return Finding("data folder", Verdict.MISSING, f"{nearest}: {error.strerror}", advice)
+    return Finding("data folder", Verdict.GOOD, str(folder) if folder.is_dir() else f"{folder}, to be made")
+
+
+def _space(settings: Settings) -> Finding:
+    nearest = next(place for place in (settings.data, *settings.data.parents) if place.is_dir())
+    state = os.statvfs(nearest)
+    free = f"{state.f_bavail * state.f_frsize / _GIGABYTE:.1f} GB free on {nearest}"
+    shortage = process_runtime(settings, "trial", settings.data / "none").shortage()
+    if shortage is not None:
+        return Finding("disk", Verdict.WEAKER, free, f"builds are refused: {shortage}")
+    return Finding("disk", Verdict.GOOD, free)
+
+
+def _ports(settings: Settings) -> Finding:
+    wanted = [("listen", settings.listen_address), ("gateway", settings.gateway_address)]
+    try:
+        choose_ports(wanted)
+    except PortUnavailable as error:
+        found, _, advice = str(error).partition("; ")
+        return Finding("ports", Verdict.MISSING, found, advice)
+    return Finding("ports", Verdict.GOOD, ", ".join(f"{name} {address}" for name, address in wanted))
+
+
+def _open_files() -> Finding:
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit >= _ENOUGH_FILES:
+        found = "no limit" if limit == resource.RLIM_INFINITY else f"at most {limit}"
+        return Finding("open files", Verdict.GOOD, found)
+    advice = f"calls are refused when they run out; raise the hard limit (ulimit -Hn, LimitNOFILE) to {_ENOUGH_FILES}"
+    return Finding("open files", Verdict.WEAKER, f"at most {limit}", advice)
+
+
+async def _engine(settings: Settings) -> Finding:
+    subject = "engine"
+    archive = Archive(settings.engine_url, settings.engine_sha256) if settings.engine_url else None
+    try:
+        if settings.engine_folder is not None:
+            engine = await given_engine(settings.engine_folder)
+        else:
+            engine = find_engine(settings.cache, archive=archive)
+    except EngineUnavailable as error:
+        found, _, advice = error.message.partition("; ")
+        return Finding(subject, Verdict.MISSING, found, advice)
+    if engine is None:
+        how = "downloads it" if archive else "builds it with Go, which takes minutes"
+        return Finding(subject, Verdict.GOOD, f"not there yet; the first `stoker serve` {how}")
+    return Finding(subject, Verdict.GOOD, f"BuildKit {engine.version} in {engine.buildkitd.parent}")

@@ -1,0 +1,121 @@
+"""`stoker doctor` finds what is missing, and `stoker serve` refuses what it can't do safely."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.environment import plain_environment
+
+PROGRAM = (sys.executable, "-m", "stoker.cli.main")
+WITHOUT_NETWORKS = ("setpriv", "--bounding-set", "-net_admin")
+WITHOUT_MOUNTS = ("setpriv", "--bounding-set", "-sys_admin")
+
+
+@pytest.fixture
+def run(tmp_path: Path, cache: Path) -> Any:
+    def run(*command: str, listen: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
+        environment = {**plain_environment(), "HOME": str(tmp_path), "STOKER_CACHE": str(cache)}
+        return subprocess.run(
+            [*command, "--data", str(tmp_path / "data"), "--listen", listen, "--gateway", "127.0.0.1:0"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def findings(answer: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
+    return {finding["subject"]: finding for finding in json.loads(answer.stdout)["findings"]}
+
+
+def shown(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def host_state() -> tuple[str, ...]:
+    mounts = Path("/proc/mounts").read_text()
+    return (mounts, *(shown(*command) for command in (("ip", "-o", "link"), ("nft", "list", "tables"))))
+
+
+def test_it_says_that_a_server_can_run_here(run: Any, tmp_path: Path) -> None:
+    answer = run(*PROGRAM, "doctor", "--json")
+
+    assert answer.returncode == 0, answer.stdout
+    assert json.loads(answer.stdout)["canServe"] is True
+    found = findings(answer)
+    assert {finding["verdict"] for finding in found.values()} <= {"good", "weaker"}
+    assert {"cgroups", "networks of steps", "btrfs", "disk", "ports", "engine", "container runtime"} <= found.keys()
+    assert all(finding["advice"] for finding in found.values() if finding["verdict"] != "good")
+    assert not (tmp_path / "data").exists(), "it changes nothing"
+
+
+def test_a_person_reads_a_table_and_a_conclusion(run: Any) -> None:
+    answer = run(*PROGRAM, "doctor")
+
+    lines = answer.stdout.splitlines()
+    assert lines[0].split() == ["what", "found"]
+    assert any(line.startswith("seccomp ") and " ok " in line for line in lines)
+    assert answer.stderr.strip().startswith("a server can run here")
+
+
+def test_without_the_right_to_make_networks_it_is_unsafe_and_serve_refuses(run: Any, tmp_path: Path) -> None:
+    answer = run(*WITHOUT_NETWORKS, *PROGRAM, "doctor", "--json")
+
+    assert answer.returncode == 1
+    assert json.loads(answer.stdout)["canServe"] is False
+    assert findings(answer)["networks of steps"]["verdict"] == "unsafe"
+    refused = run(*WITHOUT_NETWORKS, *PROGRAM, "serve")
+    assert refused.returncode == 1
+    assert "networks of steps: lacks CAP_NET_ADMIN" in refused.stderr
+    assert "--allow-unisolated" in refused.stderr
+    assert not (tmp_path / "data").exists(), "a refusal changes nothing"
+    allowed = run(*WITHOUT_NETWORKS, *PROGRAM, "doctor", "--json", "--allow-unisolated")
+    assert allowed.returncode == 0
+
+
+def test_without_the_right_to_mount_it_says_so_and_nothing_allows_it(run: Any) -> None:
+    answer = run(*WITHOUT_MOUNTS, *PROGRAM, "doctor", "--json", "--allow-unisolated")
+
+    assert answer.returncode == 1
+    privileges = findings(answer)["privileges"]
+    assert (privileges["verdict"], privileges["found"]) == ("missing", "lacks CAP_SYS_ADMIN")
+    refused = run(*WITHOUT_MOUNTS, *PROGRAM, "serve", "--allow-unisolated")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[0] == "stoker: privileges: lacks CAP_SYS_ADMIN"
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do(run: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        answer = run(*PROGRAM, "doctor", "--json", listen=address)
+
+    assert answer.returncode == 1
+    ports = findings(answer)["ports"]
+    assert ports["verdict"] == "missing"
+    assert ports["found"] == f"{address} is in use by another program"
+    assert ports["advice"] == "choose another with --listen"
+
+
+def test_few_open_files_are_told(run: Any) -> None:
+    answer = run("prlimit", "--nofile=1024:1024", *PROGRAM, "doctor", "--json")
+
+    assert answer.returncode == 0
+    files = findings(answer)["open files"]
+    assert (files["verdict"], files["found"]) == ("weaker", "at most 1024")
+
+
+def test_it_changes_nothing_on_the_host(run: Any) -> None:
+    assert run(*PROGRAM, "doctor").returncode == 0
+
+    # Other servers may start or stop machines meanwhile, but nothing that bears the trial's name is left.
+    assert all("trial" not in state for state in host_state())
