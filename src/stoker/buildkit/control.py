@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from stoker.pki.certificates import PairFiles
 
 _CALL_TIMEOUT_MS = 2000
-_FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 0.1
+_PAUSE = 0.005
 
 
 class ControlFailed(Exception):
@@ -49,7 +48,7 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
 
     BuildKit's own health service says nothing of its workers, so this call is what readiness means.
     """
-    pause = _FIRST_PAUSE
+    await _listens(placement)
     async with _client(placement, server_name, credentials) as client:
         while True:
             try:
@@ -59,8 +58,19 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
             else:
                 if answer.record:
                     return
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST_PAUSE, pause * 1.5)
+            await asyncio.sleep(_PAUSE)
+
+
+async def _listens(placement: Placement) -> None:
+    """Return when something listens there. Asking costs next to nothing, and a TLS call that is refused does not."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(placement.host, placement.port)
+        except OSError:
+            await asyncio.sleep(_PAUSE)
+        else:
+            writer.close()
+            return
 
 
 async def prune(placement: Placement, server_name: str, credentials: ControlCredentials, max_used_bytes: int) -> int:
