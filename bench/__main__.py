@@ -14,15 +14,19 @@ from rich.console import Console
 from bench.api import compare_api
 from bench.builds import compare_builds
 from bench.endpoints import compare_endpoints
+from bench.machines import compare_machines
 from bench.measure import LEAST_ROUNDS, Comparison
 from bench.report import describe_setting, host_load, print_report, write_json
 from bench.stack import BenchmarkFailed
+from bench.transfers import compare_transfers
 from stoker.cli.engine import require_engine
 from stoker.settings import load_settings
 
 BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "builds": compare_builds,
     "endpoints": compare_endpoints,
+    "machines": compare_machines,
+    "transfers": compare_transfers,
     "api": compare_api,
 }
 

@@ -45,7 +45,7 @@ def compare_builds(rounds: int, seconds: float) -> list[Comparison]:
 
 
 async def _compare(stack: Stack, rounds: int, seconds: float) -> list[Comparison]:
-    async with _held_gateway(stack) as gateway:
+    async with held_gateway(stack) as gateway:
         # Builds block; health reports go on beside them.
         return await asyncio.to_thread(_both, stack, gateway, rounds, seconds)
 
@@ -78,7 +78,7 @@ def _both(stack: Stack, gateway: BuildKitAddress, rounds: int, seconds: float) -
 
 
 @asynccontextmanager
-async def _held_gateway(stack: Stack) -> AsyncGenerator[BuildKitAddress]:
+async def held_gateway(stack: Stack) -> AsyncGenerator[BuildKitAddress]:
     """An endpoint of a build that stays open, so that the machine stays and buildctl may pass the gateway."""
     server = stack.server
     async with open_api(server.url, server.token) as api:

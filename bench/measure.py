@@ -23,15 +23,27 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """All times of one alternative in one run, in seconds."""
+class Unit:
+    """What numbers are printed in: a value times ``factor`` is a number of ``name``."""
 
     name: str
-    seconds: tuple[float, ...]
+    factor: float
+
+
+MILLISECONDS = Unit("milliseconds", 1000)
+MEGABYTES = Unit("MB", 1 / 1000**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All values of one alternative in one run: seconds, or bytes."""
+
+    name: str
+    values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        return statistics.median(self.seconds)
+        return statistics.median(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +53,26 @@ class Comparison:
     title: str
     against: str
     measurements: tuple[Measurement, ...]
+    unit: Unit = MILLISECONDS
 
     def ratio(self, measurement: Measurement) -> float:
-        """How many times as long as the named alternative it takes, by medians."""
+        """How many times as much as the named alternative it takes, by medians; NaN where that takes nothing."""
         baseline = next(other for other in self.measurements if other.name == self.against)
-        return measurement.median / baseline.median
+        return measurement.median / baseline.median if baseline.median else float("nan")
 
 
 @dataclass(slots=True)
 class Samples:
-    """Collects times by name, in the order in which names first come."""
+    """Collects values by name, in the order in which names first come."""
 
-    _seconds: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    _values: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
-    def add(self, name: str, seconds: float) -> None:
-        self._seconds.setdefault(name, []).append(seconds)
+    def add(self, name: str, value: float) -> None:
+        self._values.setdefault(name, []).append(value)
 
-    def comparison(self, title: str, against: str) -> Comparison:
-        found = (Measurement(name, tuple(seconds)) for name, seconds in self._seconds.items())
-        return Comparison(title, against, tuple(found))
+    def comparison(self, title: str, against: str, unit: Unit = MILLISECONDS) -> Comparison:
+        found = (Measurement(name, tuple(values)) for name, values in self._values.items())
+        return Comparison(title, against, tuple(found), unit)
 
 
 def bounded_rounds(rounds: int, seconds: float) -> Iterator[int]:

@@ -63,7 +63,7 @@ def print_report(console: Console, setting: Setting, comparisons: Sequence[Compa
 
 def _table(comparison: Comparison) -> Table:
     table = Table(
-        title=f"{comparison.title} (milliseconds)",
+        title=f"{comparison.title} ({comparison.unit.name})",
         title_justify="left",
         caption=f"ratio: median against that of {comparison.against}",
         caption_justify="left",
@@ -72,19 +72,19 @@ def _table(comparison: Comparison) -> Table:
     for heading in ("median", "lowest", "highest", "rounds", "ratio"):
         table.add_column(heading, justify="right")
     for measurement in comparison.measurements:
-        times = (measurement.median, min(measurement.seconds), max(measurement.seconds))
-        cells = [_milliseconds(seconds) for seconds in times]
+        values = (measurement.median, min(measurement.values), max(measurement.values))
+        cells = [_shown(value * comparison.unit.factor) for value in values]
         ratio = f"{comparison.ratio(measurement):.2f}"
-        table.add_row(measurement.name, *cells, str(len(measurement.seconds)), ratio)
+        table.add_row(measurement.name, *cells, str(len(measurement.values)), ratio)
     return table
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}" if seconds >= 0.01 else f"{seconds * 1000:.2f}"
+def _shown(number: float) -> str:
+    return f"{number:.0f}" if number >= 10 else f"{number:.2f}"
 
 
 def write_json(file: Path, setting: Setting, comparisons: Sequence[Comparison]) -> None:
-    """Write all single times too, in seconds and in the order in which they were taken."""
+    """Write all single values too, in seconds or bytes, in the order in which they were taken."""
     content = {"setting": asdict(setting), "comparisons": [_as_json(comparison) for comparison in comparisons]}
     file.write_text(json.dumps(content, indent=1) + "\n")
 
@@ -95,7 +95,7 @@ def _as_json(comparison: Comparison) -> dict[str, object]:
             "name": measurement.name,
             "median": measurement.median,
             "ratio": comparison.ratio(measurement),
-            "seconds": measurement.seconds,
+            "values": measurement.values,
         }
 
     return {

@@ -1,0 +1,103 @@
+"""The same buildkitd as a machine's, started by hand on a copy of its volume: what machines are measured against."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tomllib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of
+from stoker.buildkit.control import wait_until_ready
+from stoker.client.api import Api
+from stoker.domain.machines import Placement
+from tests.harness.waiting import eventually
+
+BY_HAND = "buildkitd by hand"
+_READY_SECONDS = 30.0
+_STOP_SECONDS = 15.0
+_OF_THE_MACHINE = frozenset({"binary", "cniConfigPath", "cniBinaryPath", "defaultCgroupParent"})
+
+
+async def ready(address: BuildKitAddress) -> None:
+    async with asyncio.timeout(_READY_SECONDS):
+        await wait_until_ready(Placement(address.host, address.port), address.server_name, address.credentials)
+
+
+def wait_stopped(stack: Stack) -> None:
+    eventually(lambda: machine_of(stack).state == "stopped", "the machine stops", _STOP_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """A buildkitd with the machine's configuration on a copy of its volume."""
+
+    buildkitd: Path
+    config: Path
+    log: Path
+    address: BuildKitAddress
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[BuildKitAddress]:
+        """Start it, and stop it as a machine is stopped: so that it writes its databases."""
+        with self.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                self.buildkitd, "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            yield self.address
+        finally:
+            process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def copy_of_machine(stack: Stack, api: Api) -> ByHand:
+    """Copy the configuration and the certificate of the machine while it runs, and its volume once it is stopped."""
+    folder = stack.folder / "by-hand"
+    folder.mkdir(mode=0o700)
+    build = await api.create_build(stack.server.project)
+    await api.endpoint(build, stack.platform)
+    machine = machine_of(stack)
+    if machine.address is None:
+        raise BenchmarkFailed("the machine does not run")
+    config = tomllib.loads((machine.folder / "buildkitd.toml").read_text())
+    for name in ("cert", "key"):
+        shutil.copy(config["grpc"]["tls"][name], folder / name)
+    await api.finish_build(build, None)
+    await asyncio.to_thread(wait_stopped, stack)
+    await asyncio.to_thread(_copy, machine.volume, folder / "volume")
+    with socket.socket() as probe:
+        probe.bind((machine.address.host, 0))
+        address = replace(machine.address, port=int(probe.getsockname()[1]))
+    (folder / "buildkitd.toml").write_text(tomli_w.dumps(_moved(config, folder, address)))
+    return ByHand(stack.engine.buildkitd, folder / "buildkitd.toml", folder / "log", address)
+
+
+def _copy(volume: Path, target: Path) -> None:
+    # Not shutil: layers hold device files.
+    subprocess.run(["cp", "--archive", volume, target], check=True)
+
+
+def _moved(config: dict[str, Any], folder: Path, address: BuildKitAddress) -> dict[str, Any]:
+    """The machine's configuration without what belongs to that machine: its network, cgroups and container state."""
+    tls = config["grpc"]["tls"] | {"cert": str(folder / "cert"), "key": str(folder / "key")}
+    kept = {name: value for name, value in config["worker"]["oci"].items() if name not in _OF_THE_MACHINE}
+    return config | {
+        "root": str(folder / "volume"),
+        "grpc": {"address": [f"tcp://{address.host}:{address.port}"], "tls": tls},
+        "otel": {"socketPath": str(folder / "otel.sock")},
+        "worker": config["worker"] | {"oci": kept | {"networkMode": "host"}},
+    }

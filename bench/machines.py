@@ -1,0 +1,133 @@
+"""What a machine costs while it does nothing, and what its limits cost a build."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.by_hand import BY_HAND, ByHand, copy_of_machine, ready, wait_stopped
+from bench.measure import MEGABYTES, Comparison, Samples, bounded_rounds
+from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, address_of, machine_of, running_stack, timed_command
+from stoker.client.api import Api, open_api
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.depot import Depot
+
+IDLE = "idle machine"
+STOPPED = "stopped machine"
+LIMITED = "machine, with its limits"
+_IDLE_SECONDS = 5.0
+_BUSY = (
+    HEADER
+    + "ARG ROUND\n"
+    + run("i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done; dd if=/dev/zero bs=1M count=300 | md5sum")
+)
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def compare_machines(rounds: int, seconds: float) -> list[Comparison]:
+    """Memory and CPU of an idle and of a stopped machine; the same build with and without limits."""
+    with running_stack(idle_seconds="0") as stack:
+        context = make_context(stack.folder / "context", _BUSY)
+        built = Depot(stack.server, stack.folder).build(cwd=context)
+        if built.code != 0:
+            raise BenchmarkFailed(f"the build that fills the volume failed:\n{built.output}")
+        return asyncio.run(_compare(stack, context, rounds, seconds))
+
+
+async def _compare(stack: Stack, context: Path, rounds: int, seconds: float) -> list[Comparison]:
+    memory, processor, builds = Samples(), Samples(), Samples()
+    async with open_api(stack.server.url, stack.server.token) as api:
+        by_hand = await copy_of_machine(stack, api)
+        for number in bounded_rounds(rounds, seconds):
+            await _measure_machine(stack, api, context, number, (memory, processor, builds))
+            await _measure_by_hand(stack, by_hand, context, number, (memory, processor, builds))
+    return [
+        memory.comparison("Memory of a machine that does nothing (proportional set size)", BY_HAND, MEGABYTES),
+        processor.comparison(f"CPU time in {_IDLE_SECONDS:g} s without a build", BY_HAND),
+        builds.comparison("A build with the limits of its machine", BY_HAND),
+    ]
+
+
+async def _measure_machine(
+    stack: Stack, api: Api, context: Path, number: int, samples: tuple[Samples, Samples, Samples]
+) -> None:
+    memory, processor, builds = samples
+    build = await api.create_build(stack.server.project)
+    endpoint = await api.endpoint(build, stack.platform)
+    await ready(address_of(endpoint, stack.folder / "endpoint"))
+    machine = machine_of(stack)
+    if machine.address is None:
+        raise BenchmarkFailed("the machine does not run")
+    mark = str(machine.folder)
+    memory.add(IDLE, _memory(mark))
+    processor.add(IDLE, await _processor(mark))
+    builds.add(LIMITED, await asyncio.to_thread(_build, stack, machine.address, context, number))
+    await api.finish_build(build, None)
+    await asyncio.to_thread(wait_stopped, stack)
+    memory.add(STOPPED, _memory(mark))
+    processor.add(STOPPED, await _processor(mark))
+
+
+async def _measure_by_hand(
+    stack: Stack, by_hand: ByHand, context: Path, number: int, samples: tuple[Samples, Samples, Samples]
+) -> None:
+    memory, processor, builds = samples
+    mark = str(by_hand.config)
+    async with by_hand.running() as address:
+        await ready(address)
+        memory.add(BY_HAND, _memory(mark))
+        processor.add(BY_HAND, await _processor(mark))
+        builds.add(BY_HAND, await asyncio.to_thread(_build, stack, address, context, number))
+
+
+def _build(stack: Stack, address: BuildKitAddress, context: Path, number: int) -> float:
+    build = ["build", "--frontend=dockerfile.v0", "--progress=plain"]
+    sources = [f"--local=context={context}", f"--local=dockerfile={context}", f"--opt=build-arg:ROUND={number}"]
+    command = address.buildctl(stack.engine.buildctl, *build, *sources, "--no-cache")
+    return timed_command(command, cwd=context, environment=dict(os.environ)).seconds
+
+
+async def _processor(mark: str) -> float:
+    began = _processor_seconds(mark)
+    deadline = time.monotonic() + _IDLE_SECONDS
+    await asyncio.sleep(deadline - time.monotonic())
+    return _processor_seconds(mark) - began
+
+
+def _memory(mark: str) -> float:
+    """Bytes of all processes whose command line names a folder, with their part of what they share."""
+    total = 0
+    for process in _processes(mark):
+        try:
+            found = re.search(r"^Pss: +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE)
+        except OSError:
+            continue
+        total += 1024 * int(found[1]) if found else 0
+    return float(total)
+
+
+def _processor_seconds(mark: str) -> float:
+    total = 0
+    for process in _processes(mark):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def _processes(mark: str) -> Iterator[Path]:
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if mark in line:
+            yield process
