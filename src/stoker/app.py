@@ -28,6 +28,7 @@ from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
 from stoker.auth.oidc import OidcVerifier
 from stoker.auth.passwords import Passwords
 from stoker.buildkit.control import read_credentials
+from stoker.fleet.cache_looks import CacheLooks
 from stoker.fleet.controller import FleetController
 from stoker.fleet.housekeeping import Housekeeping
 from stoker.fleet.lifecycle import MachineLifecycle
@@ -42,6 +43,7 @@ from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.admission import Admission
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
+from stoker.services.caches import CacheService
 from stoker.services.closing import ClosingService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
@@ -103,7 +105,8 @@ class ApiProcess:
         self._measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.measure_seconds))
         self._token_uses = TokenUseService(core)
         housekeeping = Housekeeping(core, runtime, credentials, options)
-        lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, options, claim)
+        looks = CacheLooks(core, credentials, options)
+        lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, looks, options, claim)
         self._fleet = FleetController(core, runtime, lifecycle, housekeeping, options, claim)
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
@@ -147,6 +150,7 @@ class ApiProcess:
                 organizations=organizations,
                 sharing=sharing,
                 usage=UsageService(core),
+                caches=CacheService(core, looks.look),
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from connectrpc.errors import ConnectError
@@ -11,7 +12,8 @@ from connectrpc.protocol import ProtocolType
 from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
-from stoker._gen.moby.buildkit.v1.control_pb import ListWorkersRequest, PruneRequest
+from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, ListWorkersRequest, PruneRequest, UsageRecord
+from stoker.domain.cache_contents import CacheRecord
 
 if TYPE_CHECKING:
     from stoker.domain.machines import Placement
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _CALL_TIMEOUT_MS = 2000
 _PAUSE = 0.005
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class ControlFailed(Exception):
@@ -87,6 +90,35 @@ async def prune(placement: Placement, server_name: str, credentials: ControlCred
             return sum([record.Size async for record in client.prune(request)])
     except ConnectError as error:
         raise ControlFailed(error.message) from error
+
+
+async def cache_records(
+    placement: Placement, server_name: str, credentials: ControlCredentials
+) -> tuple[CacheRecord, ...]:
+    """What is in a machine's cache. Give it a deadline: sizes that aren't known yet are measured.
+
+    Raises:
+        ControlFailed: it did not work; the machine may have ended.
+    """
+    try:
+        async with _client(placement, server_name, credentials) as client:
+            answer = await client.disk_usage(DiskUsageRequest())
+    except ConnectError as error:
+        raise ControlFailed(error.message) from error
+    return tuple(_cache_record(record) for record in answer.record)
+
+
+def _cache_record(record: UsageRecord) -> CacheRecord:
+    return CacheRecord(
+        id=record.ID,
+        kind=record.RecordType or "regular",
+        size_bytes=max(0, record.Size),
+        created_at=_EPOCH if record.CreatedAt is None else record.CreatedAt.to_datetime(),
+        last_used_at=None if record.LastUsedAt is None else record.LastUsedAt.to_datetime(),
+        uses=record.UsageCount,
+        in_use=record.InUse,
+        description=record.Description,
+    )
 
 
 def _client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "projects": "stoker.cli.projects",
     "tokens": "stoker.cli.tokens",
     "policies": "stoker.cli.policies",
+    "cache": "stoker.cli.cache",
     "builds": "stoker.cli.builds",
     "usage": "stoker.cli.usage",
     "config": "stoker.cli.config",

@@ -36,6 +36,7 @@ from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
     from stoker.domain.projects import Project
+    from stoker.fleet.cache_looks import CacheLooks
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.options import FleetOptions
     from stoker.pki.certificates import Certificates
@@ -66,6 +67,7 @@ class MachineLifecycle:
         certificates: Certificates,
         credentials: ControlCredentials,
         housekeeping: Housekeeping,
+        looks: CacheLooks,
         options: FleetOptions,
         claim: str,
     ) -> None:
@@ -74,6 +76,7 @@ class MachineLifecycle:
         self._certificates = certificates
         self._credentials = credentials
         self._housekeeping = housekeeping
+        self._looks = looks
         self._options = options
         self._claim = claim
 
@@ -260,6 +263,8 @@ class MachineLifecycle:
                 await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
             stopping = replace(current, state=checked_transition(current.state, MachineState.STOPPING))
             await machine_store.save_claimed(tx, stopping, self._claim, self._core.now())
+        # With its state of before: it still runs.
+        await self._looks.remember(current)
         await self._finish_stop(stopping, orderly=True)
 
     async def _finish_stop(self, machine: Machine, *, orderly: bool = False, damage: str | None = None) -> None:

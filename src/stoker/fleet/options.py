@@ -18,4 +18,6 @@ class FleetOptions:
     parallel_starts: int = 8
     housekeeping_pause: timedelta = timedelta(seconds=5)
     housekeeping_timeout: timedelta = timedelta(minutes=2)
+    look_timeout: timedelta = timedelta(seconds=5)
+    kept_records: int = 10_000
     look_again: timedelta = timedelta(seconds=30)

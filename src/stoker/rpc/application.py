@@ -20,9 +20,11 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
+from stoker._gen.stoker.v1 import caches_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
+from stoker.rpc.caches import CacheHandlers
 from stoker.rpc.cli_builds import CliBuildHandlers
 from stoker.rpc.codecs import api_codecs
 from stoker.rpc.core_builds import CoreBuildHandlers
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from stoker.domain.clock import Randomness
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
+    from stoker.services.caches import CacheService
     from stoker.services.endpoints import EndpointService
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService
@@ -75,6 +78,7 @@ class RpcServices:
     organizations: OrganizationService
     sharing: SharingService
     usage: UsageService
+    caches: CacheService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
@@ -131,6 +135,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         ),
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
+        (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
     ]
     codecs = api_codecs()

@@ -157,6 +157,14 @@ volumes = Table(
     ),
 )
 
+cache_contents = Table(
+    "cache_contents",
+    metadata,
+    Column("volume_id", _ID, ForeignKey("volumes.id"), primary_key=True),
+    Column("taken_at", Instant, nullable=False),
+    Column("records", LargeBinary, nullable=False),
+)
+
 machines = Table(
     "machines",
     metadata,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from stoker.domain.machines import MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import Volume, VolumeState
-from stoker.store.tables import machines, volumes
+from stoker.store.tables import cache_contents, machines, volumes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,7 +103,8 @@ async def set_volume_size(tx: Transaction, volume_id: str, size_bytes: int, meas
 
 
 async def mark_volume_deleted(tx: Transaction, volume_id: str, now: datetime) -> None:
-    """The data are gone."""
+    """The data are gone, and what was known of them."""
+    await tx.execute(delete(cache_contents).where(cache_contents.c.volume_id == volume_id))
     await tx.execute(
         update(volumes)
         .where(volumes.c.id == volume_id, volumes.c.state == VolumeState.DELETING.value)

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import control_pb
-from .control_pb import InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, StatusRequest, StatusResponse, UsageRecord
+from .control_pb import DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, StatusRequest, StatusResponse, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 
 class Control(Protocol):
+    async def disk_usage(self, request: DiskUsageRequest, ctx: RequestContext[DiskUsageRequest, DiskUsageResponse], /) -> DiskUsageResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     async def info(self, request: InfoRequest, ctx: RequestContext[InfoRequest, InfoResponse], /) -> InfoResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -61,6 +64,17 @@ class ControlASGIApplication(ConnectASGIApplication[Control]):
         super().__init__(
             service=service,
             endpoints=lambda svc: {
+                "/moby.buildkit.v1.Control/DiskUsage": Endpoint.unary(
+                    method=MethodInfo(
+                        name="DiskUsage",
+                        service_name="moby.buildkit.v1.Control",
+                        input=DiskUsageRequest,
+                        output=DiskUsageResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.disk_usage,
+                ),
                 "/moby.buildkit.v1.Control/Info": Endpoint.unary(
                     method=MethodInfo(
                         name="Info",
@@ -119,6 +133,26 @@ class ControlASGIApplication(ConnectASGIApplication[Control]):
 
 
 class ControlClient(ConnectClient):
+    async def disk_usage(
+        self,
+        request: DiskUsageRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DiskUsageResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DiskUsage",
+                service_name="moby.buildkit.v1.Control",
+                input=DiskUsageRequest,
+                output=DiskUsageResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def info(
         self,
         request: InfoRequest,
@@ -201,6 +235,9 @@ class ControlClient(ConnectClient):
         )
 
 class ControlSync(Protocol):
+    def disk_usage(self, request: DiskUsageRequest, ctx: RequestContext[DiskUsageRequest, DiskUsageResponse], /) -> DiskUsageResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     def info(self, request: InfoRequest, ctx: RequestContext[InfoRequest, InfoResponse], /) -> InfoResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -229,6 +266,17 @@ class ControlWSGIApplication(ConnectWSGIApplication):
     ) -> None:
         super().__init__(
             endpoints={
+                "/moby.buildkit.v1.Control/DiskUsage": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="DiskUsage",
+                        service_name="moby.buildkit.v1.Control",
+                        input=DiskUsageRequest,
+                        output=DiskUsageResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.disk_usage,
+                ),
                 "/moby.buildkit.v1.Control/Info": EndpointSync.unary(
                     method=MethodInfo(
                         name="Info",
@@ -287,6 +335,26 @@ class ControlWSGIApplication(ConnectWSGIApplication):
 
 
 class ControlClientSync(ConnectClientSync):
+    def disk_usage(
+        self,
+        request: DiskUsageRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DiskUsageResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DiskUsage",
+                service_name="moby.buildkit.v1.Control",
+                input=DiskUsageRequest,
+                output=DiskUsageResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     def info(
         self,
         request: InfoRequest,

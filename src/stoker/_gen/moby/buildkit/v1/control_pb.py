@@ -20,6 +20,62 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
+_DiskUsageRequestFields: TypeAlias = Literal["filter"]
+
+class DiskUsageRequest(Message[_DiskUsageRequestFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.DiskUsageRequest
+    ```
+
+    Attributes:
+        filter:
+            ```proto
+            repeated string filter = 1;
+            ```
+    """
+
+    __slots__ = ("filter",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            filter: list[str] | None = None,
+        ) -> None:
+            pass
+
+        filter: list[str]
+
+_DiskUsageResponseFields: TypeAlias = Literal["record"]
+
+class DiskUsageResponse(Message[_DiskUsageResponseFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.DiskUsageResponse
+    ```
+
+    Attributes:
+        record:
+            ```proto
+            repeated moby.buildkit.v1.UsageRecord record = 1;
+            ```
+    """
+
+    __slots__ = ("record",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            record: list[UsageRecord] | None = None,
+        ) -> None:
+            pass
+
+        record: list[UsageRecord]
+
 _PruneRequestFields: TypeAlias = Literal["all", "keepDuration", "maxUsedSpace", "minFreeSpace"]
 
 class PruneRequest(Message[_PruneRequestFields]):
@@ -66,7 +122,7 @@ class PruneRequest(Message[_PruneRequestFields]):
         maxUsedSpace: int
         minFreeSpace: int
 
-_UsageRecordFields: TypeAlias = Literal["Size"]
+_UsageRecordFields: TypeAlias = Literal["ID", "InUse", "Size", "CreatedAt", "LastUsedAt", "UsageCount", "Description", "RecordType", "Shared"]
 
 class UsageRecord(Message[_UsageRecordFields]):
     """
@@ -75,24 +131,72 @@ class UsageRecord(Message[_UsageRecordFields]):
     ```
 
     Attributes:
+        ID:
+            ```proto
+            string ID = 1;
+            ```
+        InUse:
+            ```proto
+            bool InUse = 3;
+            ```
         Size:
             ```proto
             int64 Size = 4;
             ```
+        CreatedAt:
+            ```proto
+            optional google.protobuf.Timestamp CreatedAt = 6;
+            ```
+        LastUsedAt:
+            ```proto
+            optional google.protobuf.Timestamp LastUsedAt = 7;
+            ```
+        UsageCount:
+            ```proto
+            int64 UsageCount = 8;
+            ```
+        Description:
+            ```proto
+            string Description = 9;
+            ```
+        RecordType:
+            ```proto
+            string RecordType = 10;
+            ```
+        Shared:
+            ```proto
+            bool Shared = 11;
+            ```
     """
 
-    __slots__ = ("Size",)
+    __slots__ = ("ID", "InUse", "Size", "CreatedAt", "LastUsedAt", "UsageCount", "Description", "RecordType", "Shared")
 
     if TYPE_CHECKING:
 
         def __init__(
             self,
             *,
+            ID: str = "",
+            InUse: bool = False,
             Size: int = 0,
+            CreatedAt: Timestamp | None = None,
+            LastUsedAt: Timestamp | None = None,
+            UsageCount: int = 0,
+            Description: str = "",
+            RecordType: str = "",
+            Shared: bool = False,
         ) -> None:
             pass
 
+        ID: str
+        InUse: bool
         Size: int
+        CreatedAt: Timestamp | None
+        LastUsedAt: Timestamp | None
+        UsageCount: int
+        Description: str
+        RecordType: str
+        Shared: bool
 
 _InfoRequestFields: TypeAlias = NoReturn
 
@@ -828,11 +932,13 @@ class VertexWarning(Message[_VertexWarningFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1emoby/buildkit/v1/control.proto\x12\x10moby.buildkit.v1\x1a\x1fgoogle/protobuf/timestamp.proto"\x8c\x01\n\x0cPruneRequest\x12\x10\n\x03all\x18\x02 \x01(\x08R\x03all\x12"\n\x0ckeepDuration\x18\x03 \x01(\x03R\x0ckeepDuration\x12"\n\x0cmaxUsedSpace\x18\x05 \x01(\x03R\x0cmaxUsedSpace\x12"\n\x0cminFreeSpace\x18\x06 \x01(\x03R\x0cminFreeSpace"!\n\x0bUsageRecord\x12\x12\n\x04Size\x18\x04 \x01(\x03R\x04Size"\r\n\x0bInfoRequest"[\n\x0cInfoResponse\x12K\n\x0fbuildkitVersion\x18\x01 \x01(\x0b2!.moby.buildkit.v1.BuildkitVersionR\x0fbuildkitVersion"a\n\x0fBuildkitVersion\x12\x18\n\x07package\x18\x01 \x01(\tR\x07package\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x1a\n\x08revision\x18\x03 \x01(\tR\x08revision",\n\x12ListWorkersRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"M\n\x13ListWorkersResponse\x126\n\x06record\x18\x01 \x03(\x0b2\x1e.moby.buildkit.v1.WorkerRecordR\x06record"\x9d\x01\n\x0cWorkerRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12B\n\x06Labels\x18\x02 \x03(\x0b2*.moby.buildkit.v1.WorkerRecord.LabelsEntryR\x06Labels\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"`\n\x0cSolveRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12\x1a\n\x08Frontend\x18\x06 \x01(\tR\x08Frontend\x12"\n\x0cEntitlements\x18\t \x03(\tR\x0cEntitlements"!\n\rStatusRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref"G\n\x13BuildHistoryRequest\x12\x1e\n\nActiveOnly\x18\x01 \x01(\x08R\nActiveOnly\x12\x10\n\x03Ref\x18\x02 \x01(\tR\x03Ref"<\n\x08Position\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x1c\n\tcharacter\x18\x02 \x01(\x05R\tcharacter"G\n\rProgressGroup\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04weak\x18\x03 \x01(\x08R\x04weak"g\n\x05Range\x120\n\x05start\x18\x01 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x05start\x12,\n\x03end\x18\x02 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x03end"x\n\nSourceInfo\x12\x1a\n\x08filename\x18\x01 \x01(\tR\x08filename\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x1e\n\ndefinition\x18\x03 \x01(\x0cR\ndefinition\x12\x1a\n\x08language\x18\x04 \x01(\tR\x08language"\xf0\x01\n\x0eStatusResponse\x124\n\x08vertexes\x18\x01 \x03(\x0b2\x18.moby.buildkit.v1.VertexR\x08vertexes\x12:\n\x08statuses\x18\x02 \x03(\x0b2\x1e.moby.buildkit.v1.VertexStatusR\x08statuses\x12/\n\x04logs\x18\x03 \x03(\x0b2\x1b.moby.buildkit.v1.VertexLogR\x04logs\x12;\n\x08warnings\x18\x04 \x03(\x0b2\x1f.moby.buildkit.v1.VertexWarningR\x08warnings"\xb1\x02\n\x06Vertex\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06inputs\x18\x02 \x03(\tR\x06inputs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n\x06cached\x18\x04 \x01(\x08R\x06cached\x124\n\x07started\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12E\n\rprogressGroup\x18\x08 \x01(\x0b2\x1f.moby.buildkit.v1.ProgressGroupR\rprogressGroup"\x87\x01\n\tVertexLog\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x128\n\ttimestamp\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x16\n\x06stream\x18\x03 \x01(\x03R\x06stream\x12\x10\n\x03msg\x18\x04 \x01(\x0cR\x03msg"\xa4\x02\n\x0cVertexStatus\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x16\n\x06vertex\x18\x02 \x01(\tR\x06vertex\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n\x07current\x18\x04 \x01(\x03R\x07current\x12\x14\n\x05total\x18\x05 \x01(\x03R\x05total\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n\x07started\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted"\xe0\x01\n\rVertexWarning\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x12\x14\n\x05level\x18\x02 \x01(\x03R\x05level\x12\x14\n\x05short\x18\x03 \x01(\x0cR\x05short\x12\x16\n\x06detail\x18\x04 \x03(\x0cR\x06detail\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x120\n\x04info\x18\x06 \x01(\x0b2\x1c.moby.buildkit.v1.SourceInfoR\x04info\x12/\n\x06ranges\x18\x07 \x03(\x0b2\x17.moby.buildkit.v1.RangeR\x06ranges2\xc5\x02\n\x07Control\x12E\n\x04Info\x12\x1d.moby.buildkit.v1.InfoRequest\x1a\x1e.moby.buildkit.v1.InfoResponse\x12H\n\x05Prune\x12\x1e.moby.buildkit.v1.PruneRequest\x1a\x1d.moby.buildkit.v1.UsageRecord0\x01\x12Z\n\x0bListWorkers\x12$.moby.buildkit.v1.ListWorkersRequest\x1a%.moby.buildkit.v1.ListWorkersResponse\x12M\n\x06Status\x12\x1f.moby.buildkit.v1.StatusRequest\x1a .moby.buildkit.v1.StatusResponse0\x01b\x06proto3',
+    b'\n\x1emoby/buildkit/v1/control.proto\x12\x10moby.buildkit.v1\x1a\x1fgoogle/protobuf/timestamp.proto"*\n\x10DiskUsageRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"J\n\x11DiskUsageResponse\x125\n\x06record\x18\x01 \x03(\x0b2\x1d.moby.buildkit.v1.UsageRecordR\x06record"\x8c\x01\n\x0cPruneRequest\x12\x10\n\x03all\x18\x02 \x01(\x08R\x03all\x12"\n\x0ckeepDuration\x18\x03 \x01(\x03R\x0ckeepDuration\x12"\n\x0cmaxUsedSpace\x18\x05 \x01(\x03R\x0cmaxUsedSpace\x12"\n\x0cminFreeSpace\x18\x06 \x01(\x03R\x0cminFreeSpace"\xb7\x02\n\x0bUsageRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x14\n\x05InUse\x18\x03 \x01(\x08R\x05InUse\x12\x12\n\x04Size\x18\x04 \x01(\x03R\x04Size\x128\n\tCreatedAt\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tCreatedAt\x12:\n\nLastUsedAt\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nLastUsedAt\x12\x1e\n\nUsageCount\x18\x08 \x01(\x03R\nUsageCount\x12 \n\x0bDescription\x18\t \x01(\tR\x0bDescription\x12\x1e\n\nRecordType\x18\n \x01(\tR\nRecordType\x12\x16\n\x06Shared\x18\x0b \x01(\x08R\x06Shared"\r\n\x0bInfoRequest"[\n\x0cInfoResponse\x12K\n\x0fbuildkitVersion\x18\x01 \x01(\x0b2!.moby.buildkit.v1.BuildkitVersionR\x0fbuildkitVersion"a\n\x0fBuildkitVersion\x12\x18\n\x07package\x18\x01 \x01(\tR\x07package\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x1a\n\x08revision\x18\x03 \x01(\tR\x08revision",\n\x12ListWorkersRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"M\n\x13ListWorkersResponse\x126\n\x06record\x18\x01 \x03(\x0b2\x1e.moby.buildkit.v1.WorkerRecordR\x06record"\x9d\x01\n\x0cWorkerRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12B\n\x06Labels\x18\x02 \x03(\x0b2*.moby.buildkit.v1.WorkerRecord.LabelsEntryR\x06Labels\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"`\n\x0cSolveRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12\x1a\n\x08Frontend\x18\x06 \x01(\tR\x08Frontend\x12"\n\x0cEntitlements\x18\t \x03(\tR\x0cEntitlements"!\n\rStatusRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref"G\n\x13BuildHistoryRequest\x12\x1e\n\nActiveOnly\x18\x01 \x01(\x08R\nActiveOnly\x12\x10\n\x03Ref\x18\x02 \x01(\tR\x03Ref"<\n\x08Position\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x1c\n\tcharacter\x18\x02 \x01(\x05R\tcharacter"G\n\rProgressGroup\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04weak\x18\x03 \x01(\x08R\x04weak"g\n\x05Range\x120\n\x05start\x18\x01 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x05start\x12,\n\x03end\x18\x02 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x03end"x\n\nSourceInfo\x12\x1a\n\x08filename\x18\x01 \x01(\tR\x08filename\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x1e\n\ndefinition\x18\x03 \x01(\x0cR\ndefinition\x12\x1a\n\x08language\x18\x04 \x01(\tR\x08language"\xf0\x01\n\x0eStatusResponse\x124\n\x08vertexes\x18\x01 \x03(\x0b2\x18.moby.buildkit.v1.VertexR\x08vertexes\x12:\n\x08statuses\x18\x02 \x03(\x0b2\x1e.moby.buildkit.v1.VertexStatusR\x08statuses\x12/\n\x04logs\x18\x03 \x03(\x0b2\x1b.moby.buildkit.v1.VertexLogR\x04logs\x12;\n\x08warnings\x18\x04 \x03(\x0b2\x1f.moby.buildkit.v1.VertexWarningR\x08warnings"\xb1\x02\n\x06Vertex\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06inputs\x18\x02 \x03(\tR\x06inputs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n\x06cached\x18\x04 \x01(\x08R\x06cached\x124\n\x07started\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12E\n\rprogressGroup\x18\x08 \x01(\x0b2\x1f.moby.buildkit.v1.ProgressGroupR\rprogressGroup"\x87\x01\n\tVertexLog\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x128\n\ttimestamp\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x16\n\x06stream\x18\x03 \x01(\x03R\x06stream\x12\x10\n\x03msg\x18\x04 \x01(\x0cR\x03msg"\xa4\x02\n\x0cVertexStatus\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x16\n\x06vertex\x18\x02 \x01(\tR\x06vertex\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n\x07current\x18\x04 \x01(\x03R\x07current\x12\x14\n\x05total\x18\x05 \x01(\x03R\x05total\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n\x07started\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted"\xe0\x01\n\rVertexWarning\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x12\x14\n\x05level\x18\x02 \x01(\x03R\x05level\x12\x14\n\x05short\x18\x03 \x01(\x0cR\x05short\x12\x16\n\x06detail\x18\x04 \x03(\x0cR\x06detail\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x120\n\x04info\x18\x06 \x01(\x0b2\x1c.moby.buildkit.v1.SourceInfoR\x04info\x12/\n\x06ranges\x18\x07 \x03(\x0b2\x17.moby.buildkit.v1.RangeR\x06ranges2\x9b\x03\n\x07Control\x12T\n\tDiskUsage\x12".moby.buildkit.v1.DiskUsageRequest\x1a#.moby.buildkit.v1.DiskUsageResponse\x12E\n\x04Info\x12\x1d.moby.buildkit.v1.InfoRequest\x1a\x1e.moby.buildkit.v1.InfoResponse\x12H\n\x05Prune\x12\x1e.moby.buildkit.v1.PruneRequest\x1a\x1d.moby.buildkit.v1.UsageRecord0\x01\x12Z\n\x0bListWorkers\x12$.moby.buildkit.v1.ListWorkersRequest\x1a%.moby.buildkit.v1.ListWorkersResponse\x12M\n\x06Status\x12\x1f.moby.buildkit.v1.StatusRequest\x1a .moby.buildkit.v1.StatusResponse0\x01b\x06proto3',
     [
         timestamp_pb.desc(),
     ],
     {
+        "DiskUsageRequest": DiskUsageRequest,
+        "DiskUsageResponse": DiskUsageResponse,
         "PruneRequest": PruneRequest,
         "UsageRecord": UsageRecord,
         "InfoRequest": InfoRequest,
