@@ -52,6 +52,7 @@ from stoker.services.gate import GateService
 from stoker.services.logins import LoginService
 from stoker.services.organizations import OrganizationService
 from stoker.services.projects import ProjectService
+from stoker.services.queue import QueueService
 from stoker.services.sharing import SharingService
 from stoker.services.sign_in import SignInService
 from stoker.services.token_uses import TokenUseService
@@ -110,6 +111,7 @@ class ApiProcess:
         self._fleet = FleetController(core, runtime, lifecycle, housekeeping, options, claim)
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
+        self._queue = QueueService(core)
         self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
@@ -151,6 +153,7 @@ class ApiProcess:
                 sharing=sharing,
                 usage=UsageService(core),
                 caches=CacheService(core, looks.look),
+                queue=self._queue,
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
@@ -171,6 +174,7 @@ class ApiProcess:
             asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
+            asyncio.create_task(_keep_going("queue", self._queue.run), name="queue"),
             asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),
             asyncio.create_task(_keep_going("volume sizes", self._measurer.run), name="volume sizes"),
             asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import OidcVerifier
 from stoker.domain.people import Role
+from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.rpc.limits import CallLimits
@@ -47,6 +48,12 @@ def limits_of(settings: Settings) -> Limits:
         session_lifetime=timedelta(days=settings.session_days),
         login_lifetime=timedelta(minutes=settings.login_minutes),
         user_token_lifetime=timedelta(days=settings.user_token_days) if settings.user_token_days else None,
+        builds=BuildLimits(
+            per_project=settings.max_builds_per_project,
+            per_organization=settings.max_builds_per_organization,
+            on_server=settings.max_builds,
+        ),
+        max_waiting_builds=settings.max_waiting_builds,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
 

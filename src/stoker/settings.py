@@ -123,6 +123,12 @@ class Settings(BaseModel):
     start_timeout_seconds: Seconds = Field(60, description="How long a machine may take to become ready.")
     start_attempts: int = Field(3, ge=1, le=100, description="Failed starts after which waiting builds fail.")
     parallel_starts: int = Field(8, ge=1, le=1000, description="Machines that start at once.")
+    max_builds_per_project: int = Field(
+        100, ge=0, description="Builds of a project that hold machines at once; more wait for their turn. 0: no limit."
+    )
+    max_builds_per_organization: int = Field(500, ge=0, description="The same of an organization.")
+    max_builds: int = Field(0, ge=0, description="The same of all; whose organization builds least is served first.")
+    max_waiting_builds: int = Field(10_000, ge=1, description="Builds of an organization that may wait at once.")
     connection_hold_seconds: Seconds = Field(4, description="How long the depot CLI's question is held open.")
     gateway_wait_seconds: Seconds = Field(30, description="How long calls wait at the gateway for the API.")
     oidc_audience: str = Field(

@@ -104,6 +104,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "stoker.v1.OrganizationService/RenameOrganization": _ORGANIZATION | {"name": "default"},
     "stoker.v1.OrganizationService/RevokeInvitation": _ORGANIZATION | {"invitationId": "{invitation}"},
     "stoker.v1.OrganizationService/RevokeToken": _ORGANIZATION | {"tokenId": "{organization token}"},
+    "stoker.v1.QueueService/ListQueue": _ORGANIZATION,
 }
 # What a rightful caller is told where it isn't simply done: the build has ended, so that no machine has to start, the
 # login was never begun, only operators create organizations, and some methods are not built yet.

@@ -22,10 +22,9 @@ import pytest
 from connectrpc.code import Code
 from pyqwest import FullResponse, HTTPVersion, SyncClient, SyncHTTPTransport
 
-from stoker._gen.grpc.health.v1 import health_pb
-from stoker._gen.stoker.v1 import caches_pb, organizations_pb
 from stoker.domain.people import Role
 from tests.contract.test_wire import WIRE, contract_of
+from tests.harness.own_protos import OWN_FILES
 from tests.harness.people import Account, Registry
 from tests.harness.server import Server
 from tests.harness.wire_values import RandomMessages, mutated
@@ -37,7 +36,7 @@ GRPC_CODES = dict(enumerate(["ok", *(code.value for code in Code)]))
 NEVER = ("internal", "unknown", "data_loss")
 # gRPC says that this, and nothing else, is `internal` (PROTOCOL-HTTP2.md, "Compressed-Flag").
 PRESCRIBED = "protocol error: sent compressed message without compression support"
-OWN = contract_of([organizations_pb.desc(), caches_pb.desc(), health_pb.desc()])
+OWN = contract_of(OWN_FILES)
 CONTRACT = {part: WIRE[part] | OWN[part] for part in ("services", "messages", "enums")}
 METHODS = [
     *(

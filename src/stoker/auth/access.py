@@ -121,6 +121,7 @@ METHODS: dict[str, Access] = {
     "stoker.v1.OrganizationService/RenameOrganization": _PEOPLE_DECIDE,
     "stoker.v1.OrganizationService/RevokeInvitation": _PEOPLE_DECIDE,
     "stoker.v1.OrganizationService/RevokeToken": _PEOPLE_DECIDE,
+    "stoker.v1.QueueService/ListQueue": _SEE_ORGANIZATION,
 }
 _NOTHING = Rule(frozenset())
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import Action, Machine, MachineState, Wait, next_action, retry_delay_seconds
+from stoker.fleet.turns import Turns
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.services.wakeups import FLEET
 from stoker.store import leases as lease_store
@@ -52,7 +53,7 @@ class FleetController:
         self._claim = claim
         self._work: dict[str, asyncio.Task[None]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
-        self._starts = asyncio.Semaphore(options.parallel_starts)
+        self._starts = Turns(options.parallel_starts)
 
     async def run(self) -> None:
         """Take up what is there, then work until cancelled."""
@@ -127,7 +128,7 @@ class FleetController:
         try:
             decision = next_action(machine, live_leases=leases, now=now, idle_timeout=self._options.idle_timeout)
             if decision is Action.START:
-                async with self._starts:
+                async with self._starts.turn(machine.organization_id):
                     await self._lifecycle.carry_out(machine, decision)
             elif isinstance(decision, Action):
                 await self._lifecycle.carry_out(machine, decision)

@@ -20,7 +20,7 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
-from stoker._gen.stoker.v1 import caches_connect
+from stoker._gen.stoker.v1 import caches_connect, queue_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
@@ -36,6 +36,7 @@ from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
+from stoker.rpc.queue import QueueHandlers
 from stoker.rpc.usage import UsageHandlers
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
+    from stoker.services.queue import QueueService
     from stoker.services.sharing import SharingService
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
@@ -79,6 +81,7 @@ class RpcServices:
     sharing: SharingService
     usage: UsageService
     caches: CacheService
+    queue: QueueService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
@@ -136,6 +139,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
+        (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
     ]
     codecs = api_codecs()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain import ids
 from stoker.domain.cache_policy import MIN_KEEP_BYTES
+from stoker.domain.queue import BuildLimits
 from stoker.services.token_uses import TokenUses
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Limits:
     login_lifetime: timedelta = timedelta(minutes=15)
     user_token_lifetime: timedelta | None = timedelta(days=90)
     pending_interval: timedelta = timedelta(seconds=15)
+    builds: BuildLimits = field(default_factory=BuildLimits)
+    max_waiting_builds: int = 10_000
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
-from stoker.services.wakeups import FLEET, build_topic
+from stoker.services.wakeups import FLEET, QUEUE, build_topic
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import tokens as token_store
+from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
         return False
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
+    await waiting_store.leave_queue(tx, build_id)
     await token_store.expire_build_tokens(tx, build_id, now + core.limits.build_token_grace)
     return True
 
@@ -66,5 +68,5 @@ async def hint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) ->
 
 
 def wake_ended(core: Core, build_ids: list[str]) -> None:
-    """After the commit: tell those who wait for these builds, and the fleet."""
-    core.wakeups.wake(FLEET, *(build_topic(build_id) for build_id in build_ids))
+    """After the commit: tell those who wait for these builds, or in the queue, and the fleet."""
+    core.wakeups.wake(FLEET, QUEUE, *(build_topic(build_id) for build_id in build_ids))

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 from stoker.domain.builds import require_running
 from stoker.domain.endpoints import Endpoint
 from stoker.domain.errors import FailedPrecondition, NotFound
-from stoker.domain.leases import Lease
-from stoker.domain.machines import Desired, Machine, MachineState
 from stoker.pki.certificates import Certificates, endpoint_server_name
 from stoker.services.endings import end_lease
 from stoker.services.lookup import require_build
-from stoker.services.wakeups import FLEET, LEASES, build_topic, machine_topic
+from stoker.services.queue import lease_or_wait
+from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, machine_topic
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
+from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime, timedelta
 
     from stoker.domain.builds import Build
+    from stoker.domain.leases import Lease
     from stoker.domain.platforms import Platform
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
@@ -31,7 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The machine isn't ready yet."""
+    """It is not the build's turn yet, or the machine isn't ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is waited for: first a lease, which may take a turn in the queue, then its machine."""
+
+    build_id: str
+    platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,12 @@ class EndpointService:
         Raises:
             FailedPrecondition: the build has ended, or ends while this waits, or the platform can't be had.
             NotFound: there is no such build, or it isn't the caller's.
+            ResourceExhausted: too many builds of the organization wait already.
         """
-        lease = await self._acquire(principal, build_id, platform)
+        wanted = await self._acquire(principal, build_id, platform)
         yield Pending()
         while True:
-            endpoint = await self._wait(lease, self._core.limits.pending_interval)
+            endpoint = await self._wait(wanted, self._core.limits.pending_interval)
             if endpoint is not None:
                 yield endpoint
                 return
@@ -76,9 +86,10 @@ class EndpointService:
         Raises:
             FailedPrecondition: the build has ended, or ends while this waits, or the platform can't be had.
             NotFound: there is no such build, or it isn't the caller's.
+            ResourceExhausted: too many builds of the organization wait already.
         """
-        lease = await self._acquire(principal, build_id, platform)
-        return await self._wait(lease, self._core.limits.connection_hold)
+        wanted = await self._acquire(principal, build_id, platform)
+        return await self._wait(wanted, self._core.limits.connection_hold)
 
     async def report_health(self, principal: Principal, build_id: str, platform: Platform) -> None:
         """Keep a build's endpoint alive. `depot-client` begins to report before it asks for the endpoint.
@@ -90,10 +101,8 @@ class EndpointService:
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
             require_running(build)
-            lease = await lease_store.live_lease(tx, build.id, platform)
-            if lease is not None:
-                await self._extend(tx, lease)
-            elif await lease_store.had_lease(tx, build.id, platform):
+            is_held = await self._extend(tx, _Wanted(build.id, platform))
+            if not is_held and await lease_store.had_lease(tx, build.id, platform):
                 raise FailedPrecondition(
                     f"the endpoint of build {build.id} for {platform} was given back; get it again to go on"
                 )
@@ -108,9 +117,7 @@ class EndpointService:
             build = await require_build(tx, principal, build_id)
             if build.status.finished:
                 return Health(cancels_at=build.finished_at)
-            lease = await lease_store.live_lease(tx, build.id, platform)
-            if lease is not None:
-                await self._extend(tx, lease)
+            await self._extend(tx, _Wanted(build.id, platform))
         return Health(cancels_at=None)
 
     async def release(self, principal: Principal, build_id: str, platform: Platform) -> None:
@@ -122,105 +129,84 @@ class EndpointService:
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
             lease = await lease_store.live_lease(tx, build.id, platform)
-            if lease is None:
+            if lease is not None:
+                await end_lease(self._core, tx, lease, "released")
+            elif not await waiting_store.leave_queue(tx, build.id, platform):
                 return
-            await end_lease(self._core, tx, lease, "released")
-        self._core.wakeups.wake(FLEET, build_topic(build_id))
+        self._core.wakeups.wake(FLEET, QUEUE, build_topic(build_id))
 
-    async def _acquire(self, principal: Principal, build_id: str, platform: Platform) -> Lease:
+    async def _acquire(self, principal: Principal, build_id: str, platform: Platform) -> _Wanted:
         if platform not in self._platforms:
             available = ", ".join(sorted(self._platforms))
             raise FailedPrecondition(f"this server has no machines for {platform}; it has: {available}")
+        wanted = _Wanted(build_id, platform)
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
             require_running(build)
-            lease = await lease_store.live_lease(tx, build.id, platform)
-            if lease is not None:
-                await self._extend(tx, lease)
-                return lease
+            if await self._extend(tx, wanted):
+                return wanted
             self._core.admission.require_open()
-            lease = await self._add_lease(tx, build, platform)
+            await lease_or_wait(self._core, tx, build, platform)
         self._core.wakeups.wake(FLEET, LEASES)
-        return lease
+        return wanted
 
-    async def _add_lease(self, tx: Transaction, build: Build, platform: Platform) -> Lease:
-        now = self._core.now()
-        machine = await self._machine(tx, build, platform)
-        lease = Lease(
-            id=self._core.new_id(),
-            build_id=build.id,
-            project_id=build.project_id,
-            platform=platform,
-            machine_id=machine.id,
-            created_at=now,
-            expires_at=now + self._core.limits.lease_lifetime,
-            ended_at=None,
-            end_reason=None,
-        )
-        await lease_store.add_lease(tx, lease)
-        if machine.idle_since is not None:
-            await machine_store.set_idle_since(tx, machine.id, None)
-        if machine.desired is not Desired.RUNNING:
-            await machine_store.set_desired(tx, machine.id, Desired.RUNNING)
-        if build.started_at is None:
-            await build_store.mark_build_started(tx, build.id, now)
-        return lease
+    async def _extend(self, tx: Transaction, wanted: _Wanted) -> bool:
+        """Keep a lease, or a place in the queue; False when there is neither."""
+        until = self._core.now() + self._core.limits.lease_lifetime
+        lease = await lease_store.live_lease(tx, wanted.build_id, wanted.platform)
+        if lease is None:
+            return await waiting_store.extend_waiting(tx, wanted.build_id, wanted.platform, until)
+        await lease_store.extend_lease(tx, lease.id, until)
+        return True
 
-    async def _machine(self, tx: Transaction, build: Build, platform: Platform) -> Machine:
-        machine = await machine_store.machine_of(tx, build.project_id, platform)
-        if machine is not None:
-            if machine.state is MachineState.STOPPED:
-                await machine_store.forget_failures(tx, machine.id)
-            return machine
-        machine = Machine(
-            id=self._core.new_id(),
-            organization_id=build.organization_id,
-            project_id=build.project_id,
-            platform=platform,
-            region_id="",
-            desired=Desired.RUNNING,
-            state=MachineState.STOPPED,
-            run=0,
-            volume_id=None,
-            placement=None,
-            error=None,
-            failures=0,
-            retry_at=None,
-            idle_since=None,
-        )
-        await machine_store.add_machine(tx, machine, self._core.now())
-        return machine
-
-    async def _extend(self, tx: Transaction, lease: Lease) -> None:
-        await lease_store.extend_lease(tx, lease.id, self._core.now() + self._core.limits.lease_lifetime)
-
-    async def _wait(self, lease: Lease, timeout: timedelta) -> Endpoint | None:
-        topics = (build_topic(lease.build_id), machine_topic(lease.machine_id))
+    async def _wait(self, wanted: _Wanted, timeout: timedelta) -> Endpoint | None:
         deadline = self._core.now() + timeout
+        lease = await self._wait_for_turn(wanted, deadline)
+        endpoint = None if lease is None else await self._wait_for_machine(lease, deadline)
+        if endpoint is None:
+            async with self._core.database.write() as tx:
+                await self._extend(tx, wanted)
+        return endpoint
+
+    async def _wait_for_turn(self, wanted: _Wanted, deadline: datetime) -> Lease | None:
+        with self._core.wakeups.subscribe(build_topic(wanted.build_id)) as subscription:
+            while True:
+                lease = await self._lease(wanted)
+                if lease is not None or not await subscription.wait(self._seconds_until(deadline)):
+                    return lease
+
+    async def _wait_for_machine(self, lease: Lease, deadline: datetime) -> Endpoint | None:
+        topics = (build_topic(lease.build_id), machine_topic(lease.machine_id))
         with self._core.wakeups.subscribe(*topics) as subscription:
             while True:
                 if await self._is_ready(lease):
                     return self._endpoint(lease)
-                left = (deadline - self._core.now()).total_seconds()
-                if left <= 0 or not await subscription.wait(left):
-                    await self._keep(lease)
+                if not await subscription.wait(self._seconds_until(deadline)):
                     return None
+
+    def _seconds_until(self, deadline: datetime) -> float:
+        return max(0.0, (deadline - self._core.now()).total_seconds())
+
+    async def _lease(self, wanted: _Wanted) -> Lease | None:
+        """The lease that the build has by now; None while it waits for its turn."""
+        async with self._core.database.read() as tx:
+            build = await build_store.find_build(tx, wanted.build_id)
+            lease = await lease_store.live_lease(tx, wanted.build_id, wanted.platform)
+            waiting = await waiting_store.find_waiting(tx, wanted.build_id, wanted.platform)
+        _require_found(build, wanted.build_id)
+        if lease is None and waiting is None:
+            raise _given_back(wanted.build_id)
+        return lease
 
     async def _is_ready(self, lease: Lease) -> bool:
         async with self._core.database.read() as tx:
             build = await build_store.find_build(tx, lease.build_id)
             live = await lease_store.live_lease(tx, lease.build_id, lease.platform)
             machine = await machine_store.find_machine(tx, lease.machine_id)
-        if build is None:
-            raise NotFound(f"build {lease.build_id} was not found; its project was deleted")
-        require_running(build)
+        _require_found(build, lease.build_id)
         if live is None or live.id != lease.id:
-            raise FailedPrecondition(f"the endpoint of build {lease.build_id} was given back while it was waited for")
+            raise _given_back(lease.build_id)
         return machine is not None and machine.usable
-
-    async def _keep(self, lease: Lease) -> None:
-        async with self._core.database.write() as tx:
-            await self._extend(tx, lease)
 
     def _endpoint(self, lease: Lease) -> Endpoint:
         pair = self._certificates.issue_build(lease.build_id, lease.platform, self._core.limits.build_lifetime)
@@ -231,3 +217,13 @@ class EndpointService:
             private_key=pair.private_key,
             ca_certificate=self._certificates.builds_ca,
         )
+
+
+def _require_found(build: Build | None, build_id: str) -> None:
+    if build is None:
+        raise NotFound(f"build {build_id} was not found; its project was deleted")
+    require_running(build)
+
+
+def _given_back(build_id: str) -> FailedPrecondition:
+    return FailedPrecondition(f"the endpoint of build {build_id} was given back while it was waited for")

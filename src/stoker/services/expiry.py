@@ -8,6 +8,7 @@ from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.services.endings import end_build, end_lease, fail_builds, wake_ended
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
+from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +38,10 @@ class ExpiryService:
                     ended.append(lease.build_id)
                 else:
                     await end_lease(self._core, tx, lease, reason)
+            for one in await waiting_store.expired_waiting(tx, now, _BATCH):
+                reason = f"it waited for its turn, and nobody asked for {minutes:g} minutes: the client is gone"
+                ended += await fail_builds(self._core, tx, [one.build_id], reason)
+                await waiting_store.leave_queue(tx, one.build_id)
             lifetime = self._core.limits.build_lifetime
             overdue = [build.id for build in await build_store.overdue_builds(tx, now - lifetime, _BATCH)]
             reason = f"the build did not end within {lifetime.total_seconds() / 3600:g} hours"
@@ -48,9 +53,12 @@ class ExpiryService:
         """A look without the lock that a write takes."""
         async with self._core.database.read() as tx:
             overdue = await build_store.overdue_builds(tx, now - self._core.limits.build_lifetime, 1)
-            return bool(overdue) or bool(await lease_store.expired_leases(tx, now, 1))
+            if overdue or await lease_store.expired_leases(tx, now, 1):
+                return True
+            return bool(await waiting_store.expired_waiting(tx, now, 1))
 
     async def next_expiry(self) -> datetime | None:
-        """When the next lease ends if nobody reports health."""
+        """When the next lease, or place in the queue, ends if nobody reports health."""
         async with self._core.database.read() as tx:
-            return await lease_store.next_lease_expiry(tx)
+            moments = (await lease_store.next_lease_expiry(tx), await waiting_store.next_waiting_expiry(tx))
+        return min((moment for moment in moments if moment is not None), default=None)

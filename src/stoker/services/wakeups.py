@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FLEET = "fleet"
 LEASES = "leases"
 VOLUMES = "volumes"
+QUEUE = "queue"
 
 
 def build_topic(build_id: str) -> str:

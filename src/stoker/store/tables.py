@@ -226,6 +226,21 @@ leases = Table(
     ),
 )
 
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("build_id", _ID, ForeignKey("builds.id"), nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("uq_waiting_build_platform", "build_id", "platform", unique=True),
+    Index(None, "organization_id", "id"),
+    Index(None, "expires_at"),
+)
+
 build_shares = Table(
     "build_shares",
     metadata,

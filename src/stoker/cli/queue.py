@@ -1,0 +1,26 @@
+"""`stoker queue`: builds that wait for their turn."""
+
+from __future__ import annotations
+
+import click
+
+from stoker._gen.stoker.v1 import queue_pb as pb
+from stoker._gen.stoker.v1.queue_connect import QueueServiceClient
+from stoker.cli.output import print_json, print_table, shown_time
+from stoker.cli.remote import Remote, remote_command
+
+
+@click.command("queue")
+@remote_command
+def command(remote: Remote) -> None:
+    """Show the builds that wait until others of their project or organization have ended, the next first."""
+    request = pb.ListQueueRequest(organization_id=remote.caller.organization_id or "")
+    answer = remote.call(QueueServiceClient, lambda queue: queue.list_queue(request))
+    if remote.as_json:
+        print_json(answer)
+        return
+    rows = [
+        (str(one.position), one.build_id, one.project_id, one.platform, shown_time(one.waits_since))
+        for one in answer.builds
+    ]
+    print_table(("POSITION", "BUILD", "PROJECT", "PLATFORM", "SINCE (UTC)"), rows, empty="no build waits for its turn")

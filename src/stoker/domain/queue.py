@@ -1,0 +1,97 @@
+"""The queue in which builds wait for their turn, and whose turn it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from stoker.domain.platforms import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A build that waits for a machine of one platform. It leaves the queue when nobody asks until ``expires_at``."""
+
+    id: str
+    build_id: str
+    platform: Platform
+    organization_id: str
+    project_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLimits:
+    """How many builds may hold machines at once: in a project, in an organization, and in all; 0 is no limit."""
+
+    per_project: int = 0
+    per_organization: int = 0
+    on_server: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A build that holds machines now."""
+
+    build_id: str
+    organization_id: str
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """A build that waits, and how many are before it in its organization; the first has position 1."""
+
+    waiting: Waiting
+    position: int
+
+
+def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: BuildLimits) -> list[Waiting]:
+    """Those in the queue who may have a machine now.
+
+    Within an organization it is first come, first served, but who has to wait for a full project is passed by. Between
+    organizations the one that holds the least is served first, so that no number of builds of one delays another's.
+    A build that holds a machine already gets those for its other platforms at once, or two builds could wait for each
+    other.
+    """
+    served: list[Waiting] = []
+    held = {build.build_id: build for build in holding}
+    projects = Counter(build.project_id for build in held.values())
+    organizations = Counter(build.organization_id for build in held.values())
+    left = sorted(waiting, key=lambda one: one.id)
+    while True:
+        candidates = [
+            one
+            for one in left
+            if one.build_id in held
+            or (
+                _has_room(projects[one.project_id], limits.per_project)
+                and _has_room(organizations[one.organization_id], limits.per_organization)
+                and _has_room(len(held), limits.on_server)
+            )
+        ]
+        if not candidates:
+            return served
+        one = min(candidates, key=lambda one: (one.build_id not in held, organizations[one.organization_id], one.id))
+        served.append(one)
+        left.remove(one)
+        if one.build_id not in held:
+            held[one.build_id] = Holding(one.build_id, one.organization_id, one.project_id)
+            projects[one.project_id] += 1
+            organizations[one.organization_id] += 1
+
+
+def places(waiting: Iterable[Waiting]) -> list[QueuePlace]:
+    """Each build of one organization's queue with its position, in order."""
+    ordered = sorted(waiting, key=lambda one: one.id)
+    return [QueuePlace(one, position) for position, one in enumerate(ordered, start=1)]
+
+
+def _has_room(count: int, limit: int) -> bool:
+    return not limit or count < limit

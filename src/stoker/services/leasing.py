@@ -1,0 +1,68 @@
+"""Give a build a lease on its machine: what has to happen together in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.leases import Lease
+from stoker.domain.machines import Desired, Machine, MachineState
+from stoker.store import builds as build_store
+from stoker.store import leases as lease_store
+from stoker.store import machines as machine_store
+
+if TYPE_CHECKING:
+    from stoker.domain.builds import Build
+    from stoker.domain.platforms import Platform
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+
+async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platform) -> Lease:
+    """Give a build a lease on its machine for a platform, which is to run from now on."""
+    now = core.now()
+    machine = await _machine(core, tx, build, platform)
+    lease = Lease(
+        id=core.new_id(),
+        build_id=build.id,
+        project_id=build.project_id,
+        platform=platform,
+        machine_id=machine.id,
+        created_at=now,
+        expires_at=now + core.limits.lease_lifetime,
+        ended_at=None,
+        end_reason=None,
+    )
+    await lease_store.add_lease(tx, lease)
+    if machine.idle_since is not None:
+        await machine_store.set_idle_since(tx, machine.id, None)
+    if machine.desired is not Desired.RUNNING:
+        await machine_store.set_desired(tx, machine.id, Desired.RUNNING)
+    if build.started_at is None:
+        await build_store.mark_build_started(tx, build.id, now)
+    return lease
+
+
+async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform) -> Machine:
+    machine = await machine_store.machine_of(tx, build.project_id, platform)
+    if machine is not None:
+        if machine.state is MachineState.STOPPED:
+            await machine_store.forget_failures(tx, machine.id)
+        return machine
+    machine = Machine(
+        id=core.new_id(),
+        organization_id=build.organization_id,
+        project_id=build.project_id,
+        platform=platform,
+        region_id="",
+        desired=Desired.RUNNING,
+        state=MachineState.STOPPED,
+        run=0,
+        volume_id=None,
+        placement=None,
+        error=None,
+        failures=0,
+        retry_at=None,
+        idle_since=None,
+    )
+    await machine_store.add_machine(tx, machine, core.now())
+    return machine

@@ -1,0 +1,112 @@
+"""The queue of builds that wait for their turn."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from stoker.domain.builds import BuildStatus
+from stoker.domain.errors import ResourceExhausted
+from stoker.domain.queue import QueuePlace, Waiting, places, whose_turn
+from stoker.services.leasing import add_lease
+from stoker.services.lookup import require_organization
+from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic
+from stoker.store import builds as build_store
+from stoker.store import waiting as waiting_store
+
+if TYPE_CHECKING:
+    from stoker.domain.builds import Build
+    from stoker.domain.leases import Lease
+    from stoker.domain.platforms import Platform
+    from stoker.domain.principals import Principal
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+_LONGEST_WAIT = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Platform) -> Lease | None:
+    """A lease when it is the build's turn, else None, with a place in the queue.
+
+    Raises:
+        ResourceExhausted: the organization's queue is full.
+    """
+    limit = core.limits.max_waiting_builds
+    length = await waiting_store.count_queue(tx, build.organization_id)
+    one = Waiting(
+        id=core.new_id(),
+        build_id=build.id,
+        platform=platform,
+        organization_id=build.organization_id,
+        project_id=build.project_id,
+        created_at=core.now(),
+        expires_at=core.now() + core.limits.lease_lifetime,
+    )
+    holding = await waiting_store.builds_with_machines(tx)
+    turn = whose_turn([*await waiting_store.whole_queue(tx), one], holding, core.limits.builds)
+    if one in turn:
+        return await add_lease(core, tx, build, platform)
+    if length >= limit:
+        raise ResourceExhausted(
+            f"the organization has {length} builds that wait for their turn, which is the most; try again later"
+        )
+    await waiting_store.add_waiting(tx, one)
+    _log.info(
+        "build %s of project %s waits for its turn at position %d of its organization",
+        build.id,
+        build.project_id,
+        length + 1,
+    )
+    return None
+
+
+class QueueService:
+    """The use cases of the queue."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def run(self) -> None:
+        """Serve those who wait, whenever something has changed, until cancelled."""
+        with self._core.wakeups.subscribe(QUEUE) as subscription:
+            while True:
+                await self.serve()
+                await subscription.wait(_LONGEST_WAIT)
+
+    async def serve(self) -> list[str]:
+        """Give leases to those whose turn it is; the ids of their builds."""
+        async with self._core.database.read() as tx:
+            if not await waiting_store.is_anybody_waiting(tx):
+                return []
+        served: list[str] = []
+        async with self._core.database.write() as tx:
+            holding = await waiting_store.builds_with_machines(tx)
+            for one in whose_turn(await waiting_store.whole_queue(tx), holding, self._core.limits.builds):
+                await waiting_store.leave_queue(tx, one.build_id, one.platform)
+                build = await build_store.find_build(tx, one.build_id)
+                if build is not None and build.status is BuildStatus.RUNNING:
+                    await add_lease(self._core, tx, build, one.platform)
+                    waited = (self._core.now() - one.created_at).total_seconds()
+                    _log.info("it is the turn of build %s after %.1f s", build.id, waited)
+                    served.append(build.id)
+        self._core.wakeups.wake(*(build_topic(build_id) for build_id in served))
+        if served:
+            self._core.wakeups.wake(FLEET, LEASES)
+        return served
+
+    async def list(self, principal: Principal, organization_id: str) -> list[QueuePlace]:
+        """Those of an organization who wait, in order, as far as the caller may see their projects.
+
+        Raises:
+            NotFound: the organization isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            queue = await waiting_store.queue_of_organization(tx, organization.id)
+        return [
+            place
+            for place in places(queue)
+            if principal.may_see_project(place.waiting.organization_id, place.waiting.project_id)
+        ]

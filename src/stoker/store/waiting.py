@@ -1,0 +1,113 @@
+"""The queue: builds that wait for a machine, a row each. Who has a machine has a lease instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from stoker.domain.platforms import Platform
+from stoker.domain.queue import Holding, Waiting
+from stoker.store.tables import builds, leases, waiting
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stoker.store.database import Transaction
+
+
+def _waiting(row: Row[Any]) -> Waiting:
+    return Waiting(
+        id=row.id,
+        build_id=row.build_id,
+        platform=Platform(row.platform),
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+async def add_waiting(tx: Transaction, one: Waiting) -> None:
+    """Put a build at the end of the queue."""
+    await tx.execute(
+        insert(waiting).values(
+            id=one.id,
+            build_id=one.build_id,
+            platform=one.platform.value,
+            organization_id=one.organization_id,
+            project_id=one.project_id,
+            created_at=one.created_at,
+            expires_at=one.expires_at,
+        )
+    )
+
+
+async def find_waiting(tx: Transaction, build_id: str, platform: Platform) -> Waiting | None:
+    """A build's place in the queue for a platform."""
+    query = select(waiting).where(waiting.c.build_id == build_id, waiting.c.platform == platform.value)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _waiting(row)
+
+
+async def whole_queue(tx: Transaction) -> list[Waiting]:
+    """All that wait, in order."""
+    return [_waiting(row) for row in await tx.execute(select(waiting).order_by(waiting.c.id))]
+
+
+async def queue_of_organization(tx: Transaction, organization_id: str) -> list[Waiting]:
+    """All of an organization that wait, in order."""
+    query = select(waiting).where(waiting.c.organization_id == organization_id).order_by(waiting.c.id)
+    return [_waiting(row) for row in await tx.execute(query)]
+
+
+async def is_anybody_waiting(tx: Transaction) -> bool:
+    """Whether the queue has anybody in it."""
+    return (await tx.execute(select(waiting.c.id).limit(1))).first() is not None
+
+
+async def count_queue(tx: Transaction, organization_id: str) -> int:
+    """How many of an organization wait."""
+    query = select(func.count()).select_from(waiting).where(waiting.c.organization_id == organization_id)
+    return (await tx.execute(query)).scalar_one()
+
+
+async def builds_with_machines(tx: Transaction) -> list[Holding]:
+    """All builds that hold a machine."""
+    query = (
+        select(builds.c.id, builds.c.organization_id, builds.c.project_id)
+        .join(leases, leases.c.build_id == builds.c.id)
+        .where(leases.c.ended_at.is_(None))
+        .distinct()
+    )
+    return [Holding(row.id, row.organization_id, row.project_id) for row in await tx.execute(query)]
+
+
+async def extend_waiting(tx: Transaction, build_id: str, platform: Platform, expires_at: datetime) -> bool:
+    """Let a build wait until then; False when it is not in the queue."""
+    done = await tx.execute(
+        update(waiting)
+        .where(waiting.c.build_id == build_id, waiting.c.platform == platform.value)
+        .values(expires_at=expires_at)
+    )
+    return done.rowcount > 0
+
+
+async def leave_queue(tx: Transaction, build_id: str, platform: Platform | None = None) -> bool:
+    """Take a build out of the queue, for one platform or for all; False when it is not in it."""
+    query = delete(waiting).where(waiting.c.build_id == build_id)
+    if platform is not None:
+        query = query.where(waiting.c.platform == platform.value)
+    return (await tx.execute(query)).rowcount > 0
+
+
+async def expired_waiting(tx: Transaction, now: datetime, limit: int) -> list[Waiting]:
+    """Those for whom nobody asked in time, the oldest first."""
+    query = select(waiting).where(waiting.c.expires_at <= now).order_by(waiting.c.expires_at).limit(limit)
+    return [_waiting(row) for row in await tx.execute(query)]
+
+
+async def next_waiting_expiry(tx: Transaction) -> datetime | None:
+    """When the next leaves the queue if nobody asks."""
+    query = select(waiting.c.expires_at).order_by(waiting.c.expires_at).limit(1)
+    return (await tx.execute(query)).scalar_one_or_none()
