@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check format generate bench lock clean
+.PHONY: help setup dev run test soak check format generate bench lock clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -15,6 +15,9 @@ run: ## Set up, start a server, and build examples/hello with it
 
 test: check ## Set up, check, and run all tests; ARGS="-k name" for some
 	@.venv/bin/pytest $(ARGS)
+
+soak: dev ## Kill processes in the middle of builds, a hundred times; STOKER_SOAK_ROUNDS for another count
+	@STOKER_SOAK_ROUNDS=$${STOKER_SOAK_ROUNDS:-100} .venv/bin/pytest tests/fault/test_soak.py $(ARGS)
 
 check: dev ## Check format, lint, types, import rules and generated code
 	@scripts/check

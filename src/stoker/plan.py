@@ -31,12 +31,17 @@ class ServerPlan:
     @property
     def control_socket(self) -> Path:
         """The Unix socket on which the API process answers the gateway and the supervisor."""
-        return self.settings.data / "run" / "control.sock"
+        return control_socket(self.settings)
 
 
 def database_file(settings: Settings) -> Path:
     """Where the database of a data folder is."""
     return settings.data / "stoker.db"
+
+
+def control_socket(settings: Settings) -> Path:
+    """The Unix socket on which the API process of a data folder answers the gateway and the supervisor."""
+    return settings.data / "run" / "control.sock"
 
 
 def write_plan(plan: ServerPlan, path: Path) -> None:

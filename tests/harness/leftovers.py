@@ -46,3 +46,9 @@ def leftovers(server: Server) -> list[str]:
     found += [f"machine files {path}" for path in (server.data / "machines").glob("*")]
     found += [f"certificate {path}" for path in (server.data / "pki" / "machine").glob("*")]
     return found
+
+
+def unknown_volumes(server: Server) -> set[str]:
+    """Volumes on the disk of a server that runs which its database doesn't know."""
+    known = {row[0] for row in server.query("select id from volumes where state <> 'deleted'")}
+    return {path.name for path in (server.data / "volumes").iterdir() if not path.name.startswith(".")} - known

@@ -48,6 +48,10 @@ class Part:
         self._process: Detached | None = None
         self._stopping = False
 
+    def take_over(self, process: Detached) -> None:
+        """Take a process that runs already for this part, instead of starting one."""
+        self._process = process
+
     async def start(self) -> None:
         """Start the process and return when it is ready.
 

