@@ -183,6 +183,8 @@ def test_each_untrusted_build_has_a_machine_of_its_own(common: Server, tmp_path:
     held = [begin(common, credential, tmp_path) for credential in (common.token, token, token)]
 
     assert len({endpoint.server_name for _, endpoint in held}) == len(held)
+    shown = common.call("stoker.v1.CacheService/ShowCache", {"projectId": common.project}).body
+    assert len(shown["caches"]) == 1, "theirs are no part of the project's cache"
     mixed = EndpointFiles(common, held[1][1].address, held[0][1].server_name, held[1][1].folder)
     assert mixed.buildctl("debug", "workers").code != 0, "its certificate opens no other machine"
     for build, _ in held:
