@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench.api import compare_api
 from bench.builds import compare_builds
+from bench.copies import compare_copies
 from bench.endpoints import compare_endpoints
 from bench.machines import compare_machines
 from bench.measure import LEAST_ROUNDS, Comparison
@@ -24,6 +25,7 @@ from stoker.settings import load_settings
 
 BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "builds": compare_builds,
+    "copies": compare_copies,
     "endpoints": compare_endpoints,
     "machines": compare_machines,
     "transfers": compare_transfers,

@@ -90,7 +90,8 @@ def machine_of(stack: Stack) -> MachineRow:
     data, pki = stack.server.data, stack.server.data / "pki"
     query = "select machines.id, machines.state, machines.run, machines.placement, volumes.id from machines"
     ((machine, state, run, placement, volume),) = stack.server.query(
-        f"{query} join volumes on volumes.project_id = machines.project_id and volumes.state = 'active'"
+        f"{query} join volumes on volumes.project_id = machines.project_id and volumes.state = 'active' "
+        "where machines.build_id is null and volumes.build_id is null"
     )
     address = None
     if placement is not None:

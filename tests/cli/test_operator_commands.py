@@ -81,9 +81,7 @@ def without_empty(value: object) -> object:
 
 
 def test_an_empty_list_is_json_with_its_field(company: Company, stoker: Command) -> None:
-    assert stoker.apart("policies", "list", "--project", company.project("none"), "--json").json == {
-        "trustPolicies": []
-    }
+    assert stoker.apart("policies", "list", "--project", company.project("none"), "--json").json == {"policies": []}
     said = stoker.apart("policies", "list", "--project", company.project("none"))
     assert (said.code, said.stdout) == (0, "")
     assert "trusts no CI" in said.stderr
@@ -151,10 +149,22 @@ def test_a_projects_token_works_for_its_project(company: Company, stoker: Comman
     assert [one["projectId"] for one in seen] == [project]
     assert project in stoker.apart("whoami", DEPOT_TOKEN=secret).stdout
     listed = stoker.apart("tokens", "list", "--project", project)
-    assert [line.split() for line in listed.lines[1:]] == [[token, "deploy"]]
+    assert [line.split() for line in listed.lines[1:]] == [[token, "deploy", "yes"]]
     assert stoker.apart("tokens", "revoke", token, "--yes").code == 1, "it is not the organization's"
     assert stoker.apart("tokens", "revoke", token, "--project", project, "--yes").code == 0
     assert stoker.apart("projects", "list", DEPOT_TOKEN=secret).code == 1
+
+
+def test_an_untrusted_token_may_not_even_look(company: Company, stoker: Command) -> None:
+    project = company.project("with forks")
+    secret = stoker.apart("tokens", "create", "forks", "--project", project, "--untrusted").stdout.strip()
+    assert [line.split()[1:] for line in stoker.apart("tokens", "list", "--project", project).lines[1:]] == [
+        ["forks", "no"]
+    ]
+    refused = stoker.apart("projects", "list", DEPOT_TOKEN=secret)
+    assert (refused.code, "untrusted project token" in refused.stderr) == (1, True)
+    refused = stoker.apart("tokens", "create", "forks", "--untrusted")
+    assert (refused.code, "give --project" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -180,10 +190,15 @@ SOURCES = [("github", "acme/app"), ("buildkite", "acme/deploy"), ("circleci", CI
 def test_trust_policies_are_added_listed_and_removed(company: Company, stoker: Command) -> None:
     project = {"DEPOT_PROJECT_ID": company.project("trusting")}
     added = [stoker.apart("policies", "add", *source, **project).stdout.strip() for source in SOURCES]
-    expected = [[policy, *source] for policy, source in zip(added, SOURCES, strict=True)]
+    expected = [[policy, *source, "yes"] for policy, source in zip(added, SOURCES, strict=True)]
     assert [line.split() for line in stoker.apart("policies", "list", **project).lines[1:]] == expected
     assert stoker.apart("policies", "remove", added[0], "--yes", **project).code == 0
     assert [line.split() for line in stoker.apart("policies", "list", **project).lines[1:]] == expected[1:]
+    untrusted = stoker.apart("policies", "add", *SOURCES[0], "--untrusted", **project).stdout.strip()
+    listed = [line.split() for line in stoker.apart("policies", "list", **project).lines[1:]]
+    assert listed == [*expected[1:], [untrusted, *SOURCES[0], "no"]]
+    refused = stoker.apart("policies", "add", *SOURCES[0], **project)
+    assert (refused.code, f"as untrusted, by the policy {untrusted}" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("provider", "source", "code"), [("github", "acme", 2), ("nowhere", "acme/app", 1)])

@@ -48,6 +48,7 @@ FOREIGN = {
     "OIDC matched elsewhere": CredentialKind.OIDC,
 }
 CREDENTIALS = (*UNAUTHENTICATED, *RIGHTFUL, *FOREIGN, "nobody's person", "OIDC unmatched")
+UNTRUSTED = (CredentialKind.ORGANIZATION, CredentialKind.PROJECT, CredentialKind.BUILD)
 UNKNOWN_ID = "0" * 16
 
 _PROJECT = {"projectId": "{project}"}
@@ -105,6 +106,10 @@ REQUESTS: dict[str, dict[str, object]] = {
     "stoker.v1.OrganizationService/RevokeInvitation": _ORGANIZATION | {"invitationId": "{invitation}"},
     "stoker.v1.OrganizationService/RevokeToken": _ORGANIZATION | {"tokenId": "{organization token}"},
     "stoker.v1.QueueService/ListQueue": _ORGANIZATION,
+    "stoker.v1.TrustService/AddPolicy": _PROJECT | {"provider": "github", "owner": "acme", "source": "more"},
+    "stoker.v1.TrustService/CreateProjectToken": _PROJECT,
+    "stoker.v1.TrustService/ListPolicies": _PROJECT,
+    "stoker.v1.TrustService/ListProjectTokens": _PROJECT,
 }
 # What a rightful caller is told where it isn't simply done: the build has ended, so that no machine has to start, the
 # login was never begun, only operators create organizations, and some methods are not built yet.
@@ -302,6 +307,14 @@ def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
     things |= {"policy": UNKNOWN_ID, "invitation": UNKNOWN_ID, "organization token": UNKNOWN_ID}
     made = server.call("depot.core.v1.ProjectService/CreateToken", {"projectId": project})
     things["token"] = made.body["tokenId"]
+    marked = {
+        CredentialKind.ORGANIZATION: own,
+        CredentialKind.PROJECT: blank_token(CredentialKind.PROJECT, organization_id=organization, project_id=project),
+        CredentialKind.BUILD: blank_token(
+            CredentialKind.BUILD, organization_id=organization, project_id=project, build_id=build
+        ),
+    }
+    tokens |= {f"untrusted {kind}": registry.token(replace(token, untrusted=True)) for kind, token in marked.items()}
     world = World(server, issuer, registry, organization, project, tokens, things)
     tokens["OIDC matched"] = world.trusted(project, "ours")
     tokens["OIDC matched elsewhere"] = world.trusted(other_project, "theirs")
@@ -314,6 +327,17 @@ def test_every_method_gives_every_credential_its_right_answer(world: World, meth
     assert world.answer(method, credential) == right_answer(method, credential)
 
 
+@pytest.mark.parametrize("method", sorted(method for method, rule in METHODS.items() if isinstance(rule, Rule)))
+def test_an_untrusted_credential_is_taken_only_where_the_table_says_so(world: World, method: str) -> None:
+    rule = METHODS[method]
+    assert isinstance(rule, Rule)
+    credentials = {kind: world.tokens[f"untrusted {kind}"] for kind in UNTRUSTED}
+    request = {name: _filled(value, world.things) for name, value in REQUESTS.get(method, {}).items()}
+    for kind, token in credentials.items():
+        is_refused = world.code(method, request, token) == "permission_denied"
+        assert is_refused is (kind not in rule.untrusted), kind
+
+
 def test_all_methods_of_the_contract_are_in_the_table() -> None:
     wire = {f"{service}/{name}" for service, methods in WIRE["services"].items() for name in methods}
     assert wire <= set(PUBLIC_METHODS)
@@ -324,7 +348,7 @@ def test_nothing_that_was_refused_has_changed_anything(world: World) -> None:
     assert server.query("select status from builds where id = ?", world.things["build"]) == [("running",)]
     assert server.query("select name from projects where id = ?", world.project) == [("guarded",)]
     assert server.query("select count(*) from tokens where project_id = ? and kind = 'project'", world.project) == [
-        (2,)
+        (3,)
     ]
     assert server.query("select role from memberships where person_id = ?", world.things["person"]) == [("member",)]
 

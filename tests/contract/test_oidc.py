@@ -165,6 +165,21 @@ def test_one_token_serves_all_calls_of_a_build_and_nothing_else(trust: Trust) ->
     assert trust.server.call("depot.build.v1.BuildService/FinishBuild", finish, token=token).status == 200
 
 
+def test_an_untrusted_policy_makes_untrusted_builds_in_its_own_project_alone(trust: Trust) -> None:
+    token, other = trust.token(), trust.server.new_project("for forks")
+    untrusting = {"projectId": other, "provider": "github", "owner": trust.owner, "source": "app", "untrusted": True}
+    assert trust.server.call("stoker.v1.TrustService/AddPolicy", untrusting).status == 200
+    again = add_trust_policy(trust.server, other, github={"repositoryOwner": trust.owner, "repository": "app"})
+    assert (again.code, "as untrusted" in again.message) == ("failed_precondition", True)
+    marks = {
+        project: trust.server.query(
+            "select untrusted from builds where id = ?", trust.create(token, project).body["buildId"]
+        )
+        for project in (trust.project, other)
+    }
+    assert marks == {trust.project: [(0,)], other: [(1,)]}
+
+
 def _as_hs256(trust: Trust) -> str:
     """Signed with a secret that everybody has: the public key."""
     key = trust.issuer.keys[-1]

@@ -112,6 +112,7 @@ def blank_token(
     organization_id: str | None = None,
     project_id: str | None = None,
     person_id: str | None = None,
+    build_id: str | None = None,
 ) -> StoredToken:
     """A token that is good, to be changed as wanted."""
     return StoredToken(
@@ -119,7 +120,7 @@ def blank_token(
         kind=kind,
         organization_id=organization_id,
         project_id=project_id,
-        build_id=None,
+        build_id=build_id,
         description="",
         created_at=CLOCK.now(),
         person_id=person_id,

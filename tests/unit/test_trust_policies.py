@@ -139,7 +139,7 @@ def test_circleci_has_an_issuer_and_an_audience_for_each_organization() -> None:
 def test_an_oidc_caller_sees_only_the_projects_that_trust_it() -> None:
     caller = Principal(CredentialKind.OIDC, "policy", "org", trusting_projects=frozenset({"a", "b"}))
     assert caller.may_see_project("org", "a")
-    assert caller.may_see_build("org", "b", "build")
+    assert caller.may_see_build("org", "b", "build", is_untrusted=False)
     assert not caller.may_see_project("org", "c")
     assert not Principal(CredentialKind.OIDC, "policy", "org", "a").may_see_project("org", "a")
 

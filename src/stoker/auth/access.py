@@ -33,18 +33,25 @@ class Open(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which kinds of credential a method takes. ``role`` is what a person needs; with None, any person may."""
+    """Which kinds of credential a method takes. ``role`` is what a person needs; with None, any person may.
+
+    ``untrusted`` are the kinds that it takes even when the credential is marked as untrusted: none, unless said.
+    """
 
     kinds: frozenset[CredentialKind]
     role: Role | None = None
+    untrusted: frozenset[CredentialKind] = frozenset()
 
 
 Access = Rule | Open
 
 _SEE = Rule(frozenset({_ORG, _PROJECT, _USER}), Role.VIEWER)
 _SEE_ORGANIZATION = Rule(frozenset({_ORG, _USER}), Role.VIEWER)
-_CREATE_BUILD = Rule(frozenset({_ORG, _PROJECT, _OIDC, _USER}), Role.MEMBER)
-_USE_BUILD = Rule(frozenset({_ORG, _PROJECT, _BUILD, _OIDC, _USER}), Role.MEMBER)
+_CREATE_BUILD = Rule(frozenset({_ORG, _PROJECT, _OIDC, _USER}), Role.MEMBER, untrusted=frozenset({_PROJECT, _OIDC}))
+# Many share an untrusted credential, so only a build's own token gets to its machine.
+_USE_BUILD = Rule(frozenset({_ORG, _PROJECT, _BUILD, _OIDC, _USER}), Role.MEMBER, untrusted=frozenset({_BUILD}))
+# SDKs end a build with the credential that made it.
+_FINISH_BUILD = replace(_USE_BUILD, untrusted=frozenset({_BUILD, _PROJECT, _OIDC}))
 _PULL = Rule(frozenset({_ORG, _PROJECT, _BUILD, _USER}), Role.MEMBER)
 _WORK_ON_PROJECT = Rule(frozenset({_ORG, _PROJECT, _USER}), Role.MEMBER)
 _CHANGE_PROJECTS = Rule(frozenset({_ORG, _USER}), Role.MEMBER)
@@ -56,7 +63,7 @@ _ANY_PERSON = Rule(frozenset({_USER}))
 
 METHODS: dict[str, Access] = {
     "depot.build.v1.BuildService/CreateBuild": _CREATE_BUILD,
-    "depot.build.v1.BuildService/FinishBuild": _USE_BUILD,
+    "depot.build.v1.BuildService/FinishBuild": _FINISH_BUILD,
     "depot.build.v1.BuildService/GetBuildStepLogs": _SEE,
     "depot.build.v1.BuildService/GetBuildSteps": _SEE,
     "depot.build.v1.RegistryService/DeleteImage": _WORK_ON_PROJECT,
@@ -65,7 +72,7 @@ METHODS: dict[str, Access] = {
     "depot.buildkit.v1.BuildKitService/ReleaseEndpoint": _USE_BUILD,
     "depot.buildkit.v1.BuildKitService/ReportHealth": _USE_BUILD,
     "depot.cli.v1.BuildService/CreateBuild": _CREATE_BUILD,
-    "depot.cli.v1.BuildService/FinishBuild": _USE_BUILD,
+    "depot.cli.v1.BuildService/FinishBuild": _FINISH_BUILD,
     "depot.cli.v1.BuildService/GetBuild": _USE_BUILD,
     "depot.cli.v1.BuildService/GetBuildKitConnection": _USE_BUILD,
     "depot.cli.v1.BuildService/GetPullInfo": _PULL,
@@ -122,6 +129,10 @@ METHODS: dict[str, Access] = {
     "stoker.v1.OrganizationService/RevokeInvitation": _PEOPLE_DECIDE,
     "stoker.v1.OrganizationService/RevokeToken": _PEOPLE_DECIDE,
     "stoker.v1.QueueService/ListQueue": _SEE_ORGANIZATION,
+    "stoker.v1.TrustService/AddPolicy": _DECIDE,
+    "stoker.v1.TrustService/CreateProjectToken": _DECIDE,
+    "stoker.v1.TrustService/ListPolicies": _SEE_ORGANIZATION,
+    "stoker.v1.TrustService/ListProjectTokens": _DECIDE,
 }
 _NOTHING = Rule(frozenset())
 
@@ -139,6 +150,11 @@ def admitted(method: str, principal: Principal) -> Principal:
     if principal.kind not in rule.kinds:
         wanted = " or ".join(f"{kind} token" for kind in sorted(rule.kinds)) or "nothing"
         raise PermissionDenied(f"{method} doesn't take a token of this kind ({principal.kind}); it takes: {wanted}")
+    if principal.untrusted and principal.kind not in rule.untrusted:
+        raise PermissionDenied(
+            f"{method} doesn't take an untrusted {principal.kind} token; create a build with it, "
+            "and use that build's own token"
+        )
     if principal.kind is not _USER or rule.role is None:
         return principal
     if not any(role.covers(rule.role) for role in principal.roles.values()):

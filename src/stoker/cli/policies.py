@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
-from protobuf import Oneof
 
 from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
+from stoker._gen.stoker.v1 import trust_pb
+from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
 from stoker.cli.output import print_json, print_made, print_table, tell
 from stoker.cli.remote import Remote, remote_command
@@ -34,17 +35,18 @@ def list_policies(remote: Remote, project_id: str) -> None:
     if remote.as_json:
         print_json(answer)
         return
-    rows = [(one.trust_policy_id, *_source(one)) for one in answer.trust_policies]
+    rows = [(one.policy_id, *_source(one), "no" if one.untrusted else "yes") for one in answer.policies]
     empty = "the project trusts no CI; `stoker policies add` changes that"
-    print_table(("ID", "PROVIDER", "SOURCE"), rows, empty=empty)
+    print_table(("ID", "PROVIDER", "SOURCE", "TRUSTED"), rows, empty=empty)
 
 
 @command.command("add")
 @click.argument("provider")
 @click.argument("source")
 @_PROJECT_FLAG
+@click.option("--untrusted", is_flag=True, help="For other people's code: its builds leave nothing behind.")
 @remote_command
-def add_policy(remote: Remote, provider: str, source: str, project_id: str) -> None:
+def add_policy(remote: Remote, provider: str, source: str, project_id: str, untrusted: bool) -> None:  # noqa: FBT001
     """Let the CI of one SOURCE build in a project, and print the policy's id.
 
     \b
@@ -57,13 +59,16 @@ def add_policy(remote: Remote, provider: str, source: str, project_id: str) -> N
     owner, separator, name = source.rpartition("/")
     if not separator:
         raise click.UsageError(f"{source} is not OWNER/NAME, such as acme/app")
-    request = _request(project_id, provider, owner, name)
-    answer = remote.call(ProjectServiceClient, lambda projects: projects.add_trust_policy(request))
-    if remote.as_json or answer.trust_policy is None:
+    request = trust_pb.AddPolicyRequest(
+        project_id=project_id, provider=provider, owner=owner, source=name, untrusted=untrusted
+    )
+    answer = remote.call(TrustServiceClient, lambda trust: trust.add_policy(request))
+    if remote.as_json or answer.policy is None:
         print_json(answer)
     else:
-        shown = " ".join(_source(answer.trust_policy))
-        print_made(f"the project {project_id} trusts {shown} by the policy:", answer.trust_policy.trust_policy_id)
+        shown = " ".join(_source(answer.policy))
+        does = "takes untrusted builds of" if untrusted else "trusts"
+        print_made(f"the project {project_id} {does} {shown} by the policy:", answer.policy.policy_id)
 
 
 @command.command("remove")
@@ -73,7 +78,7 @@ def add_policy(remote: Remote, provider: str, source: str, project_id: str) -> N
 @remote_command
 def remove_policy(remote: Remote, policy: str, project_id: str, yes: bool) -> None:  # noqa: FBT001
     """Trust what POLICY, an id, names no longer."""
-    found = next((one for one in _list(remote, project_id).trust_policies if one.trust_policy_id == policy), None)
+    found = next((one for one in _list(remote, project_id).policies if one.policy_id == policy), None)
     if found is None:
         raise Problem(f"the project {project_id} has no policy {policy}", "`stoker policies list` has them")
     shown = " ".join(_source(found))
@@ -86,36 +91,10 @@ def remove_policy(remote: Remote, policy: str, project_id: str, yes: bool) -> No
         tell(f"the project {project_id} trusts {shown} no longer")
 
 
-def _list(remote: Remote, project_id: str) -> pb.ListTrustPoliciesResponse:
-    request = pb.ListTrustPoliciesRequest(project_id=project_id)
-    return remote.call(ProjectServiceClient, lambda projects: projects.list_trust_policies(request))
+def _list(remote: Remote, project_id: str) -> trust_pb.ListPoliciesResponse:
+    request = trust_pb.ListPoliciesRequest(project_id=project_id)
+    return remote.call(TrustServiceClient, lambda trust: trust.list_policies(request))
 
 
-def _request(project_id: str, provider: str, owner: str, name: str) -> pb.AddTrustPolicyRequest:
-    request = pb.AddTrustPolicyRequest(project_id=project_id)
-    match provider:
-        case "buildkite":
-            buildkite = pb.TrustPolicy.Buildkite(organization_slug=owner, pipeline_slug=name)
-            request.provider = Oneof(field="buildkite", value=buildkite)
-        case "circleci":
-            circleci = pb.TrustPolicy.CircleCI(organization_uuid=owner, project_uuid=name)
-            request.provider = Oneof(field="circleci", value=circleci)
-        case _:
-            # The wire has three providers; every other is written as GitHub, with its name before the owner.
-            prefix = "" if provider == "github" else f"{provider}:"
-            github = pb.TrustPolicy.GitHub(repository_owner=prefix + owner, repository=name)
-            request.provider = Oneof(field="github", value=github)
-    return request
-
-
-def _source(policy: pb.TrustPolicy) -> tuple[str, str]:
-    match policy.provider:
-        case Oneof(field="buildkite", value=pb.TrustPolicy.Buildkite() as buildkite):
-            return "buildkite", f"{buildkite.organization_slug}/{buildkite.pipeline_slug}"
-        case Oneof(field="circleci", value=pb.TrustPolicy.CircleCI() as circleci):
-            return "circleci", f"{circleci.organization_uuid}/{circleci.project_uuid}"
-        case Oneof(field="github", value=pb.TrustPolicy.GitHub() as github):
-            provider, _, owner = github.repository_owner.rpartition(":")
-            return provider or "github", f"{owner}/{github.repository}"
-        case _:
-            return "", ""
+def _source(policy: trust_pb.Policy) -> tuple[str, str]:
+    return policy.provider, f"{policy.owner}/{policy.source}"

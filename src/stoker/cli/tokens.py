@@ -12,7 +12,9 @@ from protobuf.wkt import Timestamp
 from stoker._gen.depot.core.v1 import project_pb
 from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
 from stoker._gen.stoker.v1 import organizations_pb as pb
+from stoker._gen.stoker.v1 import trust_pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
+from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
 from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
 from stoker.cli.remote import Remote, remote_command
@@ -65,16 +67,26 @@ def list_tokens(remote: Remote, project_id: str | None) -> None:
         _print(remote, own, titles, rows)
     else:
         answer = _projects(remote, project_id)
-        _print(remote, answer, ("ID", "DESCRIPTION"), [(one.token_id, one.description) for one in answer.tokens])
+        shown = [(one.token_id, one.description, "no" if one.untrusted else "yes") for one in answer.tokens]
+        _print(remote, answer, ("ID", "DESCRIPTION", "TRUSTED"), shown)
 
 
 @command.command("create")
 @click.argument("description", default="")
 @_PROJECT_FLAG
 @click.option("--expires", type=_Lifetime(), help="Lifetime, such as 12h, 90d or 52w; else it has no end.")
+@click.option("--untrusted", is_flag=True, help="For other people's code: its builds leave nothing behind.")
 @remote_command
-def create_token(remote: Remote, description: str, project_id: str | None, expires: timedelta | None) -> None:
+def create_token(
+    remote: Remote,
+    description: str,
+    project_id: str | None,
+    expires: timedelta | None,
+    untrusted: bool,  # noqa: FBT001
+) -> None:
     """Create a token, and print its secret, which is shown this once: TOKEN=$(stoker tokens create CI)."""
+    if project_id is None and untrusted:
+        raise click.UsageError("--untrusted is for a project's tokens; give --project as well")
     if project_id is None:
         request = pb.CreateTokenRequest(description=description)
         if expires is not None:
@@ -83,8 +95,8 @@ def create_token(remote: Remote, description: str, project_id: str | None, expir
     elif expires is not None:
         raise click.UsageError("--expires is for an organization's tokens; a project's work until they are revoked")
     else:
-        wanted = project_pb.CreateTokenRequest(project_id=project_id, description=description)
-        answer = remote.call(ProjectServiceClient, lambda projects: projects.create_token(wanted))
+        wanted = trust_pb.CreateProjectTokenRequest(project_id=project_id, description=description, untrusted=untrusted)
+        answer = remote.call(TrustServiceClient, lambda trust: trust.create_project_token(wanted))
     if remote.as_json:
         print_json(answer)
     else:
@@ -122,9 +134,9 @@ def _organizations(remote: Remote) -> pb.ListTokensResponse:
     return remote.call(OrganizationServiceClient, lambda own: own.list_tokens(pb.ListTokensRequest()))
 
 
-def _projects(remote: Remote, project_id: str) -> project_pb.ListTokensResponse:
-    request = project_pb.ListTokensRequest(project_id=project_id)
-    return remote.call(ProjectServiceClient, lambda projects: projects.list_tokens(request))
+def _projects(remote: Remote, project_id: str) -> trust_pb.ListProjectTokensResponse:
+    request = trust_pb.ListProjectTokensRequest(project_id=project_id)
+    return remote.call(TrustServiceClient, lambda trust: trust.list_project_tokens(request))
 
 
 def _print(remote: Remote, answer: Message, titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

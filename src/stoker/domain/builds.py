@@ -38,7 +38,7 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One client run in one project."""
+    """One client run in one project. What an ``untrusted`` one writes is seen by no other, and dropped at its end."""
 
     id: str
     organization_id: str
@@ -48,6 +48,7 @@ class Build:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    untrusted: bool = False
 
     @property
     def duration_seconds(self) -> float | None:

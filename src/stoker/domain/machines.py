@@ -62,7 +62,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One (project, platform)'s machine.
+    """One (project, platform)'s machine, or that of one untrusted build (``build_id``), whose end is its own.
 
     ``run`` counts its starts: each has certificates of its own. ``volume_given_up`` says that the volume of this run
     is to be deleted, so no build may use it any more; ``outdated`` that its project's hardware or cache policy has
@@ -85,6 +85,7 @@ class Machine:
     idle_since: datetime | None
     volume_given_up: bool = False
     outdated: bool = False
+    build_id: str | None = None
 
     @property
     def usable(self) -> bool:

@@ -30,7 +30,8 @@ class Principal:
 
     A person (USER) may belong to several organizations, with a role in each; ``needed_role`` is what the method that is
     being called asks for. An OIDC caller may see its ``trusting_projects`` and nothing else; only when there is just
-    one does it have an organization and a ``project_id``.
+    one does it have an organization and a ``project_id``. ``untrusted`` says that all it builds is; an OIDC
+    caller may be so in some projects (``untrusted_projects``), as the owners of each decide for it alone.
     """
 
     kind: CredentialKind
@@ -42,11 +43,17 @@ class Principal:
     person_id: str | None = None
     roles: Mapping[str, Role] = field(default_factory=dict[str, "Role"])
     needed_role: Role | None = None
+    untrusted: bool = False
+    untrusted_projects: frozenset[str] = frozenset()
 
     @property
     def organization_id(self) -> str:
         """The organization that is meant where a call names none; empty when there is none."""
         return self.organization_ids[0] if self.organization_ids else ""
+
+    def is_untrusted_in(self, project_id: str) -> bool:
+        """Whether what this caller builds in a project may be seen by no other build."""
+        return self.untrusted or project_id in self.untrusted_projects
 
     def may_see_project(self, organization_id: str, project_id: str) -> bool:
         """Whether a project is within this caller's reach."""
@@ -54,8 +61,10 @@ class Principal:
             return project_id in self.trusting_projects
         return organization_id in self.organization_ids and self.project_id in (None, project_id)
 
-    def may_see_build(self, organization_id: str, project_id: str, build_id: str) -> bool:
-        """Whether a build is within this caller's reach."""
+    def may_see_build(self, organization_id: str, project_id: str, build_id: str, *, is_untrusted: bool) -> bool:
+        """Whether a build is within this caller's reach. A trusted one never is in that of an untrusted caller."""
+        if self.is_untrusted_in(project_id) and not is_untrusted:
+            return False
         return self.may_see_project(organization_id, project_id) and self.build_id in (None, build_id)
 
     def require_role(self, organization_id: str) -> None:

@@ -75,7 +75,8 @@ class TrustPolicy:
     """Lets tokens of one source build in one project. The issuer is fixed when the policy is made.
 
     ``owner`` and ``source`` are a repository's owner and name (GitHub, GitLab), an organization's and a pipeline's slug
-    (Buildkite), or an organization's and a project's UUID (CircleCI).
+    (Buildkite), or an organization's and a project's UUID (CircleCI). What is built by an ``untrusted``
+    policy is seen by no other build.
     """
 
     id: str
@@ -86,6 +87,7 @@ class TrustPolicy:
     owner: str
     source: str
     created_at: datetime
+    untrusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,10 @@ class VolumeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """The cache of one (project, platform)."""
+    """The cache of one (project, platform), or what one untrusted build (``build_id``) has in its place.
+
+    ``to_copy`` names the volume that it is to be a snapshot of, until that is made.
+    """
 
     id: str
     project_id: str
@@ -31,3 +34,5 @@ class Volume:
     state: VolumeState
     failures: int
     retry_at: datetime | None
+    build_id: str | None = None
+    to_copy: str | None = None

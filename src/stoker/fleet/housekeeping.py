@@ -52,7 +52,8 @@ class Housekeeping:
         """
         for machine in machines:
             held = leases.get(machine.id, frozenset())
-            if self._held.get(machine.id, frozenset()) - held and machine.state is MachineState.READY:
+            is_let_go = bool(self._held.get(machine.id, frozenset()) - held)
+            if is_let_go and machine.build_id is None and machine.state is MachineState.READY:
                 self._begin(machine, is_idle=not held)
         self._held = leases
 

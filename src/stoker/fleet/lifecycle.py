@@ -24,7 +24,7 @@ from stoker.domain.machines import (
     next_action,
     retry_delay_seconds,
 )
-from stoker.domain.volumes import Volume, VolumeState
+from stoker.fleet.throw_away import fill_volume, has_outlived_its_build, volume_of
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
 from stoker.services.endings import fail_builds_of_machine, hint_builds_of_machine, wake_ended
@@ -35,14 +35,12 @@ from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
-    from stoker.domain.projects import Project
     from stoker.fleet.cache_looks import CacheLooks
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.options import FleetOptions
     from stoker.pki.certificates import Certificates
     from stoker.runtimes.contract import Runtime
     from stoker.services.core import Core
-    from stoker.store.database import Transaction
 
 # What a damaged volume may be replaced by, in turn: its last good snapshot, an empty one.
 _VOLUMES_TO_TRY = 2
@@ -54,7 +52,7 @@ _MEMORY_ADVICE = "give the project larger hardware, or let it run less at once"
 
 
 class ProjectGone(Exception):
-    """The machine's project was deleted: it needs no start."""
+    """The machine's project was deleted, or the only build that it is for has ended: it needs no start."""
 
 
 class MachineLifecycle:
@@ -121,6 +119,7 @@ class MachineLifecycle:
     async def _complete_start(self, machine: Machine, spec: MachineSpec) -> None:
         try:
             async with asyncio.timeout(self._options.start_timeout.total_seconds()):
+                await fill_volume(self._core, self._runtime, machine)
                 async for placement in self._runtime.start(spec):
                     machine = await self._save(replace(machine, placement=placement))
                 await self._wait_ready(machine)
@@ -149,10 +148,10 @@ class MachineLifecycle:
         checked_transition(machine.state, MachineState.STARTING)
         async with self._core.database.write() as tx:
             project = await project_store.find_project(tx, machine.project_id)
-            if project is None:
+            if project is None or await has_outlived_its_build(tx, machine):
                 await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
                 raise ProjectGone(machine.project_id)
-            volume = await self._active_volume(tx, project, machine)
+            volume = await volume_of(self._core, tx, project, machine)
             starting = replace(
                 machine,
                 state=MachineState.STARTING,
@@ -175,22 +174,6 @@ class MachineLifecycle:
             ),
         )
         return starting, spec
-
-    async def _active_volume(self, tx: Transaction, project: Project, machine: Machine) -> Volume:
-        volume = await volume_store.active_volume(tx, project.id, machine.platform)
-        if volume is not None:
-            return volume
-        volume = Volume(
-            id=self._core.new_id(),
-            project_id=project.id,
-            platform=machine.platform,
-            region_id=project.region_id,
-            state=VolumeState.ACTIVE,
-            failures=0,
-            retry_at=None,
-        )
-        await volume_store.add_volume(tx, volume, self._core.now())
-        return volume
 
     async def _wait_ready(self, machine: Machine) -> None:
         if machine.placement is None:
@@ -264,7 +247,8 @@ class MachineLifecycle:
             stopping = replace(current, state=checked_transition(current.state, MachineState.STOPPING))
             await machine_store.save_claimed(tx, stopping, self._claim, self._core.now())
         # With its state of before: it still runs.
-        await self._looks.remember(current)
+        if machine.build_id is None:
+            await self._looks.remember(current)
         await self._finish_stop(stopping, orderly=True)
 
     async def _finish_stop(self, machine: Machine, *, orderly: bool = False, damage: str | None = None) -> None:
@@ -275,8 +259,10 @@ class MachineLifecycle:
             orderly: it was ready until now, so what it leaves behind is worth keeping.
             damage: what it said of its volume, which made it end.
         """
+        keeps_volume = machine.build_id is None and not machine.volume_given_up
         try:
-            whole = await self._runtime.stop(machine.id, self._options.stop_grace.total_seconds())
+            grace = 0 if machine.build_id is not None else self._options.stop_grace.total_seconds()
+            whole = await self._runtime.stop(machine.id, grace)
             if damage is not None and machine.volume_id is not None:
                 machine = replace(machine, error=await self._restore_volume(machine.id, machine.volume_id, damage))
         except RuntimeFailed as error:
@@ -285,7 +271,7 @@ class MachineLifecycle:
             retry_at = self._core.now() + timedelta(seconds=delay)
             await self._save(replace(machine, failures=machine.failures + 1, retry_at=retry_at, error=str(error)))
             return
-        if orderly and whole and machine.volume_id is not None and not machine.volume_given_up:
+        if orderly and whole and keeps_volume and machine.volume_id is not None:
             await self._save_volume(machine.volume_id)
         await asyncio.to_thread(self._certificates.forget_machine, machine.id)
         retry_at = None

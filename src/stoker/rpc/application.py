@@ -20,7 +20,7 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
-from stoker._gen.stoker.v1 import caches_connect, queue_connect
+from stoker._gen.stoker.v1 import caches_connect, queue_connect, trust_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
@@ -37,6 +37,7 @@ from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 from stoker.rpc.queue import QueueHandlers
+from stoker.rpc.trust import TrustHandlers
 from stoker.rpc.usage import UsageHandlers
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
+        (trust_connect.TrustServiceASGIApplication, TrustHandlers(services.tokens, services.trust_policies)),
     ]
     codecs = api_codecs()
     routes: dict[str, Route] = {}

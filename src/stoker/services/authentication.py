@@ -64,6 +64,7 @@ class AuthenticationService:
             organization_ids=(token.organization_id,) if token.organization_id else (),
             project_id=token.project_id,
             build_id=token.build_id,
+            untrusted=token.untrusted,
         )
 
     async def person(self, person_id: str, credential_id: str, organization_id: str | None = None) -> Principal:
@@ -107,6 +108,8 @@ class AuthenticationService:
                 f"no project trusts {describe_source(claims)} of {claims.issuer}; add a trust policy that names it"
             )
         projects = frozenset(one.policy.project_id for one in trusting)
+        # Where a project has both kinds of policies for a source, the untrusted one counts.
+        untrusted = frozenset(one.policy.project_id for one in trusting if one.policy.untrusted)
         only = trusting[0] if len(projects) == 1 else None
         return Principal(
             kind=CredentialKind.OIDC,
@@ -116,6 +119,8 @@ class AuthenticationService:
             organization_ids=(only.organization_id,) if only else (),
             project_id=only.policy.project_id if only else None,
             trusting_projects=projects,
+            untrusted=untrusted == projects,
+            untrusted_projects=untrusted,
         )
 
 

@@ -64,6 +64,7 @@ class BuildService:
                 created_at=now,
                 started_at=None,
                 finished_at=None,
+                untrusted=principal.is_untrusted_in(project.id),
             )
             await build_store.add_build(tx, build)
             stored = StoredToken(
@@ -75,6 +76,7 @@ class BuildService:
                 description="",
                 created_at=now,
                 expires_at=now + self._core.limits.build_lifetime,
+                untrusted=build.untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
         return CreatedBuild(build, token.secret)

@@ -10,6 +10,7 @@ from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import tokens as token_store
+from stoker.store import volumes as volume_store
 from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> N
 
 
 async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildResult) -> bool:
-    """End a build with all its leases, and its token soon after; False when it had ended before."""
+    """End a build with all its leases, and its token soon after; False when it had ended before.
+
+    What it has to itself, as untrusted builds do, is given up in the same transaction.
+    """
     now = core.now()
     error = None if result.error is None else bounded_error(result.error)
     if result.status is BuildStatus.FAILED and (hint := await build_store.hint_of(tx, build_id)) is not None:
@@ -39,6 +43,8 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)
+    await machine_store.retire_machines_of_build(tx, build_id)
+    await volume_store.give_up_volumes_of_build(tx, build_id)
     await token_store.expire_build_tokens(tx, build_id, now + core.limits.build_token_grace)
     return True
 

@@ -43,7 +43,10 @@ async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platfor
 
 
 async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform) -> Machine:
-    machine = await machine_store.machine_of(tx, build.project_id, platform)
+    if build.untrusted:
+        machine = await machine_store.machine_of_build(tx, build.id, platform)
+    else:
+        machine = await machine_store.machine_of(tx, build.project_id, platform)
     if machine is not None:
         if machine.state is MachineState.STOPPED:
             await machine_store.forget_failures(tx, machine.id)
@@ -63,6 +66,7 @@ async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform
         failures=0,
         retry_at=None,
         idle_since=None,
+        build_id=build.id if build.untrusted else None,
     )
     await machine_store.add_machine(tx, machine, core.now())
     return machine

@@ -54,7 +54,9 @@ async def require_build(tx: Transaction, principal: Principal, build_id: str) ->
         PermissionDenied: the caller sees it, and their role in its organization is too small.
     """
     build = await build_store.find_build(tx, checked_id(build_id, "build_id"))
-    if build is None or not principal.may_see_build(build.organization_id, build.project_id, build.id):
+    if build is None or not principal.may_see_build(
+        build.organization_id, build.project_id, build.id, is_untrusted=build.untrusted
+    ):
         raise NotFound(f"build {build_id} was not found; create a build first, and use the token that came with it")
     principal.require_role(build.organization_id)
     return build

@@ -38,8 +38,10 @@ class TokenService:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def create(self, principal: Principal, project_id: str, description: str) -> CreatedToken:
-        """Create a token that works for one project only.
+    async def create(
+        self, principal: Principal, project_id: str, description: str, *, untrusted: bool = False
+    ) -> CreatedToken:
+        """Create a token that works for one project only; with an untrusted one, builds leave nothing behind.
 
         Raises:
             InvalidInput: the description is too long.
@@ -61,6 +63,7 @@ class TokenService:
                 build_id=None,
                 description=text,
                 created_at=self._core.now(),
+                untrusted=untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
         return CreatedToken(stored.id, token.secret)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import InvalidInput, NotFound, ResourceExhausted
+from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.trust_policies import TrustPolicy, checked_source, policy_key
 from stoker.services.lookup import require_project
@@ -27,11 +27,19 @@ class TrustPolicyService:
         self._providers = {provider.name: provider for provider in providers}
 
     async def add(
-        self, principal: Principal, project_id: str, provider_name: str, owner: str, source: str
+        self,
+        principal: Principal,
+        project_id: str,
+        provider_name: str,
+        owner: str,
+        source: str,
+        *,
+        untrusted: bool = False,
     ) -> TrustPolicy:
         """Let tokens of one source build in a project. One that is there already is returned as it is.
 
         Raises:
+            FailedPrecondition: the source is there already, trusted otherwise.
             InvalidInput: the provider isn't configured, or a name can't be right.
             NotFound: there is no such project, or it isn't the caller's.
             ResourceExhausted: the project has all the policies it may have.
@@ -52,9 +60,15 @@ class TrustPolicyService:
                 owner=owner,
                 source=source,
                 created_at=self._core.now(),
+                untrusted=untrusted,
             )
             present = await policy_store.list_policies(tx, project.id)
             same = next((other for other in present if policy_key(other) == policy_key(policy)), None)
+            if same is not None and same.untrusted is not untrusted:
+                word = "untrusted" if same.untrusted else "trusted"
+                raise FailedPrecondition(
+                    f"the project has that source as {word}, by the policy {same.id}; remove that first to change it"
+                )
             if same is not None:
                 return same
             if len(present) >= MAX_POLICIES:

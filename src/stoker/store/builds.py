@@ -26,6 +26,7 @@ def _build(row: Row[Any]) -> Build:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        untrusted=row.untrusted,
     )
 
 
@@ -38,6 +39,7 @@ async def add_build(tx: Transaction, build: Build) -> None:
             project_id=build.project_id,
             status=build.status.value,
             created_at=build.created_at,
+            untrusted=build.untrusted,
         )
     )
 

@@ -44,6 +44,7 @@ def _machine(row: Row[Any]) -> Machine:
         retry_at=row.retry_at,
         idle_since=row.idle_since,
         outdated=row.outdated,
+        build_id=row.build_id,
         volume_given_up=row.volume_state is not None and row.volume_state != VolumeState.ACTIVE.value,
     )
 
@@ -66,6 +67,7 @@ async def add_machine(tx: Transaction, machine: Machine, now: datetime) -> None:
             state=machine.state.value,
             run=machine.run,
             failures=machine.failures,
+            build_id=machine.build_id,
             created_at=now,
             changed_at=now,
         )
@@ -79,10 +81,24 @@ async def find_machine(tx: Transaction, machine_id: str) -> Machine | None:
 
 
 async def machine_of(tx: Transaction, project_id: str, platform: Platform) -> Machine | None:
-    """A (project, platform)'s machine."""
-    query = _MACHINES.where(machines.c.project_id == project_id, machines.c.platform == platform.value)
+    """A (project, platform)'s machine, which its trusted builds share."""
+    query = _MACHINES.where(
+        machines.c.project_id == project_id, machines.c.platform == platform.value, machines.c.build_id.is_(None)
+    )
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else _machine(row)
+
+
+async def machine_of_build(tx: Transaction, build_id: str, platform: Platform) -> Machine | None:
+    """The machine that an untrusted build has to itself."""
+    query = _MACHINES.where(machines.c.build_id == build_id, machines.c.platform == platform.value)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _machine(row)
+
+
+async def retire_machines_of_build(tx: Transaction, build_id: str) -> None:
+    """Say that the machines that a build has to itself are to stop."""
+    await tx.execute(update(machines).where(machines.c.build_id == build_id).values(desired=Desired.STOPPED.value))
 
 
 async def machines_of(tx: Transaction, project_id: str) -> list[Machine]:

@@ -32,6 +32,7 @@ class StoredToken:
     revoked_at: datetime | None = None
     person_id: str | None = None
     last_used_at: datetime | None = None
+    untrusted: bool = False
 
 
 def _token(row: Row[Any]) -> StoredToken:
@@ -47,6 +48,7 @@ def _token(row: Row[Any]) -> StoredToken:
         revoked_at=row.revoked_at,
         person_id=row.person_id,
         last_used_at=row.last_used_at,
+        untrusted=row.untrusted,
     )
 
 
@@ -81,6 +83,7 @@ async def add_token(tx: Transaction, token: StoredToken, secret_hash: bytes) -> 
             expires_at=token.expires_at,
             revoked_at=token.revoked_at,
             person_id=token.person_id,
+            untrusted=token.untrusted,
         )
     )
 

@@ -32,6 +32,7 @@ def _policy(row: Row[Any]) -> TrustPolicy:
         owner=row.owner,
         source=row.source,
         created_at=row.created_at,
+        untrusted=row.untrusted,
     )
 
 
@@ -48,6 +49,7 @@ async def add_policy(tx: Transaction, policy: TrustPolicy) -> None:
             source=policy.source,
             match_key=policy_key(policy),
             created_at=policy.created_at,
+            untrusted=policy.untrusted,
         )
     )
 

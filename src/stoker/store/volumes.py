@@ -26,6 +26,8 @@ def _volume(row: Row[Any]) -> Volume:
         state=VolumeState(row.state),
         failures=row.failures,
         retry_at=row.retry_at,
+        build_id=row.build_id,
+        to_copy=row.to_copy,
     )
 
 
@@ -40,6 +42,8 @@ async def add_volume(tx: Transaction, volume: Volume, now: datetime) -> None:
             state=volume.state.value,
             created_at=now,
             failures=volume.failures,
+            build_id=volume.build_id,
+            to_copy=volume.to_copy,
         )
     )
 
@@ -50,9 +54,35 @@ async def active_volume(tx: Transaction, project_id: str, platform: Platform) ->
         volumes.c.project_id == project_id,
         volumes.c.platform == platform.value,
         volumes.c.state == VolumeState.ACTIVE.value,
+        volumes.c.build_id.is_(None),
     )
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else _volume(row)
+
+
+async def active_volume_of_build(tx: Transaction, build_id: str, platform: Platform) -> Volume | None:
+    """The volume that an untrusted build has to itself."""
+    query = select(volumes).where(
+        volumes.c.build_id == build_id,
+        volumes.c.platform == platform.value,
+        volumes.c.state == VolumeState.ACTIVE.value,
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _volume(row)
+
+
+async def mark_volume_copied(tx: Transaction, volume_id: str) -> None:
+    """Say that a volume has in it what it is to begin with."""
+    await tx.execute(update(volumes).where(volumes.c.id == volume_id).values(to_copy=None))
+
+
+async def give_up_volumes_of_build(tx: Transaction, build_id: str) -> None:
+    """Mark what a build has written for deletion."""
+    await tx.execute(
+        update(volumes)
+        .where(volumes.c.build_id == build_id, volumes.c.state == VolumeState.ACTIVE.value)
+        .values(state=VolumeState.DELETING.value)
+    )
 
 
 async def give_up_volumes(tx: Transaction, project_id: str) -> None:
@@ -83,6 +113,7 @@ async def volumes_to_measure(tx: Transaction, *, measured_before: datetime, limi
     query = (
         select(volumes.c.id)
         .join(machines, and_(machines.c.project_id == volumes.c.project_id, machines.c.platform == volumes.c.platform))
+        .where(volumes.c.build_id.is_(None), machines.c.build_id.is_(None))
         .where(
             volumes.c.state == VolumeState.ACTIVE.value,
             or_(

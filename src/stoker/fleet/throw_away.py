@@ -1,0 +1,95 @@
+"""Volumes of untrusted builds: a snapshot of the project's cache each, which goes when its build ends."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from stoker.domain.volumes import Volume, VolumeState
+from stoker.runtimes.errors import SnapshotsUnsupported, VolumeDeleteFailed, VolumeFailed
+from stoker.store import builds as build_store
+from stoker.store import volumes as volume_store
+
+if TYPE_CHECKING:
+    from stoker.domain.machines import Machine
+    from stoker.domain.projects import Project
+    from stoker.runtimes.contract import Runtime
+    from stoker.services.core import Core
+    from stoker.store.database import Transaction
+
+_log = logging.getLogger(__name__)
+
+
+async def has_outlived_its_build(tx: Transaction, machine: Machine) -> bool:
+    """Whether a machine belongs to one build, and that has ended: it must not start, for nobody would end it."""
+    if machine.build_id is None:
+        return False
+    build = await build_store.find_build(tx, machine.build_id)
+    return build is None or build.status.finished
+
+
+async def volume_of(core: Core, tx: Transaction, project: Project, machine: Machine) -> Volume:
+    """The volume for a machine's next start: the project's, or for an untrusted build's machine one of its own.
+
+    The row of a new one is there before its data, so that whoever finds data knows whose they are.
+    """
+    kept = await volume_store.active_volume(tx, project.id, machine.platform)
+    if machine.build_id is None:
+        found, to_copy = kept, None
+    else:
+        found = await volume_store.active_volume_of_build(tx, machine.build_id, machine.platform)
+        to_copy = None if kept is None else kept.id
+    if found is not None:
+        return found
+    volume = Volume(
+        id=core.new_id(),
+        project_id=project.id,
+        platform=machine.platform,
+        region_id=project.region_id,
+        state=VolumeState.ACTIVE,
+        failures=0,
+        retry_at=None,
+        build_id=machine.build_id,
+        to_copy=to_copy,
+    )
+    await volume_store.add_volume(tx, volume, core.now())
+    return volume
+
+
+async def fill_volume(core: Core, runtime: Runtime, machine: Machine) -> None:
+    """Copy the project's cache into the new volume of an untrusted build's machine, before its first start.
+
+    Where that can't be done the build goes on with an empty volume, and the log and the volume's record say why.
+
+    Raises:
+        VolumeDeleteFailed: what a start that was cut left of the volume can't be removed.
+    """
+    if machine.build_id is None:
+        return
+    async with core.database.read() as tx:
+        volume = await volume_store.active_volume_of_build(tx, machine.build_id, machine.platform)
+    if volume is None or volume.to_copy is None:
+        return
+    # A controller that died may have left a copy, and nothing says whether it is whole.
+    await runtime.delete_volume(volume.id)
+    problem = await _copy(runtime, volume.to_copy, volume.id)
+    async with core.database.write() as tx:
+        await volume_store.mark_volume_copied(tx, volume.id)
+        if problem is not None:
+            await volume_store.note_volume_problem(tx, volume.id, problem)
+
+
+async def _copy(runtime: Runtime, source_id: str, volume_id: str) -> str | None:
+    """Take the snapshot; what went wrong, in words."""
+    try:
+        await runtime.snapshot_volume(source_id, volume_id)
+    except VolumeDeleteFailed:
+        raise
+    except VolumeFailed as error:
+        problem = f"an untrusted build has an empty cache in place of a copy of volume {source_id}: {error}"
+        level = logging.INFO if isinstance(error, SnapshotsUnsupported) else logging.WARNING
+        _log.log(level, "volume %s: %s", volume_id, problem)
+        await runtime.delete_volume(volume_id)
+        return problem
+    _log.info("volume %s is a copy of volume %s, for an untrusted build", volume_id, source_id)
+    return None
