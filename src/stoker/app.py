@@ -50,6 +50,7 @@ from stoker.services.expiry import ExpiryService
 from stoker.services.forgetting import ForgettingService
 from stoker.services.gate import GateService
 from stoker.services.logins import LoginService
+from stoker.services.machines import MachineService
 from stoker.services.organizations import OrganizationService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
@@ -154,6 +155,7 @@ class ApiProcess:
                 usage=UsageService(core),
                 caches=CacheService(core, looks.look),
                 queue=self._queue,
+                machines=MachineService(core),
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,

@@ -105,6 +105,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "stoker.v1.OrganizationService/RenameOrganization": _ORGANIZATION | {"name": "default"},
     "stoker.v1.OrganizationService/RevokeInvitation": _ORGANIZATION | {"invitationId": "{invitation}"},
     "stoker.v1.OrganizationService/RevokeToken": _ORGANIZATION | {"tokenId": "{organization token}"},
+    "stoker.v1.MachineService/ListMachines": _ORGANIZATION,
     "stoker.v1.QueueService/ListQueue": _ORGANIZATION,
     "stoker.v1.TrustService/AddPolicy": _PROJECT | {"provider": "github", "owner": "acme", "source": "more"},
     "stoker.v1.TrustService/CreateProjectToken": _PROJECT,

@@ -25,6 +25,7 @@ _COMMANDS = {
     "tokens": "stoker.cli.tokens",
     "policies": "stoker.cli.policies",
     "cache": "stoker.cli.cache",
+    "machines": "stoker.cli.machines",
     "queue": "stoker.cli.queue",
     "builds": "stoker.cli.builds",
     "usage": "stoker.cli.usage",

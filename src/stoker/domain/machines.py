@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from stoker.domain.platforms import Platform
 
 
+CRASHES_IN_A_ROW = 3
+
+
 class Desired(StrEnum):
     """What a machine should be."""
 
@@ -86,6 +89,12 @@ class Machine:
     volume_given_up: bool = False
     outdated: bool = False
     build_id: str | None = None
+    crashes: int = 0
+
+    @property
+    def keeps_crashing(self) -> bool:
+        """Whether it has ended by itself so often in a row that it is started again only after a pause."""
+        return self.crashes >= CRASHES_IN_A_ROW
 
     @property
     def usable(self) -> bool:
@@ -96,6 +105,26 @@ class Machine:
     def server_name(self) -> str:
         """The DNS name in the certificate of this run; never used by another machine or run."""
         return machine_server_name(self.id, self.run)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What people want to know of a machine and its volume. ``builds`` counts those that hold it."""
+
+    id: str
+    project_id: str
+    platform: Platform
+    state: MachineState
+    changed_at: datetime
+    builds: int
+    cpus: int | None
+    memory_bytes: int | None
+    crashes: int
+    retry_at: datetime | None
+    problem: str | None
+    build_id: str | None
+    volume_bytes: int | None
+    volume_problem: str | None
 
 
 def machine_server_name(machine_id: str, run: int) -> str:
@@ -160,6 +189,11 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
                 return Wait(now + idle_timeout)
             stop_at = machine.idle_since + idle_timeout
             return Action.STOP if stop_at <= now else Wait(stop_at)
+
+
+def crash_delay_seconds(crashes: int) -> float:
+    """How long to wait before the next start after ``crashes`` in a row: from the third on 5 s, doubling to 300 s."""
+    return 0.0 if crashes < CRASHES_IN_A_ROW else min(300.0, 5.0 * 2 ** (crashes - CRASHES_IN_A_ROW))
 
 
 def retry_delay_seconds(failures: int) -> float:

@@ -20,6 +20,19 @@ class VolumeState(StrEnum):
     DELETED = "deleted"
 
 
+TRANSITIONS: frozenset[tuple[VolumeState, VolumeState]] = frozenset(
+    {
+        (VolumeState.ACTIVE, VolumeState.DELETING),
+        (VolumeState.DELETING, VolumeState.DELETED),
+    }
+)
+
+
+def states_before(target: VolumeState) -> frozenset[VolumeState]:
+    """The states from which a volume may come to ``target``."""
+    return frozenset(before for before, after in TRANSITIONS if after is target)
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """The cache of one (project, platform), or what one untrusted build (``build_id``) has in its place.

@@ -21,6 +21,7 @@ from stoker.domain.machines import (
     Machine,
     MachineState,
     checked_transition,
+    crash_delay_seconds,
     next_action,
     retry_delay_seconds,
 )
@@ -97,7 +98,12 @@ class MachineLifecycle:
         if ending.out_of_memory:
             reason = f"{_memory_note(machine)}, and its BuildKit was killed; {_MEMORY_ADVICE}"
         _log.warning("machine %s ended by itself; its builds fail: %s", machine.id, reason)
-        stopping = await self._move(machine, MachineState.STOPPING, fail_builds=reason, error=reason)
+        crashed = replace(machine, crashes=machine.crashes + 1)
+        if crashed.keeps_crashing:
+            delay = crash_delay_seconds(crashed.crashes)
+            reason = f"{reason}; that was {crashed.crashes} times in a row, so it starts again in {delay:g} s"
+            _log.error("machine %s of project %s: %s", machine.id, machine.project_id, reason)
+        stopping = await self._move(crashed, MachineState.STOPPING, fail_builds=reason, error=reason)
         await self._finish_stop(stopping)
 
     async def note_killed_steps(self, machine: Machine) -> None:
@@ -274,7 +280,9 @@ class MachineLifecycle:
         if orderly and whole and keeps_volume and machine.volume_id is not None:
             await self._save_volume(machine.volume_id)
         await asyncio.to_thread(self._certificates.forget_machine, machine.id)
-        retry_at = None
+        retry_at, crashes = None, 0 if orderly and whole else machine.crashes
+        if crashes and (delay := crash_delay_seconds(crashes)):
+            retry_at = self._core.now() + timedelta(seconds=delay)
         # With another volume it can be tried again at once.
         if machine.failures and damage is None:
             retry_at = self._core.now() + timedelta(seconds=retry_delay_seconds(machine.failures))
@@ -284,6 +292,7 @@ class MachineLifecycle:
             placement=None,
             volume_id=None,
             retry_at=retry_at,
+            crashes=crashes,
         )
         await self._save(stopped)
         _log.info("machine %s is stopped", machine.id)

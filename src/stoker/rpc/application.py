@@ -20,7 +20,7 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
-from stoker._gen.stoker.v1 import caches_connect, queue_connect, trust_connect
+from stoker._gen.stoker.v1 import caches_connect, machines_connect, queue_connect, trust_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
@@ -33,6 +33,7 @@ from stoker.rpc.health import HealthHandlers
 from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
 from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
+from stoker.rpc.machines import MachineHandlers
 from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from stoker.services.caches import CacheService
     from stoker.services.endpoints import EndpointService
     from stoker.services.logins import LoginService
+    from stoker.services.machines import MachineService
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
@@ -83,6 +85,7 @@ class RpcServices:
     usage: UsageService
     caches: CacheService
     queue: QueueService
+    machines: MachineService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
@@ -141,6 +144,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),
+        (machines_connect.MachineServiceASGIApplication, MachineHandlers(services.machines)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
         (trust_connect.TrustServiceASGIApplication, TrustHandlers(services.tokens, services.trust_policies)),
     ]

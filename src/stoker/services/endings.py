@@ -40,6 +40,8 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
         error = bounded_error(f"{error}\n{hint}" if error else hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
         return False
+    if result.status is BuildStatus.SUCCEEDED:
+        await machine_store.forget_crashes_of_build(tx, build_id)
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)

@@ -48,7 +48,9 @@ async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform
     else:
         machine = await machine_store.machine_of(tx, build.project_id, platform)
     if machine is not None:
-        if machine.state is MachineState.STOPPED:
+        if machine.keeps_crashing and machine.error:
+            await build_store.hint_builds(tx, [build.id], machine.error)
+        elif machine.state is MachineState.STOPPED:
             await machine_store.forget_failures(tx, machine.id)
         return machine
     machine = Machine(

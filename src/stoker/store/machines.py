@@ -15,7 +15,7 @@ from sqlalchemy import Row, insert, or_, select, update
 from stoker.domain.machines import Desired, Machine, MachineState, Placement
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import machines, volumes
+from stoker.store.tables import leases, machines, volumes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,6 +44,7 @@ def _machine(row: Row[Any]) -> Machine:
         retry_at=row.retry_at,
         idle_since=row.idle_since,
         outdated=row.outdated,
+        crashes=row.crashes,
         build_id=row.build_id,
         volume_given_up=row.volume_state is not None and row.volume_state != VolumeState.ACTIVE.value,
     )
@@ -144,6 +145,12 @@ async def forget_failures(tx: Transaction, machine_id: str) -> None:
     await tx.execute(update(machines).where(machines.c.id == machine_id).values(failures=0, retry_at=None))
 
 
+async def forget_crashes_of_build(tx: Transaction, build_id: str) -> None:
+    """The machines that a build holds have done what they are for, so they don't crash in a row."""
+    held = select(leases.c.machine_id).where(leases.c.build_id == build_id, leases.c.ended_at.is_(None))
+    await tx.execute(update(machines).where(machines.c.id.in_(held), machines.c.crashes > 0).values(crashes=0))
+
+
 async def set_idle_since(tx: Transaction, machine_id: str, idle_since: datetime | None) -> None:
     """Remember since when a machine has had no lease; None while it has one."""
     await tx.execute(update(machines).where(machines.c.id == machine_id).values(idle_since=idle_since))
@@ -193,6 +200,7 @@ async def save_claimed(tx: Transaction, machine: Machine, claim: str, now: datet
             placement=placement,
             error=machine.error,
             failures=machine.failures,
+            crashes=machine.crashes,
             retry_at=machine.retry_at,
             region_id=machine.region_id,
             changed_at=now,

@@ -199,6 +199,7 @@ machines = Table(
     Column("claim_token", Text),
     Column("claimed_until", Instant),
     Column("outdated", Boolean, nullable=False, server_default=false()),
+    Column("crashes", Integer, nullable=False, server_default="0"),
     Column("build_id", _ID, ForeignKey("builds.id")),
     Index(
         "uq_machines_project_platform",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
 
 from stoker.domain.machines import MachineState
 from stoker.domain.platforms import Platform
-from stoker.domain.volumes import Volume, VolumeState
+from stoker.domain.volumes import Volume, VolumeState, states_before
 from stoker.store.tables import cache_contents, machines, volumes
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ def _volume(row: Row[Any]) -> Volume:
         build_id=row.build_id,
         to_copy=row.to_copy,
     )
+
+
+def _may_become(target: VolumeState) -> ColumnElement[bool]:
+    return volumes.c.state.in_([state.value for state in states_before(target)])
 
 
 async def add_volume(tx: Transaction, volume: Volume, now: datetime) -> None:
@@ -80,7 +84,7 @@ async def give_up_volumes_of_build(tx: Transaction, build_id: str) -> None:
     """Mark what a build has written for deletion."""
     await tx.execute(
         update(volumes)
-        .where(volumes.c.build_id == build_id, volumes.c.state == VolumeState.ACTIVE.value)
+        .where(volumes.c.build_id == build_id, _may_become(VolumeState.DELETING))
         .values(state=VolumeState.DELETING.value)
     )
 
@@ -89,7 +93,7 @@ async def give_up_volumes(tx: Transaction, project_id: str) -> None:
     """Mark all of a project's volumes for deletion."""
     await tx.execute(
         update(volumes)
-        .where(volumes.c.project_id == project_id, volumes.c.state == VolumeState.ACTIVE.value)
+        .where(volumes.c.project_id == project_id, _may_become(VolumeState.DELETING))
         .values(state=VolumeState.DELETING.value)
     )
 
@@ -138,7 +142,7 @@ async def mark_volume_deleted(tx: Transaction, volume_id: str, now: datetime) ->
     await tx.execute(delete(cache_contents).where(cache_contents.c.volume_id == volume_id))
     await tx.execute(
         update(volumes)
-        .where(volumes.c.id == volume_id, volumes.c.state == VolumeState.DELETING.value)
+        .where(volumes.c.id == volume_id, _may_become(VolumeState.DELETED))
         .values(state=VolumeState.DELETED.value, deleted_at=now, error=None)
     )
 

@@ -1,0 +1,78 @@
+"""A machine that ends by itself again and again is started only after a pause, and everybody is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.command import Command
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.depot import Depot
+from tests.harness.server import Server
+from tests.harness.waiting import eventually
+
+MACHINES = "stoker.v1.MachineService/ListMachines"
+
+
+@pytest.fixture
+def own(make_server: Callable[..., Server]) -> Server:
+    return make_server(idle_seconds="1")
+
+
+def crash(server: Server, depot: Depot, context: Path) -> str:
+    """A build in the middle of which the machine dies; why the record says that it failed."""
+    building = depot.begin(cwd=context, until=" begun")
+    os.kill(server.placements()[0]["process_id"], signal.SIGKILL)
+    building.communicate(timeout=60)
+    assert building.returncode != 0
+    eventually(lambda: server.builds()[-1][1] == "failed", "the build is recorded as failed")
+    return server.builds()[-1][2] or ""
+
+
+def only_machine(server: Server) -> dict[str, object]:
+    (machine,) = server.call(MACHINES).body["machines"]
+    return machine
+
+
+def test_three_crashes_in_a_row_bring_a_pause_and_a_success_ends_the_row(own: Server, tmp_path: Path) -> None:
+    depot = Depot(own, tmp_path)
+    kept = make_context(tmp_path / "kept", HEADER + run("echo kept"))
+    slow = make_context(tmp_path / "slow", HEADER + run("echo begun; sleep 60"))
+    assert depot.build(cwd=kept).code == 0
+    eventually(lambda: only_machine(own)["state"] == "stopped", "the machine stops, and its cache is written")
+
+    for number in (1, 2):
+        assert "in a row" not in crash(own, depot, slow)
+        assert only_machine(own)["crashes"] == number
+        assert "retryAt" not in only_machine(own)
+    assert "that was 3 times in a row, so it starts again in 5 s" in crash(own, depot, slow)
+    eventually(lambda: only_machine(own)["state"] == "stopped", "what is left of it is cleaned up")
+    machine = only_machine(own)
+    assert (machine["crashes"], machine["problem"]) == (3, own.builds()[-1][2])
+    assert "retryAt" in machine
+    stoker = Command(tmp_path, {"DEPOT_API_URL": own.url, "DEPOT_TOKEN": own.token})
+    assert "crashed 3 times, starts at" in stoker.apart("machines").stdout
+
+    again = depot.build(cwd=kept)
+
+    assert (again.code, again.cached) == (0, 2), again.output
+    assert "crashes" not in only_machine(own), "a build that succeeds ends the row"
+
+
+def test_machines_are_listed_with_what_they_have(server: Server, tmp_path: Path) -> None:
+    project = server.new_project()
+    assert "machines" not in server.call(MACHINES, {"projectId": project}).body
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    assert Depot(server, tmp_path).build(cwd=context, DEPOT_PROJECT_ID=project).code == 0
+
+    (machine,) = server.call(MACHINES, {"projectId": project}).body["machines"]
+
+    assert (machine["state"], machine["platform"], machine["projectId"]) == ("ready", "linux/amd64", project)
+    assert machine["cpus"] >= 1
+    stoker = Command(tmp_path, {"DEPOT_API_URL": server.url, "DEPOT_TOKEN": server.token})
+    printed = stoker.apart("machines", "--project", project).stdout
+    assert machine["machineId"] in printed
