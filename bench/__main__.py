@@ -17,6 +17,7 @@ from bench.copies import compare_copies
 from bench.endpoints import compare_endpoints
 from bench.machines import compare_machines
 from bench.measure import LEAST_ROUNDS, Comparison
+from bench.records import compare_records
 from bench.report import describe_setting, host_load, print_report, write_json
 from bench.stack import BenchmarkFailed
 from bench.transfers import compare_transfers
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "endpoints": compare_endpoints,
     "machines": compare_machines,
     "transfers": compare_transfers,
+    "records": compare_records,
     "api": compare_api,
 }
 

@@ -22,6 +22,8 @@ from stoker.assembly import (
     open_core,
     page_rates,
     process_runtime,
+    record_limits,
+    recorder_options,
 )
 from stoker.auth.issuer_documents import IssuerDocuments
 from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
@@ -38,6 +40,7 @@ from stoker.gateway.authorizer import Authorizer
 from stoker.logs import configure_logging
 from stoker.pki.certificates import Certificates
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
+from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.admission import Admission
@@ -54,6 +57,8 @@ from stoker.services.machines import MachineService
 from stoker.services.organizations import OrganizationService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
+from stoker.services.recording import RecordingService
+from stoker.services.records import RecordService
 from stoker.services.sharing import SharingService
 from stoker.services.sign_in import SignInService
 from stoker.services.token_uses import TokenUseService
@@ -110,10 +115,15 @@ class ApiProcess:
         looks = CacheLooks(core, credentials, options)
         lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, looks, options, claim)
         self._fleet = FleetController(core, runtime, lifecycle, housekeeping, options, claim)
+        monotonic = SystemClock().monotonic
+        recording = RecordingService(core, record_limits(settings), timedelta(days=settings.record_days))
+        self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
         self._expiry = ExpiryService(core)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
-        self._authorizer = Authorizer(GateService(core), settings.max_solve_bytes + 1024)
+        self._authorizer = Authorizer(
+            GateService(core, records=settings.record_builds), settings.max_solve_bytes + 1024
+        )
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
         self._documents = IssuerDocuments(settings.oidc_timeout_seconds)
@@ -139,7 +149,6 @@ class ApiProcess:
                 cookies=Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime),
             )
         )
-        monotonic = SystemClock().monotonic
         self.pages = PageLimits(web, page_rates(settings), monotonic)
         self.routes = rpc_routes(
             RpcServices(
@@ -156,6 +165,8 @@ class ApiProcess:
                 caches=CacheService(core, looks.look),
                 queue=self._queue,
                 machines=MachineService(core),
+                records=RecordService(core),
+                recording=recording,
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
@@ -175,6 +186,8 @@ class ApiProcess:
         self._tasks = [
             asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
+            asyncio.create_task(_keep_going("recorder", self._recorder.run), name="recorder"),
+            asyncio.create_task(_keep_going("old records", self._recorder.clean), name="old records"),
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
             asyncio.create_task(_keep_going("queue", self._queue.run), name="queue"),
             asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),

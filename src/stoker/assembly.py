@@ -7,10 +7,12 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import OidcVerifier
+from stoker.domain.ledger import RecordLimits
 from stoker.domain.people import Role
 from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
+from stoker.recorder.options import RecorderOptions
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
@@ -55,6 +57,27 @@ def limits_of(settings: Settings) -> Limits:
         ),
         max_waiting_builds=settings.max_waiting_builds,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
+    )
+
+
+def record_limits(settings: Settings) -> RecordLimits:
+    """How much is kept of what builds do."""
+    return RecordLimits(
+        step_log_bytes=settings.record_step_log_bytes,
+        build_log_bytes=settings.record_build_log_bytes,
+        steps=settings.record_steps,
+        dockerfile_bytes=settings.record_dockerfile_bytes,
+    )
+
+
+def recorder_options(settings: Settings) -> RecorderOptions:
+    """How builds are followed."""
+    return RecorderOptions(
+        write_interval=timedelta(seconds=settings.record_interval_seconds),
+        pending_bytes=settings.record_pending_bytes,
+        reconnect=timedelta(seconds=settings.record_reconnect_seconds),
+        drain=timedelta(seconds=settings.record_drain_seconds),
+        parallel=settings.max_followed_solves,
     )
 
 

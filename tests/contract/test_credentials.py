@@ -61,6 +61,8 @@ _MEMBER = _ORGANIZATION | {"personId": "{person}"}
 REQUESTS: dict[str, dict[str, object]] = {
     "depot.build.v1.BuildService/CreateBuild": _PROJECT,
     "depot.build.v1.BuildService/FinishBuild": _BUILD | {"success": {}},
+    "depot.build.v1.BuildService/GetBuildStepLogs": _BUILD | {"buildStepDigest": "sha256:0"},
+    "depot.build.v1.BuildService/GetBuildSteps": _BUILD,
     "depot.buildkit.v1.BuildKitService/GetEndpoint": _ENDPOINT,
     "depot.buildkit.v1.BuildKitService/ReleaseEndpoint": _ENDPOINT,
     "depot.buildkit.v1.BuildKitService/ReportHealth": _ENDPOINT,
@@ -113,15 +115,14 @@ REQUESTS: dict[str, dict[str, object]] = {
     "stoker.v1.TrustService/ListProjectTokens": _PROJECT,
 }
 # What a rightful caller is told where it isn't simply done: the build has ended, so that no machine has to start, the
-# login was never begun, only operators create organizations, and some methods are not built yet.
+# login was never begun, only operators create organizations, the build has no steps, and some methods are missing yet.
 TOLD = {
     "depot.buildkit.v1.BuildKitService/GetEndpoint": "failed_precondition",
     "depot.buildkit.v1.BuildKitService/ReportHealth": "failed_precondition",
     "depot.cli.v1.BuildService/GetBuildKitConnection": "failed_precondition",
     "depot.cli.v1beta1.LoginService/FinishLogin": "invalid_argument",
     "stoker.v1.OrganizationService/CreateOrganization": "invalid_argument",
-    "depot.build.v1.BuildService/GetBuildStepLogs": "unimplemented",
-    "depot.build.v1.BuildService/GetBuildSteps": "unimplemented",
+    "depot.build.v1.BuildService/GetBuildStepLogs": "not_found",
     "depot.build.v1.RegistryService/DeleteImage": "unimplemented",
     "depot.build.v1.RegistryService/ListImages": "unimplemented",
     "depot.cli.v1.BuildService/GetPullInfo": "unimplemented",

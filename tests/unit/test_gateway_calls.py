@@ -21,7 +21,9 @@ def framed(message: bytes, compressed: int = 0) -> bytes:
 
 
 def test_a_solve_names_its_ref_and_what_it_wants_to_be_allowed() -> None:
-    assert read_call(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call("r1", ("security.insecure",))
+    assert read_call(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call(
+        "r1", ("security.insecure",), begins=True
+    )
 
 
 def test_status_and_history_name_their_ref() -> None:

@@ -52,7 +52,7 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
     BuildKit's own health service says nothing of its workers, so this call is what readiness means.
     """
     await _listens(placement)
-    async with _client(placement, server_name, credentials) as client:
+    async with control_client(placement, server_name, credentials) as client:
         while True:
             try:
                 answer = await client.list_workers(ListWorkersRequest(), timeout_ms=_CALL_TIMEOUT_MS)
@@ -85,7 +85,7 @@ async def prune(placement: Placement, server_name: str, credentials: ControlCred
         ControlFailed: it did not work; the machine may have ended.
     """
     try:
-        async with _client(placement, server_name, credentials) as client:
+        async with control_client(placement, server_name, credentials) as client:
             request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
             return sum([record.Size async for record in client.prune(request)])
     except ConnectError as error:
@@ -101,7 +101,7 @@ async def cache_records(
         ControlFailed: it did not work; the machine may have ended.
     """
     try:
-        async with _client(placement, server_name, credentials) as client:
+        async with control_client(placement, server_name, credentials) as client:
             answer = await client.disk_usage(DiskUsageRequest())
     except ConnectError as error:
         raise ControlFailed(error.message) from error
@@ -121,7 +121,8 @@ def _cache_record(record: UsageRecord) -> CacheRecord:
     )
 
 
-def _client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:
+def control_client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:
+    """A client of one run of a machine, which must prove its name."""
     transport = HTTPTransport(
         tls_ca_cert=credentials.authority,
         tls_cert=credentials.certificate,

@@ -39,3 +39,26 @@ def checked_page(size: int, token: str) -> PageRequest:
     if not 0 <= size <= MAX_PAGE_SIZE:
         raise InvalidInput(f"page_size is {size}; give a value between 1 and {MAX_PAGE_SIZE}, or leave it out")
     return PageRequest(size or DEFAULT_PAGE_SIZE, checked_id(token, "page_token") if token else None)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPageRequest:
+    """Which page is wanted of what is numbered: ``size`` items after that number; None for the first ones."""
+
+    size: int
+    after: int | None
+
+
+def checked_numbered_page(size: int, token: str) -> NumberedPageRequest:
+    """The page that a caller asks for of what is numbered; 0 and "" stand for the default size and the first page.
+
+    Raises:
+        InvalidInput: the size is out of bounds, or the token is none of ours.
+    """
+    if not 0 <= size <= MAX_PAGE_SIZE:
+        raise InvalidInput(f"page_size is {size}; give a value between 1 and {MAX_PAGE_SIZE}, or leave it out")
+    if not token:
+        return NumberedPageRequest(size or DEFAULT_PAGE_SIZE, None)
+    if not (token.isascii() and token.isdecimal() and len(token) <= 9):
+        raise InvalidInput("page_token is none of this list's; take it from the page before, or leave it out")
+    return NumberedPageRequest(size or DEFAULT_PAGE_SIZE, int(token))

@@ -68,6 +68,7 @@ class ProjectUsage:
         build_time: for how long builds ran in the period, each from its first endpoint to its end, added up.
         machine_time: for how long builds held machines in the period, each hold by itself, added up.
         cache_bytes: the size of its layer caches as it was last measured, whatever the period.
+        saved_time: how long the cached steps of builds that were created in the period took when they were last done.
     """
 
     project_id: str
@@ -76,6 +77,7 @@ class ProjectUsage:
     build_time: timedelta
     machine_time: timedelta
     cache_bytes: int
+    saved_time: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Authorizer:
             wanted = ", ".join(call.entitlements)[:200]
             raise PermissionDenied(f"this server doesn't allow builds the entitlements they ask for: {wanted}")
         requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")
-        return await self._gate.admit(identity[0], platform, requested, call.ref)
+        return await self._gate.admit(identity[0], platform, requested, call.ref, begins=call.begins)
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []

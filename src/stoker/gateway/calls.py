@@ -36,10 +36,11 @@ _CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that a build makes: the ref that it names, and the privileges that its solve asks for."""
+    """A call that a build makes: the ref it names, the privileges it asks for, and whether a solve begins with it."""
 
     ref: str | None = None
     entitlements: tuple[str, ...] = ()
+    begins: bool = False
 
 
 def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
@@ -64,7 +65,7 @@ def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
             return Call(solve_header)
         case RefSource.SOLVE:
             solve = SolveRequest.from_binary(_message(body))
-            return Call(solve.Ref, tuple(solve.Entitlements))
+            return Call(solve.Ref, tuple(solve.Entitlements), begins=True)
         case RefSource.STATUS:
             return Call(StatusRequest.from_binary(_message(body)).Ref)
         case RefSource.HISTORY:

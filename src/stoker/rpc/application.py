@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
+    from stoker.services.recording import RecordingService
+    from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
@@ -86,6 +88,8 @@ class RpcServices:
     caches: CacheService
     queue: QueueService
     machines: MachineService
+    records: RecordService
+    recording: RecordingService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
@@ -124,10 +128,12 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
     limits = LimitsInterceptor(services.limits, services.monotonic)
     interceptors = (errors, limits, AuthenticationInterceptor(services.authentication))
 
-    cli_builds = CliBuildHandlers(services.builds, services.endpoints, services.public_url, services.connection_wait)
-    core_builds = CoreBuildHandlers(services.builds, services.sharing, services.public_url)
+    cli_builds = CliBuildHandlers(
+        services.builds, services.endpoints, services.recording, services.public_url, services.connection_wait
+    )
+    core_builds = CoreBuildHandlers(services.builds, services.sharing, services.records, services.public_url)
     handlers: list[tuple[type[Any], Any]] = [
-        (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds)),
+        (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds, services.records)),
         (registry_connect.RegistryServiceASGIApplication, _NotYetRegistry()),
         (buildkit_connect.BuildKitServiceASGIApplication, BuildKitHandlers(services.endpoints)),
         (cli_build_connect.BuildServiceASGIApplication, cli_builds),

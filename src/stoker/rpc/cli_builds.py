@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from protobuf import Oneof
@@ -9,15 +10,17 @@ from protobuf.wkt import Timestamp
 
 from stoker._gen.depot.cli.v1 import build_pb as pb
 from stoker._gen.depot.cli.v1.build_connect import BuildService as CliBuilds
+from stoker.buildkit.progress import decode_progress
 from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.domain.errors import InvalidInput, Unimplemented
+from stoker.domain.masking import mask_assignments
 from stoker.domain.pages import checked_page
+from stoker.domain.steps import Timing
 from stoker.rpc.caller import caller
-from stoker.rpc.encoding import decode_platform, encode_moment
+from stoker.rpc.encoding import decode_moment, decode_platform, encode_moment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import timedelta
     from typing import Any
 
     from connectrpc.request import RequestContext
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.services.builds import BuildService
     from stoker.services.endpoints import EndpointService
+    from stoker.services.recording import RecordingService
+
+_LONGEST_TEXT = 4096
 
 _STATUS = {
     BuildStatus.RUNNING: pb.BuildStatus.RUNNING,
@@ -38,10 +44,16 @@ class CliBuildHandlers(CliBuilds):
     """Builds, for the depot CLI."""
 
     def __init__(
-        self, builds: BuildService, endpoints: EndpointService, public_url: str, connection_wait: timedelta
+        self,
+        builds: BuildService,
+        endpoints: EndpointService,
+        recording: RecordingService,
+        public_url: str,
+        connection_wait: timedelta,
     ) -> None:
         self._builds = builds
         self._endpoints = endpoints
+        self._recording = recording
         self._public_url = public_url
         self._connection_wait = connection_wait
 
@@ -123,37 +135,49 @@ class CliBuildHandlers(CliBuilds):
     async def report_status_stream(
         self, request: AsyncIterator[pb.ReportStatusStreamRequest], ctx: RequestContext[Any, Any], /
     ) -> pb.ReportStatusStreamResponse:
-        """Read the CLI's own progress lines to their end. They say nothing that the machine doesn't."""
-        checked: set[str] = set()
+        """Record what the CLI says of its own work, such as connecting, to the stream's end."""
         async for message in request:
-            if message.build_id not in checked:
-                await self._builds.get(caller(), message.build_id)
-                checked = {message.build_id}
+            progress = [decode_progress(status) for status in message.statuses]
+            await self._recording.report_progress(caller(), message.build_id, progress)
         return pb.ReportStatusStreamResponse()
 
     async def report_status(
         self, request: pb.ReportStatusRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportStatusResponse:
         """The same in one message."""
-        await self._builds.get(caller(), request.build_id)
+        progress = [decode_progress(status) for status in request.statuses]
+        await self._recording.report_progress(caller(), request.build_id, progress)
         return pb.ReportStatusResponse()
 
     async def report_timings(
         self, request: pb.ReportTimingsRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportTimingsResponse:
-        """Take the CLI's timings, which the machine knows better."""
-        await self._builds.get(caller(), request.build_id)
+        """Record the CLI's own timings of the steps."""
+        timings = [_timing(step) for step in request.build_steps]
+        await self._recording.report_timings(caller(), request.build_id, timings)
         return pb.ReportTimingsResponse()
 
     async def report_build_context(
         self, request: pb.ReportBuildContextRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportBuildContextResponse:
-        """Take the Dockerfiles, which nothing shows yet."""
-        await self._builds.get(caller(), request.build_id)
+        """Record the Dockerfiles."""
+        dockerfiles = [(one.target, one.filename, one.contents) for one in request.dockerfiles]
+        await self._recording.report_dockerfiles(caller(), request.build_id, dockerfiles)
         return pb.ReportBuildContextResponse()
 
     def _build_url(self, build_id: str) -> str:
         return f"{self._public_url}/builds/{build_id}"
+
+
+def _timing(step: pb.BuildStep) -> Timing:
+    return Timing(
+        name=mask_assignments(step.name[:_LONGEST_TEXT]),
+        started_at=decode_moment(step.start_time, "start_time"),
+        duration=timedelta(milliseconds=step.duration_ms),
+        cached=step.cached,
+        error=mask_assignments(step.error[:_LONGEST_TEXT]) if step.has_field("error") else None,
+        stable_digest=step.stable_digest[:256],
+    )
 
 
 def _listed(build: Build) -> pb.Build:

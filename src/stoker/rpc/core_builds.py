@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from connectrpc.request import RequestContext
 
+    from stoker.domain.steps import RecordSummary
     from stoker.services.builds import BuildService
+    from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
 
 _STATUS = {
@@ -32,14 +34,16 @@ _STATUS = {
 class CoreBuildHandlers(CoreBuilds):
     """Builds, as SDKs read and share them."""
 
-    def __init__(self, builds: BuildService, sharing: SharingService, public_url: str) -> None:
+    def __init__(self, builds: BuildService, sharing: SharingService, records: RecordService, public_url: str) -> None:
         self._builds = builds
+        self._records = records
         self._sharing = sharing
         self._public_url = public_url
 
     async def get_build(self, request: pb.GetBuildRequest, ctx: RequestContext[Any, Any], /) -> pb.GetBuildResponse:
         """One build."""
-        return pb.GetBuildResponse(build=_encode(await self._builds.get(caller(), request.build_id)))
+        build = await self._builds.get(caller(), request.build_id)
+        return pb.GetBuildResponse(build=_encode(build, await self._records.summary_of(build)))
 
     async def list_builds(
         self, request: pb.ListBuildsRequest, ctx: RequestContext[Any, Any], /
@@ -48,8 +52,9 @@ class CoreBuildHandlers(CoreBuilds):
         page = await self._builds.list(
             caller(), request.project_id, checked_page(request.page_size, request.page_token)
         )
+        summaries = await self._records.summaries(page.items)
         return pb.ListBuildsResponse(
-            builds=[_encode(build) for build in page.items], next_page_token=page.next_token or ""
+            builds=[_encode(build, summaries[build.id]) for build in page.items], next_page_token=page.next_token or ""
         )
 
     async def share_build(
@@ -67,13 +72,16 @@ class CoreBuildHandlers(CoreBuilds):
         return pb.StopSharingBuildResponse()
 
 
-def _encode(build: Build) -> pb.Build:
+def _encode(build: Build, record: RecordSummary) -> pb.Build:
     encoded = pb.Build(
         build_id=build.id,
         status=_STATUS[build.status],
         created_at=Timestamp.from_datetime(build.created_at),
         started_at=encode_moment(build.started_at),
         finished_at=encode_moment(build.finished_at),
+        saved_duration_seconds=round(record.saved.total_seconds()),
+        cached_steps=record.cached_steps,
+        total_steps=record.steps,
     )
     if build.duration_seconds is not None:
         encoded.build_duration_seconds = round(build.duration_seconds)

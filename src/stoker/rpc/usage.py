@@ -62,6 +62,7 @@ class UsageHandlers(Usages):
                 pb.ContainerBuildUsage(
                     project_name=project.project_name,
                     build_count=min(_MOST, project.builds),
+                    minutes_saved=_minutes(project.saved_time),
                     minutes_billed=_minutes(project.machine_time),
                 )
                 for project in usage.projects

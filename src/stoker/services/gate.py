@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import FailedPrecondition, PermissionDenied, Unavailable
 from stoker.pki.certificates import endpoint_server_name
+from stoker.services.wakeups import SOLVES
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
@@ -31,12 +32,21 @@ class Destination:
 class GateService:
     """Answers the gateway's questions. The answer is yes only while the build has a live lease on the machine."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, *, records: bool) -> None:
+        """Admit calls of builds.
+
+        Args:
+            core: what every service needs.
+            records: whether solves are recorded.
+        """
         self._core = core
+        self._records = records
         # Which build a ref belongs to never changes, so it may be remembered; several calls of a build name it.
         self._owners: OrderedDict[str, str] = OrderedDict()
 
-    async def admit(self, build_id: str, platform: Platform, requested_name: str, ref: str | None) -> Destination:
+    async def admit(
+        self, build_id: str, platform: Platform, requested_name: str, ref: str | None, *, begins: bool = False
+    ) -> Destination:
         """The machine that a build may call now.
 
         Args:
@@ -44,6 +54,7 @@ class GateService:
             platform: from the caller's certificate.
             requested_name: the name that the caller wants to reach (TLS SNI).
             ref: the solve that the call is about, if it is about one. The first build that names a ref owns it.
+            begins: whether the solve begins with this call, so that it is recorded from now on.
 
         Raises:
             PermissionDenied: the build has no live lease, the name is another machine's, or the ref is another build's.
@@ -66,6 +77,8 @@ class GateService:
             await self._claim_ref(ref, build_id, machine.id)
         elif ref is not None and owner != build_id:
             raise PermissionDenied("that ref is not one of this build's")
+        if ref is not None and begins and self._records:
+            await self._begin_record(ref, machine.run)
         return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
 
     async def _owner(self, tx: Transaction, ref: str) -> str | None:
@@ -75,6 +88,13 @@ class GateService:
             while len(self._owners) > _REMEMBERED_REFS:
                 self._owners.popitem(last=False)
         return owner
+
+    async def _begin_record(self, ref: str, machine_run: int) -> None:
+        """Before its machine sees the solve, which is when there is something to follow."""
+        async with self._core.database.write() as tx:
+            begun = await solve_store.begin_record(tx, ref, machine_run)
+        if begun:
+            self._core.wakeups.wake(SOLVES)
 
     async def _claim_ref(self, ref: str, build_id: str, machine_id: str) -> None:
         if not ref or len(ref) > 256:

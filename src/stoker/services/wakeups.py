@@ -18,11 +18,17 @@ FLEET = "fleet"
 LEASES = "leases"
 VOLUMES = "volumes"
 QUEUE = "queue"
+SOLVES = "solves"
 
 
 def build_topic(build_id: str) -> str:
     """Woken when something about a build changes."""
     return f"build:{build_id}"
+
+
+def record_topic(build_id: str) -> str:
+    """Woken when steps or logs of a build were stored, or its record is at its end."""
+    return f"record:{build_id}"
 
 
 def machine_topic(machine_id: str) -> str:

@@ -1,14 +1,16 @@
-"""Which build a solve's ref belongs to: the first one that names it."""
+"""Which build a solve's ref belongs to (the first one that names it), and how far its record is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, Select, insert, select, update
 
-from stoker.store.tables import solves
+from stoker.domain.steps import RecordState, Solve
+from stoker.store.tables import builds, machines, solves
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from stoker.store.database import Transaction
@@ -24,3 +26,67 @@ async def add_solve(tx: Transaction, ref: str, *, build_id: str, machine_id: str
     values = {"ref": ref, "build_id": build_id, "machine_id": machine_id, "created_at": now}
     done = await tx.execute(insert(solves).prefix_with("OR IGNORE", dialect="sqlite").values(values))
     return done.rowcount == 1
+
+
+async def begin_record(tx: Transaction, ref: str, machine_run: int) -> bool:
+    """Mark a solve as one to follow, in this run of its machine; False when it was marked before."""
+    done = await tx.execute(
+        update(solves)
+        .where(solves.c.ref == ref, solves.c.record.is_(None))
+        .values(record=RecordState.FOLLOWING.value, machine_run=machine_run)
+    )
+    return done.rowcount == 1
+
+
+async def end_record(tx: Transaction, ref: str, error: str | None) -> None:
+    """The record of a solve has all that there is; with an error, not all that there was."""
+    state = RecordState.COMPLETE if error is None else RecordState.INCOMPLETE
+    await tx.execute(
+        update(solves)
+        .where(solves.c.ref == ref, solves.c.record == RecordState.FOLLOWING.value)
+        .values(record=state.value, record_error=error)
+    )
+
+
+async def save_dropped_steps(tx: Transaction, ref: str, number: int) -> None:
+    """Store how many steps of a solve were more than are kept."""
+    await tx.execute(update(solves).where(solves.c.ref == ref).values(dropped_steps=number))
+
+
+def _solves() -> Select[*tuple[Any, ...]]:
+    return (
+        select(solves, machines.c.platform, builds.c.project_id, builds.c.finished_at)
+        .join(builds, builds.c.id == solves.c.build_id)
+        .join(machines, machines.c.id == solves.c.machine_id)
+        .order_by(solves.c.created_at, solves.c.ref)
+    )
+
+
+def _solve(row: Row[Any]) -> Solve:
+    return Solve(
+        ref=row.ref,
+        build_id=row.build_id,
+        project_id=row.project_id,
+        machine_id=row.machine_id,
+        machine_run=row.machine_run,
+        platform=row.platform,
+        created_at=row.created_at,
+        record=None if row.record is None else RecordState(row.record),
+        record_error=row.record_error,
+        dropped_steps=row.dropped_steps,
+        build_finished_at=row.finished_at,
+    )
+
+
+async def followed_solves(tx: Transaction) -> list[Solve]:
+    """All solves whose record isn't at its end."""
+    query = _solves().where(solves.c.record == RecordState.FOLLOWING.value)
+    return [_solve(row) for row in await tx.execute(query)]
+
+
+async def solves_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str, list[Solve]]:
+    """The solves of builds by the builds' ids, the oldest first. Builds without any are left out."""
+    found: dict[str, list[Solve]] = {}
+    for row in await tx.execute(_solves().where(solves.c.build_id.in_(build_ids))):
+        found.setdefault(row.build_id, []).append(_solve(row))
+    return found

@@ -72,6 +72,7 @@ def _project_usage(row: Row[Any]) -> ProjectUsage:
         build_time=timedelta(microseconds=int(row.build_microseconds)),
         machine_time=timedelta(microseconds=int(row.machine_microseconds)),
         cache_bytes=int(row.cache_bytes),
+        saved_time=timedelta(microseconds=int(row.saved_microseconds)),
     )
 
 
@@ -82,6 +83,7 @@ def _usage(
     built = _times(chosen, period, now, builds.c.project_id, builds.c.started_at, builds.c.finished_at)
     held = _times(chosen, period, now, leases.c.project_id, leases.c.created_at, leases.c.ended_at)
     kept = _volumes(chosen)
+    saved = _savings(chosen, period)
     query = (
         select(
             chosen.c.id,
@@ -90,11 +92,13 @@ def _usage(
             func.coalesce(built.c.microseconds, 0).label("build_microseconds"),
             func.coalesce(held.c.microseconds, 0).label("machine_microseconds"),
             func.coalesce(kept.c.bytes, 0).label("cache_bytes"),
+            func.coalesce(saved.c.microseconds, 0).label("saved_microseconds"),
         )
         .select_from(chosen)
         .outerjoin(built, built.c.project_id == chosen.c.id)
         .outerjoin(held, held.c.project_id == chosen.c.id)
         .outerjoin(kept, kept.c.project_id == chosen.c.id)
+        .outerjoin(saved, saved.c.project_id == chosen.c.id)
         .order_by(chosen.c.id)
     )
     # A build holds its machine within its own time, so who has no build has no lease either.
@@ -131,6 +135,20 @@ def _volumes(chosen: CTE) -> Subquery:
         .where(volumes.c.project_id.in_(select(chosen.c.id)), volumes.c.state == VolumeState.ACTIVE.value)
         .group_by(volumes.c.project_id)
         .subquery("kept")
+    )
+
+
+def _savings(chosen: CTE, period: Period) -> Subquery:
+    return (
+        select(builds.c.project_id, func.sum(builds.c.saved_microseconds).label("microseconds"))
+        .where(
+            builds.c.project_id.in_(select(chosen.c.id)),
+            builds.c.created_at >= period.start,
+            builds.c.created_at < period.end,
+            builds.c.saved_microseconds > 0,
+        )
+        .group_by(builds.c.project_id)
+        .subquery("saved")
     )
 
 

@@ -48,13 +48,13 @@ class BuildService(Protocol):
 
     async def get_build_step_logs(self, request: GetBuildStepLogsRequest, ctx: RequestContext[GetBuildStepLogsRequest, GetBuildStepLogsResponse], /) -> GetBuildStepLogsResponse:
         """
-        The log of one step, in pages.
+        The log of one step, in pages. All messages joined are what the step wrote; most are a line with its end.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_build_steps(self, request: GetBuildStepsRequest, ctx: RequestContext[GetBuildStepsRequest, GetBuildStepsResponse], /) -> GetBuildStepsResponse:
         """
-        The steps of a build, in pages.
+        The steps of a build that its machines did, in the order in which they began, in pages.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -191,7 +191,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> GetBuildStepLogsResponse:
         """
-        The log of one step, in pages.
+        The log of one step, in pages. All messages joined are what the step wrote; most are a line with its end.
         """
         return await self.execute_unary(
             request=request,
@@ -214,7 +214,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> GetBuildStepsResponse:
         """
-        The steps of a build, in pages.
+        The steps of a build that its machines did, in the order in which they began, in pages.
         """
         return await self.execute_unary(
             request=request,
@@ -248,13 +248,13 @@ class BuildServiceSync(Protocol):
 
     def get_build_step_logs(self, request: GetBuildStepLogsRequest, ctx: RequestContext[GetBuildStepLogsRequest, GetBuildStepLogsResponse], /) -> GetBuildStepLogsResponse:
         """
-        The log of one step, in pages.
+        The log of one step, in pages. All messages joined are what the step wrote; most are a line with its end.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_build_steps(self, request: GetBuildStepsRequest, ctx: RequestContext[GetBuildStepsRequest, GetBuildStepsResponse], /) -> GetBuildStepsResponse:
         """
-        The steps of a build, in pages.
+        The steps of a build that its machines did, in the order in which they began, in pages.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -389,7 +389,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> GetBuildStepLogsResponse:
         """
-        The log of one step, in pages.
+        The log of one step, in pages. All messages joined are what the step wrote; most are a line with its end.
         """
         return self.execute_unary(
             request=request,
@@ -412,7 +412,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> GetBuildStepsResponse:
         """
-        The steps of a build, in pages.
+        The steps of a build that its machines did, in the order in which they began, in pages.
         """
         return self.execute_unary(
             request=request,

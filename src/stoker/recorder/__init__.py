@@ -1,0 +1,1 @@
+"""Follow what machines do for builds, and record it."""

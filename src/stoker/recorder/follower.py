@@ -1,0 +1,122 @@
+"""Follow one solve from its beginning to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from stoker.buildkit.control import ControlFailed
+from stoker.buildkit.progress import SolveUnknown, follow_solve
+from stoker.services.wakeups import Subscription, build_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stoker.buildkit.control import ControlCredentials
+    from stoker.domain.ledger import SolveLedger
+    from stoker.domain.steps import Solve
+    from stoker.recorder.options import RecorderOptions
+    from stoker.services.core import Core
+    from stoker.services.recording import RecordingService
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Gone(Exception):
+    """There is nothing more to follow; the text says why."""
+
+
+class Follower:
+    """Follows one solve, and stores what its machine says of it."""
+
+    def __init__(
+        self,
+        core: Core,
+        recording: RecordingService,
+        credentials: ControlCredentials,
+        options: RecorderOptions,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._core = core
+        self._recording = recording
+        self._credentials = credentials
+        self._options = options
+        self._monotonic = monotonic
+
+    async def follow(self, solve: Solve) -> None:
+        """Record a solve to its end, which is stored with it."""
+        following = asyncio.create_task(self._to_the_end(solve), name=f"follow {solve.ref}")
+        ended = asyncio.create_task(self._build_ended(solve), name=f"await the end of {solve.build_id}")
+        try:
+            await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following}, timeout=self._options.drain.total_seconds())
+            error = following.result() if following.done() else "the build ended while its machine was still working"
+        finally:
+            for task in (following, ended):
+                task.cancel()
+            await asyncio.gather(following, ended, return_exceptions=True)
+        if error is not None:
+            _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
+        await self._recording.end(solve, error)
+
+    async def _build_ended(self, solve: Solve) -> None:
+        with self._core.wakeups.subscribe(build_topic(solve.build_id)) as subscription:
+            while not await self._recording.has_ended(solve.build_id):
+                await subscription.wait(None)
+
+    async def _to_the_end(self, solve: Solve) -> str | None:
+        """Follow, and follow again when the connection breaks; why the record is incomplete, if it is."""
+        pause, broken_since = _FIRST_PAUSE, None
+        while True:
+            ledger = await self._recording.open_ledger(solve)
+            try:
+                await self._follow_once(solve, ledger)
+            except _Gone as gone:
+                return str(gone)
+            except SolveUnknown:
+                return "its machine has nothing of it any more: it ended while nobody followed it"
+            except ControlFailed as error:
+                _log.info("solve %s of build %s is followed again: %s", solve.ref, solve.build_id, error)
+            else:
+                return None
+            now = self._monotonic()
+            if ledger.has_grown or broken_since is None:
+                pause, broken_since = _FIRST_PAUSE, now
+            if now - broken_since >= self._options.reconnect.total_seconds():
+                return "its machine could not be reached any more"
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _follow_once(self, solve: Solve, ledger: SolveLedger) -> None:
+        machine = await self._recording.machine_of(solve)
+        if machine is None or machine.placement is None or machine.run != solve.machine_run:
+            raise _Gone("its machine was stopped before the end was recorded")
+        arrived, written = Subscription(), Subscription()
+        placement, server_name = machine.placement, machine.server_name
+
+        async def read() -> None:
+            try:
+                async for progress in follow_solve(placement, server_name, self._credentials, solve.ref):
+                    ledger.apply(progress)
+                    arrived.notify()
+                    while ledger.pending_bytes > self._options.pending_bytes:
+                        await written.wait(None)
+            finally:
+                arrived.notify()
+
+        reading = asyncio.create_task(read(), name=f"read {solve.ref}")
+        try:
+            while not reading.done():
+                await arrived.wait(None)
+                await asyncio.wait({reading}, timeout=self._options.write_interval.total_seconds())
+                await self._recording.store(solve, ledger)
+                written.notify()
+            reading.result()
+            await self._recording.store(solve, ledger, final=True)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)

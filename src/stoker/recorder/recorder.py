@@ -1,0 +1,76 @@
+"""Follow every solve from the moment that the gateway sees it; those that were left over at the start, too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from stoker.recorder.follower import Follower
+from stoker.services.wakeups import SOLVES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stoker.buildkit.control import ControlCredentials
+    from stoker.domain.steps import Solve
+    from stoker.recorder.options import RecorderOptions
+    from stoker.services.core import Core
+    from stoker.services.recording import RecordingService
+
+_CLEAN_SECONDS = 600.0
+_CLEAN_PAUSE = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Keeps one follower for each solve whose record isn't at its end."""
+
+    def __init__(
+        self,
+        core: Core,
+        recording: RecordingService,
+        credentials: ControlCredentials,
+        options: RecorderOptions,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._core = core
+        self._recording = recording
+        self._follower = Follower(core, recording, credentials, options, monotonic)
+        self._places = asyncio.Semaphore(options.parallel)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Follow, until cancelled. What is being followed then is followed by the next to run."""
+        try:
+            with self._core.wakeups.subscribe(SOLVES) as subscription:
+                while True:
+                    for solve in await self._recording.followed_solves():
+                        self._begin(solve)
+                    await subscription.wait(None)
+        finally:
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def clean(self) -> None:
+        """Remove records that are older than they are kept, a few at a time, until cancelled."""
+        while True:
+            removed = await self._recording.forget_old()
+            await asyncio.sleep(_CLEAN_PAUSE if removed else _CLEAN_SECONDS)
+
+    def _begin(self, solve: Solve) -> None:
+        if solve.ref not in self._tasks:
+            self._tasks[solve.ref] = asyncio.create_task(self._follow(solve), name=f"record {solve.ref}")
+
+    async def _follow(self, solve: Solve) -> None:
+        try:
+            async with self._places:
+                await self._follower.follow(solve)
+        except Exception:
+            _log.exception("solve %s of build %s can't be recorded", solve.ref, solve.build_id)
+            await self._recording.end(solve, "the server failed to record it; its log says why")
+        finally:
+            self._tasks.pop(solve.ref, None)

@@ -1,0 +1,164 @@
+"""What was recorded of builds, for whoever may see them.
+
+The methods that take a build are for those who have it by right already: as a member, or because it is shared.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import InvalidInput, NotFound
+from stoker.domain.pages import Page
+from stoker.domain.steps import RecordState, RecordSummary, record_state
+from stoker.services.lookup import require_build
+from stoker.services.wakeups import build_topic, record_topic
+from stoker.store import build_notes as note_store
+from stoker.store import solves as solve_store
+from stoker.store import step_logs as log_store
+from stoker.store import steps as step_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from stoker.domain.builds import Build
+    from stoker.domain.pages import NumberedPageRequest
+    from stoker.domain.principals import Principal
+    from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step, Timing
+    from stoker.services.core import Core
+    from stoker.services.wakeups import Subscription
+    from stoker.store.database import Transaction
+
+MAX_LINES = 10_000
+_MAX_DIGEST_LENGTH = 256
+
+
+class RecordService:
+    """The use cases of reading records."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def list_steps(
+        self, principal: Principal, project_id: str, build_id: str, page: NumberedPageRequest
+    ) -> Page[Step]:
+        """A page of a build's steps, in the order in which they were first seen.
+
+        Raises:
+            NotFound: there is no such build in the project, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            build = await _require_build_of(tx, principal, project_id, build_id)
+            found = await step_store.list_steps(tx, build.id, page.size + 1, page.after or 0)
+        items = tuple(found[: page.size])
+        return Page(items, str(items[-1].number) if len(found) > page.size else None)
+
+    async def list_lines(
+        self, principal: Principal, project_id: str, build_id: str, digest: str, page: NumberedPageRequest
+    ) -> Page[LogLine]:
+        """A page of the log of a build's step.
+
+        Raises:
+            InvalidInput: the digest is empty or too long.
+            NotFound: there is no such step or build in the project, or it isn't the caller's.
+        """
+        if not 0 < len(digest) <= _MAX_DIGEST_LENGTH:
+            raise InvalidInput("build_step_digest is not a step's digest; get the build's steps to see them")
+        async with self._core.database.read() as tx:
+            build = await _require_build_of(tx, principal, project_id, build_id)
+            step = await step_store.find_step(tx, build.id, digest)
+            if step is None:
+                raise NotFound(f"build {build.id} has no step with that digest; get its steps to see them")
+            first = 0 if page.after is None else page.after + 1
+            found = await log_store.read_lines(tx, build.id, step.number, first, page.size + 1)
+        items = tuple(found[: page.size])
+        return Page(items, str(items[-1].number) if len(found) > page.size else None)
+
+    async def summaries(self, builds: Sequence[Build]) -> dict[str, RecordSummary]:
+        """How much was recorded of each of these builds, by their ids."""
+        ids = [build.id for build in builds]
+        async with self._core.database.read() as tx:
+            counts = await step_store.count_steps(tx, ids)
+            solves = await solve_store.solves_of_builds(tx, ids)
+        return {id_: _summary(counts.get(id_, (0, 0, 0, 0)), solves.get(id_, ())) for id_ in ids}
+
+    async def summary_of(self, build: Build) -> RecordSummary:
+        """How much was recorded of a build."""
+        return (await self.summaries([build]))[build.id]
+
+    async def steps_of(self, build: Build, size: int, after: int = 0) -> list[Step]:
+        """The next steps of a build after a number."""
+        async with self._core.database.read() as tx:
+            return await step_store.list_steps(tx, build.id, size, after)
+
+    async def step_of(self, build: Build, number: int) -> Step:
+        """One step of a build.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        async with self._core.database.read() as tx:
+            step = await step_store.step_of_number(tx, build.id, number)
+        if step is None:
+            raise NotFound(f"build {build.id} has no step {number}; look at its page for those that it has")
+        return step
+
+    async def lines_of(self, build: Build, step_number: int, first: int, size: int) -> list[LogLine]:
+        """Up to ``size`` (and `MAX_LINES`) lines of a step's log from the line ``first`` on."""
+        async with self._core.database.read() as tx:
+            return await log_store.read_lines(tx, build.id, step_number, first, min(size, MAX_LINES))
+
+    async def client_steps_of(self, build: Build) -> list[Step]:
+        """What the build's client reported of its own work, such as connecting to a machine."""
+        async with self._core.database.read() as tx:
+            return await step_store.client_steps(tx, build.id)
+
+    async def solves_of(self, build: Build) -> list[Solve]:
+        """The solves of a build, the oldest first."""
+        async with self._core.database.read() as tx:
+            return list((await solve_store.solves_of_builds(tx, [build.id])).get(build.id, ()))
+
+    async def warnings_of(self, build: Build) -> list[BuildWarning]:
+        """What BuildKit and its Dockerfile linter warned of in a build, in the order of the Dockerfile's lines."""
+        async with self._core.database.read() as tx:
+            return await note_store.warnings_of(tx, build.id)
+
+    async def dockerfiles_of(self, build: Build) -> list[Dockerfile]:
+        """The Dockerfiles of a build, as far as they are known."""
+        async with self._core.database.read() as tx:
+            return await note_store.dockerfiles_of(tx, build.id)
+
+    async def timings_of(self, build: Build) -> list[Timing]:
+        """What the build's client reported of its steps."""
+        async with self._core.database.read() as tx:
+            return await note_store.timings_of(tx, build.id)
+
+    def follow(self, build: Build) -> AbstractContextManager[Subscription]:
+        """Wake-ups for a reader who follows a build live: subscribe, then look, wait, and look again for what came.
+
+        However many follow, they cost the build nothing; each looks for itself after each wake-up.
+        """
+        return self._core.wakeups.subscribe(record_topic(build.id), build_topic(build.id))
+
+
+async def _require_build_of(tx: Transaction, principal: Principal, project_id: str, build_id: str) -> Build:
+    build = await require_build(tx, principal, build_id)
+    if project_id and project_id != build.project_id:
+        raise NotFound(f"build {build.id} is not one of project {project_id}; leave project_id out, or correct it")
+    return build
+
+
+def _summary(counts: tuple[int, int, int, int], solves: Sequence[Solve]) -> RecordSummary:
+    steps, cached, saved, dropped_bytes = counts
+    recorded = [solve for solve in solves if solve.record is not None]
+    missing = [solve.record_error or "" for solve in recorded if solve.record is RecordState.INCOMPLETE]
+    return RecordSummary(
+        state=record_state(recorded),
+        missing=tuple(dict.fromkeys(filter(None, missing))),
+        steps=steps,
+        cached_steps=cached,
+        saved=timedelta(microseconds=saved),
+        dropped_bytes=dropped_bytes,
+        dropped_steps=sum(solve.dropped_steps for solve in recorded),
+    )

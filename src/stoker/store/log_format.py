@@ -1,0 +1,39 @@
+"""How lines of a log are put into a row: one after the other, each with its time, stream and length, compressed."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from stoker.domain.steps import LogLine
+from stoker.store.tables import microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_HEAD = struct.Struct(">qBI")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEVEL = 1
+
+
+def pack_lines(lines: Sequence[LogLine]) -> bytes:
+    """One row's content for lines that follow each other."""
+    parts: list[bytes] = []
+    for line in lines:
+        parts.append(_HEAD.pack(microseconds(line.at), line.stream, len(line.content)))
+        parts.append(line.content)
+    return zlib.compress(b"".join(parts), _LEVEL)
+
+
+def unpack_lines(content: bytes, first_line: int) -> Iterator[LogLine]:
+    """The lines of a row."""
+    data = zlib.decompress(content)
+    place, number = 0, first_line
+    while place < len(data):
+        at, stream, length = _HEAD.unpack_from(data, place)
+        place += _HEAD.size
+        yield LogLine(number, _EPOCH + timedelta(microseconds=at), stream, data[place : place + length])
+        place += length
+        number += 1

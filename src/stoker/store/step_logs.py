@@ -1,0 +1,62 @@
+"""The lines of steps' logs. A row has many lines; see `log_format`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, insert, select
+
+from stoker.store.log_format import pack_lines, unpack_lines
+from stoker.store.tables import log_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stoker.domain.steps import LogLine
+    from stoker.store.database import Transaction
+
+
+async def add_lines(tx: Transaction, build_id: str, lines_by_step: Mapping[int, Sequence[LogLine]]) -> None:
+    """Store lines that follow the ones that are there, by the number of their step."""
+    rows = [
+        {
+            "build_id": build_id,
+            "step_number": number,
+            "first_line": lines[0].number,
+            "lines": len(lines),
+            "size_bytes": sum(len(line.content) for line in lines),
+            "content": pack_lines(lines),
+        }
+        for number, lines in lines_by_step.items()
+        if lines
+    ]
+    if rows:
+        await tx.execute_many(insert(log_chunks), rows)
+
+
+async def read_lines(tx: Transaction, build_id: str, step_number: int, first: int, size: int) -> list[LogLine]:
+    """Up to ``size`` lines of a step's log from the line with the number ``first`` on."""
+    query = (
+        select(log_chunks.c.first_line, log_chunks.c.content)
+        .where(
+            log_chunks.c.build_id == build_id,
+            log_chunks.c.step_number == step_number,
+            log_chunks.c.first_line + log_chunks.c.lines > first,
+            log_chunks.c.first_line < first + size,
+        )
+        .order_by(log_chunks.c.first_line)
+    )
+    rows = await tx.scan(query)
+    lines = (line for row in rows for line in unpack_lines(row.content, row.first_line))
+    return [line for line in lines if first <= line.number < first + size]
+
+
+async def kept_log_bytes(tx: Transaction, build_id: str) -> int:
+    """How long the logs of a build are that are kept, uncompressed."""
+    query = select(func.coalesce(func.sum(log_chunks.c.size_bytes), 0)).where(log_chunks.c.build_id == build_id)
+    return int((await tx.execute(query)).scalar_one())
+
+
+async def forget_lines(tx: Transaction, build_ids: Sequence[str]) -> int:
+    """Remove the logs of builds; how many rows those were."""
+    return (await tx.execute(delete(log_chunks).where(log_chunks.c.build_id.in_(build_ids)))).rowcount

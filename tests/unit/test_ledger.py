@@ -1,0 +1,113 @@
+"""What a solve's status says becomes what is stored, once, within bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stoker.domain.ledger import Batch, BuildBudget, RecordLimits, SolveLedger
+from stoker.domain.masking import mask_assignments
+from stoker.domain.progress import LogEvent, Progress, VertexEvent
+from stoker.domain.steps import Step, work_key
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def ledger(stored: tuple[Step, ...] = (), limits: RecordLimits | None = None) -> SolveLedger:
+    return SolveLedger(
+        build_id="b",
+        ref="r",
+        platform="linux/amd64",
+        limits=limits or RecordLimits(),
+        budget=BuildBudget(max((step.number for step in stored), default=0), 0),
+        stored=stored,
+    )
+
+
+def vertex(digest: str, *, at: int | None = 0, name: str = "a step", inputs: tuple[str, ...] = ()) -> Progress:
+    started = None if at is None else NOW + timedelta(seconds=at)
+    return Progress(
+        (VertexEvent(digest, inputs, name, "", cached=False, started_at=started, completed_at=None, error=""),),
+        (),
+        (),
+        (),
+    )
+
+
+def said(digest: str, content: bytes, stream: int = 1) -> Progress:
+    return Progress((), (), (LogEvent(digest, NOW, stream, content),), ())
+
+
+def text(batch: Batch, step: int = 1) -> bytes:
+    return b"".join(line.content for line in batch.lines.get(step, []))
+
+
+def test_lines_are_whole_whatever_pieces_they_come_in() -> None:
+    one = ledger()
+    for progress in (vertex("a"), said("a", b"fir"), said("a", b"st\nsecond\nth"), said("a", b"other\n", 2)):
+        one.apply(progress)
+
+    before, after = one.take(), one.take(final=True)
+
+    assert [line.content for line in before.lines[1]] == [b"first\n", b"second\n", b"other\n"]
+    assert [line.number for line in (*before.lines[1], *after.lines.get(1, []))] == [0, 1, 2, 3]
+    assert text(after) == b"th"
+
+
+@pytest.mark.parametrize("cut", range(12))
+def test_what_is_stored_is_passed_over_when_it_comes_again(cut: int) -> None:
+    log = b"one\ntwo\nthree"
+    first = ledger()
+    first.apply(vertex("a"))
+    first.apply(said("a", log[:cut]))
+    stored = first.take()
+
+    again = ledger(stored.steps)
+    again.apply(vertex("a"))
+    again.apply(said("a", log[:5]))
+    again.apply(said("a", log[5:]))
+
+    assert text(stored) + text(again.take(final=True)) == log
+
+
+def test_steps_are_numbered_as_they_begin() -> None:
+    one = ledger()
+    for progress in (vertex("never", at=None), vertex("second", at=2), vertex("first", at=1)):
+        one.apply(progress)
+
+    assert {step.digest: step.number for step in one.take().steps} == {"first": 1, "second": 2}
+    assert {step.digest: step.number for step in one.take(final=True).steps} == {"never": 3}
+
+
+def test_what_is_over_a_limit_is_counted_and_leaves_no_hole() -> None:
+    one = ledger(limits=RecordLimits(step_log_bytes=10, steps=1))
+    for progress in (vertex("a"), said("a", b"1234567\n"), said("a", b"too long\n"), said("a", b"x\n"), vertex("b")):
+        one.apply(progress)
+
+    batch = one.take(final=True)
+
+    assert text(batch) == b"1234567\n"
+    assert [(step.stdout_bytes, step.dropped_bytes) for step in batch.steps] == [(19, 11)]
+    assert batch.dropped_steps == 1
+
+
+def test_the_same_work_has_the_same_key_whatever_comes_after_it() -> None:
+    assert work_key("[a 2/3] RUN x", "linux/amd64", ["1"]) == work_key("[a 2/9] RUN x", "linux/amd64", ["1"])
+    assert work_key("[a 2/3] RUN x", "linux/amd64", ["1"]) != work_key("[b 2/3] RUN x", "linux/amd64", ["1"])
+    assert work_key("[a 2/3] RUN x", "linux/amd64", ["1"]) != work_key("[a 2/3] RUN x", "linux/amd64", ["2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [
+        ("RUN |1 NPM_TOKEN=abc make", "RUN |1 NPM_TOKEN=*** make"),
+        ("ENV DB_PASSWORD='a b' X=1", "ENV DB_PASSWORD=*** X=1"),
+        ('RUN curl --api-key="a \\" b" url', "RUN curl --api-key=*** url"),
+        ("RUN --mount=type=secret,id=npm make", "RUN --mount=type=secret,id=npm make"),
+        ("RUN TOKEN_FILE=/run/secrets/x make", "RUN TOKEN_FILE=/run/secrets/x make"),
+        ("RUN echo $TOKEN", "RUN echo $TOKEN"),
+    ],
+)
+def test_values_of_what_looks_secret_are_masked(name: str, masked: str) -> None:
+    assert mask_assignments(name) == masked
