@@ -118,7 +118,7 @@ class ApiProcess:
         monotonic = SystemClock().monotonic
         recording = RecordingService(core, record_limits(settings), timedelta(days=settings.record_days))
         self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
-        self._expiry = ExpiryService(core)
+        self._expiry = ExpiryService(core, SystemClock().monotonic)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         self._authorizer = Authorizer(

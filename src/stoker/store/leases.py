@@ -101,6 +101,11 @@ async def extend_lease(tx: Transaction, lease_id: str, expires_at: datetime) -> 
     )
 
 
+async def renew_all_leases(tx: Transaction, expires_at: datetime) -> None:
+    """Let all live leases live until then."""
+    await tx.execute(update(leases).where(leases.c.ended_at.is_(None)).values(expires_at=expires_at))
+
+
 async def end_lease(tx: Transaction, lease_id: str, now: datetime, reason: str) -> None:
     """End a lease, unless it has ended before."""
     await tx.execute(

@@ -156,6 +156,12 @@ async def set_idle_since(tx: Transaction, machine_id: str, idle_since: datetime 
     await tx.execute(update(machines).where(machines.c.id == machine_id).values(idle_since=idle_since))
 
 
+async def restart_idle_times(tx: Transaction, now: datetime) -> None:
+    """Let all machines that are idle be so since now, and let none that waits for its next start wait beyond that."""
+    await tx.execute(update(machines).where(machines.c.idle_since.is_not(None)).values(idle_since=now))
+    await tx.execute(update(machines).where(machines.c.retry_at > now).values(retry_at=now))
+
+
 async def claim_machine(tx: Transaction, machine_id: str, claim: str, now: datetime, until: datetime) -> Machine | None:
     """Claim a machine until then; None when somebody else has it."""
     done = await tx.execute(

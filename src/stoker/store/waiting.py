@@ -93,6 +93,11 @@ async def extend_waiting(tx: Transaction, build_id: str, platform: Platform, exp
     return done.rowcount > 0
 
 
+async def renew_all_waiting(tx: Transaction, expires_at: datetime) -> None:
+    """Let all that wait do so until then."""
+    await tx.execute(update(waiting).values(expires_at=expires_at))
+
+
 async def leave_queue(tx: Transaction, build_id: str, platform: Platform | None = None) -> bool:
     """Take a build out of the queue, for one platform or for all; False when it is not in it."""
     query = delete(waiting).where(waiting.c.build_id == build_id)
