@@ -130,6 +130,9 @@ class FakeRuntime:
         if (content := self._host.volumes.get((self._server_id, volume_id))) is not None:
             self._host.saved[self._server_id, volume_id] = set(content)
 
+    async def can_restore_volume(self, volume_id: str) -> bool:
+        return (self._server_id, volume_id) in self._host.saved
+
     async def restore_volume(self, volume_id: str) -> bool:
         key = (self._server_id, volume_id)
         self._host.volumes[key] = self._host.saved.get(key, set())

@@ -58,6 +58,24 @@ def test_a_damaged_cache_is_replaced_by_its_last_good_snapshot_and_then_by_an_em
     assert leftovers(server) == []
 
 
+def test_a_cache_database_that_buildkit_would_begin_anew_comes_from_the_last_good_snapshot(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = make_server(idle_seconds="0")
+    depot = Depot(server, tmp_path)
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    assert depot.build(cwd=context).code == 0
+    eventually(lambda: stopped(server), "the machine stops, and its volume is saved")
+
+    (volume_of(server) / "cache.db").write_bytes(os.urandom(32768))
+    restored = depot.build(cwd=context)
+
+    assert (restored.code, restored.cached) == (0, CACHED_STEPS), restored.output
+    (problem,) = server.query("select error from volumes")[0]
+    assert "resetting to empty" in problem
+    assert "its last good snapshot is used instead" in problem
+
+
 def test_no_build_is_taken_while_a_disk_is_full_and_it_heals(make_server: Callable[..., Server]) -> None:
     server = make_server(volume_image_bytes=str(512 * 1024**2), min_free_percent="50")
     filling = server.data / "volumes" / "filling"

@@ -129,10 +129,29 @@ class MachineLifecycle:
                 async for placement in self._runtime.start(spec):
                     machine = await self._save(replace(machine, placement=placement))
                 await self._wait_ready(machine)
+                await self._look_for_damage(machine)
         except (RuntimeFailed, TimeoutError) as error:
             await self._fail_start(machine, str(error) or "it was not ready in time")
         else:
             await self._become_ready(machine)
+
+    async def _look_for_damage(self, machine: Machine) -> None:
+        """When BuildKit began a new cache database by itself, give it the last good snapshot instead, if there is one.
+
+        Raises:
+            MachineStartFailed: there is.
+        """
+        damage = (await self._runtime.why_ended(machine.id)).damage
+        if damage is None or machine.volume_id is None:
+            return
+        if await self._runtime.can_restore_volume(machine.volume_id):
+            raise MachineStartFailed(damage)
+        note = (
+            f"volume {machine.volume_id} was damaged ({damage}), and there is no snapshot: BuildKit begins anew in it"
+        )
+        _log.error("machine %s: %s", machine.id, note)
+        async with self._core.database.write() as tx:
+            await volume_store.note_volume_problem(tx, machine.volume_id, note)
 
     async def _finish_start(self, machine: Machine) -> None:
         """Go on with the start of a controller that died: wait for what runs, or clean up and start anew."""

@@ -61,8 +61,8 @@ class Owned:
 class Ending:
     """What is known of why a machine ended by itself.
 
-    ``damage`` is what its BuildKit said of a volume that it can't use; ``out_of_memory`` that its BuildKit was killed
-    because memory ran out.
+    ``damage`` is what its BuildKit said of a volume that it can't use, or of which it lost a part; ``out_of_memory``
+    that its BuildKit was killed because memory ran out.
     """
 
     damage: str | None = None
@@ -109,7 +109,10 @@ class Runtime(Protocol):
         ...
 
     async def why_ended(self, machine_id: str) -> Ending:
-        """Why a machine that nobody stopped isn't running; to be asked before `stop`, which removes the traces."""
+        """Why a machine that nobody stopped isn't running; to be asked before `stop`, which removes the traces.
+
+        Of one that runs, what it said of damage.
+        """
         ...
 
     async def wait_step_killed(self, machine_id: str) -> None:
@@ -176,6 +179,14 @@ class Runtime(Protocol):
 
         Raises:
             VolumeFailed: it could not be done.
+        """
+        ...
+
+    async def can_restore_volume(self, volume_id: str) -> bool:
+        """Whether `save_volume` has remembered something that `restore_volume` could put in a volume's place.
+
+        Raises:
+            VolumeFailed: it can't be told.
         """
         ...
 

@@ -175,6 +175,10 @@ class ProcessRuntime:
         """Take the volume's last good snapshot: see `Runtime.save_volume`."""
         await self._with_volumes(lambda volumes: volumes.save(volume_id))
 
+    async def can_restore_volume(self, volume_id: str) -> bool:
+        """Look for a last good snapshot: see `Runtime.can_restore_volume`."""
+        return await self._with_volumes(lambda volumes: volumes.can_restore(volume_id))
+
     async def restore_volume(self, volume_id: str) -> bool:
         """Put the last good snapshot in a volume's place: see `Runtime.restore_volume`."""
         return await self._with_volumes(lambda volumes: volumes.restore(volume_id))

@@ -96,6 +96,11 @@ class SubvolumeVolumes:
         btrfs.delete_subvolume(saved)
         following.rename(saved)
 
+    def can_restore(self, volume_id: str) -> bool:
+        """Whether there is a last good snapshot, or one that was about to be."""
+        self._path(volume_id)
+        return any((kept / volume_id).exists() for kept in (self._last_good, self._next))
+
     def restore(self, volume_id: str) -> bool:
         """Set a damaged volume aside, in place of what was before, and put its last good snapshot where it was."""
         path, aside = self._path(volume_id), self._damaged / volume_id

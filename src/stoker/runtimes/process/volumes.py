@@ -80,6 +80,10 @@ class Volumes(Protocol):
         """Remember the volume's content as good, instead of what was remembered before; nothing where that is dear."""
         ...
 
+    def can_restore(self, volume_id: str) -> bool:
+        """Whether good content is remembered."""
+        ...
+
     def restore(self, volume_id: str) -> bool:
         """Set a damaged volume aside. True when its last good content is in its place, False when nothing is."""
         ...
@@ -159,6 +163,11 @@ class DirectoryVolumes:
 
     def save(self, volume_id: str) -> None:
         """Nothing: there are no snapshots."""
+
+    def can_restore(self, volume_id: str) -> bool:
+        """Never: nothing is remembered."""
+        del volume_id
+        return False
 
     def restore(self, volume_id: str) -> bool:
         """Set a damaged volume aside; there is never anything to put in its place."""
