@@ -65,6 +65,7 @@ class Server:
     engine: Engine
     flags: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -103,7 +104,7 @@ class Server:
 
     def start(self) -> Server:
         listen = self.url.removeprefix("http://") if self.bootstrap.exists() else "127.0.0.1:0"
-        command = [sys.executable, "-m", "stoker.cli.main", "serve", "--data", str(self.data)]
+        command = [*self.launcher, sys.executable, "-m", "stoker.cli.main", "serve", "--data", str(self.data)]
         command += ["--bootstrap", str(self.bootstrap), "--listen", listen, "--gateway", "127.0.0.1:0", *self.flags]
         environment = {**os.environ, "STOKER_CACHE": str(self.cache)}
         environment |= {f"STOKER_{name.upper()}": value for name, value in self.settings.items()}
