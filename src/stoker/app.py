@@ -38,6 +38,8 @@ from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
 from stoker.logs import configure_logging
+from stoker.observing.exposition import Exposition
+from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
@@ -47,6 +49,7 @@ from stoker.services.admission import Admission
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
+from stoker.services.census import CensusService
 from stoker.services.closing import ClosingService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
@@ -76,6 +79,8 @@ from stoker.web.sessions import Cookies
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from stoker.settings import HostPort
+
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
     Send = Callable[[Event], Awaitable[None]]
@@ -97,7 +102,8 @@ class ApiProcess:
         self.plan = plan
         self._database = open_sqlite(plan.database)
         self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
-        self._core = core = open_core(settings, self._database, Admission(runtime.shortage))
+        self._meter = None if plan.metrics is None else PrometheusMeter()
+        self._core = core = open_core(settings, self._database, Admission(runtime.shortage), self._meter)
         certificates = Certificates(settings.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
         options = FleetOptions(
@@ -122,7 +128,7 @@ class ApiProcess:
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         self._authorizer = Authorizer(
-            GateService(core, records=settings.record_builds), settings.max_solve_bytes + 1024
+            GateService(core, records=settings.record_builds), core.meter, settings.max_solve_bytes + 1024
         )
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
@@ -173,6 +179,7 @@ class ApiProcess:
                 max_message_bytes=settings.max_message_bytes,
                 limits=call_limits(settings),
                 monotonic=monotonic,
+                meter=core.meter,
             )
         )
 
@@ -181,10 +188,8 @@ class ApiProcess:
         listener = _bind_privately(self.plan.control_socket)
         self._resources.push_async_callback(self._database.close)
         self._resources.push_async_callback(self._documents.close)
-        config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off", interface="asgi3")
-        server = uvicorn.Server(config)
         self._tasks = [
-            asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
+            asyncio.create_task(_serve(self._control, listener), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("recorder", self._recorder.run), name="recorder"),
             asyncio.create_task(_keep_going("old records", self._recorder.clean), name="old records"),
@@ -195,6 +200,9 @@ class ApiProcess:
             asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),
             asyncio.create_task(_keep_going("upkeep", self._upkeep), name="upkeep"),
         ]
+        if self._meter is not None and self.plan.metrics is not None:
+            exposition = Exposition(self._meter, CensusService(self._core))
+            self._tasks.append(asyncio.create_task(_serve(exposition, _bind(self.plan.metrics)), name="metrics"))
 
     async def stop(self) -> None:
         """End the work of this process. Machines go on."""
@@ -286,6 +294,20 @@ async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             _log.exception("%s failed; it begins again", name)
         await asyncio.sleep(_RESTART_PAUSE)
+
+
+async def _serve(application: Any, listener: socket.socket) -> None:  # noqa: ANN401
+    config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", interface="asgi3")
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _bind(address: HostPort) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address.host, address.port))
+    listener.listen(128)
+    return listener
 
 
 def _bind_privately(path: Path) -> socket.socket:

@@ -18,6 +18,7 @@ from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
+from stoker.services.meter import NoMeter
 from stoker.services.wakeups import Wakeups
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.page_limits import PageRates
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stoker.auth.company import CompanySignIn
     from stoker.auth.issuer_documents import IssuerDocuments
     from stoker.auth.issuer_keys import IssuerKeys
+    from stoker.services.meter import Meter
     from stoker.settings import Settings
     from stoker.store.database import Database
 
@@ -146,7 +148,9 @@ def company_sign_in(
     return CompanySignIn(provider, documents, OidcVerifier((issuer,), keys, clock), clock)
 
 
-def open_core(settings: Settings, database: Database, admission: Admission | None = None) -> Core:
+def open_core(
+    settings: Settings, database: Database, admission: Admission | None = None, meter: Meter | None = None
+) -> Core:
     """What every service needs, on the real clock."""
     return Core(
         database=database,
@@ -155,6 +159,7 @@ def open_core(settings: Settings, database: Database, admission: Admission | Non
         wakeups=Wakeups(),
         limits=limits_of(settings),
         admission=admission or Admission(),
+        meter=meter or NoMeter(),
     )
 
 

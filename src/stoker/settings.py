@@ -109,6 +109,7 @@ class Settings(BaseModel):
     tls_own: bool = Field(
         default=False, description="Speak TLS with a certificate of our own authority; see `stoker ca`."
     )
+    metrics: str = Field("", description="HOST:PORT of the Prometheus metrics, without a credential; empty for none.")
     bootstrap: Path | None = Field(None, description="File for the first token of a new data folder.")
     engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")
     engine_url: str = Field("", description="BuildKit release archive to download instead of building it.")
@@ -250,6 +251,11 @@ class Settings(BaseModel):
     def _address(cls, value: str) -> str:
         return str(parse_host_port(value))
 
+    @field_validator("metrics")
+    @classmethod
+    def _address_or_none(cls, value: str) -> str:
+        return str(parse_host_port(value)) if value else value
+
     @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer", "sign_in_issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
@@ -325,6 +331,11 @@ class Settings(BaseModel):
     def gateway_address(self) -> HostPort:
         """Where the gateway listens."""
         return parse_host_port(self.gateway)
+
+    @property
+    def metrics_address(self) -> HostPort | None:
+        """Where the metrics are, if anywhere."""
+        return parse_host_port(self.metrics) if self.metrics else None
 
     @property
     def tls(self) -> bool:

@@ -123,6 +123,7 @@ class MachineLifecycle:
         await self._complete_start(starting, spec)
 
     async def _complete_start(self, machine: Machine, spec: MachineSpec) -> None:
+        began = self._core.now()
         try:
             async with asyncio.timeout(self._options.start_timeout.total_seconds()):
                 await fill_volume(self._core, self._runtime, machine)
@@ -131,9 +132,11 @@ class MachineLifecycle:
                 await self._wait_ready(machine)
                 await self._look_for_damage(machine)
         except (RuntimeFailed, TimeoutError) as error:
+            self._core.meter.machine_start_ended((self._core.now() - began).total_seconds(), is_ready=False)
             await self._fail_start(machine, str(error) or "it was not ready in time")
         else:
             await self._become_ready(machine)
+            self._core.meter.machine_start_ended((self._core.now() - began).total_seconds(), is_ready=True)
 
     async def _look_for_damage(self, machine: Machine) -> None:
         """When BuildKit began a new cache database by itself, give it the last good snapshot instead, if there is one.

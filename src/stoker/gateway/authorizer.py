@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from stoker.services.gate import Destination, GateService
+    from stoker.services.meter import Meter
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _ARCHITECTURES = {platform.architecture: platform for platform in Platform}
 _STATUS: dict[type[StokerError], int] = {InvalidInput: 400, PermissionDenied: 403, Unavailable: 503}
+_ANSWERS = {400: "invalid", 403: "refused", 503: "unavailable"}
 
 
 class Authorizer:
     """An ASGI application: 200 with the machine's address and name, or another status with the reason."""
 
-    def __init__(self, gate: GateService, max_body_bytes: int) -> None:
+    def __init__(self, gate: GateService, meter: Meter, max_body_bytes: int) -> None:
         self._gate = gate
+        self._meter = meter
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -45,12 +48,16 @@ class Authorizer:
             body = await self._read(receive)
             destination = await self._decide(scope, body)
         except StokerError as error:
-            await _answer(send, _STATUS.get(type(error), 403), error.message)
+            status = _STATUS.get(type(error), 403)
+            self._meter.gateway_answered(_ANSWERS[status])
+            await _answer(send, status, error.message)
         except Exception:
             _log.exception("the gateway's question about %s could not be answered", scope.get("path"))
+            self._meter.gateway_answered("error")
             await _answer(send, 500, "the server could not decide; its log says why")
         else:
             headers = {DESTINATION_HEADER: destination.address, MACHINE_HEADER: destination.server_name}
+            self._meter.gateway_answered("allowed")
             await _answer(send, 200, "", headers)
 
     async def _decide(self, scope: Event, body: bytes) -> Destination:

@@ -30,7 +30,7 @@ from stoker.rpc.codecs import api_codecs
 from stoker.rpc.core_builds import CoreBuildHandlers
 from stoker.rpc.dispatch import Route
 from stoker.rpc.health import HealthHandlers
-from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
+from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor, MeterInterceptor
 from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.machines import MachineHandlers
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stoker.services.endpoints import EndpointService
     from stoker.services.logins import LoginService
     from stoker.services.machines import MachineService
+    from stoker.services.meter import Meter
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
@@ -96,6 +97,7 @@ class RpcServices:
     max_message_bytes: int
     limits: CallLimits
     monotonic: Callable[[], float]
+    meter: Meter
 
 
 class _NotYetRegistry(registry_connect.RegistryService):
@@ -126,7 +128,8 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
     """All methods of the API, by their paths."""
     errors = ErrorInterceptor(services.randomness)
     limits = LimitsInterceptor(services.limits, services.monotonic)
-    interceptors = (errors, limits, AuthenticationInterceptor(services.authentication))
+    meter = MeterInterceptor(services.meter, services.monotonic)
+    interceptors = (meter, errors, limits, AuthenticationInterceptor(services.authentication))
 
     cli_builds = CliBuildHandlers(
         services.builds, services.endpoints, services.recording, services.public_url, services.connection_wait

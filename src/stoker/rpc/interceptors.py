@@ -5,23 +5,44 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from connectrpc.errors import ConnectError
+
 from stoker.auth.access import admitted, chooses_organization, is_open
 from stoker.domain.errors import TooBusy
 from stoker.rpc.caller import set_caller
 from stoker.rpc.errors import to_connect_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from connectrpc.request import RequestContext
 
     from stoker.domain.clock import Randomness
     from stoker.services.authentication import AuthenticationService
+    from stoker.services.meter import Meter
 
 
 def method_name(ctx: RequestContext[Any, Any]) -> str:
     """``package.Service/Method``, as the access table writes it."""
     return f"{ctx.method.service_name}/{ctx.method.name}"
+
+
+class MeterInterceptor:
+    """Counts calls by what became of them. It stands before all others, so that it sees what their callers are told."""
+
+    def __init__(self, meter: Meter, monotonic: Callable[[], float]) -> None:
+        self._meter = meter
+        self._monotonic = monotonic
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> float:
+        """Take the time."""
+        return self._monotonic()
+
+    async def on_end(self, began: float, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """Count the call."""
+        code = "ok" if error is None else error.code.value if isinstance(error, ConnectError) else "unknown"
+        self._meter.call_ended(method_name(ctx), code, self._monotonic() - began)
 
 
 class ErrorInterceptor:

@@ -48,6 +48,7 @@ class Running:
     api_url: str
     gateway_address: str
     owner_link: str | None
+    metrics_url: str | None
 
     def __repr__(self) -> str:
         """Without the link."""
@@ -88,11 +89,14 @@ class Supervisor:
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._end_api_left()
         kept = await self._gateway_left()
-        (listen,) = choose_ports([("listen", settings.listen_address)])
-        if kept is None:
-            listen, gateway = choose_ports([("listen", listen), ("gateway", settings.gateway_address)])
-        else:
-            gateway = kept.address
+        wanted = {"listen": settings.listen_address, "gateway": settings.gateway_address}
+        if kept is not None:
+            del wanted["gateway"]
+        if settings.metrics_address is not None:
+            wanted["metrics"] = settings.metrics_address
+        chosen = dict(zip(wanted, choose_ports(wanted.items()), strict=True))
+        listen, metrics = chosen["listen"], chosen.get("metrics")
+        gateway = chosen["gateway"] if kept is None else kept.address
         await asyncio.to_thread(migrate, database_file(settings))
         own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.public_url or own_url
@@ -105,6 +109,7 @@ class Supervisor:
             if settings.gateway_name
             else str(_dialable(gateway)),
             buildkitd=self._buildkitd,
+            metrics=metrics,
         )
         plan_file = self._run_folder / "plan.json"
         write_plan(plan, plan_file)
@@ -119,7 +124,8 @@ class Supervisor:
         self._watches += [asyncio.create_task(part.watch()) for part in self._parts]
         self._watches.append(asyncio.create_task(self._trim_logs()))
         owner_link = join_url(api_url, self._owner_secret) if self._owner_secret else None
-        return Running(own_url, plan.gateway_address, owner_link)
+        metrics_url = None if metrics is None else f"http://{_dialable(metrics)}/metrics"
+        return Running(own_url, plan.gateway_address, owner_link, metrics_url)
 
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stoker.domain import ids
 from stoker.domain.cache_policy import MIN_KEEP_BYTES
 from stoker.domain.queue import BuildLimits
+from stoker.services.meter import NoMeter
 from stoker.services.token_uses import TokenUses
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.clock import Clock, Randomness
     from stoker.services.admission import Admission
+    from stoker.services.meter import Meter
     from stoker.services.wakeups import Wakeups
     from stoker.store.database import Database
 
@@ -47,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Database, clock, randomness, wake-ups, limits, admission and noted uses, handed to every service."""
+    """Database, clock, randomness, wake-ups, limits, admission, noted uses and meter, handed to every service."""
 
     database: Database
     clock: Clock
@@ -56,6 +58,7 @@ class Core:
     limits: Limits
     admission: Admission
     token_uses: TokenUses = field(default_factory=TokenUses)
+    meter: Meter = field(default_factory=NoMeter)
 
     def now(self) -> datetime:
         """The time."""

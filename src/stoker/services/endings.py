@@ -42,6 +42,7 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
         return False
     if result.status is BuildStatus.SUCCEEDED:
         await machine_store.forget_crashes_of_build(tx, build_id)
+    tx.after_commit(lambda: core.meter.build_ended(result.status))
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)
