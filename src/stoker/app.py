@@ -46,6 +46,7 @@ from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.admission import Admission
+from stoker.services.audit import AuditService
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
@@ -70,7 +71,7 @@ from stoker.services.trust_policies import TrustPolicyService
 from stoker.services.usage import UsageService
 from stoker.services.wakeups import LEASES
 from stoker.store.database import open_sqlite
-from stoker.system import SystemClock
+from stoker.system import SystemClock, SystemRandomness
 from stoker.web.application import web_application
 from stoker.web.page_limits import PageLimits
 from stoker.web.pages import WebServices
@@ -139,6 +140,7 @@ class ApiProcess:
         self._resources = AsyncExitStack()
         authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
         projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
+        audit = AuditService(core)
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
         web = web_application(
             WebServices(
@@ -149,6 +151,7 @@ class ApiProcess:
                 projects=projects,
                 builds=builds,
                 sharing=sharing,
+                audit=audit,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
@@ -173,6 +176,7 @@ class ApiProcess:
                 machines=MachineService(core),
                 records=RecordService(core),
                 recording=recording,
+                audit=audit,
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
@@ -280,7 +284,9 @@ class Application:
             _log.exception("the API can't start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._dispatch = Dispatch(process.routes, process.pages, process.plan.settings.request_seconds)
+        self._dispatch = Dispatch(
+            process.routes, process.pages, process.plan.settings.request_seconds, SystemRandomness()
+        )
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await process.stop()

@@ -58,6 +58,8 @@ def limits_of(settings: Settings) -> Limits:
             on_server=settings.max_builds,
         ),
         max_waiting_builds=settings.max_waiting_builds,
+        audit_lifetime=timedelta(days=settings.audit_days) if settings.audit_days else None,
+        max_audit_events=settings.max_audit_events,
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
 

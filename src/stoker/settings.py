@@ -173,6 +173,12 @@ class Settings(BaseModel):
     user_token_days: float = Field(90, ge=0, le=3660, description="How long a login's token works; 0 for ever.")
     max_organization_tokens: int = Field(1000, ge=1, description="Tokens that an organization may have of its own.")
     max_members: int = Field(10_000, ge=1, description="Members and invitations that an organization may have.")
+    audit_days: float = Field(
+        365, ge=0, le=36_600, description="How long events of the audit log are kept; 0 for ever."
+    )
+    max_audit_events: int = Field(
+        1_000_000, ge=1000, description="Events of the audit log that are kept at most, of all organizations."
+    )
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
     measure_seconds: float = Field(
         900, ge=1, le=7 * 24 * 3600, description="Time between two looks at the size of a running machine's volume."

@@ -29,6 +29,7 @@ _COMMANDS = {
     "queue": "stoker.cli.queue",
     "builds": "stoker.cli.builds",
     "usage": "stoker.cli.usage",
+    "audit": "stoker.cli.audit",
     "config": "stoker.cli.config",
     "engine": "stoker.cli.engine",
     "doctor": "stoker.cli.doctor",

@@ -20,8 +20,9 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
-from stoker._gen.stoker.v1 import caches_connect, machines_connect, queue_connect, trust_connect
+from stoker._gen.stoker.v1 import audit_connect, caches_connect, machines_connect, queue_connect, trust_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
+from stoker.rpc.audit import AuditHandlers
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.caches import CacheHandlers
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from protobuf import DescService
 
     from stoker.domain.clock import Randomness
+    from stoker.services.audit import AuditService
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.caches import CacheService
@@ -91,6 +93,7 @@ class RpcServices:
     machines: MachineService
     records: RecordService
     recording: RecordingService
+    audit: AuditService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
@@ -156,6 +159,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (machines_connect.MachineServiceASGIApplication, MachineHandlers(services.machines)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
         (trust_connect.TrustServiceASGIApplication, TrustHandlers(services.tokens, services.trust_policies)),
+        (audit_connect.AuditServiceASGIApplication, AuditHandlers(services.audit)),
     ]
     codecs = api_codecs()
     routes: dict[str, Route] = {}

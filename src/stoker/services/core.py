@@ -43,6 +43,8 @@ class Limits:
     pending_interval: timedelta = timedelta(seconds=15)
     builds: BuildLimits = field(default_factory=BuildLimits)
     max_waiting_builds: int = 10_000
+    audit_lifetime: timedelta | None = timedelta(days=365)
+    max_audit_events: int = 1_000_000
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)
 

@@ -474,6 +474,26 @@ logins = Table(
     Index(None, "expires_at"),
 )
 
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    # Neither this nor the ids below are foreign keys: what was done stays on record when it is gone.
+    Column("organization_id", _ID),
+    Column("occurred_at", Instant, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target_kind", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("target_name", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Index(None, "organization_id", "id"),
+)
+
 facts = Table(
     "facts",
     metadata,
