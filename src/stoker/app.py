@@ -17,6 +17,7 @@ import uvicorn
 from stoker.assembly import (
     call_limits,
     company_sign_in,
+    delivery_options,
     new_people_role,
     oidc_providers,
     open_core,
@@ -41,6 +42,7 @@ from stoker.logs import configure_logging
 from stoker.observing.exposition import Exposition
 from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
+from stoker.pki.webhook_key import read_webhook_key
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
@@ -70,12 +72,14 @@ from stoker.services.tokens import TokenService
 from stoker.services.trust_policies import TrustPolicyService
 from stoker.services.usage import UsageService
 from stoker.services.wakeups import LEASES
+from stoker.services.webhooks import WebhookService
 from stoker.store.database import open_sqlite
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.application import web_application
 from stoker.web.page_limits import PageLimits
 from stoker.web.pages import WebServices
 from stoker.web.sessions import Cookies
+from stoker.webhooks.delivering import WebhookDeliverer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -90,6 +94,7 @@ _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
 _FORGET_SECONDS = 300.0
 _UPKEEP_SECONDS = 30.0
+_TEST_PATIENCE = timedelta(seconds=5)
 _STOP_PATIENCE = timedelta(seconds=20)
 
 _log = logging.getLogger(__name__)
@@ -141,6 +146,11 @@ class ApiProcess:
         authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
         projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
         audit = AuditService(core)
+        webhook_key, deliveries = read_webhook_key(settings.data / "pki", core.randomness), delivery_options(settings)
+        self._deliverer = WebhookDeliverer(core, deliveries, webhook_key, plan.public_url)
+        webhooks = WebhookService(
+            core, webhook_key, allow_private=deliveries.allow_private, test_wait=deliveries.timeout + _TEST_PATIENCE
+        )
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
         web = web_application(
             WebServices(
@@ -177,6 +187,7 @@ class ApiProcess:
                 records=RecordService(core),
                 recording=recording,
                 audit=audit,
+                webhooks=webhooks,
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
@@ -203,6 +214,7 @@ class ApiProcess:
             asyncio.create_task(_keep_going("volume sizes", self._measurer.run), name="volume sizes"),
             asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),
             asyncio.create_task(_keep_going("upkeep", self._upkeep), name="upkeep"),
+            asyncio.create_task(_keep_going("webhooks", self._deliverer.run), name="webhooks"),
         ]
         if self._meter is not None and self.plan.metrics is not None:
             exposition = Exposition(self._meter, CensusService(self._core))

@@ -12,6 +12,7 @@ from stoker.domain.people import Role
 from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
+from stoker.domain.webhooks import Patience
 from stoker.recorder.options import RecorderOptions
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
@@ -22,6 +23,7 @@ from stoker.services.meter import NoMeter
 from stoker.services.wakeups import Wakeups
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.page_limits import PageRates
+from stoker.webhooks.delivering import DeliveryOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +62,8 @@ def limits_of(settings: Settings) -> Limits:
         max_waiting_builds=settings.max_waiting_builds,
         audit_lifetime=timedelta(days=settings.audit_days) if settings.audit_days else None,
         max_audit_events=settings.max_audit_events,
+        max_webhook_deliveries=settings.max_webhook_deliveries,
+        webhook_history=timedelta(days=settings.webhook_history_days),
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
 
@@ -120,6 +124,19 @@ def oidc_providers(settings: Settings) -> tuple[Provider, ...]:
             Provider(provider.name, provider.kind, provider.issuer, provider.audience, provider.algorithms)
             for provider in settings.oidc_providers
         ),
+    )
+
+
+def delivery_options(settings: Settings) -> DeliveryOptions:
+    """How webhooks are sent."""
+    return DeliveryOptions(
+        parallel=settings.parallel_webhooks,
+        timeout=timedelta(seconds=settings.webhook_timeout_seconds),
+        patience=Patience(
+            first_pause=timedelta(seconds=settings.webhook_retry_seconds),
+            lifetime=timedelta(hours=settings.webhook_hours),
+        ),
+        allow_private=settings.webhook_private_addresses,
     )
 
 

@@ -23,6 +23,7 @@ from tests.web.test_people import OWNER, PASSWORD, join, owner_code, sign_in
 LIST = "stoker.v1.AuditService/ListEvents"
 PROJECTS, ORGANIZATIONS = "depot.core.v1.ProjectService", "stoker.v1.OrganizationService"
 BUILDS, TRUST = "depot.core.v1.BuildService", "stoker.v1.TrustService"
+WEBHOOKS = "stoker.v1.WebhookService"
 RECORDED = {
     f"{PROJECTS}/AddTrustPolicy": Action.POLICY_ADD,
     f"{PROJECTS}/CreateProject": Action.PROJECT_CREATE,
@@ -46,6 +47,8 @@ RECORDED = {
     f"{ORGANIZATIONS}/RenameOrganization": Action.ORGANIZATION_RENAME,
     f"{ORGANIZATIONS}/RevokeInvitation": Action.INVITATION_REVOKE,
     f"{ORGANIZATIONS}/RevokeToken": Action.TOKEN_REVOKE,
+    f"{WEBHOOKS}/CreateWebhook": Action.WEBHOOK_CREATE,
+    f"{WEBHOOKS}/DeleteWebhook": Action.WEBHOOK_DELETE,
 }
 # What builds do is in the record of builds; a login counts when it is approved, which is done on a page.
 UNRECORDED = {
@@ -62,6 +65,7 @@ UNRECORDED = {
     "ReportTimings",
     "StartLogin",
     "StartPush",
+    "TestWebhook",
     "DeleteImage",
 }
 
@@ -122,6 +126,9 @@ def change_everything(audited: Audited) -> tuple[set[str], list[str]]:
     call(f"{BUILDS}/StopSharingBuild", build)
     call(f"{PROJECTS}/ResetProject", project)
     call("depot.cli.v1beta1.ProjectsService/ResetProjectCache", project)
+    webhook = call(f"{WEBHOOKS}/CreateWebhook", {**project, "url": "https://ci.example.com:444/?key=hidden-in-the-url"})
+    made.append("hidden-in-the-url")
+    call(f"{WEBHOOKS}/DeleteWebhook", {"webhookId": webhook["webhook"]["webhookId"]})
     call(f"{PROJECTS}/DeleteProject", project)
     member = audited.registry.person(f"m-{secrets.token_hex(4)}", **{f"o{audited.organization}": Role.VIEWER})
     call(f"{ORGANIZATIONS}/ChangeMemberRole", {**own, "personId": member.id, "role": "ROLE_MEMBER"})
@@ -161,6 +168,7 @@ def test_every_change_is_recorded_with_who_made_it_and_no_secret(audited: Audite
     assert len({event["requestId"] for event in events}) == len(events)
     told = {event["action"]: (event["target"].get("name", ""), event.get("detail", "")) for event in events}
     assert told["project.update"] == ("store", "name shop → store, hardware 16x32 → 4x4")
+    assert told["webhook.create"] == ("ci.example.com:444", "of project store")
     assert told["policy.add"] == ("github a/forks", "in project store, untrusted")
     assert told["member.change-role"][1] == "viewer → member"
     assert told["invitation.create"] == ("new@example.com", "as viewer")

@@ -135,6 +135,11 @@ METHODS: dict[str, Access] = {
     "stoker.v1.TrustService/CreateProjectToken": _DECIDE,
     "stoker.v1.TrustService/ListPolicies": _SEE_ORGANIZATION,
     "stoker.v1.TrustService/ListProjectTokens": _DECIDE,
+    "stoker.v1.WebhookService/CreateWebhook": _DECIDE,
+    "stoker.v1.WebhookService/DeleteWebhook": _DECIDE,
+    "stoker.v1.WebhookService/ListDeliveries": _DECIDE,
+    "stoker.v1.WebhookService/ListWebhooks": _DECIDE,
+    "stoker.v1.WebhookService/TestWebhook": _DECIDE,
 }
 _NOTHING = Rule(frozenset())
 

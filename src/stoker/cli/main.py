@@ -27,6 +27,7 @@ _COMMANDS = {
     "cache": "stoker.cli.cache",
     "machines": "stoker.cli.machines",
     "queue": "stoker.cli.queue",
+    "webhooks": "stoker.cli.webhooks",
     "builds": "stoker.cli.builds",
     "usage": "stoker.cli.usage",
     "audit": "stoker.cli.audit",

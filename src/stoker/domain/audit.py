@@ -43,6 +43,8 @@ class Action(StrEnum):
     TOKEN_CREATE = "token.create"  # noqa: S105
     TOKEN_DESCRIBE = "token.describe"  # noqa: S105
     TOKEN_REVOKE = "token.revoke"  # noqa: S105
+    WEBHOOK_CREATE = "webhook.create"
+    WEBHOOK_DELETE = "webhook.delete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from stoker.domain.builds import BuildStatus
-from stoker.services.meter import GATEWAY_ANSWERS
+from stoker.services.meter import GATEWAY_ANSWERS, WEBHOOK_RESULTS
 
 if TYPE_CHECKING:
     from stoker.domain.platforms import Platform
@@ -67,12 +67,20 @@ class PrometheusMeter:
         self._machines = Gauge("stoker_machines", "Machines.", ["state"], registry=registry)
         self._caches = Gauge("stoker_caches", "Caches.", registry=registry)
         self._cache_bytes = Gauge("stoker_cache_bytes", "Size of all caches, as last measured.", registry=registry)
+        self._webhooks = Counter(
+            "stoker_webhook_attempts", "Attempts to deliver webhooks.", ["result"], registry=registry
+        )
+        self._webhooks_waiting = Gauge(
+            "stoker_webhook_deliveries_waiting", "Deliveries of webhooks that are not done.", registry=registry
+        )
         # A series that only begins with its first event hides that event from rate().
         for status in BuildStatus:
             if status.finished:
                 self._builds.labels(status.value)
         for answer in GATEWAY_ANSWERS:
             self._gateway.labels(answer)
+        for result in WEBHOOK_RESULTS:
+            self._webhooks.labels(result)
 
     def build_ended(self, status: BuildStatus) -> None:
         """A build ended."""
@@ -100,6 +108,10 @@ class PrometheusMeter:
         self._calls.labels(method, code).inc()
         self._call_times.labels(method).observe(seconds)
 
+    def webhook_attempted(self, result: str) -> None:
+        """A message to a webhook was tried, or dropped."""
+        self._webhooks.labels(result).inc()
+
     def exposition(self, census: Census, accept: str) -> tuple[bytes, str]:
         """All metrics with these numbers, and their content type, which is the best of those in an Accept header."""
         self._running.set(census.running_builds)
@@ -109,5 +121,6 @@ class PrometheusMeter:
             self._machines.labels(state.value).set(number)
         self._caches.set(census.caches)
         self._cache_bytes.set(census.cache_bytes)
+        self._webhooks_waiting.set(census.waiting_deliveries)
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type

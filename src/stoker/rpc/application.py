@@ -20,7 +20,14 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
-from stoker._gen.stoker.v1 import audit_connect, caches_connect, machines_connect, queue_connect, trust_connect
+from stoker._gen.stoker.v1 import (
+    audit_connect,
+    caches_connect,
+    machines_connect,
+    queue_connect,
+    trust_connect,
+    webhooks_connect,
+)
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.audit import AuditHandlers
 from stoker.rpc.buildkit import BuildKitHandlers
@@ -41,6 +48,7 @@ from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 from stoker.rpc.queue import QueueHandlers
 from stoker.rpc.trust import TrustHandlers
 from stoker.rpc.usage import UsageHandlers
+from stoker.rpc.webhooks import WebhookHandlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,6 +77,7 @@ if TYPE_CHECKING:
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
     from stoker.services.usage import UsageService
+    from stoker.services.webhooks import WebhookService
 
 
 _STREAMED_REQUESTS = ("client_streaming", "bidi_streaming")
@@ -94,6 +103,7 @@ class RpcServices:
     records: RecordService
     recording: RecordingService
     audit: AuditService
+    webhooks: WebhookService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
@@ -160,6 +170,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
         (trust_connect.TrustServiceASGIApplication, TrustHandlers(services.tokens, services.trust_policies)),
         (audit_connect.AuditServiceASGIApplication, AuditHandlers(services.audit)),
+        (webhooks_connect.WebhookServiceASGIApplication, WebhookHandlers(services.webhooks)),
     ]
     codecs = api_codecs()
     routes: dict[str, Route] = {}

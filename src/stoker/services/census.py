@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.store import census as census_store
+from stoker.store import webhooks as webhook_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ class Census:
     machines: Mapping[MachineState, int]
     caches: int
     cache_bytes: int
+    waiting_deliveries: int
 
 
 class CensusService:
@@ -46,4 +48,5 @@ class CensusService:
                 machines=await census_store.count_machines(tx),
                 caches=caches,
                 cache_bytes=cache_bytes,
+                waiting_deliveries=await webhook_store.count_waiting(tx),
             )

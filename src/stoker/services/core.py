@@ -45,6 +45,8 @@ class Limits:
     max_waiting_builds: int = 10_000
     audit_lifetime: timedelta | None = timedelta(days=365)
     max_audit_events: int = 1_000_000
+    max_webhook_deliveries: int = 10_000
+    webhook_history: timedelta = timedelta(days=7)
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)
 

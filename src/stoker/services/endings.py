@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
 from stoker.services.wakeups import FLEET, QUEUE, build_topic
+from stoker.services.webhooks import enqueue_build_finished
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -43,6 +44,9 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     if result.status is BuildStatus.SUCCEEDED:
         await machine_store.forget_crashes_of_build(tx, build_id)
     tx.after_commit(lambda: core.meter.build_ended(result.status))
+    ended = await build_store.find_any_build(tx, build_id)
+    if ended is not None:
+        await enqueue_build_finished(core, tx, build_id, ended.project_id)
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)

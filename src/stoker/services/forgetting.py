@@ -1,4 +1,6 @@
-"""Forget what has served its time: sessions, invitations and logins that have expired, and old audit events."""
+"""Forget what has served its time: sessions, invitations and logins that have expired, old audit events,
+and deliveries of webhooks that are done.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from stoker.store import audit as audit_store
 from stoker.store import invitations as invitation_store
 from stoker.store import logins as login_store
 from stoker.store import sessions as session_store
+from stoker.store import webhooks as webhook_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,6 +34,7 @@ class ForgettingService:
                 + await session_store.forget_old_sessions(tx, now)
                 + await invitation_store.forget_old_invitations(tx, now)
                 + await login_store.forget_old_logins(tx, now)
+                + await webhook_store.forget_old_deliveries(tx, now - self._core.limits.webhook_history)
             )
 
     async def _forget_events(self, now: datetime) -> int:

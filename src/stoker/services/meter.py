@@ -36,7 +36,12 @@ class Meter(Protocol):
         """A call of the API ended, with ``ok`` or a Connect code."""
         ...
 
+    def webhook_attempted(self, result: str) -> None:
+        """A message to a webhook was tried, or dropped; ``result`` is one of `WEBHOOK_RESULTS`."""
+        ...
 
+
+WEBHOOK_RESULTS = ("delivered", "failed", "refused", "dropped")
 GATEWAY_ANSWERS = ("allowed", "refused", "invalid", "unavailable", "error")
 
 
@@ -59,4 +64,7 @@ class NoMeter:
         """Nothing."""
 
     def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """Nothing."""
+
+    def webhook_attempted(self, result: str) -> None:
         """Nothing."""
