@@ -288,9 +288,10 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        configure_logging()
         try:
-            process = ApiProcess(read_plan(Path(os.environ[PLAN_VARIABLE])))
+            plan = read_plan(Path(os.environ[PLAN_VARIABLE]))
+            configure_logging(plan.settings.log_format)
+            process = ApiProcess(plan)
             await process.start()
         except Exception as error:
             _log.exception("the API can't start")

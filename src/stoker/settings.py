@@ -109,6 +109,7 @@ class Settings(BaseModel):
     tls_own: bool = Field(
         default=False, description="Speak TLS with a certificate of our own authority; see `stoker ca`."
     )
+    log_format: Literal["text", "json"] = Field("text", description="How the API and Envoy log: text or JSON lines.")
     metrics: str = Field("", description="HOST:PORT of the Prometheus metrics, without a credential; empty for none.")
     bootstrap: Path | None = Field(None, description="File for the first token of a new data folder.")
     engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")

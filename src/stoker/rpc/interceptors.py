@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connectrpc.errors import ConnectError
 
 from stoker.auth.access import admitted, chooses_organization, is_open
 from stoker.domain.errors import TooBusy
-from stoker.rpc.caller import set_caller
+from stoker.rpc.caller import is_verified, set_caller
 from stoker.rpc.errors import to_connect_error
+from stoker.services.origin import current_origin, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from stoker.domain.clock import Randomness
     from stoker.services.authentication import AuthenticationService
     from stoker.services.meter import Meter
+_NOT_LOGGED = ("ok", "canceled", "unimplemented")
+
+_log = logging.getLogger(__name__)
 
 
 def method_name(ctx: RequestContext[Any, Any]) -> str:
@@ -29,7 +35,10 @@ def method_name(ctx: RequestContext[Any, Any]) -> str:
 
 
 class MeterInterceptor:
-    """Counts calls by what became of them. It stands before all others, so that it sees what their callers are told."""
+    """Counts calls by what became of them, and logs what a good token was refused.
+
+    It stands before all others, so that it sees what their callers are told.
+    """
 
     def __init__(self, meter: Meter, monotonic: Callable[[], float]) -> None:
         self._meter = meter
@@ -41,8 +50,13 @@ class MeterInterceptor:
 
     async def on_end(self, began: float, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Count the call."""
+        method, seconds = method_name(ctx), self._monotonic() - began
         code = "ok" if error is None else error.code.value if isinstance(error, ConnectError) else "unknown"
-        self._meter.call_ended(method_name(ctx), code, self._monotonic() - began)
+        self._meter.call_ended(method, code, seconds)
+        # What strangers are refused is only counted, so that they can't fill the log.
+        if code not in _NOT_LOGGED and is_verified():
+            about = {"method": method, "code": code, "seconds": round(seconds, 3)}
+            _log.info("%s was refused: %s", method, code, extra=about)
 
 
 class ErrorInterceptor:
@@ -78,6 +92,8 @@ class AuthenticationInterceptor:
         organization_id = headers.get("x-depot-org") if chooses_organization(method) else None
         principal = await self._authentication.authenticate(headers.get("authorization"), organization_id)
         set_caller(admitted(method, principal))
+        if principal.build_id is not None:
+            set_origin(replace(current_origin(), build_id=principal.build_id))
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Nothing to clean up."""

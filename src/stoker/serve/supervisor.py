@@ -18,6 +18,7 @@ from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
+from stoker.serve.envoy_logs import with_json_log
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
@@ -218,7 +219,7 @@ class Supervisor:
         settings = self._settings
         certificates = Certificates(settings.data / "pki", SystemClock())
         names = tuple(dict.fromkeys(name for name in (settings.gateway_name, address.host) if name))
-        return gateway_configuration(
+        configuration = gateway_configuration(
             GatewaySettings(
                 host=address.host,
                 port=address.port,
@@ -231,6 +232,7 @@ class Supervisor:
                 max_solve_bytes=settings.max_solve_bytes,
             )
         )
+        return self._logging(configuration)
 
     def _gateway_part(self, address: HostPort) -> Part:
         write_private(self._gateway_file, self._gateway_configuration(address).encode())
@@ -242,8 +244,11 @@ class Supervisor:
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
         file = self._run_folder / "api-envoy.json"
         configuration = api_configuration(address, self._api_certificate(address), edge_limits(self._settings))
-        write_private(file, configuration.encode())
+        write_private(file, self._logging(configuration).encode())
         return self._part("API", api_command(file), api_environment(plan_file), _accepts(address))
+
+    def _logging(self, configuration: str) -> str:
+        return with_json_log(configuration) if self._settings.log_format == "json" else configuration
 
     def _api_certificate(self, address: HostPort) -> PairFiles | None:
         settings = self._settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from stoker.domain.leases import Lease
     from stoker.services.core import Core
     from stoker.store.database import Transaction
+
+_log = logging.getLogger(__name__)
 
 
 async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> None:
@@ -47,6 +50,9 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     ended = await build_store.find_any_build(tx, build_id)
     if ended is not None:
         await enqueue_build_finished(core, tx, build_id, ended.project_id)
+        about = {"build_id": build_id, "project_id": ended.project_id}
+        words = ("build %s of project %s ended: %s", build_id, ended.project_id, result.status.value)
+        tx.after_commit(lambda: _log.info(*words, extra=about))
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A request's id, and the address of its sender as far as it is known."""
+    """A request's id, the address of its sender as far as it is known, and the build whose token it came with."""
 
     request_id: str
     address: str
+    build_id: str = ""
 
 
 _NONE = Origin("", "")
