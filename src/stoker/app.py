@@ -21,6 +21,7 @@ from stoker.assembly import (
     new_people_role,
     oidc_providers,
     open_core,
+    otlp_tracer,
     page_rates,
     process_runtime,
     record_limits,
@@ -109,7 +110,8 @@ class ApiProcess:
         self._database = open_sqlite(plan.database)
         self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
         self._meter = None if plan.metrics is None else PrometheusMeter()
-        self._core = core = open_core(settings, self._database, Admission(runtime.shortage), self._meter)
+        self._tracer = otlp_tracer(settings, plan.server_id)
+        self._core = core = open_core(settings, self._database, Admission(runtime.shortage), self._meter, self._tracer)
         certificates = Certificates(settings.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
         options = FleetOptions(
@@ -134,7 +136,10 @@ class ApiProcess:
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         self._authorizer = Authorizer(
-            GateService(core, records=settings.record_builds), core.meter, settings.max_solve_bytes + 1024
+            GateService(core, records=settings.record_builds),
+            core.meter,
+            core.tracer,
+            settings.max_solve_bytes + 1024,
         )
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
@@ -195,6 +200,7 @@ class ApiProcess:
                 limits=call_limits(settings),
                 monotonic=monotonic,
                 meter=core.meter,
+                tracer=core.tracer,
             )
         )
 
@@ -229,6 +235,8 @@ class ApiProcess:
             await self._token_uses.store()
         except Exception:
             _log.exception("the last uses of tokens could not be stored")
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
         await self._resources.aclose()
 
     async def _expire(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.metadata import version
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
 from stoker.services.meter import NoMeter
+from stoker.services.tracing import NoTracer
 from stoker.services.wakeups import Wakeups
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.page_limits import PageRates
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from stoker.auth.company import CompanySignIn
     from stoker.auth.issuer_documents import IssuerDocuments
     from stoker.auth.issuer_keys import IssuerKeys
+    from stoker.observing.traces import OtlpTracer
     from stoker.services.meter import Meter
+    from stoker.services.tracing import Tracer
     from stoker.settings import Settings
     from stoker.store.database import Database
 
@@ -168,7 +172,11 @@ def company_sign_in(
 
 
 def open_core(
-    settings: Settings, database: Database, admission: Admission | None = None, meter: Meter | None = None
+    settings: Settings,
+    database: Database,
+    admission: Admission | None = None,
+    meter: Meter | None = None,
+    tracer: Tracer | None = None,
 ) -> Core:
     """What every service needs, on the real clock."""
     return Core(
@@ -179,7 +187,17 @@ def open_core(
         limits=limits_of(settings),
         admission=admission or Admission(),
         meter=meter or NoMeter(),
+        tracer=tracer or NoTracer(),
     )
+
+
+def otlp_tracer(settings: Settings, server_id: str) -> OtlpTracer | None:
+    """Where spans are sent, if anywhere."""
+    if not settings.traces:
+        return None
+    from stoker.observing.traces import OtlpTracer  # only here: its libraries take long to import
+
+    return OtlpTracer(settings.traces, settings.traces_share, server_id, version("stoker"))
 
 
 def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:

@@ -111,6 +111,8 @@ class Settings(BaseModel):
     )
     log_format: Literal["text", "json"] = Field("text", description="How the API and Envoy log: text or JSON lines.")
     metrics: str = Field("", description="HOST:PORT of the Prometheus metrics, without a credential; empty for none.")
+    traces: str = Field("", description="URL to which OpenTelemetry traces are sent by OTLP over HTTP; empty for none.")
+    traces_share: float = Field(1, ge=0, le=1, description="How many of the traces that begin here are recorded.")
     bootstrap: Path | None = Field(None, description="File for the first token of a new data folder.")
     engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")
     engine_url: str = Field("", description="BuildKit release archive to download instead of building it.")
@@ -273,6 +275,14 @@ class Settings(BaseModel):
     @classmethod
     def _address_or_none(cls, value: str) -> str:
         return str(parse_host_port(value)) if value else value
+
+    @field_validator("traces")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError(f'"{value}" is not a URL such as http://127.0.0.1:4318/v1/traces')
+        return value
 
     @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer", "sign_in_issuer")
     @classmethod

@@ -38,7 +38,7 @@ from stoker.rpc.codecs import api_codecs
 from stoker.rpc.core_builds import CoreBuildHandlers
 from stoker.rpc.dispatch import Route
 from stoker.rpc.health import HealthHandlers
-from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor, MeterInterceptor
+from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor, MeterInterceptor, TraceInterceptor
 from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.machines import MachineHandlers
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.tokens import TokenService
+    from stoker.services.tracing import Tracer
     from stoker.services.trust_policies import TrustPolicyService
     from stoker.services.usage import UsageService
     from stoker.services.webhooks import WebhookService
@@ -111,6 +112,7 @@ class RpcServices:
     limits: CallLimits
     monotonic: Callable[[], float]
     meter: Meter
+    tracer: Tracer
 
 
 class _NotYetRegistry(registry_connect.RegistryService):
@@ -141,8 +143,9 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
     """All methods of the API, by their paths."""
     errors = ErrorInterceptor(services.randomness)
     limits = LimitsInterceptor(services.limits, services.monotonic)
+    trace = TraceInterceptor(services.tracer)
     meter = MeterInterceptor(services.meter, services.monotonic)
-    interceptors = (meter, errors, limits, AuthenticationInterceptor(services.authentication))
+    interceptors = (trace, meter, errors, limits, AuthenticationInterceptor(services.authentication))
 
     cli_builds = CliBuildHandlers(
         services.builds, services.endpoints, services.recording, services.public_url, services.connection_wait

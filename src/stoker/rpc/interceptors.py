@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stoker.domain.clock import Randomness
     from stoker.services.authentication import AuthenticationService
     from stoker.services.meter import Meter
+    from stoker.services.tracing import Span, Tracer
 _NOT_LOGGED = ("ok", "canceled", "unimplemented")
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,34 @@ _log = logging.getLogger(__name__)
 def method_name(ctx: RequestContext[Any, Any]) -> str:
     """``package.Service/Method``, as the access table writes it."""
     return f"{ctx.method.service_name}/{ctx.method.name}"
+
+
+def _code(error: Exception | None) -> str:
+    if error is None:
+        return "ok"
+    return error.code.value if isinstance(error, ConnectError) else "unknown"
+
+
+class TraceInterceptor:
+    """A span for each call, in the trace that it comes with."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> Span:
+        """Begin it."""
+        return self._tracer.begin_call(method_name(ctx), ctx.request_headers)
+
+    async def on_end(self, span: Span, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """End it."""
+        origin, code = current_origin(), _code(error)
+        about = {"rpc.system": "connect_rpc", "rpc.service": ctx.method.service_name, "rpc.method": ctx.method.name}
+        about["stoker.request_id"] = origin.request_id
+        if origin.build_id:
+            about["stoker.build_id"] = origin.build_id
+        if error is not None:
+            about["rpc.connect_rpc.error_code"] = code
+        span.end(None if error is None else code, about)
 
 
 class MeterInterceptor:
@@ -51,7 +80,7 @@ class MeterInterceptor:
     async def on_end(self, began: float, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Count the call."""
         method, seconds = method_name(ctx), self._monotonic() - began
-        code = "ok" if error is None else error.code.value if isinstance(error, ConnectError) else "unknown"
+        code = _code(error)
         self._meter.call_ended(method, code, seconds)
         # What strangers are refused is only counted, so that they can't fill the log.
         if code not in _NOT_LOGGED and is_verified():

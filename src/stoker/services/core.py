@@ -11,6 +11,7 @@ from stoker.domain.cache_policy import MIN_KEEP_BYTES
 from stoker.domain.queue import BuildLimits
 from stoker.services.meter import NoMeter
 from stoker.services.token_uses import TokenUses
+from stoker.services.tracing import NoTracer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from stoker.domain.clock import Clock, Randomness
     from stoker.services.admission import Admission
     from stoker.services.meter import Meter
+    from stoker.services.tracing import Tracer
     from stoker.services.wakeups import Wakeups
     from stoker.store.database import Database
 
@@ -53,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Database, clock, randomness, wake-ups, limits, admission, noted uses and meter, handed to every service."""
+    """Database, clock, randomness, wake-ups, limits, admission, noted uses, meter and tracer, for every service."""
 
     database: Database
     clock: Clock
@@ -63,6 +65,7 @@ class Core:
     admission: Admission
     token_uses: TokenUses = field(default_factory=TokenUses)
     meter: Meter = field(default_factory=NoMeter)
+    tracer: Tracer = field(default_factory=NoTracer)
 
     def now(self) -> datetime:
         """The time."""

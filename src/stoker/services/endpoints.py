@@ -13,6 +13,7 @@ from stoker.pki.certificates import Certificates, endpoint_server_name
 from stoker.services.endings import end_lease
 from stoker.services.lookup import require_build
 from stoker.services.queue import lease_or_wait
+from stoker.services.tracing import build_cause
 from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, machine_topic
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
@@ -151,6 +152,7 @@ class EndpointService:
             if await self._extend(tx, wanted):
                 return wanted
             self._core.admission.require_open()
+            self._core.tracer.note_cause(build_cause(build_id))
             await lease_or_wait(self._core, tx, build, platform)
         self._asked[wanted] = self._core.now()
         while len(self._asked) > _REMEMBERED_QUESTIONS:
