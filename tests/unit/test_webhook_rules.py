@@ -56,6 +56,8 @@ def test_public_addresses(address: str) -> None:
         "::ffff:169.254.169.254",
         "64:ff9b::a00:1",
         "64:ff9b:1::a00:1",
+        "64:ff9b:1::101:101",
+        "2001:0:101:101::fefe:fefe",
         "2002:7f00:1::",
         "2002:a9fe:a9fe::1",
         "2001:db8::1",

@@ -29,7 +29,9 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _PORTS = {"http": 80, "https": 443}
 # Addresses of IPv6 that stand for one of IPv4 in their last four bytes: RFC 6052 (NAT64), RFC 4291 (compatible).
-_EMBEDDED_LAST = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::/96"))
+_EMBEDDED_LAST = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+# NAT64 of a network of its own (RFC 8215), and Teredo (RFC 4380).
+_TUNNELS = (IPv6Network("64:ff9b:1::/48"), IPv6Network("2001::/32"))
 
 
 class DeliveryState(StrEnum):
@@ -149,13 +151,11 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     """
     if isinstance(address, IPv6Address):
         embedded = address.ipv4_mapped or address.sixtofour
-        if embedded is None and address.teredo is not None:
-            embedded = address.teredo[1]
         if embedded is None and any(address in network for network in _EMBEDDED_LAST):
             embedded = IPv4Address(int(address) & 0xFFFFFFFF)
         if embedded is not None:
             return is_public(embedded)
-        if address.is_site_local:
+        if address.is_site_local or any(address in network for network in _TUNNELS):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
