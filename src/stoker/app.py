@@ -17,9 +17,11 @@ import uvicorn
 from stoker.assembly import (
     call_limits,
     company_sign_in,
+    delivery_options,
     new_people_role,
     oidc_providers,
     open_core,
+    otlp_tracer,
     page_rates,
     process_runtime,
     record_limits,
@@ -38,15 +40,20 @@ from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
 from stoker.logs import configure_logging
+from stoker.observing.exposition import Exposition
+from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
+from stoker.pki.webhook_key import read_webhook_key
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.admission import Admission
+from stoker.services.audit import AuditService
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
+from stoker.services.census import CensusService
 from stoker.services.closing import ClosingService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
@@ -66,15 +73,19 @@ from stoker.services.tokens import TokenService
 from stoker.services.trust_policies import TrustPolicyService
 from stoker.services.usage import UsageService
 from stoker.services.wakeups import LEASES
+from stoker.services.webhooks import WebhookService
 from stoker.store.database import open_sqlite
-from stoker.system import SystemClock
+from stoker.system import SystemClock, SystemRandomness
 from stoker.web.application import web_application
 from stoker.web.page_limits import PageLimits
 from stoker.web.pages import WebServices
 from stoker.web.sessions import Cookies
+from stoker.webhooks.delivering import WebhookDeliverer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+
+    from stoker.settings import HostPort
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -84,6 +95,7 @@ _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
 _FORGET_SECONDS = 300.0
 _UPKEEP_SECONDS = 30.0
+_TEST_PATIENCE = timedelta(seconds=5)
 _STOP_PATIENCE = timedelta(seconds=20)
 
 _log = logging.getLogger(__name__)
@@ -97,7 +109,9 @@ class ApiProcess:
         self.plan = plan
         self._database = open_sqlite(plan.database)
         self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
-        self._core = core = open_core(settings, self._database, Admission(runtime.shortage))
+        self._meter = None if plan.metrics is None else PrometheusMeter()
+        self._tracer = otlp_tracer(settings, plan.server_id)
+        self._core = core = open_core(settings, self._database, Admission(runtime.shortage), self._meter, self._tracer)
         certificates = Certificates(settings.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
         options = FleetOptions(
@@ -122,7 +136,10 @@ class ApiProcess:
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         self._authorizer = Authorizer(
-            GateService(core, records=settings.record_builds), settings.max_solve_bytes + 1024
+            GateService(core, records=settings.record_builds),
+            core.meter,
+            core.tracer,
+            settings.max_solve_bytes + 1024,
         )
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
@@ -133,6 +150,12 @@ class ApiProcess:
         self._resources = AsyncExitStack()
         authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
         projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
+        audit = AuditService(core)
+        webhook_key, deliveries = read_webhook_key(settings.data / "pki", core.randomness), delivery_options(settings)
+        self._deliverer = WebhookDeliverer(core, deliveries, webhook_key, plan.public_url)
+        webhooks = WebhookService(
+            core, webhook_key, allow_private=deliveries.allow_private, test_wait=deliveries.timeout + _TEST_PATIENCE
+        )
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
         web = web_application(
             WebServices(
@@ -143,6 +166,7 @@ class ApiProcess:
                 projects=projects,
                 builds=builds,
                 sharing=sharing,
+                audit=audit,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
@@ -167,12 +191,16 @@ class ApiProcess:
                 machines=MachineService(core),
                 records=RecordService(core),
                 recording=recording,
+                audit=audit,
+                webhooks=webhooks,
                 randomness=core.randomness,
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
                 max_message_bytes=settings.max_message_bytes,
                 limits=call_limits(settings),
                 monotonic=monotonic,
+                meter=core.meter,
+                tracer=core.tracer,
             )
         )
 
@@ -181,10 +209,8 @@ class ApiProcess:
         listener = _bind_privately(self.plan.control_socket)
         self._resources.push_async_callback(self._database.close)
         self._resources.push_async_callback(self._documents.close)
-        config = uvicorn.Config(self._control, log_config=None, access_log=False, lifespan="off", interface="asgi3")
-        server = uvicorn.Server(config)
         self._tasks = [
-            asyncio.create_task(server.serve(sockets=[listener]), name="control socket"),
+            asyncio.create_task(_serve(self._control, listener), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("recorder", self._recorder.run), name="recorder"),
             asyncio.create_task(_keep_going("old records", self._recorder.clean), name="old records"),
@@ -194,7 +220,11 @@ class ApiProcess:
             asyncio.create_task(_keep_going("volume sizes", self._measurer.run), name="volume sizes"),
             asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),
             asyncio.create_task(_keep_going("upkeep", self._upkeep), name="upkeep"),
+            asyncio.create_task(_keep_going("webhooks", self._deliverer.run), name="webhooks"),
         ]
+        if self._meter is not None and self.plan.metrics is not None:
+            exposition = Exposition(self._meter, CensusService(self._core))
+            self._tasks.append(asyncio.create_task(_serve(exposition, _bind(self.plan.metrics)), name="metrics"))
 
     async def stop(self) -> None:
         """End the work of this process. Machines go on."""
@@ -205,6 +235,8 @@ class ApiProcess:
             await self._token_uses.store()
         except Exception:
             _log.exception("the last uses of tokens could not be stored")
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
         await self._resources.aclose()
 
     async def _expire(self) -> None:
@@ -264,15 +296,18 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        configure_logging()
         try:
-            process = ApiProcess(read_plan(Path(os.environ[PLAN_VARIABLE])))
+            plan = read_plan(Path(os.environ[PLAN_VARIABLE]))
+            configure_logging(plan.settings.log_format)
+            process = ApiProcess(plan)
             await process.start()
         except Exception as error:
             _log.exception("the API can't start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._dispatch = Dispatch(process.routes, process.pages, process.plan.settings.request_seconds)
+        self._dispatch = Dispatch(
+            process.routes, process.pages, process.plan.settings.request_seconds, SystemRandomness()
+        )
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await process.stop()
@@ -286,6 +321,20 @@ async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             _log.exception("%s failed; it begins again", name)
         await asyncio.sleep(_RESTART_PAUSE)
+
+
+async def _serve(application: Any, listener: socket.socket) -> None:  # noqa: ANN401
+    config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", interface="asgi3")
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _bind(address: HostPort) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address.host, address.port))
+    listener.listen(128)
+    return listener
 
 
 def _bind_privately(path: Path) -> socket.socket:

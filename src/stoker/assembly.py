@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.metadata import version
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,19 @@ from stoker.domain.people import Role
 from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
+from stoker.domain.webhooks import Patience
 from stoker.recorder.options import RecorderOptions
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
+from stoker.services.meter import NoMeter
+from stoker.services.tracing import NoTracer
 from stoker.services.wakeups import Wakeups
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.page_limits import PageRates
+from stoker.webhooks.delivering import DeliveryOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     from stoker.auth.company import CompanySignIn
     from stoker.auth.issuer_documents import IssuerDocuments
     from stoker.auth.issuer_keys import IssuerKeys
+    from stoker.observing.traces import OtlpTracer
+    from stoker.services.meter import Meter
+    from stoker.services.tracing import Tracer
     from stoker.settings import Settings
     from stoker.store.database import Database
 
@@ -56,6 +64,10 @@ def limits_of(settings: Settings) -> Limits:
             on_server=settings.max_builds,
         ),
         max_waiting_builds=settings.max_waiting_builds,
+        audit_lifetime=timedelta(days=settings.audit_days) if settings.audit_days else None,
+        max_audit_events=settings.max_audit_events,
+        max_webhook_deliveries=settings.max_webhook_deliveries,
+        webhook_history=timedelta(days=settings.webhook_history_days),
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
 
@@ -119,6 +131,19 @@ def oidc_providers(settings: Settings) -> tuple[Provider, ...]:
     )
 
 
+def delivery_options(settings: Settings) -> DeliveryOptions:
+    """How webhooks are sent."""
+    return DeliveryOptions(
+        parallel=settings.parallel_webhooks,
+        timeout=timedelta(seconds=settings.webhook_timeout_seconds),
+        patience=Patience(
+            first_pause=timedelta(seconds=settings.webhook_retry_seconds),
+            lifetime=timedelta(hours=settings.webhook_hours),
+        ),
+        allow_private=settings.webhook_private_addresses,
+    )
+
+
 def new_people_role(settings: Settings) -> Role | None:
     """The role of people whom only the company's provider knows; None when they aren't taken."""
     return Role(settings.sign_in_new_people) if settings.sign_in_new_people else None
@@ -146,7 +171,13 @@ def company_sign_in(
     return CompanySignIn(provider, documents, OidcVerifier((issuer,), keys, clock), clock)
 
 
-def open_core(settings: Settings, database: Database, admission: Admission | None = None) -> Core:
+def open_core(
+    settings: Settings,
+    database: Database,
+    admission: Admission | None = None,
+    meter: Meter | None = None,
+    tracer: Tracer | None = None,
+) -> Core:
     """What every service needs, on the real clock."""
     return Core(
         database=database,
@@ -155,7 +186,18 @@ def open_core(settings: Settings, database: Database, admission: Admission | Non
         wakeups=Wakeups(),
         limits=limits_of(settings),
         admission=admission or Admission(),
+        meter=meter or NoMeter(),
+        tracer=tracer or NoTracer(),
     )
+
+
+def otlp_tracer(settings: Settings, server_id: str) -> OtlpTracer | None:
+    """Where spans are sent, if anywhere."""
+    if not settings.traces:
+        return None
+    from stoker.observing.traces import OtlpTracer  # only here: its libraries take long to import
+
+    return OtlpTracer(settings.traces, settings.traces_share, server_id, version("stoker"))
 
 
 def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:

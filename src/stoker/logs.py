@@ -1,16 +1,66 @@
-"""How the API process logs: one line an event, with time and level, to standard error."""
+"""How the API process logs: one line an event, to standard error, as text or as JSON.
+
+Lines that are written while a request is handled carry its id, and the build's when a build's token was used.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from stoker.services.origin import current_origin
+
+LogFormat = Literal["text", "json"]
+
+# What a line may be about; a line names them with ``extra``.
+SUBJECTS = ("build_id", "project_id", "machine_id", "method", "code", "seconds")
 
 
-def configure_logging() -> None:
+def configure_logging(log_format: LogFormat) -> None:
     """Set up logging for this process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("asyncio").addFilter(_not_pyvoys_late_receive)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, logger and message, with the request's id at the end where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """One line."""
+        request_id = current_origin().request_id
+        return super().formatMessage(record) + (f" [{request_id}]" if request_id else "")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object on one line, whatever is in the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        origin = current_origin()
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if origin.request_id:
+            line["request_id"] = origin.request_id
+        if origin.build_id:
+            line["build_id"] = origin.build_id
+        line |= {name: value for name in SUBJECTS if (value := getattr(record, name, None)) is not None}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
 
 
 def _not_pyvoys_late_receive(record: logging.LogRecord) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.pki.private_files import write_private
-from stoker.settings import Settings
+from stoker.settings import HostPort, Settings, parse_host_port
 
 PLAN_VARIABLE = "STOKER_PLAN"
 CONTROL_STOP = "/control/stop"
@@ -22,6 +22,7 @@ class ServerPlan:
     public_url: str
     gateway_address: str
     buildkitd: Path
+    metrics: HostPort | None = None
 
     @property
     def database(self) -> Path:
@@ -52,6 +53,7 @@ def write_plan(plan: ServerPlan, path: Path) -> None:
         "public_url": plan.public_url,
         "gateway_address": plan.gateway_address,
         "buildkitd": str(plan.buildkitd),
+        "metrics": None if plan.metrics is None else str(plan.metrics),
     }
     write_private(path, json.dumps(content).encode())
 
@@ -65,4 +67,5 @@ def read_plan(path: Path) -> ServerPlan:
         public_url=content["public_url"],
         gateway_address=content["gateway_address"],
         buildkitd=Path(content["buildkitd"]),
+        metrics=None if content["metrics"] is None else parse_host_port(content["metrics"]),
     )

@@ -109,6 +109,10 @@ class Settings(BaseModel):
     tls_own: bool = Field(
         default=False, description="Speak TLS with a certificate of our own authority; see `stoker ca`."
     )
+    log_format: Literal["text", "json"] = Field("text", description="How the API and Envoy log: text or JSON lines.")
+    metrics: str = Field("", description="HOST:PORT of the Prometheus metrics, without a credential; empty for none.")
+    traces: str = Field("", description="URL to which OpenTelemetry traces are sent by OTLP over HTTP; empty for none.")
+    traces_share: float = Field(1, ge=0, le=1, description="How many of the traces that begin here are recorded.")
     bootstrap: Path | None = Field(None, description="File for the first token of a new data folder.")
     engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")
     engine_url: str = Field("", description="BuildKit release archive to download instead of building it.")
@@ -172,6 +176,23 @@ class Settings(BaseModel):
     user_token_days: float = Field(90, ge=0, le=3660, description="How long a login's token works; 0 for ever.")
     max_organization_tokens: int = Field(1000, ge=1, description="Tokens that an organization may have of its own.")
     max_members: int = Field(10_000, ge=1, description="Members and invitations that an organization may have.")
+    audit_days: float = Field(
+        365, ge=0, le=36_600, description="How long events of the audit log are kept; 0 for ever."
+    )
+    max_audit_events: int = Field(
+        1_000_000, ge=1000, description="Events of the audit log that are kept at most, of all organizations."
+    )
+    webhook_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one attempt of a webhook may take.")
+    webhook_retry_seconds: float = Field(
+        5, gt=0, le=3600, description="Pause after a webhook's first failed attempt; it doubles, up to an hour."
+    )
+    webhook_hours: float = Field(24, ge=0, le=24 * 30, description="How long a webhook that fails is tried again.")
+    webhook_history_days: float = Field(7, ge=0, le=366, description="How long deliveries that are done are listed.")
+    webhook_private_addresses: bool = Field(
+        default=False, description="Send webhooks to private networks and this host too."
+    )
+    max_webhook_deliveries: int = Field(10_000, ge=1, description="Deliveries of webhooks that may wait.")
+    parallel_webhooks: int = Field(8, ge=1, le=256, description="Webhooks that are sent to at once.")
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
     measure_seconds: float = Field(
         900, ge=1, le=7 * 24 * 3600, description="Time between two looks at the size of a running machine's volume."
@@ -250,6 +271,19 @@ class Settings(BaseModel):
     def _address(cls, value: str) -> str:
         return str(parse_host_port(value))
 
+    @field_validator("metrics")
+    @classmethod
+    def _address_or_none(cls, value: str) -> str:
+        return str(parse_host_port(value)) if value else value
+
+    @field_validator("traces")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError(f'"{value}" is not a URL such as http://127.0.0.1:4318/v1/traces')
+        return value
+
     @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer", "sign_in_issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
@@ -325,6 +359,11 @@ class Settings(BaseModel):
     def gateway_address(self) -> HostPort:
         """Where the gateway listens."""
         return parse_host_port(self.gateway)
+
+    @property
+    def metrics_address(self) -> HostPort | None:
+        """Where the metrics are, if anywhere."""
+        return parse_host_port(self.metrics) if self.metrics else None
 
     @property
     def tls(self) -> bool:

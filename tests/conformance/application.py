@@ -31,7 +31,7 @@ _routes = service_routes(
     api_codecs(Registry(service_pb.desc())),
     int(os.environ[MAX_MESSAGE_BYTES]),
 )
-_dispatch = Dispatch(_routes, None, Settings().request_seconds)
+_dispatch = Dispatch(_routes, None, Settings().request_seconds, SystemRandomness())
 
 
 async def application(scope, receive, send) -> None:

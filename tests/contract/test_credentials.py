@@ -50,6 +50,7 @@ FOREIGN = {
 CREDENTIALS = (*UNAUTHENTICATED, *RIGHTFUL, *FOREIGN, "nobody's person", "OIDC unmatched")
 UNTRUSTED = (CredentialKind.ORGANIZATION, CredentialKind.PROJECT, CredentialKind.BUILD)
 UNKNOWN_ID = "0" * 16
+NOWHERE = "http://127.0.0.1:9/"  # nobody is there, which a test finds out at once
 
 _PROJECT = {"projectId": "{project}"}
 _BUILD = {"buildId": "{build}"}
@@ -95,6 +96,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "depot.core.v1.ProjectService/UpdateProject": _PROJECT | {"name": "renamed"},
     "depot.core.v1.ProjectService/UpdateToken": {"tokenId": "{token}", "description": "described"},
     "depot.core.v1.UsageService/GetProjectUsage": _PROJECT,
+    "stoker.v1.AuditService/ListEvents": _ORGANIZATION,
     "stoker.v1.CacheService/ShowCache": _PROJECT,
     "stoker.v1.OrganizationService/ChangeMemberRole": _MEMBER | {"role": "ROLE_VIEWER"},
     "stoker.v1.OrganizationService/CreateInvitation": _ORGANIZATION
@@ -113,6 +115,11 @@ REQUESTS: dict[str, dict[str, object]] = {
     "stoker.v1.TrustService/CreateProjectToken": _PROJECT,
     "stoker.v1.TrustService/ListPolicies": _PROJECT,
     "stoker.v1.TrustService/ListProjectTokens": _PROJECT,
+    "stoker.v1.WebhookService/CreateWebhook": _PROJECT | {"url": NOWHERE},
+    "stoker.v1.WebhookService/DeleteWebhook": {"webhookId": "{webhook}"},
+    "stoker.v1.WebhookService/ListDeliveries": {"webhookId": "{webhook}"},
+    "stoker.v1.WebhookService/ListWebhooks": _PROJECT,
+    "stoker.v1.WebhookService/TestWebhook": {"webhookId": "{webhook}"},
 }
 # What a rightful caller is told where it isn't simply done: the build has ended, so that no machine has to start, the
 # login was never begun, only operators create organizations, the build has no steps, and some methods are missing yet.
@@ -205,6 +212,9 @@ class World:
                 "stoker.v1.OrganizationService/CreateInvitation", wanted, token=self.tokens["owner"]
             )
             things["invitation"] = made.body["invitation"]["invitationId"]
+        elif method.startswith("stoker.v1.WebhookService/"):
+            made = self.server.call("stoker.v1.WebhookService/CreateWebhook", {"projectId": project, "url": NOWHERE})
+            things["webhook"] = made.body["webhook"]["webhookId"]
         elif method.endswith(_NEEDS_ENDED):
             ended = {"buildId": things["build"], "success": {}}
             assert self.server.call("depot.build.v1.BuildService/FinishBuild", ended).status == 200
@@ -265,7 +275,7 @@ def issuers() -> Iterator[IssuerHost]:
 @pytest.fixture(scope="module")
 def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
     issuer = issuers.issuers["github"]
-    server = make_server(github_issuer=issuer.url)
+    server = make_server(github_issuer=issuer.url, webhook_private_addresses="true")
     registry = Registry(server)
     organization = server.first["DEPOT_ORG_ID"]
     project, other_project = server.new_project("guarded"), server.new_project("other")
@@ -317,6 +327,8 @@ def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
         ),
     }
     tokens |= {f"untrusted {kind}": registry.token(replace(token, untrusted=True)) for kind, token in marked.items()}
+    made = server.call("stoker.v1.WebhookService/CreateWebhook", {"projectId": project, "url": NOWHERE})
+    things["webhook"] = made.body["webhook"]["webhookId"]
     world = World(server, issuer, registry, organization, project, tokens, things)
     tokens["OIDC matched"] = world.trusted(project, "ours")
     tokens["OIDC matched elsewhere"] = world.trusted(other_project, "theirs")

@@ -116,6 +116,7 @@ METHODS: dict[str, Access] = {
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
+    "stoker.v1.AuditService/ListEvents": _PEOPLE_DECIDE,
     "stoker.v1.CacheService/ShowCache": _SEE,
     "stoker.v1.MachineService/ListMachines": _SEE_ORGANIZATION,
     "stoker.v1.OrganizationService/ChangeMemberRole": _PEOPLE_DECIDE,
@@ -134,6 +135,11 @@ METHODS: dict[str, Access] = {
     "stoker.v1.TrustService/CreateProjectToken": _DECIDE,
     "stoker.v1.TrustService/ListPolicies": _SEE_ORGANIZATION,
     "stoker.v1.TrustService/ListProjectTokens": _DECIDE,
+    "stoker.v1.WebhookService/CreateWebhook": _DECIDE,
+    "stoker.v1.WebhookService/DeleteWebhook": _DECIDE,
+    "stoker.v1.WebhookService/ListDeliveries": _DECIDE,
+    "stoker.v1.WebhookService/ListWebhooks": _DECIDE,
+    "stoker.v1.WebhookService/TestWebhook": _DECIDE,
 }
 _NOTHING = Rule(frozenset())
 

@@ -39,6 +39,7 @@ _DATA_HINT = "check the folder, or choose another with --data"
     "gateway",
     "gateway_name",
     "public_url",
+    "metrics",
     "bootstrap",
     "tls_certificate",
     "tls_key",
@@ -120,6 +121,8 @@ async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | No
 def _announce(running: Running) -> None:
     say(f"API      {running.api_url}")
     say(f"gateway  {running.gateway_address}")
+    if running.metrics_url is not None:
+        say(f"metrics  {running.metrics_url}")
     if running.owner_link is not None:
         say(f"owner    {running.owner_link}\n         makes whoever opens it the owner; it works once")
     say("ready; Ctrl-C stops the server and its machines")

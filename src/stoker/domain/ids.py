@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stoker.domain.clock import Clock, Randomness
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -29,6 +31,12 @@ def new_id(clock: Clock, randomness: Randomness) -> str:
     milliseconds = int(clock.now().timestamp() * 1000)
     noise = int.from_bytes(randomness.token_bytes(5), "big")
     return _encode(milliseconds, TIME_LENGTH) + _encode(noise, RANDOM_LENGTH)
+
+
+def first_id_at(moment: datetime) -> str:
+    """What comes before the ids that are made from a moment on, and after all older ones."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return _encode(milliseconds, TIME_LENGTH) + ALPHABET[0] * RANDOM_LENGTH
 
 
 def checked_id(value: str, what: str) -> str:

@@ -117,4 +117,5 @@ class Housekeeping:
             return
         dropped = await prune(machine.placement, machine.server_name, self._credentials, policy.keep_bytes)
         if dropped:
+            self._core.meter.cache_dropped(dropped)
             _log.info("machine %s dropped %.1f MB of cache", machine.id, dropped / _MEGABYTE)

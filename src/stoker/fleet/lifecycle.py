@@ -29,6 +29,7 @@ from stoker.fleet.throw_away import fill_volume, has_outlived_its_build, volume_
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
 from stoker.services.endings import fail_builds_of_machine, hint_builds_of_machine, wake_ended
+from stoker.services.tracing import machine_cause
 from stoker.services.wakeups import FLEET, VOLUMES, machine_topic
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -123,6 +124,9 @@ class MachineLifecycle:
         await self._complete_start(starting, spec)
 
     async def _complete_start(self, machine: Machine, spec: MachineSpec) -> None:
+        began = self._core.now()
+        about = {"stoker.machine_id": machine.id, "stoker.project_id": machine.project_id}
+        span = self._core.tracer.begin_work("machine start", about, cause=machine_cause(machine.id), headers={})
         try:
             async with asyncio.timeout(self._options.start_timeout.total_seconds()):
                 await fill_volume(self._core, self._runtime, machine)
@@ -131,9 +135,13 @@ class MachineLifecycle:
                 await self._wait_ready(machine)
                 await self._look_for_damage(machine)
         except (RuntimeFailed, TimeoutError) as error:
+            self._core.meter.machine_start_ended((self._core.now() - began).total_seconds(), is_ready=False)
+            span.end("it did not start", {})
             await self._fail_start(machine, str(error) or "it was not ready in time")
         else:
             await self._become_ready(machine)
+            self._core.meter.machine_start_ended((self._core.now() - began).total_seconds(), is_ready=True)
+            span.end(None, {})
 
     async def _look_for_damage(self, machine: Machine) -> None:
         """When BuildKit began a new cache database by itself, give it the last good snapshot instead, if there is one.

@@ -15,13 +15,17 @@ from stoker.gateway.configuration import (
     MACHINE_HEADER,
     REQUESTED_HEADER,
     SOLVE_HEADER,
+    TRACE_HEADERS,
 )
 from stoker.pki.certificates import parse_build_uri
+from stoker.services.tracing import build_cause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from stoker.services.gate import Destination, GateService
+    from stoker.services.meter import Meter
+    from stoker.services.tracing import Span, Tracer
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -30,28 +34,50 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _ARCHITECTURES = {platform.architecture: platform for platform in Platform}
 _STATUS: dict[type[StokerError], int] = {InvalidInput: 400, PermissionDenied: 403, Unavailable: 503}
+_LONGEST_PATH = 200
+_ANSWERS = {400: "invalid", 403: "refused", 503: "unavailable"}
 
 
 class Authorizer:
     """An ASGI application: 200 with the machine's address and name, or another status with the reason."""
 
-    def __init__(self, gate: GateService, max_body_bytes: int) -> None:
+    def __init__(self, gate: GateService, meter: Meter, tracer: Tracer, max_body_bytes: int) -> None:
         self._gate = gate
+        self._meter = meter
+        self._tracer = tracer
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Answer one question."""
+        span = self._begin_span(scope)
         try:
             body = await self._read(receive)
             destination = await self._decide(scope, body)
         except StokerError as error:
-            await _answer(send, _STATUS.get(type(error), 403), error.message)
+            status = _STATUS.get(type(error), 403)
+            self._note(span, _ANSWERS[status])
+            await _answer(send, status, error.message)
         except Exception:
             _log.exception("the gateway's question about %s could not be answered", scope.get("path"))
+            self._note(span, "error")
             await _answer(send, 500, "the server could not decide; its log says why")
         else:
             headers = {DESTINATION_HEADER: destination.address, MACHINE_HEADER: destination.server_name}
+            self._note(span, "allowed")
             await _answer(send, 200, "", headers)
+
+    def _begin_span(self, scope: Event) -> Span:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        identity = parse_build_uri(headers.get(IDENTITY_HEADER.encode(), b"").decode("ascii", "replace"))
+        build_id = "" if identity is None else identity[0]
+        named = {name: headers.get(name.encode(), b"").decode("latin-1") for name in TRACE_HEADERS}
+        path: str = scope["path"].removeprefix(AUTHORIZER_PREFIX)
+        about = {"stoker.build_id": build_id, "url.path": path[:_LONGEST_PATH]}
+        return self._tracer.begin_work("gateway answer", about, cause=build_cause(build_id), headers=named)
+
+    def _note(self, span: Span, answer: str) -> None:
+        self._meter.gateway_answered(answer)
+        span.end(None if answer == "allowed" else answer, {"stoker.answer": answer})
 
     async def _decide(self, scope: Event, body: bytes) -> Destination:
         headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -21,6 +21,7 @@ REQUESTED_HEADER = "x-stoker-requested-name"
 DESTINATION_HEADER = "x-envoy-original-dst-host"
 MACHINE_HEADER = "x-stoker-machine"
 SOLVE_HEADER = "buildkit-controlapi-buildid"
+TRACE_HEADERS = ("traceparent", "tracestate")
 AUTHORIZER_PREFIX = "/authorize"
 
 _TYPE = "type.googleapis.com/envoy."
@@ -31,6 +32,7 @@ _ROUTER = _TYPE + "extensions.filters.http.router.v3.Router"
 _TLS = _TYPE + "extensions.transport_sockets.tls.v3."
 _UPSTREAM_HTTP = _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions"
 
+_ASKED_WITH = (IDENTITY_HEADER, REQUESTED_HEADER, SOLVE_HEADER, *TRACE_HEADERS)
 _STREAM_WINDOW = 16 * 1024 * 1024
 _CONNECTION_WINDOW = 32 * 1024 * 1024
 _SMALL_BODY = 64 * 1024
@@ -192,9 +194,7 @@ def _ext_authz(settings: GatewaySettings) -> dict[str, Any]:
         "@type": _EXT_AUTHZ + "ExtAuthz",
         "failure_mode_allow": False,
         "status_on_error": {"code": "ServiceUnavailable"},
-        "allowed_headers": {
-            "patterns": [{"exact": name} for name in (IDENTITY_HEADER, REQUESTED_HEADER, SOLVE_HEADER)]
-        },
+        "allowed_headers": {"patterns": [{"exact": name} for name in _ASKED_WITH]},
         "http_service": {
             "server_uri": {
                 "uri": "http://authorizer",

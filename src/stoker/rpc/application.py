@@ -20,8 +20,16 @@ from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
 from stoker._gen.grpc.health.v1 import health_connect
-from stoker._gen.stoker.v1 import caches_connect, machines_connect, queue_connect, trust_connect
+from stoker._gen.stoker.v1 import (
+    audit_connect,
+    caches_connect,
+    machines_connect,
+    queue_connect,
+    trust_connect,
+    webhooks_connect,
+)
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
+from stoker.rpc.audit import AuditHandlers
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.caches import CacheHandlers
@@ -30,7 +38,7 @@ from stoker.rpc.codecs import api_codecs
 from stoker.rpc.core_builds import CoreBuildHandlers
 from stoker.rpc.dispatch import Route
 from stoker.rpc.health import HealthHandlers
-from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor
+from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor, MeterInterceptor, TraceInterceptor
 from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.machines import MachineHandlers
@@ -40,6 +48,7 @@ from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 from stoker.rpc.queue import QueueHandlers
 from stoker.rpc.trust import TrustHandlers
 from stoker.rpc.usage import UsageHandlers
+from stoker.rpc.webhooks import WebhookHandlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,12 +60,14 @@ if TYPE_CHECKING:
     from protobuf import DescService
 
     from stoker.domain.clock import Randomness
+    from stoker.services.audit import AuditService
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.caches import CacheService
     from stoker.services.endpoints import EndpointService
     from stoker.services.logins import LoginService
     from stoker.services.machines import MachineService
+    from stoker.services.meter import Meter
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
@@ -64,8 +75,10 @@ if TYPE_CHECKING:
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.tokens import TokenService
+    from stoker.services.tracing import Tracer
     from stoker.services.trust_policies import TrustPolicyService
     from stoker.services.usage import UsageService
+    from stoker.services.webhooks import WebhookService
 
 
 _STREAMED_REQUESTS = ("client_streaming", "bidi_streaming")
@@ -90,12 +103,16 @@ class RpcServices:
     machines: MachineService
     records: RecordService
     recording: RecordingService
+    audit: AuditService
+    webhooks: WebhookService
     randomness: Randomness
     public_url: str
     connection_wait: timedelta
     max_message_bytes: int
     limits: CallLimits
     monotonic: Callable[[], float]
+    meter: Meter
+    tracer: Tracer
 
 
 class _NotYetRegistry(registry_connect.RegistryService):
@@ -126,7 +143,9 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
     """All methods of the API, by their paths."""
     errors = ErrorInterceptor(services.randomness)
     limits = LimitsInterceptor(services.limits, services.monotonic)
-    interceptors = (errors, limits, AuthenticationInterceptor(services.authentication))
+    trace = TraceInterceptor(services.tracer)
+    meter = MeterInterceptor(services.meter, services.monotonic)
+    interceptors = (trace, meter, errors, limits, AuthenticationInterceptor(services.authentication))
 
     cli_builds = CliBuildHandlers(
         services.builds, services.endpoints, services.recording, services.public_url, services.connection_wait
@@ -153,6 +172,8 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (machines_connect.MachineServiceASGIApplication, MachineHandlers(services.machines)),
         (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
         (trust_connect.TrustServiceASGIApplication, TrustHandlers(services.tokens, services.trust_policies)),
+        (audit_connect.AuditServiceASGIApplication, AuditHandlers(services.audit)),
+        (webhooks_connect.WebhookServiceASGIApplication, WebhookHandlers(services.webhooks)),
     ]
     codecs = api_codecs()
     routes: dict[str, Route] = {}

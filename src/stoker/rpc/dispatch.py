@@ -10,11 +10,14 @@ from urllib.parse import quote
 from connectrpc.code import Code
 
 from stoker.rpc.request_events import RequestEvents
+from stoker.rpc.request_ids import begin_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from connectrpc.server import ConnectASGIApplication
+
+    from stoker.domain.clock import Randomness
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -38,15 +41,19 @@ class Route:
 class Dispatch:
     """Hands each request to the service that has its path, or to the pages for people."""
 
-    def __init__(self, routes: Mapping[str, Route], pages: Application | None, request_seconds: float) -> None:
+    def __init__(
+        self, routes: Mapping[str, Route], pages: Application | None, request_seconds: float, randomness: Randomness
+    ) -> None:
         """``request_seconds`` is how long a request of one message, or a form, may take to arrive."""
         self._routes = routes
         self._pages = pages
         self._request_seconds = request_seconds
+        self._randomness = randomness
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Handle a request."""
         path = scope["path"]
+        send = begin_request(scope, send, self._randomness)
         route = self._routes.get(path)
         if route is None and (self._pages is None or _names_a_method(path)):
             await answer_not_found(scope, send)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HEALTH_REPORTS = frozenset(
     {"depot.buildkit.v1.BuildKitService/ReportHealth", "depot.cli.v1.BuildService/ReportBuildHealth"}
 )
-HELD_OPEN = frozenset({"depot.cli.v1.BuildService/GetBuildKitConnection"})
+HELD_OPEN = frozenset({"depot.cli.v1.BuildService/GetBuildKitConnection", "stoker.v1.WebhookService/TestWebhook"})
 
 _SCHEME_LENGTH = len("bearer ")
 _RETRY_SECONDS = 1.0

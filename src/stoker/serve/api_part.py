@@ -102,6 +102,9 @@ def _http(limits: EdgeLimits) -> dict[str, Any]:
         # Without it a caller's address would be whatever its X-Forwarded-For says.
         "use_remote_address": True,
         "xff_num_trusted_hops": limits.trusted_proxies,
+        # Requests get their ids from us, or keep those that they come with.
+        "generate_request_id": False,
+        "preserve_external_request_id": True,
         "http2_protocol_options": {
             "max_concurrent_streams": 10_000,
             "initial_stream_window_size": _STREAM_WINDOW,

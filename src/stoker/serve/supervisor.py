@@ -18,6 +18,7 @@ from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
+from stoker.serve.envoy_logs import with_json_log
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
@@ -48,6 +49,7 @@ class Running:
     api_url: str
     gateway_address: str
     owner_link: str | None
+    metrics_url: str | None
 
     def __repr__(self) -> str:
         """Without the link."""
@@ -88,11 +90,14 @@ class Supervisor:
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._end_api_left()
         kept = await self._gateway_left()
-        (listen,) = choose_ports([("listen", settings.listen_address)])
-        if kept is None:
-            listen, gateway = choose_ports([("listen", listen), ("gateway", settings.gateway_address)])
-        else:
-            gateway = kept.address
+        wanted = {"listen": settings.listen_address, "gateway": settings.gateway_address}
+        if kept is not None:
+            del wanted["gateway"]
+        if settings.metrics_address is not None:
+            wanted["metrics"] = settings.metrics_address
+        chosen = dict(zip(wanted, choose_ports(wanted.items()), strict=True))
+        listen, metrics = chosen["listen"], chosen.get("metrics")
+        gateway = chosen["gateway"] if kept is None else kept.address
         await asyncio.to_thread(migrate, database_file(settings))
         own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.public_url or own_url
@@ -105,6 +110,7 @@ class Supervisor:
             if settings.gateway_name
             else str(_dialable(gateway)),
             buildkitd=self._buildkitd,
+            metrics=metrics,
         )
         plan_file = self._run_folder / "plan.json"
         write_plan(plan, plan_file)
@@ -119,7 +125,8 @@ class Supervisor:
         self._watches += [asyncio.create_task(part.watch()) for part in self._parts]
         self._watches.append(asyncio.create_task(self._trim_logs()))
         owner_link = join_url(api_url, self._owner_secret) if self._owner_secret else None
-        return Running(own_url, plan.gateway_address, owner_link)
+        metrics_url = None if metrics is None else f"http://{_dialable(metrics)}/metrics"
+        return Running(own_url, plan.gateway_address, owner_link, metrics_url)
 
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
@@ -212,7 +219,7 @@ class Supervisor:
         settings = self._settings
         certificates = Certificates(settings.data / "pki", SystemClock())
         names = tuple(dict.fromkeys(name for name in (settings.gateway_name, address.host) if name))
-        return gateway_configuration(
+        configuration = gateway_configuration(
             GatewaySettings(
                 host=address.host,
                 port=address.port,
@@ -225,6 +232,7 @@ class Supervisor:
                 max_solve_bytes=settings.max_solve_bytes,
             )
         )
+        return self._logging(configuration)
 
     def _gateway_part(self, address: HostPort) -> Part:
         write_private(self._gateway_file, self._gateway_configuration(address).encode())
@@ -236,8 +244,11 @@ class Supervisor:
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
         file = self._run_folder / "api-envoy.json"
         configuration = api_configuration(address, self._api_certificate(address), edge_limits(self._settings))
-        write_private(file, configuration.encode())
+        write_private(file, self._logging(configuration).encode())
         return self._part("API", api_command(file), api_environment(plan_file), _accepts(address))
+
+    def _logging(self, configuration: str) -> str:
+        return with_json_log(configuration) if self._settings.log_format == "json" else configuration
 
     def _api_certificate(self, address: HostPort) -> PairFiles | None:
         settings = self._settings

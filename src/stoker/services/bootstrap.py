@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import NewToken, new_secret, new_token
+from stoker.domain.audit import Action, Party, server_party
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import DEFAULT_HARDWARE
 from stoker.domain.people import Invitation, Role
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization, Project
+from stoker.services.auditing import organization_party, project_party, record
+from stoker.services.tokens import token_party
 from stoker.store import facts as fact_store
 from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _SERVER_ID = "server_id"
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _SERVER_ID_LENGTH = 6
+_FIRST_START = server_party("first start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class BootstrapService:
                 created_at=now,
             )
             await project_store.add_project(tx, project)
+            await record(self._core, tx, _FIRST_START, Action.PROJECT_CREATE, project_party(project), organization.id)
             token = await self._add_organization_token(tx, organization.id, "made on the first start")
             first = FirstSteps(organization.id, project.id, token.secret)
             keep(first)
@@ -111,6 +116,10 @@ class BootstrapService:
                 expires_at=now + self._core.limits.invitation_lifetime,
             )
             await invitation_store.add_invitation(tx, invitation, secret.secret_hash)
+            target, who = Party("invitation", invitation.id, ""), server_party("owner link")
+            await record(
+                self._core, tx, who, Action.INVITATION_CREATE, target, organization.id, "as owner and operator"
+            )
         return secret.secret
 
     async def _first_organization(self, tx: Transaction) -> Organization:
@@ -118,6 +127,8 @@ class BootstrapService:
         if organization is None:
             organization = Organization(id=self._core.new_id(), name="default", created_at=self._core.now())
             await organization_store.add_organization(tx, organization)
+            target = organization_party(organization)
+            await record(self._core, tx, _FIRST_START, Action.ORGANIZATION_CREATE, target, organization.id)
         return organization
 
     async def _add_organization_token(self, tx: Transaction, organization_id: str, description: str) -> NewToken:
@@ -132,4 +143,5 @@ class BootstrapService:
             created_at=self._core.now(),
         )
         await token_store.add_token(tx, stored, token.secret_hash)
+        await record(self._core, tx, _FIRST_START, Action.TOKEN_CREATE, token_party(stored), organization_id)
         return token

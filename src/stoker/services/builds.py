@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from stoker.domain.pages import Page, PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class BuildService:
                 untrusted=build.untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
+        about = {"build_id": build.id, "project_id": project.id}
+        _log.info("build %s of project %s was created", build.id, project.id, extra=about)
         return CreatedBuild(build, token.secret)
 
     async def create_or_ask(self, principal: Principal, project_id: str) -> CreatedBuild:

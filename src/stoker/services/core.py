@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from stoker.domain import ids
 from stoker.domain.cache_policy import MIN_KEEP_BYTES
 from stoker.domain.queue import BuildLimits
+from stoker.services.meter import NoMeter
 from stoker.services.token_uses import TokenUses
+from stoker.services.tracing import NoTracer
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.clock import Clock, Randomness
     from stoker.services.admission import Admission
+    from stoker.services.meter import Meter
+    from stoker.services.tracing import Tracer
     from stoker.services.wakeups import Wakeups
     from stoker.store.database import Database
 
@@ -41,13 +45,17 @@ class Limits:
     pending_interval: timedelta = timedelta(seconds=15)
     builds: BuildLimits = field(default_factory=BuildLimits)
     max_waiting_builds: int = 10_000
+    audit_lifetime: timedelta | None = timedelta(days=365)
+    max_audit_events: int = 1_000_000
+    max_webhook_deliveries: int = 10_000
+    webhook_history: timedelta = timedelta(days=7)
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Database, clock, randomness, wake-ups, limits, admission and noted uses, handed to every service."""
+    """Database, clock, randomness, wake-ups, limits, admission, noted uses, meter and tracer, for every service."""
 
     database: Database
     clock: Clock
@@ -56,6 +64,8 @@ class Core:
     limits: Limits
     admission: Admission
     token_uses: TokenUses = field(default_factory=TokenUses)
+    meter: Meter = field(default_factory=NoMeter)
+    tracer: Tracer = field(default_factory=NoTracer)
 
     def now(self) -> datetime:
         """The time."""

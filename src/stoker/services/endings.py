@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
 from stoker.services.wakeups import FLEET, QUEUE, build_topic
+from stoker.services.webhooks import enqueue_build_finished
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from stoker.domain.leases import Lease
     from stoker.services.core import Core
     from stoker.store.database import Transaction
+
+_log = logging.getLogger(__name__)
 
 
 async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> None:
@@ -42,6 +46,13 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
         return False
     if result.status is BuildStatus.SUCCEEDED:
         await machine_store.forget_crashes_of_build(tx, build_id)
+    tx.after_commit(lambda: core.meter.build_ended(result.status))
+    ended = await build_store.find_any_build(tx, build_id)
+    if ended is not None:
+        await enqueue_build_finished(core, tx, build_id, ended.project_id)
+        about = {"build_id": build_id, "project_id": ended.project_id}
+        words = ("build %s of project %s ended: %s", build_id, ended.project_id, result.status.value)
+        tx.after_commit(lambda: _log.info(*words, extra=about))
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)

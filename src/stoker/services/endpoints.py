@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from stoker.pki.certificates import Certificates, endpoint_server_name
 from stoker.services.endings import end_lease
 from stoker.services.lookup import require_build
 from stoker.services.queue import lease_or_wait
+from stoker.services.tracing import build_cause
 from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, machine_topic
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
     from stoker.store.database import Transaction
+
+_REMEMBERED_QUESTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class EndpointService:
         self._certificates = certificates
         self._gateway_address = gateway_address
         self._platforms = platforms
+        # When those asked whose endpoint was not given yet. Who asks again later is no longer waiting for the first.
+        self._asked: OrderedDict[_Wanted, datetime] = OrderedDict()
 
     async def follow(
         self, principal: Principal, build_id: str, platform: Platform
@@ -146,7 +152,11 @@ class EndpointService:
             if await self._extend(tx, wanted):
                 return wanted
             self._core.admission.require_open()
+            self._core.tracer.note_cause(build_cause(build_id))
             await lease_or_wait(self._core, tx, build, platform)
+        self._asked[wanted] = self._core.now()
+        while len(self._asked) > _REMEMBERED_QUESTIONS:
+            self._asked.popitem(last=False)
         self._core.wakeups.wake(FLEET, LEASES)
         return wanted
 
@@ -166,6 +176,8 @@ class EndpointService:
         if endpoint is None:
             async with self._core.database.write() as tx:
                 await self._extend(tx, wanted)
+        elif (asked_at := self._asked.pop(wanted, None)) is not None:
+            self._core.meter.endpoint_given(wanted.platform, (self._core.now() - asked_at).total_seconds())
         return endpoint
 
     async def _wait_for_turn(self, wanted: _Wanted, deadline: datetime) -> Lease | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.leases import Lease
 from stoker.domain.machines import Desired, Machine, MachineState
+from stoker.services.tracing import build_cause, machine_cause
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -33,6 +34,7 @@ async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platfor
         end_reason=None,
     )
     await lease_store.add_lease(tx, lease)
+    core.tracer.pass_cause(build_cause(build.id), machine_cause(machine.id))
     if machine.idle_since is not None:
         await machine_store.set_idle_since(tx, machine.id, None)
     if machine.desired is not Desired.RUNNING:

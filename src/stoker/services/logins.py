@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import hash_secret, new_secret, new_token
+from stoker.domain.audit import Action, Party
 from stoker.domain.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
 from stoker.domain.logins import Login, LoginState, login_state
 from stoker.domain.principals import CredentialKind
+from stoker.services.auditing import person_party, record_for_person
 from stoker.services.wakeups import login_topic
 from stoker.store import logins as login_store
 from stoker.store import tokens as token_store
@@ -87,11 +89,13 @@ class LoginService:
         """
         async with self._core.database.write() as tx:
             login = await login_store.find_login_by_code(tx, code)
-            _require_pending(login, self._core)
+            pending = _require_pending(login, self._core)
             await login_store.approve_login(tx, code, person.id)
+            target = Party("login", code, pending.client)
+            await record_for_person(self._core, tx, person_party(person), Action.LOGIN_APPROVE, target, person)
         self._core.wakeups.wake(login_topic(code))
 
-    async def refuse(self, code: str) -> None:
+    async def refuse(self, code: str, person: Person) -> None:
         """Let the command line get nothing.
 
         Raises:
@@ -100,8 +104,10 @@ class LoginService:
         """
         async with self._core.database.write() as tx:
             login = await login_store.find_login_by_code(tx, code)
-            _require_pending(login, self._core)
+            pending = _require_pending(login, self._core)
             await login_store.refuse_login(tx, code, self._core.now())
+            target = Party("login", code, pending.client)
+            await record_for_person(self._core, tx, person_party(person), Action.LOGIN_REFUSE, target, person)
         self._core.wakeups.wake(login_topic(code))
 
     async def finish(self, login_id: str) -> str:
@@ -160,9 +166,10 @@ class LoginService:
         return token.secret
 
 
-def _require_pending(login: Login | None, core: Core) -> None:
+def _require_pending(login: Login | None, core: Core) -> Login:
     if login is None:
         raise NotFound("there is no login with this code; run the login again")
     state = login_state(login, core.now())
     if state is not LoginState.PENDING:
         raise FailedPrecondition(f"this login is {state} already; run the login again if you still need it")
+    return login

@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import NewToken, new_secret, new_token
+from stoker.domain.audit import Action, Party
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.people import Invitation, Membership, Person, Role, checked_email, require_an_owner_left
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization, checked_description, checked_name
+from stoker.services.auditing import organization_party, person_party, record
 from stoker.services.lookup import require_organization
-from stoker.services.tokens import CreatedToken
+from stoker.services.tokens import CreatedToken, token_party
 from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
 from stoker.store import people as person_store
@@ -93,6 +95,9 @@ class OrganizationService:
             organization = Organization(id=self._core.new_id(), name=checked, created_at=now)
             await organization_store.add_organization(tx, organization)
             await person_store.add_membership(tx, Membership(organization.id, person.id, Role.OWNER, now))
+            await record(
+                self._core, tx, principal, Action.ORGANIZATION_CREATE, organization_party(organization), organization.id
+            )
         return organization
 
     async def rename(self, principal: Principal, organization_id: str, name: str) -> Organization:
@@ -106,6 +111,8 @@ class OrganizationService:
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
             await organization_store.rename_organization(tx, organization.id, checked)
+            target = organization_party(organization)
+            await record(self._core, tx, principal, Action.ORGANIZATION_RENAME, target, organization.id, f"→ {checked}")
         return Organization(organization.id, checked, organization.created_at)
 
     async def members(self, principal: Principal, organization_id: str) -> list[Member]:
@@ -127,10 +134,14 @@ class OrganizationService:
         """
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
-            await self._require_member(tx, organization, person_id)
+            member, before = await self._require_member(tx, organization, person_id)
             if role is not Role.OWNER:
                 require_an_owner_left(await person_store.owners_of(tx, organization.id), person_id)
             await person_store.change_role(tx, organization.id, person_id, role)
+            if role is not before:
+                await record(
+                    self._core, tx, principal, Action.MEMBER_CHANGE_ROLE, member, organization.id, f"{before} → {role}"
+                )
 
     async def remove_member(self, principal: Principal, organization_id: str, person_id: str) -> None:
         """Let somebody be no member any more; their tokens and sessions see this organization no longer.
@@ -141,9 +152,10 @@ class OrganizationService:
         """
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
-            await self._require_member(tx, organization, person_id)
+            member, role = await self._require_member(tx, organization, person_id)
             require_an_owner_left(await person_store.owners_of(tx, organization.id), person_id)
             await person_store.remove_membership(tx, organization.id, person_id)
+            await record(self._core, tx, principal, Action.MEMBER_REMOVE, member, organization.id, f"was {role}")
 
     async def invite(self, principal: Principal, organization_id: str, email: str, role: Role) -> CreatedInvitation:
         """Offer somebody a place in an organization, by a link that works once.
@@ -172,6 +184,8 @@ class OrganizationService:
                 expires_at=now + self._core.limits.invitation_lifetime,
             )
             await invitation_store.add_invitation(tx, invitation, secret.secret_hash)
+            target = Party("invitation", invitation.id, address)
+            await record(self._core, tx, principal, Action.INVITATION_CREATE, target, organization.id, f"as {role}")
         return CreatedInvitation(invitation, join_url(self._public_url, secret.secret))
 
     async def invitations(self, principal: Principal, organization_id: str) -> list[Invitation]:
@@ -193,8 +207,12 @@ class OrganizationService:
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
             checked = checked_id(invitation_id, "invitation_id")
-            if not await invitation_store.remove_invitation(tx, organization.id, checked):
+            open_ones = await invitation_store.list_invitations(tx, organization.id, self._core.now())
+            found = next((one for one in open_ones if one.id == checked), None)
+            if found is None or not await invitation_store.remove_invitation(tx, organization.id, checked):
                 raise NotFound(f"invitation {checked} was not found; it was used, revoked, or has expired")
+            target = Party("invitation", checked, found.email)
+            await record(self._core, tx, principal, Action.INVITATION_REVOKE, target, organization.id)
 
     async def create_token(
         self, principal: Principal, organization_id: str, description: str, expires_at: datetime | None
@@ -227,6 +245,8 @@ class OrganizationService:
                 expires_at=expires_at,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
+            ends = "" if expires_at is None else f"until {expires_at:%Y-%m-%d}"
+            await record(self._core, tx, principal, Action.TOKEN_CREATE, token_party(stored), organization.id, ends)
         return CreatedToken(stored.id, token.secret)
 
     async def tokens(self, principal: Principal, organization_id: str) -> list[StoredToken]:
@@ -248,11 +268,15 @@ class OrganizationService:
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
             checked = checked_id(token_id, "token_id")
-            known = {token.id for token in await token_store.list_organization_tokens(tx, organization.id)}
+            known = {token.id: token for token in await token_store.list_organization_tokens(tx, organization.id)}
             if checked not in known:
                 raise NotFound(f"token {checked} was not found; list the organization's tokens to see their ids")
             await token_store.revoke_token(tx, checked, self._core.now())
+            await record(self._core, tx, principal, Action.TOKEN_REVOKE, token_party(known[checked]), organization.id)
 
-    async def _require_member(self, tx: Transaction, organization: Organization, person_id: str) -> None:
-        if await person_store.role_of(tx, organization.id, checked_id(person_id, "person_id")) is None:
+    async def _require_member(self, tx: Transaction, organization: Organization, person_id: str) -> tuple[Party, Role]:
+        role = await person_store.role_of(tx, organization.id, checked_id(person_id, "person_id"))
+        person = None if role is None else await person_store.find_person(tx, person_id)
+        if role is None or person is None:
             raise NotFound(f"member {person_id} was not found; list the organization's members to see their ids")
+        return person_party(person), role

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from stoker.domain.audit import Action, described_change
 from stoker.domain.cache_policy import CachePolicy, CachePolicyChange, checked_cache_policy
 from stoker.domain.errors import ResourceExhausted
 from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
 from stoker.domain.ids import checked_id
 from stoker.domain.machines import Desired
 from stoker.domain.projects import Organization, Project, ProjectChange, checked_name, checked_region
+from stoker.services.auditing import project_party, record
 from stoker.services.endings import fail_builds_of_project, wake_ended
 from stoker.services.lookup import require_organization, require_project, require_seen_project
 from stoker.services.wakeups import FLEET
@@ -73,6 +75,9 @@ class ProjectService:
                     f"the organization has {limits.max_projects} projects, which is the most; delete some first"
                 )
             await project_store.add_project(tx, project)
+            await record(
+                self._core, tx, principal, Action.PROJECT_CREATE, project_party(project), project.organization_id
+            )
         return project
 
     async def list(self, principal: Principal) -> list[Project]:
@@ -122,6 +127,11 @@ class ProjectService:
             await project_store.save_project(tx, changed)
             if (changed.hardware, changed.cache_policy) != (project.hardware, project.cache_policy):
                 await machine_store.mark_machines_outdated(tx, project.id)
+            if change_made := described_change(project, changed):
+                target = project_party(changed)
+                await record(
+                    self._core, tx, principal, Action.PROJECT_UPDATE, target, project.organization_id, change_made
+                )
         self._core.wakeups.wake(FLEET)
         return changed
 
@@ -135,6 +145,9 @@ class ProjectService:
             project = await require_project(tx, principal, project_id)
             ended = await self._give_up_cache(tx, project, "the project was deleted")
             await project_store.mark_project_deleted(tx, project.id, self._core.now())
+            await record(
+                self._core, tx, principal, Action.PROJECT_DELETE, project_party(project), project.organization_id
+            )
         wake_ended(self._core, ended)
 
     async def reset(self, principal: Principal, project_id: str) -> Project:
@@ -146,6 +159,9 @@ class ProjectService:
         async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             ended = await self._give_up_cache(tx, project, "the project's cache was reset")
+            await record(
+                self._core, tx, principal, Action.PROJECT_RESET_CACHE, project_party(project), project.organization_id
+            )
         wake_ended(self._core, ended)
         return project
 

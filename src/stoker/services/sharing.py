@@ -9,6 +9,8 @@ from __future__ import annotations
 from base64 import b32encode
 from typing import TYPE_CHECKING
 
+from stoker.domain.audit import Action
+from stoker.services.auditing import build_party, record
 from stoker.services.lookup import require_build
 from stoker.store import builds as build_store
 from stoker.store import shares as share_store
@@ -40,6 +42,8 @@ class SharingService:
                 noise = self._core.randomness.token_bytes(_SHARE_ID_BYTES)
                 share_id = b32encode(noise).decode().lower()
                 await share_store.add_share(tx, build.id, share_id, self._core.now())
+                target = build_party(build)
+                await record(self._core, tx, principal, Action.BUILD_SHARE, target, build.organization_id)
         return share_id
 
     async def stop_sharing(self, principal: Principal, build_id: str) -> None:
@@ -50,7 +54,10 @@ class SharingService:
         """
         async with self._core.database.write(durable=True) as tx:
             build = await require_build(tx, principal, build_id)
-            await share_store.remove_share(tx, build.id)
+            if await share_store.find_share(tx, build.id) is not None:
+                await share_store.remove_share(tx, build.id)
+                target = build_party(build)
+                await record(self._core, tx, principal, Action.BUILD_STOP_SHARING, target, build.organization_id)
 
     async def shared_build(self, share_id: str) -> Build | None:
         """The build that is shared under an id, for anyone; None when there is none or its project was deleted."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import hash_secret, new_secret
-from stoker.domain.errors import AlreadyExists, NotFound, PermissionDenied, Unauthenticated
+from stoker.domain.audit import NOBODY, Action, Party, server_party
+from stoker.domain.errors import AlreadyExists, InvalidInput, NotFound, PermissionDenied, Unauthenticated
 from stoker.domain.people import Membership, Person, Role, checked_email, checked_password
 from stoker.domain.projects import MAX_NAME_LENGTH, checked_name
+from stoker.services.auditing import person_party, record, record_for_person
 from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
 from stoker.store import people as person_store
@@ -68,8 +70,10 @@ class SignInService:
             person = await person_store.find_person_by_email(tx, email.strip().lower())
             known = None if person is None else await person_store.password_hash_of(tx, person.id)
         if not await self._passwords.verify(known, password) or person is None:
+            await self._record_failure(person, email, "by password")
             raise Unauthenticated("the address or the password is wrong")
         async with self._core.database.write() as tx:
+            await self._record(tx, person, Action.SIGN_IN, "by password")
             return await self._open_session(tx, person)
 
     async def sign_out(self, session_secret: str) -> None:
@@ -93,6 +97,7 @@ class SignInService:
         async with self._core.database.write(durable=True) as tx:
             await person_store.set_password_hash(tx, person.id, password_hash)
             await session_store.remove_sessions_of(tx, person.id)
+            await self._record(tx, person, Action.PASSWORD_CHANGE)
             return await self._open_session(tx, person)
 
     async def reset_password(self, email: str, new: str) -> Person:
@@ -111,6 +116,8 @@ class SignInService:
             await person_store.set_password_hash(tx, person.id, password_hash)
             await session_store.remove_sessions_of(tx, person.id)
             await token_store.revoke_tokens_of_person(tx, person.id, self._core.now())
+            who, target = server_party("stoker reset-password"), person_party(person)
+            await record_for_person(self._core, tx, who, Action.PASSWORD_RESET, target, person)
         return person
 
     async def offer(self, invitation_secret: str) -> OfferedPlace:
@@ -173,12 +180,20 @@ class SignInService:
             NotFound: the invitation was used, revoked, or has expired.
             PermissionDenied: nobody here is known by that address, and new people aren't taken.
         """
+        try:
+            return await self._sign_in_with(identity, invitation_secret)
+        except PermissionDenied:
+            await self._record_failure(None, identity.email, "by the company's sign-in")
+            raise
+
+    async def _sign_in_with(self, identity: CompanyIdentity, invitation_secret: str | None) -> OpenedSession:
         async with self._core.database.write(durable=True) as tx:
             person = await person_store.find_person_by_identity(tx, identity)
             if person is None:
                 person = await self._recognize(tx, identity, is_invited=invitation_secret is not None)
             if invitation_secret is not None:
                 await self._take_place(tx, invitation_secret, person)
+            await self._record(tx, person, Action.SIGN_IN, "by the company's sign-in")
             return await self._open_session(tx, person)
 
     async def _recognize(self, tx: Transaction, identity: CompanyIdentity, *, is_invited: bool) -> Person:
@@ -201,6 +216,7 @@ class SignInService:
         if self._new_people_role is not None and organization is not None:
             membership = Membership(organization.id, person.id, self._new_people_role, self._core.now())
             await person_store.add_membership(tx, membership)
+            await self._record_joining(tx, organization.id, person, f"as {self._new_people_role}, new")
 
     async def _add_person(self, tx: Transaction, email: str, name: str) -> Person:
         person = Person(id=self._core.new_id(), email=email, name=name, is_operator=False, created_at=self._core.now())
@@ -214,10 +230,34 @@ class SignInService:
         if role is None:
             membership = Membership(invitation.organization_id, person.id, invitation.role, self._core.now())
             await person_store.add_membership(tx, membership)
+            await self._record_joining(tx, invitation.organization_id, person, f"as {invitation.role}, invited")
         elif invitation.role.covers(role):
             await person_store.change_role(tx, invitation.organization_id, person.id, invitation.role)
+            detail = f"{role} → {invitation.role}, invited"
+            await self._record_joining(tx, invitation.organization_id, person, detail)
         if invitation.makes_operator:
             await person_store.make_operator(tx, person.id)
+
+    async def _record(self, tx: Transaction, person: Person, action: Action, detail: str = "") -> None:
+        party = person_party(person)
+        await record_for_person(self._core, tx, party, action, party, person, detail)
+
+    async def _record_joining(self, tx: Transaction, organization_id: str, person: Person, detail: str) -> None:
+        party = person_party(person)
+        await record(self._core, tx, party, Action.MEMBER_JOIN, party, organization_id, detail)
+
+    async def _record_failure(self, person: Person | None, email: str, detail: str) -> None:
+        async with self._core.database.write() as tx:
+            if person is not None:
+                target = person_party(person)
+                await record_for_person(self._core, tx, NOBODY, Action.SIGN_IN_FAILED, target, person, detail)
+                return
+            # People type their passwords into the wrong field; what is not an address is not written down.
+            try:
+                name = checked_email(email)
+            except InvalidInput:
+                name = ""
+            await record(self._core, tx, NOBODY, Action.SIGN_IN_FAILED, Party("person", "", name), None, detail)
 
     async def _require_invitation(self, tx: Transaction, secret: str) -> Invitation:
         invitation = await invitation_store.find_invitation(tx, hash_secret(secret), self._core.now())

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import new_token
+from stoker.domain.audit import Action, Party
 from stoker.domain.errors import NotFound, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import checked_description
+from stoker.services.auditing import record
 from stoker.services.lookup import require_project
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
@@ -66,6 +68,8 @@ class TokenService:
                 untrusted=untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
+            target, detail = token_party(stored), f"for project {project.name}{', untrusted' if untrusted else ''}"
+            await record(self._core, tx, principal, Action.TOKEN_CREATE, target, project.organization_id, detail)
         return CreatedToken(stored.id, token.secret)
 
     async def list(self, principal: Principal, project_id: str) -> list[StoredToken]:
@@ -89,6 +93,8 @@ class TokenService:
         async with self._core.database.write(durable=True) as tx:
             token = await _require_token(tx, principal, token_id)
             await token_store.describe_token(tx, token.id, text)
+            target = token_party(token)
+            await record(self._core, tx, principal, Action.TOKEN_DESCRIBE, target, token.organization_id, f"→ {text}")
 
     async def delete(self, principal: Principal, token_id: str) -> None:
         """Revoke a token: from now on it opens nothing.
@@ -99,6 +105,12 @@ class TokenService:
         async with self._core.database.write(durable=True) as tx:
             token = await _require_token(tx, principal, token_id)
             await token_store.revoke_token(tx, token.id, self._core.now())
+            await record(self._core, tx, principal, Action.TOKEN_REVOKE, token_party(token), token.organization_id)
+
+
+def token_party(token: StoredToken) -> Party:
+    """A token, by its description."""
+    return Party(f"{token.kind} token", token.id, token.description)
 
 
 async def _require_token(tx: Transaction, principal: Principal, token_id: str) -> StoredToken:

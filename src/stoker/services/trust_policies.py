@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stoker.domain.audit import Action, Party
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.trust_policies import TrustPolicy, checked_source, policy_key
+from stoker.services.auditing import record
 from stoker.services.lookup import require_project
 from stoker.store import trust_policies as policy_store
 
@@ -76,6 +78,8 @@ class TrustPolicyService:
                     f"the project has {MAX_POLICIES} trust policies, which is the most; remove some first"
                 )
             await policy_store.add_policy(tx, policy)
+            target, detail = _party(policy), f"in project {project.name}{', untrusted' if untrusted else ''}"
+            await record(self._core, tx, principal, Action.POLICY_ADD, target, project.organization_id, detail)
         return policy
 
     async def list(self, principal: Principal, project_id: str) -> list[TrustPolicy]:
@@ -96,7 +100,16 @@ class TrustPolicyService:
         """
         async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
-            if not await policy_store.remove_policy(tx, project.id, checked_id(policy_id, "trust_policy_id")):
+            wanted = checked_id(policy_id, "trust_policy_id")
+            present = await policy_store.list_policies(tx, project.id)
+            policy = next((one for one in present if one.id == wanted), None)
+            if policy is None or not await policy_store.remove_policy(tx, project.id, wanted):
                 raise NotFound(
                     f"trust policy {policy_id} was not found in project {project.id}; list its policies to see what is"
                 )
+            target, detail = _party(policy), f"in project {project.name}"
+            await record(self._core, tx, principal, Action.POLICY_REMOVE, target, project.organization_id, detail)
+
+
+def _party(policy: TrustPolicy) -> Party:
+    return Party("trust policy", policy.id, f"{policy.provider} {policy.owner}/{policy.source}")

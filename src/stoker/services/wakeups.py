@@ -19,6 +19,7 @@ LEASES = "leases"
 VOLUMES = "volumes"
 QUEUE = "queue"
 SOLVES = "solves"
+WEBHOOKS = "webhooks"
 
 
 def build_topic(build_id: str) -> str:
@@ -39,6 +40,11 @@ def machine_topic(machine_id: str) -> str:
 def login_topic(code: str) -> str:
     """Woken when a login is approved or refused."""
     return f"login:{code}"
+
+
+def delivery_topic(delivery_id: str) -> str:
+    """Woken when a delivery was tried."""
+    return f"delivery:{delivery_id}"
 
 
 class Subscription:

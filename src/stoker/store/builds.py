@@ -57,6 +57,12 @@ async def find_build(tx: Transaction, build_id: str) -> Build | None:
     return None if row is None else _build(row)
 
 
+async def find_any_build(tx: Transaction, build_id: str) -> Build | None:
+    """The build of that id, of a deleted project too."""
+    row = (await tx.execute(select(builds).where(builds.c.id == build_id))).one_or_none()
+    return None if row is None else _build(row)
+
+
 async def list_builds(tx: Transaction, project_id: str, page: PageRequest) -> Page[Build]:
     """A page of a project's builds, the newest first."""
     query = select(builds).where(builds.c.project_id == project_id)

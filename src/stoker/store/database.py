@@ -38,6 +38,7 @@ class Transaction:
     def __init__(self, connection: Connection, scans: asyncio.Semaphore) -> None:
         self._connection = connection
         self._scans = scans
+        self._afterwards: list[Callable[[], None]] = []
 
     async def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run a statement. Read its result before the next one.
@@ -59,6 +60,15 @@ class Transaction:
     async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of the parameters."""
         await _in_thread(lambda: self._connection.execute(statement, parameters))
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Do something that must not fail once all of this is committed, and not at all when it isn't."""
+        self._afterwards.append(action)
+
+    def committed(self) -> None:
+        """Do what was to be done afterwards."""
+        for action in self._afterwards:
+            action()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +106,13 @@ class Database:
             connection = self._write_connection = self._write_connection or self._writer.connect()
             try:
                 await _in_thread(lambda: _begin(connection, durable=durable))
-                yield Transaction(connection, self._scans)
+                transaction = Transaction(connection, self._scans)
+                yield transaction
                 await _in_thread(lambda: connection.exec_driver_sql("COMMIT"))
             except BaseException:
                 _roll_back(connection)
                 raise
+        transaction.committed()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Transaction]:

@@ -474,6 +474,61 @@ logins = Table(
     Index(None, "expires_at"),
 )
 
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    # Neither this nor the ids below are foreign keys: what was done stays on record when it is gone.
+    Column("organization_id", _ID),
+    Column("occurred_at", Instant, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target_kind", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("target_name", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Index(None, "organization_id", "id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("organization_id", _ID, ForeignKey("organizations.id"), nullable=False),
+    Column("project_id", _ID, ForeignKey("projects.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "project_id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("webhook_id", _ID, ForeignKey("webhooks.id"), nullable=False),
+    Column("build_id", _ID, ForeignKey("builds.id")),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("http_status", Integer),
+    Column("error", Text),
+    Index(None, "webhook_id", "id"),
+    Index(None, "finished_at"),
+    Index(
+        "ix_webhook_deliveries_waiting",
+        "due_at",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+
 facts = Table(
     "facts",
     metadata,

@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stoker.domain.errors import NotFound
+from stoker.web.audit_pages import AuditPages
 from stoker.web.build_pages import BuildPages
 from stoker.web.home_pages import HomePages
 from stoker.web.join_pages import JoinPages
@@ -48,6 +49,7 @@ def web_application(services: WebServices) -> Starlette:
         ("/logins/{code}", "POST", logins.decide),
         ("/builds/{build_id}", "GET", builds.show),
         ("/share/{share_id}", "GET", builds.show_shared),
+        ("/audit", "GET", AuditPages(services).show),
     ]
     guarded = page(services.randomness)
     missing = _Missing(services)

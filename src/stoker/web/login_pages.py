@@ -34,6 +34,6 @@ class LoginPages(Pages):
         if form.get("decision") == "approve":
             await self.services.logins.approve(code, who.person)
         else:
-            await self.services.logins.refuse(code)
+            await self.services.logins.refuse(code, who.person)
         login, state = await self.services.logins.look(code)
         return render("login.html", who, login=login, state=state.value)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from stoker.auth.company import CompanySignIn
     from stoker.domain.clock import Randomness
+    from stoker.services.audit import AuditService
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.logins import LoginService
@@ -63,6 +64,7 @@ class WebServices:
     projects: ProjectService
     builds: BuildService
     sharing: SharingService
+    audit: AuditService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness

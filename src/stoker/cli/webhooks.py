@@ -1,0 +1,123 @@
+"""`stoker webhooks`: who is told when builds of a project end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from stoker._gen.stoker.v1 import webhooks_pb as pb
+from stoker._gen.stoker.v1.webhooks_connect import WebhookServiceClient
+from stoker.cli.confirmation import confirm, yes_flag
+from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
+from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
+from stoker.cli.terminal import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PROJECT_FLAG = click.option(
+    "--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project."
+)
+
+
+@click.group("webhooks")
+def command() -> None:
+    """Who is told when builds of a project end."""
+
+
+@command.command("list")
+@_PROJECT_FLAG
+@remote_command
+def list_webhooks(remote: Remote, project_id: str) -> None:
+    """List a project's webhooks."""
+    request = pb.ListWebhooksRequest(project_id=project_id)
+    answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.list_webhooks(request))
+    if remote.as_json:
+        print_json(answer)
+        return
+    rows = [(one.webhook_id, shown_time(one.created_at), one.url) for one in answer.webhooks]
+    print_table(("ID", "CREATED (UTC)", "URL"), rows, empty="the project has none; `stoker webhooks create` makes one")
+
+
+@command.command("create")
+@click.argument("url")
+@_PROJECT_FLAG
+@remote_command
+def create_webhook(remote: Remote, url: str, project_id: str) -> None:
+    """Have URL told when a build of a project has ended, and print the secret of the signatures."""
+    request = pb.CreateWebhookRequest(project_id=project_id, url=url)
+    answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.create_webhook(request))
+    if remote.as_json or answer.webhook is None:
+        print_json(answer)
+    else:
+        print_made(f"webhook {answer.webhook.webhook_id} signs with this secret, shown this once:", answer.secret)
+
+
+@command.command("delete")
+@click.argument("webhook")
+@yes_flag
+@remote_command
+def delete_webhook(remote: Remote, webhook: str, yes: bool) -> None:  # noqa: FBT001
+    """Tell WEBHOOK, an id, no more."""
+    confirm(f"Delete the webhook {webhook}, with the deliveries that wait", yes=yes)
+    request = pb.DeleteWebhookRequest(webhook_id=webhook)
+    answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.delete_webhook(request))
+    if remote.as_json:
+        print_json(answer)
+    else:
+        tell(f"the webhook {webhook} is told no more")
+
+
+@command.command("test")
+@click.argument("webhook")
+@remote_command
+def test_webhook(remote: Remote, webhook: str) -> None:
+    """Send WEBHOOK, an id, a message, and say what came of it."""
+    request = pb.TestWebhookRequest(webhook_id=webhook)
+    answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.test_webhook(request))
+    if remote.as_json or answer.delivery is None:
+        print_json(answer)
+        return
+    if answer.delivery.state is not pb.DeliveryState.DELIVERED:
+        reason = answer.delivery.error or "it still waits for others"
+        raise Problem(f"the message was not delivered: {reason}", f"`stoker webhooks deliveries {webhook}` lists all")
+    tell(f"delivered; the answer had status {answer.delivery.http_status}")
+
+
+@command.command("deliveries")
+@click.argument("webhook")
+@limit_flag(50)
+@remote_command
+def list_deliveries(remote: Remote, webhook: str, limit: int) -> None:
+    """List what WEBHOOK, an id, was sent, the newest first."""
+
+    async def all_(webhooks: WebhookServiceClient) -> pb.ListDeliveriesResponse:
+        async def page(size: int, token: str) -> tuple[Sequence[pb.Delivery], str]:
+            request = pb.ListDeliveriesRequest(webhook_id=webhook, page_size=size, page_token=token)
+            answer = await webhooks.list_deliveries(request)
+            return answer.deliveries, answer.next_page_token
+
+        listed, token = await follow_pages(page, limit)
+        return pb.ListDeliveriesResponse(deliveries=listed, next_page_token=token)
+
+    answer = remote.call(WebhookServiceClient, all_)
+    if remote.as_json:
+        print_json(answer)
+        return
+    rows = [
+        (
+            one.delivery_id,
+            one.event,
+            one.build_id,
+            one.state.name.lower(),
+            str(one.attempts),
+            shown_time(one.created_at),
+            one.error or (str(one.http_status) if one.http_status else ""),
+        )
+        for one in answer.deliveries
+    ]
+    titles = ("ID", "EVENT", "BUILD", "STATE", "ATTEMPTS", "CREATED (UTC)", "LAST ANSWER")
+    print_table(titles, rows, empty="nothing was sent to it yet, or it was long ago")
+    if answer.next_page_token:
+        tell(f"these are the newest {limit}; --limit shows more")

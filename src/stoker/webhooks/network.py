@@ -1,0 +1,78 @@
+"""Connections to nowhere but the internet.
+
+Whoever may make a webhook chooses where this server connects to, so an address must not lead to what only this server
+reaches: itself, private networks, a cloud's metadata. Names are looked up here, and the connection goes to exactly the
+addresses that were looked at, so that a name can't mean something else a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from httpcore2 import AnyIOBackend, AsyncNetworkBackend, ConnectError
+
+from stoker.domain.webhooks import is_public
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from httpcore2 import SOCKET_OPTION, AsyncNetworkStream
+
+_MOST_ADDRESSES = 4
+
+
+class DestinationRefused(Exception):
+    """A host has an address to which nothing is sent."""
+
+
+class GuardedNetwork(AsyncNetworkBackend):
+    """Looks up names and opens connections."""
+
+    def __init__(self, lookups: int, *, allow_private: bool) -> None:
+        """``lookups`` is how many names are looked up at once; they have threads of their own, as some take long."""
+        self._allow_private = allow_private
+        self._plain = AnyIOBackend()
+        self._threads = ThreadPoolExecutor(lookups, "webhook names")
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        """Connect to one of a host's addresses.
+
+        Raises:
+            DestinationRefused: one of them isn't public.
+            ConnectError: it has none, or none takes connections.
+        """
+        problem: Exception | None = None
+        for address in await self._addresses(host, port):
+            try:
+                return await self._plain.connect_tcp(address, port, timeout, local_address, socket_options)
+            except ConnectError as error:
+                problem = error
+        raise problem or ConnectError(f"{host} has no address")
+
+    def close(self) -> None:
+        """Start no more threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        def look_up() -> list[str]:
+            found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+            return list(dict.fromkeys(str(one[4][0]) for one in found))
+
+        try:
+            addresses = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        except (OSError, UnicodeError) as error:
+            raise ConnectError(f"{host} can't be found: {error}") from error
+        if not self._allow_private and not all(is_public(ip_address(one)) for one in addresses):
+            raise DestinationRefused(f"{host} is in a private network, which this server doesn't send webhooks to")
+        return addresses[:_MOST_ADDRESSES]

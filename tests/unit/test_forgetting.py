@@ -1,0 +1,67 @@
+"""The audit log is bounded by age and by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from stoker.domain.audit import Action, Party, server_party
+from stoker.services.admission import Admission
+from stoker.services.auditing import record
+from stoker.services.core import Core, Limits
+from stoker.services.forgetting import ForgettingService
+from stoker.services.wakeups import Wakeups
+from stoker.store.database import open_sqlite
+from stoker.store.migrate import migrate
+from stoker.store.tables import audit_events
+from stoker.system import SystemRandomness
+
+DAY = timedelta(days=1)
+
+
+@dataclass
+class SetClock:
+    time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+async def add(core: Core, name: str) -> None:
+    async with core.database.write() as tx:
+        target = Party("project", "", name)
+        await record(core, tx, server_party("test"), Action.PROJECT_CREATE, target, None)
+
+
+async def kept(core: Core) -> list[str]:
+    async with core.database.read() as tx:
+        return list((await tx.execute(select(audit_events.c.target_name).order_by(audit_events.c.id))).scalars())
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        (Limits(), [str(number) for number in range(10)]),
+        (Limits(audit_lifetime=3 * DAY), ["7", "8", "9"]),
+        (Limits(audit_lifetime=None, max_audit_events=4), ["6", "7", "8", "9"]),
+        (Limits(audit_lifetime=2 * DAY, max_audit_events=4), ["8", "9"]),
+    ],
+)
+async def test_old_and_surplus_events_are_forgotten(tmp_path: Path, limits: Limits, left: list[str]) -> None:
+    migrate(tmp_path / "stoker.db")
+    clock = SetClock()
+    database = open_sqlite(tmp_path / "stoker.db")
+    core = Core(database, clock, SystemRandomness(), Wakeups(), replace(limits), Admission())
+    for number in range(10):
+        await add(core, str(number))
+        clock.time += DAY
+
+    forgotten = await ForgettingService(core).forget()
+
+    assert forgotten == 10 - len(left)
+    assert await kept(core) == left
+    await database.close()
