@@ -24,6 +24,7 @@ from stoker.assembly import (
     otlp_tracer,
     page_rates,
     process_runtime,
+    project_privileges,
     record_limits,
     recorder_options,
 )
@@ -121,6 +122,7 @@ class ApiProcess:
             stop_grace=timedelta(seconds=settings.stop_grace_seconds),
             parallel_starts=settings.parallel_starts,
             housekeeping_pause=timedelta(seconds=settings.housekeeping_seconds),
+            privileges=project_privileges(settings),
         )
         claim = core.new_id()
         self._measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.measure_seconds))
@@ -135,12 +137,8 @@ class ApiProcess:
         self._expiry = ExpiryService(core, SystemClock().monotonic)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
-        self._authorizer = Authorizer(
-            GateService(core, records=settings.record_builds),
-            core.meter,
-            core.tracer,
-            settings.max_solve_bytes + 1024,
-        )
+        gate = GateService(core, options.privileges, records=settings.record_builds)
+        self._authorizer = Authorizer(gate, core.meter, core.tracer, settings.max_solve_bytes + 1024)
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
         self._documents = IssuerDocuments(settings.oidc_timeout_seconds)

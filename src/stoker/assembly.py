@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stoker.auth.oidc import OidcVerifier
 from stoker.domain.ledger import RecordLimits
 from stoker.domain.people import Role
+from stoker.domain.privileges import Privileges
 from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
@@ -200,6 +201,14 @@ def otlp_tracer(settings: Settings, server_id: str) -> OtlpTracer | None:
     return OtlpTracer(settings.traces, settings.traces_share, server_id, version("stoker"))
 
 
+def project_privileges(settings: Settings) -> dict[str, Privileges]:
+    """What the operator decided for single projects."""
+    return {
+        project: Privileges(given.allowed_networks, given.denied_networks, frozenset(given.entitlements))
+        for project, given in settings.project_privileges.items()
+    }
+
+
 def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:
     """The runtime that runs machines as processes of this host."""
     return ProcessRuntime(
@@ -208,7 +217,14 @@ def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> Proc
             data=settings.data,
             buildkitd=buildkitd,
             network_pool=IPv4Network(settings.network_pool),
+            ipv6=settings.network_ipv6,
+            allowed_networks=settings.allowed_networks,
+            denied_networks=settings.denied_networks,
+            allow_unisolated=settings.allow_unisolated,
+            name_servers=settings.name_servers,
             max_parallelism=settings.max_parallelism or None,
+            step_log_bytes=settings.max_step_log_bytes,
+            step_log_bytes_per_second=settings.max_step_log_bytes_per_second,
             log_bytes=settings.max_log_bytes,
             max_processes=settings.max_processes,
             volume_store=StoreKind(settings.volume_store),

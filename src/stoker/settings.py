@@ -15,9 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stoker.domain.cache_policy import MIN_KEEP_BYTES
+from stoker.domain.privileges import Entitlement
 from stoker.domain.trust_policies import ProviderKind
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT_PREFIX = "STOKER_"
 _CONFIG_VARIABLE = "STOKER_CONFIG"
+_LISTS = frozenset({"regions", "allowed_networks", "denied_networks", "name_servers"})  # commas in the environment
 _SMALLEST_IMAGE = 256 * 1024**2
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d{1,5})")
 
@@ -93,6 +105,16 @@ class OidcProvider(BaseModel):
     algorithms: tuple[Algorithm, ...] = Field(("RS256",), min_length=1)
 
 
+class ProjectPrivileges(BaseModel):
+    """What the builds of one project may do that those of others may not, or the other way round."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
+    denied_networks: tuple[IPvAnyNetwork, ...] = ()
+    entitlements: tuple[Entitlement, ...] = ()
+
+
 class Settings(BaseModel):
     """The effective settings."""
 
@@ -119,6 +141,20 @@ class Settings(BaseModel):
     engine_sha256: str = Field("", description="SHA-256 of that archive.")
     regions: tuple[str, ...] = Field(("us-east-1", "eu-central-1"), min_length=1, description="Region names.")
     network_pool: str = Field("10.210.0.0/16", description="IPv4 range from which machines get their networks.")
+    network_ipv6: bool = Field(default=True, description="Give RUN steps IPv6 where the host has it.")
+    allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="Private ranges that RUN steps may reach nevertheless, such as 10.20.0.0/16."
+    )
+    denied_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="More ranges that RUN steps may not reach; they count before allowed_networks."
+    )
+    name_servers: tuple[IPvAnyAddress, ...] = Field(
+        (), description="Name servers that RUN steps ask, instead of the host's own."
+    )
+    project_privileges: dict[str, ProjectPrivileges] = Field(
+        default_factory=dict[str, ProjectPrivileges],
+        description="Networks and entitlements of single projects, by their ids; JSON in the environment.",
+    )
     idle_seconds: Seconds = Field(120, description="How long a machine without builds is kept.")
     lease_seconds: Seconds = Field(300, description="How long a build lives without a health report.")
     build_hours: float = Field(24, gt=0, le=24 * 7, description="How long a build may last at all.")
@@ -223,6 +259,12 @@ class Settings(BaseModel):
         0, ge=0, le=16, description="Proxies in front of the API whose X-Forwarded-For names the caller's address."
     )
     max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
+    max_step_log_bytes: int = Field(
+        16 * 1024 * 1024, ge=-1, le=2**31 - 1, description="Most that is kept of a step's output; -1 for all of it."
+    )
+    max_step_log_bytes_per_second: int = Field(
+        1024 * 1024, ge=-1, le=2**31 - 1, description="The same of each second; -1 for all of it."
+    )
     max_log_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, description="Largest log file; two of each are kept.")
     record_builds: bool = Field(default=True, description="Record steps and logs of builds.")
     record_days: float = Field(30, gt=0, le=3660, description="How long steps and logs of ended builds are kept.")
@@ -296,13 +338,13 @@ class Settings(BaseModel):
             raise ValueError("it must hold {organization} once, where the organization's UUID is")
         return value
 
-    @field_validator("oidc_providers", mode="before")
+    @field_validator("oidc_providers", "project_privileges", mode="before")
     @classmethod
     def _from_json(cls, value: object) -> object:
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
-            raise ValueError("it is not JSON, such as [{...}, {...}]") from error
+            raise ValueError("it is not JSON, such as [{...}, {...}] or {...}") from error
 
     @model_validator(mode="after")
     def _distinct_providers(self) -> Settings:
@@ -402,7 +444,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         variable = _ENVIRONMENT_PREFIX + name.upper()
         if variable in environ:
             text = environ[variable]
-            values[name] = [part.strip() for part in text.split(",")] if name == "regions" else text
+            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
             sources[name] = variable
         if flags.get(name) is not None:
             values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"

@@ -284,22 +284,31 @@ RESPONDER = """
 import socket, sys
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind((sys.argv[1], 53))
 print("ready", flush=True)
+answers = {
+    b"\\0\\1": b"\\0\\4" + socket.inet_aton(sys.argv[2]),
+    b"\\0\\x1c": b"\\0\\x10" + socket.inet_pton(socket.AF_INET6, sys.argv[3]),
+}
 while True:
     query, caller = udp.recvfrom(512)
     end = query.index(b"\\0", 12) + 5
-    is_a = query[end - 4:end - 2] == b"\\0\\1"
-    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x05\\0\\4" + socket.inet_aton(sys.argv[2]) if is_a else b""
-    count = b"\\0\\1" if is_a else b"\\0\\0"
+    asked = query[end - 4:end - 2]
+    answer = b"\\xc0\\x0c" + asked + b"\\0\\1\\0\\0\\0\\x05" + answers[asked] if asked in answers else b""
+    count = b"\\0\\1" if answer else b"\\0\\0"
     udp.sendto(query[:2] + b"\\x81\\x80\\0\\1" + count + b"\\0\\0\\0\\0" + query[12:end] + answer, caller)
 """
 
 WEB_SERVER = """
-import http.server, sys
+import http.server, socket, sys
 class Hello(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(b"hello")
     def log_message(self, *arguments): pass
-server = http.server.ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), Hello)
+class Both(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+    def server_bind(self):
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+server = Both(("::", int(sys.argv[1])), Hello)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
@@ -307,13 +316,29 @@ server.serve_forever()
 
 @dataclass(frozen=True)
 class Internet:
-    """A network namespace that stands for the internet and, at some addresses, for a private network."""
+    """A network namespace that stands for the internet and, at some addresses, for a private network.
+
+    Its addresses of the internet are those that documents use (RFC 5737, RFC 3849), which are nobody's.
+    """
 
     public: str = "203.0.113.2"
+    public6: str = "2001:db8:77::2"
     host_side: str = "203.0.113.1"
+    host_side6: str = "2001:db8:77::1"
     private: tuple[str, ...] = ("172.20.77.1", "192.168.77.1", "100.64.77.1", "169.254.77.77", "10.77.0.1")
+    # A unique local address, one that was meant for sites, and IPv4's 10.77.0.1 as 6to4 and as NAT64 write it.
+    private6: tuple[str, ...] = ("fd77::1", "fec0:77::1", "2002:a4d:1::1", "64:ff9b::a4d:1")
+    metadata: tuple[str, ...] = ("169.254.169.254", "fd00:ec2::254")
     name_server: str = "10.77.0.53"
     allowed: str = "10.78.0.1"
+    allowed6: str = "fd78::1"
+    # The same kind of address as `public`, for what an operator denies.
+    denied: str = "203.0.113.66"
+
+    @property
+    def routed(self) -> tuple[str, ...]:
+        """All but those that are on the link."""
+        return (*self.private, *self.private6, *self.metadata, self.name_server, self.allowed, self.allowed6)
 
 
 @contextmanager
@@ -322,22 +347,24 @@ def internet() -> Iterator[Internet]:
     net = Internet()
     name = f"stoker-{secrets.token_hex(3)}"
     outside, inside = f"{name[7:]}o", f"{name[7:]}i"
-    addresses = [*net.private, net.name_server, net.allowed]
     servers: list[subprocess.Popen[str]] = []
     try:
         run("ip", "netns", "add", name)
         run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)
         run("ip", "addr", "add", f"{net.host_side}/24", "dev", outside)
+        run("ip", "addr", "add", f"{net.host_side6}/64", "dev", outside, "nodad")
         run("ip", "link", "set", outside, "up")
-        for address in (f"{net.public}/24", *(f"{one}/32" for one in addresses)):
-            run("ip", "-n", name, "addr", "add", address, "dev", inside)
+        on_link = (f"{net.public}/24", f"{net.denied}/24", f"{net.public6}/64")
+        for address in (*on_link, *(f"{one}/{_length(one)}" for one in net.routed)):
+            run("ip", "-n", name, "addr", "add", address, "dev", inside, *(["nodad"] if ":" in address else []))
         run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "-n", name, "link", "set", inside, "up")
         # No way back but to the host itself: an answer arrives only when our side translated the address.
-        for address in addresses:
-            run("ip", "route", "add", f"{address}/32", "via", net.public, "dev", outside)
+        for address in net.routed:
+            way = net.public6 if ":" in address else net.public
+            run("ip", "route", "add", f"{address}/{_length(address)}", "via", way, "dev", outside)
         enter = ["nsenter", f"--net=/run/netns/{name}"]
-        for script, arguments in ((WEB_SERVER, ["80"]), (RESPONDER, [net.name_server, net.public])):
+        for script, arguments in ((WEB_SERVER, ["80"]), (RESPONDER, [net.name_server, net.public, net.public6])):
             servers.append(serve([*enter, sys.executable, "-c", script, *arguments])[0])
         yield net
     finally:
@@ -345,6 +372,10 @@ def internet() -> Iterator[Internet]:
             end(server)
         run("ip", "link", "del", outside)
         run("ip", "netns", "del", name)
+
+
+def _length(address: str) -> int:
+    return 128 if ":" in address else 32
 
 
 def serve(command: list[str]) -> tuple[subprocess.Popen[str], str]:

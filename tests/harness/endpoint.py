@@ -23,13 +23,18 @@ class EndpointFiles:
     server_name: str
     folder: Path
 
-    def buildctl(self, *arguments: str, certificate: bool = True) -> Result:
-        """Run buildctl against the endpoint."""
+    def command(self, *arguments: str, certificate: bool = True) -> list[str]:
+        """The command line of buildctl against the endpoint."""
         command = [str(self.server.engine.buildctl), "--addr", self.address, "--tlsservername", self.server_name]
         command += ["--tlscacert", str(self.folder / "ca.pem")]
         if certificate:
             command += ["--tlscert", str(self.folder / "cert.pem"), "--tlskey", str(self.folder / "key.pem")]
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        return [*command, *arguments]
+
+    def buildctl(self, *arguments: str, certificate: bool = True) -> Result:
+        """Run buildctl against the endpoint."""
+        command = self.command(*arguments, certificate=certificate)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         return Result(done.returncode, done.stdout + done.stderr)
 
     def build(self, context: Path, *arguments: str) -> Result:

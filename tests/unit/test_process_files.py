@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import MachineSize
 from stoker.domain.platforms import Platform
+from stoker.domain.privileges import NO_PRIVILEGES, Entitlement, Privileges
 from stoker.runtimes.contract import MachineCertificates, MachineSpec
 from stoker.runtimes.errors import VolumeDeleteFailed
 from stoker.runtimes.process import logs
@@ -24,6 +25,7 @@ from stoker.runtimes.process.endings import damage_told
 from stoker.runtimes.process.engine_files import MachineFolder, engine_config, network_config
 from stoker.runtimes.process.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
 from stoker.runtimes.process.memory import kills_in
+from stoker.runtimes.process.privileges import read_privileges, written_privileges
 from stoker.runtimes.process.processes import started_ticks
 from stoker.runtimes.process.trees import mounts_in
 from stoker.runtimes.process.volumes import DirectoryVolumes
@@ -99,6 +101,25 @@ def test_steps_are_attached_to_the_machines_own_bridge_without_masquerading() ->
     (plugin,) = json.loads(network_config(FOLDER, Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400)))["plugins"]
     assert (plugin["bridge"], plugin["ipMasq"], plugin["mtu"]) == ("stk0", False, 1400)
     assert plugin["ipam"]["ranges"] == [[{"subnet": "10.210.0.0/25", "gateway": "10.210.0.1"}]]
+    assert plugin["ipam"]["routes"] == [{"dst": "0.0.0.0/0"}]
+
+
+def test_steps_get_addresses_of_both_versions_where_the_bridge_has_them() -> None:
+    bridge = Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400, IPv6Network("fd00:1::/96"))
+    (plugin,) = json.loads(network_config(FOLDER, bridge))["plugins"]
+    assert plugin["ipam"]["ranges"][1] == [{"subnet": "fd00:1::/96", "gateway": "fd00:1::1"}]
+    assert plugin["ipam"]["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+
+
+def test_privileges_are_read_as_they_were_written() -> None:
+    given = Privileges((IPv4Network("10.0.0.0/8"),), (IPv6Network("fd00::/8"),), frozenset(Entitlement))
+    assert read_privileges(written_privileges(given)) == given
+    assert read_privileges(written_privileges(NO_PRIVILEGES)) == NO_PRIVILEGES
+
+
+def test_a_machine_allows_what_its_project_may() -> None:
+    given = replace(SPEC, privileges=Privileges(entitlements=frozenset({Entitlement.NETWORK_HOST})))
+    assert written(given)["insecure-entitlements"] == ["network.host"]
 
 
 @pytest.mark.parametrize(

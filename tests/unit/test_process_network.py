@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.runtimes.errors import RuntimeFailed
-from stoker.runtimes.process.bridges import bridge_name, free_subnet, host_addresses
-from stoker.runtimes.process.firewall import PRIVATE_RANGES, ruleset
+from stoker.runtimes.process.bridges import bridge_name, free_subnet, host_addresses, ipv6_subnet
+from stoker.runtimes.process.firewall import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
 from stoker.runtimes.process.resolvers import host_resolvers
 
 POOL = IPv4Network("10.210.0.0/16")
@@ -57,11 +57,30 @@ def test_without_a_way_out_the_mtu_is_the_usual_one() -> None:
     assert host_addresses("[]\n[]\n").mtu == 1500
 
 
+def test_ipv6_of_the_host_is_what_reaches_further_than_a_link() -> None:
+    def host(device: str, address: str, scope: str) -> bool:
+        info = {"family": "inet6", "local": address, "prefixlen": 64, "scope": scope}
+        return host_addresses(json.dumps([{"ifname": device, "mtu": 1500, "addr_info": [info]}]) + "\n[]\n").has_ipv6
+
+    assert host("eth0", "2001:db8::2", "global")
+    assert not host("eth0", "fe80::2", "link")
+    assert not host("stk0123456789ab", "fd00::1", "global"), "that of another machine's bridge"
+
+
+def test_each_bridge_has_an_ipv6_network_of_its_own() -> None:
+    one, two = (ipv6_subnet("server", IPv4Network(subnet)) for subnet in ("10.210.0.0/25", "10.210.0.128/25"))
+    assert one.subnet_of(IPv6Network("fd00::/8"))
+    assert not one.overlaps(two)
+    assert ipv6_subnet("another", IPv4Network("10.210.0.0/25")) != one
+
+
 def test_the_rules_hold_every_private_range_and_no_more_than_is_allowed() -> None:
     script = ruleset("stoker_x", [IPv4Network("10.1.0.0/16")])
     assert all(network in script for network in PRIVATE_RANGES)
     assert "add element inet stoker_x allowed { 10.1.0.0/16 }" in script
     assert "add element inet stoker_x allowed" not in ruleset("stoker_x", [])
+    overlapping = [IPv6Network("fd00:1::/32"), IPv6Network("fd00:1:2::/48")]
+    assert "add element inet stoker_x denied6 { fd00:1::/32 }" in ruleset("stoker_x", [], overlapping)
 
 
 def test_every_special_address_is_in_a_private_range() -> None:
@@ -72,13 +91,23 @@ def test_every_special_address_is_in_a_private_range() -> None:
         assert not any(IPv4Address(address) in network for network in ranges), address
 
 
+def test_every_special_ipv6_address_is_in_a_private_range() -> None:
+    ranges = [IPv6Network(network) for network in PRIVATE_RANGES_IPV6]
+    special = ["::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "100::1", "fd00::1", "fe80::1", "fec0::1", "ff02::1"]
+    for address in (*special, "2001::1", "2001:20::1", "2002:a00:1::1", "5f00::1"):
+        assert any(IPv6Address(address) in network for network in ranges), address
+    for address in ("2606:4700:4700::1111", "2001:4860:4860::8888", "2a00::1", "3000::1"):
+        assert not any(IPv6Address(address) in network for network in ranges), address
+
+
 @pytest.mark.parametrize(
     ("resolv_conf", "upstream", "expected"),
     [
         ("nameserver 10.0.0.2\nnameserver 1.1.1.1\n", "", ["10.0.0.2", "1.1.1.1"]),
         ("# by systemd-resolved\nnameserver 127.0.0.53\n", "nameserver 192.168.1.1\n", ["192.168.1.1"]),
         ("nameserver 127.0.0.1\n", "nameserver 192.168.1.1\n", []),
-        ("nameserver fd00::1\nnameserver\nsearch example.test\n", "", []),
+        ("nameserver fd00::1\nnameserver\nsearch example.test\n", "", ["fd00::1"]),
+        ("nameserver fe80::1%eth0\nnameserver ::1\n", "", []),
         ("nameserver 10.0.0.2\nnameserver 10.0.0.2\n", "", ["10.0.0.2"]),
     ],
 )

@@ -25,6 +25,7 @@ from stoker.domain.machines import (
     next_action,
     retry_delay_seconds,
 )
+from stoker.domain.privileges import privileges_of
 from stoker.fleet.throw_away import fill_volume, has_outlived_its_build, volume_of
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
@@ -205,6 +206,7 @@ class MachineLifecycle:
             certificates=MachineCertificates(
                 ca=self._certificates.machines_ca_file, certificate=files.certificate, key=files.key
             ),
+            privileges=privileges_of(machine, self._options.privileges),
         )
         return starting, spec
 

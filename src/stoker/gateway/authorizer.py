@@ -91,11 +91,10 @@ class Authorizer:
             call = read_call(path, None if solve_header is None else solve_header.decode(), body)
         except ValueError as error:
             raise InvalidInput("the message can't be decoded") from error
-        if call.entitlements:
-            wanted = ", ".join(call.entitlements)[:200]
-            raise PermissionDenied(f"this server doesn't allow builds the entitlements they ask for: {wanted}")
         requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")
-        return await self._gate.admit(identity[0], platform, requested, call.ref, begins=call.begins)
+        return await self._gate.admit(
+            identity[0], platform, requested, call.ref, entitlements=call.entitlements, begins=call.begins
+        )
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from stoker.domain.privileges import NO_PRIVILEGES, Privileges
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -39,6 +41,7 @@ class MachineSpec:
     size: MachineSize
     cache_policy: CachePolicy
     certificates: MachineCertificates
+    privileges: Privileges = NO_PRIVILEGES
 
 
 class Observed(StrEnum):

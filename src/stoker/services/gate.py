@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import FailedPrecondition, PermissionDenied, Unavailable
+from stoker.domain.privileges import privileges_of
 from stoker.pki.certificates import endpoint_server_name
 from stoker.services.wakeups import SOLVES
 from stoker.store import leases as lease_store
@@ -14,10 +15,15 @@ from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stoker.domain.machines import Machine
     from stoker.domain.platforms import Platform
+    from stoker.domain.privileges import Privileges
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
+_LONGEST_NAMES = 200
 _REMEMBERED_REFS = 10_000
 
 
@@ -32,20 +38,29 @@ class Destination:
 class GateService:
     """Answers the gateway's questions. The answer is yes only while the build has a live lease on the machine."""
 
-    def __init__(self, core: Core, *, records: bool) -> None:
+    def __init__(self, core: Core, privileges: Mapping[str, Privileges], *, records: bool) -> None:
         """Admit calls of builds.
 
         Args:
             core: what every service needs.
+            privileges: what operators gave single projects, by their ids.
             records: whether solves are recorded.
         """
         self._core = core
+        self._privileges = privileges
         self._records = records
         # Which build a ref belongs to never changes, so it may be remembered; several calls of a build name it.
         self._owners: OrderedDict[str, str] = OrderedDict()
 
     async def admit(
-        self, build_id: str, platform: Platform, requested_name: str, ref: str | None, *, begins: bool = False
+        self,
+        build_id: str,
+        platform: Platform,
+        requested_name: str,
+        ref: str | None,
+        *,
+        entitlements: tuple[str, ...] = (),
+        begins: bool = False,
     ) -> Destination:
         """The machine that a build may call now.
 
@@ -54,10 +69,12 @@ class GateService:
             platform: from the caller's certificate.
             requested_name: the name that the caller wants to reach (TLS SNI).
             ref: the solve that the call is about, if it is about one. The first build that names a ref owns it.
+            entitlements: the privileges that the solve asks for.
             begins: whether the solve begins with this call, so that it is recorded from now on.
 
         Raises:
-            PermissionDenied: the build has no live lease, the name is another machine's, or the ref is another build's.
+            PermissionDenied: the build has no live lease, the name is another machine's, the ref is another build's, or
+                the operator has not given its project the privileges.
             Unavailable: the machine isn't ready.
         """
         async with self._core.database.read() as tx:
@@ -71,6 +88,7 @@ class GateService:
                 f"build {build_id} asks for another machine than its own; use the server name and the certificate "
                 "of the same endpoint"
             )
+        self._check_entitlements(machine, entitlements)
         if not machine.usable or machine.placement is None or machine.placement.port is None:
             raise Unavailable(f"the machine of build {build_id} is not ready; get the endpoint again")
         if ref is not None and owner is None:
@@ -80,6 +98,17 @@ class GateService:
         if ref is not None and begins and self._records:
             await self._begin_record(ref, machine.run)
         return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
+
+    def _check_entitlements(self, machine: Machine, wanted: tuple[str, ...]) -> None:
+        given = privileges_of(machine, self._privileges).entitlements
+        refused = ", ".join(sorted({name for name in wanted if name not in given}))[:_LONGEST_NAMES]
+        if refused and machine.build_id is not None:
+            raise PermissionDenied(f"untrusted builds may not use {refused}; leave out --allow")
+        if refused:
+            raise PermissionDenied(
+                f"builds of project {machine.project_id} may not use {refused}; leave out --allow, or ask the operator "
+                "of this server to give it to the project (setting project_privileges)"
+            )
 
     async def _owner(self, tx: Transaction, ref: str) -> str | None:
         owner = self._owners.get(ref) or await solve_store.find_solve_build(tx, ref)

@@ -2,6 +2,9 @@
 
 A bridge's name is made from the server's and the machine's id; its alias holds both in full, so that it can be found
 without anything remembered, and is never mistaken for another server's.
+
+Steps get IPv6 where the host has it: addresses of a unique local range (RFC 4193), translated on the way out as those
+of IPv4 are, since a host is rarely given addresses to hand on.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import hashlib
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +29,8 @@ PREFIX = "stk"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _NAME_CHARACTERS = 12  # a network device's name has at most 15 (IFNAMSIZ less the final zero)
 _DEFAULT_MTU = 1500
+_IPV6 = Path("/proc/sys/net/ipv6/conf")
+_IPV6_PREFIX = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,12 @@ class HostAddresses:
 
     networks: tuple[tuple[str, IPv4Network], ...]
     mtu: int
+    ipv6_networks: tuple[tuple[str, IPv6Network], ...] = ()
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether it has an IPv6 address that reaches further than a link, besides those of machines' bridges."""
+        return any(device != "lo" and not device.startswith(PREFIX) for device, _ in self.ipv6_networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +54,17 @@ class Bridge:
     name: str
     subnet: IPv4Network
     mtu: int
+    subnet6: IPv6Network | None = None
 
     @property
     def gateway(self) -> IPv4Address:
         """The host's address on the bridge."""
         return self.subnet[1]
+
+    @property
+    def gateway6(self) -> IPv6Address | None:
+        """The host's IPv6 address on the bridge."""
+        return None if self.subnet6 is None else self.subnet6[1]
 
 
 def bridge_name(server_id: str, machine_id: str) -> str:
@@ -69,6 +86,37 @@ def free_subnet(pool: IPv4Network, prefix: int, used: tuple[IPv4Network, ...]) -
     raise RuntimeFailed(f"no /{prefix} is free in {pool} for another machine; set a larger network_pool")
 
 
+def ipv6_subnet(server_id: str, subnet: IPv4Network) -> IPv6Network:
+    """The IPv6 network of a bridge: in the server's own range (RFC 4193), with the IPv4 network, which no other has."""
+    digest = hashlib.blake2s(server_id.encode(), digest_size=5).digest()
+    return IPv6Network((b"\xfd" + digest + bytes(2) + subnet.network_address.packed + bytes(4), _IPV6_PREFIX))
+
+
+def forward_ipv6() -> None:
+    """Let the host pass IPv6 packets on. It goes on to take its own addresses and routes from routers' advertisements,
+    which by itself it would not do any more (the kernel's ip-sysctl.rst, accept_ra).
+
+    Raises:
+        OSError: it can't be switched on.
+    """
+    switch = _IPV6 / "all" / "forwarding"
+    if switch.read_text().strip() == "1":
+        return
+    for taken in _IPV6.glob("*/accept_ra"):
+        if taken.read_text().strip() == "1":
+            taken.write_text("2")
+    switch.write_text("1")
+
+
+def forwards_ipv6() -> bool:
+    """Whether the host passes IPv6 packets on, and new devices have IPv6."""
+    try:
+        on = (_IPV6 / "all" / "forwarding").read_text().strip() == "1"
+        return on and (_IPV6 / "default" / "disable_ipv6").read_text().strip() == "0"
+    except OSError:
+        return False
+
+
 def host_addresses(text: str) -> HostAddresses:
     """Read ``ip -j``'s answers to ``addr show`` and ``route show table all``, one after the other."""
     decoder = json.JSONDecoder()
@@ -81,25 +129,34 @@ def host_addresses(text: str) -> HostAddresses:
         for address in link.get("addr_info", [])
         if address.get("family") == "inet"
     ]
+    newer = [
+        (str(link["ifname"]), IPv6Network(f"{address['local']}/{address['prefixlen']}", strict=False))
+        for link in links
+        for address in link.get("addr_info", [])
+        if address.get("family") == "inet6" and address.get("scope") == "global"
+    ]
     networks += [
         (str(route.get("dev", "")), IPv4Network(route["dst"]))
         for route in routes
-        if route.get("dst", "default") != "default"
+        if route.get("dst", "default") != "default" and ":" not in route["dst"]
     ]
     ways_out = [route.get("dev") for route in routes if route.get("dst") == "default"]
     mtus = [int(link["mtu"]) for link in links if link.get("ifname") in ways_out]
     used = tuple(dict.fromkeys(entry for entry in networks if entry[1].prefixlen > 0))
-    return HostAddresses(used, min(mtus, default=_DEFAULT_MTU))
+    return HostAddresses(used, min(mtus, default=_DEFAULT_MTU), tuple(newer))
 
 
 class Bridges:
     """The bridges of one server's machines."""
 
-    def __init__(self, server_id: str, pool: IPv4Network, subnet_prefix: int, run_folder: Path) -> None:
+    def __init__(
+        self, server_id: str, pool: IPv4Network, subnet_prefix: int, run_folder: Path, *, ipv6: bool = True
+    ) -> None:
         self._server_id = server_id
         self._pool = pool
         self._subnet_prefix = subnet_prefix
         self._run_folder = run_folder
+        self._ipv6 = ipv6
 
     def name(self, machine_id: str) -> str:
         """The name of the machine's bridge."""
@@ -111,13 +168,16 @@ class Bridges:
         self._run_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with (self._run_folder / "network.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            text = self._ip(["-j", "-4"], "addr show\nroute show table all\n")
-            yield host_addresses(text)
+            yield read_host_addresses()
 
     def choose(self, machine_id: str, host: HostAddresses) -> Bridge:
         """What the machine's bridge is to be."""
         used = tuple(network for _, network in host.networks)
-        return Bridge(self.name(machine_id), free_subnet(self._pool, self._subnet_prefix, used), host.mtu)
+        subnet = free_subnet(self._pool, self._subnet_prefix, used)
+        with_ipv6 = self._ipv6 and host.has_ipv6 and forwards_ipv6()
+        return Bridge(
+            self.name(machine_id), subnet, host.mtu, ipv6_subnet(self._server_id, subnet) if with_ipv6 else None
+        )
 
     def create(self, machine_id: str, bridge: Bridge) -> None:
         """Make the bridge.
@@ -128,16 +188,19 @@ class Bridges:
         # Without an address of its own a bridge takes that of a port, and changes it when ports come and go.
         octets = hashlib.blake2s(bridge.name.encode(), digest_size=5).digest()
         mac = ":".join(["02", *(f"{octet:02x}" for octet in octets)])
-        self._ip(
+        # Nobody else can have that address, so the second that looking for duplicates takes is saved.
+        newer = "" if bridge.subnet6 is None else f"addr add {bridge.gateway6}/{_IPV6_PREFIX} dev {bridge.name} nodad\n"
+        _ip(
             [],
             f"link add name {bridge.name} address {mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0\n"
             f"link set dev {bridge.name} alias {self._alias(machine_id)} addrgenmode none\n"
             f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {bridge.name}\n"
-            f"link set dev {bridge.name} up\n",
+            f"{newer}link set dev {bridge.name} up\n",
         )
-        no_ipv6 = Path("/proc/sys/net/ipv6/conf", bridge.name, "disable_ipv6")
-        if no_ipv6.exists():
-            no_ipv6.write_text("1")
+        switches = {"accept_ra": "0"} if bridge.subnet6 is not None else {"disable_ipv6": "1"}
+        for switch, value in switches.items():
+            if (file := _IPV6 / bridge.name / switch).exists():
+                file.write_text(value)
 
     def delete(self, machine_id: str) -> bool:
         """Delete the machine's bridge and what is attached to it. False when it is still there afterwards."""
@@ -154,9 +217,10 @@ class Bridges:
         """The bridges of this server that are there now."""
         ours = set(self.machines().values())
         return [
-            Bridge(device, network, host.mtu)
+            Bridge(device, network, host.mtu, newer if (device, newer) in host.ipv6_networks else None)
             for device, network in host.networks
             if device in ours and network.prefixlen == self._subnet_prefix
+            for newer in [ipv6_subnet(self._server_id, network)]
         ]
 
     def machines(self) -> dict[str, str]:
@@ -175,11 +239,21 @@ class Bridges:
         # Empty: we were interrupted between making it and naming its owner.
         return _alias_of(name) in {self._alias(machine_id), ""}
 
-    def _ip(self, options: list[str], script: str) -> str:
-        done = run([find_program("ip", package="iproute2"), *options, "-batch", "-"], script)
-        if done.returncode != 0:
-            raise RuntimeFailed(f"ip: {last_line(done.stderr)}")
-        return done.stdout
+
+def read_host_addresses() -> HostAddresses:
+    """What the host uses now.
+
+    Raises:
+        RuntimeFailed: it can't be told.
+    """
+    return host_addresses(_ip(["-j"], "addr show\nroute show table all\n"))
+
+
+def _ip(options: list[str], script: str) -> str:
+    done = run([find_program("ip", package="iproute2"), *options, "-batch", "-"], script)
+    if done.returncode != 0:
+        raise RuntimeFailed(f"ip: {last_line(done.stderr)}")
+    return done.stdout
 
 
 def _alias_of(device: str) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stoker.domain.privileges import Network
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SERVER_ID = re.compile(r"[a-z0-9]{1,16}")
@@ -35,10 +39,15 @@ class ProcessRuntimeConfig:
         buildkitd: the engine.
         network_pool: where machines' subnets come from, as far as the host doesn't use it already.
         subnet_prefix: the size of one machine's subnet; a /25 has room for 125 steps at once.
+        ipv6: whether RUN steps get IPv6 where the host has it.
         allowed_networks: private ranges that RUN steps may reach nevertheless.
+        denied_networks: other ranges that they may not reach; count before what is allowed.
+        allow_unisolated: where RUN steps can't be given networks of their own, run them on the host's.
         name_servers: what RUN steps ask for names, instead of the host's own name servers.
         max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
         max_processes: processes and threads of one machine with all its steps.
+        step_log_bytes: what is kept of the output of one step; -1 for all.
+        step_log_bytes_per_second: what is kept of it each second; -1 for all.
         volume_store: how volumes are kept: see `StoreKind`.
         volume_image_bytes: the size of the image, or what it is to grow to; 0 for nearly all that is free at first.
         volume_headroom_bytes: what a volume may hold above its project's cache policy, for the builds that run.
@@ -58,10 +67,15 @@ class ProcessRuntimeConfig:
     buildkitd: Path
     network_pool: IPv4Network = field(default_factory=lambda: IPv4Network("10.210.0.0/16"))
     subnet_prefix: int = 25
-    allowed_networks: tuple[IPv4Network, ...] = ()
-    name_servers: tuple[IPv4Address, ...] = ()
+    ipv6: bool = True
+    allowed_networks: tuple[Network, ...] = ()
+    denied_networks: tuple[Network, ...] = ()
+    allow_unisolated: bool = False
+    name_servers: tuple[IPv4Address | IPv6Address, ...] = ()
     max_parallelism: int | None = None
     max_processes: int = 10_000
+    step_log_bytes: int = 16 * 1024**2
+    step_log_bytes_per_second: int = 1024**2
     volume_store: StoreKind = StoreKind.AUTO
     volume_image_bytes: int = 0
     volume_headroom_bytes: int = 10 * 1000**3

@@ -76,6 +76,11 @@ class MachineFolder:
         return self.path / "cni.conflist"
 
     @property
+    def privileges(self) -> Path:
+        """What the machine was started with of its project's privileges."""
+        return self.path / "privileges.json"
+
+    @property
     def container_runtime(self) -> Path:
         """The script that buildkitd calls to run a step."""
         return self.path / "container-runtime"
@@ -125,6 +130,8 @@ def find_cni_plugins() -> Path:
 
 def network_config(folder: MachineFolder, bridge: Bridge) -> str:
     """The CNI configuration: attach to the machine's own bridge. Rules and address translation are not its job."""
+    subnets = [(bridge.subnet, bridge.gateway, "0.0.0.0/0"), (bridge.subnet6, bridge.gateway6, "::/0")]
+    given = [(str(subnet), str(gateway), out) for subnet, gateway, out in subnets if subnet is not None]
     plugin = {
         "type": "bridge",
         "bridge": bridge.name,
@@ -133,8 +140,8 @@ def network_config(folder: MachineFolder, bridge: Bridge) -> str:
         "mtu": bridge.mtu,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": str(bridge.subnet), "gateway": str(bridge.gateway)}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": subnet, "gateway": gateway}] for subnet, gateway, _ in given],
+            "routes": [{"dst": out} for _, _, out in given],
             "dataDir": str(folder.addresses),
         },
     }
@@ -196,16 +203,22 @@ def engine_config(
     port: int,
     cgroup: str,
     emulated: bool,
+    isolated: bool = True,
 ) -> str:
-    """The engine's configuration (BuildKit's docs/buildkitd.toml.md)."""
+    """The engine's configuration (BuildKit's docs/buildkitd.toml.md).
+
+    Steps of a machine that isn't ``isolated`` are on the host's own network.
+    """
+    network: dict[str, object] = {"networkMode": "host"}
+    if isolated:
+        plugins = str(find_cni_plugins())
+        network = {"networkMode": "cni", "cniConfigPath": str(folder.network), "cniBinaryPath": plugins}
     worker: dict[str, object] = {
         "enabled": True,
         # Its own probe: overlayfs where the volume's file system can, else native.
         "snapshotter": "auto",
         "binary": str(folder.container_runtime),
-        "networkMode": "cni",
-        "cniConfigPath": str(folder.network),
-        "cniBinaryPath": str(find_cni_plugins()),
+        **network,
         "defaultCgroupParent": cgroup,
         "max-parallelism": config.max_parallelism or spec.size.cpus,
         "gc": True,
@@ -220,7 +233,7 @@ def engine_config(
         {
             **names,
             "root": str(volume),
-            "insecure-entitlements": [],
+            "insecure-entitlements": sorted(spec.privileges.entitlements),
             "grpc": {
                 "address": [f"tcp://127.0.0.1:{port}"],
                 "tls": {

@@ -13,11 +13,17 @@ from stoker.domain.hardware import GIBIBYTE
 from stoker.domain.host import Finding, Verdict
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
 from stoker.runtimes.process.cgroups import ROOT, Cgroups
-from stoker.runtimes.process.commands import find_program, last_line, run
+from stoker.runtimes.process.commands import find_program, run
 from stoker.runtimes.process.emulation import can_be_emulated, emulated_platforms, native_platform
-from stoker.runtimes.process.engine_files import find_cni_plugins
 from stoker.runtimes.process.limits import CONTROLLERS, host_size
 from stoker.runtimes.process.resolvers import host_resolvers
+from stoker.runtimes.process.step_networks import (
+    RUN_AS_ROOT,
+    effective_capabilities,
+    forwarding,
+    ipv6,
+    step_networks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,22 +40,7 @@ _CAPABILITIES = {
     "CAP_SYS_ADMIN": 21,
     "CAP_MKNOD": 27,
 }
-_NET_ADMIN = 12
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
-_RUN_AS_ROOT = "run as root (sudo); in a container, give it all privileges"
-_NETWORK_TRIAL = """\
-set -e
-{ip} link add name stktrial type bridge
-{ip} link add name stktrial1 type veth peer name stktrial2
-{nft} -f - <<'END'
-add table inet stoker_trial
-add set inet stoker_trial sources {{ type ifname . ipv4_addr; flags interval; }}
-add chain inet stoker_trial forward {{ type filter hook forward priority filter; policy accept; }}
-add chain inet stoker_trial postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
-add rule inet stoker_trial forward meta l4proto tcp ct state invalid reject with tcp reset
-add rule inet stoker_trial postrouting masquerade
-END
-"""
 
 
 def check_host(folder: Path) -> tuple[Finding, ...]:
@@ -65,8 +56,9 @@ def check_host(folder: Path) -> tuple[Finding, ...]:
         _container_runtime,
         _cgroups,
         _seccomp,
-        _step_networks,
-        _forwarding,
+        step_networks,
+        forwarding,
+        ipv6,
         _name_servers,
         partial(_overlays, folder),
         partial(_volumes, folder),
@@ -85,18 +77,12 @@ def _kernel() -> Finding:
     return Finding("kernel", Verdict.GOOD, found)
 
 
-def effective_capabilities(status: str) -> int:
-    """The effective capabilities in a process's status (proc(5)), a bit each."""
-    lines = (line.split() for line in status.splitlines())
-    return next((int(words[1], 16) for words in lines if words and words[0] == "CapEff:"), 0)
-
-
 def _privileges() -> Finding:
     held = effective_capabilities(Path("/proc/self/status").read_text())
     lacking = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
     if os.geteuid() != 0 or lacking:
         found = f"lacks {', '.join(lacking)}" if lacking else "not root"
-        return Finding("privileges", Verdict.MISSING, found, _RUN_AS_ROOT)
+        return Finding("privileges", Verdict.MISSING, found, RUN_AS_ROOT)
     return Finding("privileges", Verdict.GOOD, "root")
 
 
@@ -130,7 +116,7 @@ def _cgroups() -> Finding:
         return Finding(subject, Verdict.MISSING, f"none mounted under {ROOT}", "mount cgroup v2 there")
     unwritable = [str(mount) for mount in mounts if not os.access(mount, os.W_OK)]
     if unwritable:
-        return Finding(subject, Verdict.MISSING, f"{unwritable[0]} can't be written", _RUN_AS_ROOT)
+        return Finding(subject, Verdict.MISSING, f"{unwritable[0]} can't be written", RUN_AS_ROOT)
     version = "version 2" if cgroups.is_unified() else "version 1"
     lacking = sorted(cgroups.lacking())
     if lacking:
@@ -143,31 +129,6 @@ def _seccomp() -> Finding:
     if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
         return Finding("seccomp", Verdict.GOOD, "filters of system calls")
     return Finding("seccomp", Verdict.UNSAFE, "none", "use a kernel with CONFIG_SECCOMP_FILTER")
-
-
-def _step_networks() -> Finding:
-    subject = "networks of steps"
-    if not effective_capabilities(Path("/proc/self/status").read_text()) >> _NET_ADMIN & 1:
-        return Finding(subject, Verdict.UNSAFE, "lacks CAP_NET_ADMIN", _RUN_AS_ROOT)
-    try:
-        plugins = find_cni_plugins()
-        ip, nft = find_program("ip", package="iproute2"), find_program("nft", package="nftables")
-        unshare = find_program("unshare", package="util-linux")
-        done = run([unshare, "--net", "sh", "-c", _NETWORK_TRIAL.format(ip=ip, nft=nft)])
-    except RuntimeFailed as error:
-        return Finding(subject, Verdict.UNSAFE, "can't be made", str(error))
-    if done.returncode != 0:
-        advice = "use a kernel with bridge, veth and nf_tables with NAT"
-        return Finding(subject, Verdict.UNSAFE, f"can't be made: {last_line(done.stderr)}", advice)
-    return Finding(subject, Verdict.GOOD, f"bridge, veth, nftables; CNI plugins in {plugins}")
-
-
-def _forwarding() -> Finding:
-    subject, switch = "forwarding", Path("/proc/sys/net/ipv4/ip_forward")
-    if switch.exists() and (switch.read_text().strip() == "1" or os.access(switch, os.W_OK)):
-        is_on = switch.read_text().strip() == "1"
-        return Finding(subject, Verdict.GOOD, "on" if is_on else "off; a server switches it on")
-    return Finding(subject, Verdict.UNSAFE, "can't be switched on", "set net.ipv4.ip_forward to 1 with sysctl")
 
 
 def _name_servers() -> Finding:

@@ -43,7 +43,10 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def launch(
-    config: ProcessRuntimeConfig, folder: MachineFolder, cgroup_files: list[Path], wait_for_network: Callable[[], None]
+    config: ProcessRuntimeConfig,
+    folder: MachineFolder,
+    cgroup_files: list[Path],
+    wait_for_network: Callable[[], None] | None,
 ) -> subprocess.Popen[bytes]:
     """Start the machine's processes and return the outermost, which is in its cgroups already.
 
@@ -51,7 +54,7 @@ def launch(
         config: the runtime's settings.
         folder: has the engine's files.
         cgroup_files: what the process is written into.
-        wait_for_network: returns when the engine may run; when it raises, it never does.
+        wait_for_network: returns when the engine may run; when it raises, it never does. None: at once.
 
     Raises:
         OSError: it could not be started, or not be put into its cgroups.
@@ -75,14 +78,15 @@ def launch(
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(folder),
+                env=_environment(config, folder),
                 # Out of the terminal's reach: a Ctrl-C there is for the server alone.
                 start_new_session=True,
             )
         try:
             for file in cgroup_files:
                 file.write_text(str(process.pid))
-            wait_for_network()
+            if wait_for_network is not None:
+                wait_for_network()
             os.write(key, b"go\n")
         except BaseException:
             process.kill()
@@ -94,7 +98,7 @@ def launch(
     return process
 
 
-def _environment(folder: MachineFolder) -> dict[str, str]:
+def _environment(config: ProcessRuntimeConfig, folder: MachineFolder) -> dict[str, str]:
     handed_on = {name: value for name, value in os.environ.items() if name.lower() in _ENVIRONMENT}
     temporary = str(folder.temporary)
     return {
@@ -102,5 +106,8 @@ def _environment(folder: MachineFolder) -> dict[str, str]:
         "HOME": temporary,
         "TMPDIR": temporary,
         "LANG": "C.UTF-8",
+        # BuildKit has no other way to set them (util/progress/logs).
+        "BUILDKIT_STEP_LOG_MAX_SIZE": str(config.step_log_bytes),
+        "BUILDKIT_STEP_LOG_MAX_SPEED": str(config.step_log_bytes_per_second),
         **handed_on,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
@@ -10,19 +10,23 @@ _SYSTEMD_UPSTREAM = Path("/run/systemd/resolve/resolv.conf")
 _SYSTEMD_STUB = IPv4Address("127.0.0.53")
 
 
-def host_resolvers(resolv_conf: Path = _RESOLV_CONF, upstream: Path = _SYSTEMD_UPSTREAM) -> tuple[IPv4Address, ...]:
-    """IPv4 addresses of the host's name servers that can be reached from a step.
+def host_resolvers(
+    resolv_conf: Path = _RESOLV_CONF, upstream: Path = _SYSTEMD_UPSTREAM
+) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Addresses of the host's name servers that can be reached from a step.
 
     Like BuildKit, looks at systemd-resolved's own upstream servers when its stub is the only one configured. Loopback
-    addresses are left out: in a step they are the step's own.
+    addresses are left out: in a step they are the step's own. So are those of a link: steps have another.
     """
     servers = _name_servers(resolv_conf)
     if servers == (_SYSTEMD_STUB,):
         servers = _name_servers(upstream)
-    return tuple(server for server in servers if not server.is_loopback)
+    return tuple(
+        server for server in servers if not server.is_loopback and not (server.version == 6 and server.is_link_local)
+    )
 
 
-def _name_servers(file: Path) -> tuple[IPv4Address, ...]:
+def _name_servers(file: Path) -> tuple[IPv4Address | IPv6Address, ...]:
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError:
@@ -32,8 +36,8 @@ def _name_servers(file: Path) -> tuple[IPv4Address, ...]:
     return tuple(dict.fromkeys(address for address in found if address is not None))
 
 
-def _address(text: str) -> IPv4Address | None:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return IPv4Address(text)
-    except AddressValueError:
+        return ip_address(text)
+    except ValueError:
         return None

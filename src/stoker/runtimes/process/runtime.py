@@ -10,10 +10,11 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from stoker.domain.machines import Placement
+from stoker.domain.privileges import NO_PRIVILEGES
 from stoker.runtimes.contract import Ending, Observed, Owned
 from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
 from stoker.runtimes.process import logs
-from stoker.runtimes.process.bridges import Bridge, Bridges
+from stoker.runtimes.process.bridges import Bridge, Bridges, forward_ipv6
 from stoker.runtimes.process.cgroups import Cgroups
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.config import checked_name, is_name
@@ -31,8 +32,10 @@ from stoker.runtimes.process.firewall import Firewall
 from stoker.runtimes.process.launch import launch
 from stoker.runtimes.process.limits import capped, host_size, limits_of
 from stoker.runtimes.process.memory import events_file, wait_kill
+from stoker.runtimes.process.privileges import read_privileges, written_privileges
 from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
 from stoker.runtimes.process.resolvers import host_resolvers
+from stoker.runtimes.process.step_networks import unisolated_for
 from stoker.runtimes.process.trees import destroy
 from stoker.runtimes.process.volume_store import VolumeStore
 
@@ -40,16 +43,21 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor, Future
-    from ipaddress import IPv4Address
+    from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
     from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.platforms import Platform
+    from stoker.domain.privileges import Privileges
     from stoker.runtimes.contract import MachineSpec
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.volumes import Volumes
 
 _HOST = "127.0.0.1"
+_UNISOLATED = (
+    "UNSAFE: RUN steps are on this host's own network and reach whatever it reaches, itself and its loopback addresses "
+    "included; build nothing here that you don't trust"
+)
 _DELETES_AT_ONCE = 2
 _MEASURES_AT_ONCE = 1
 # Housekeeping drops cache long before builds have to be refused.
@@ -68,8 +76,11 @@ class ProcessRuntime:
         self._kept_logs = config.data / "logs" / "machines"
         self._store = VolumeStore(config)
         self._cgroups = Cgroups(config.server_id)
-        self._bridges = Bridges(config.server_id, config.network_pool, config.subnet_prefix, config.run_folder)
-        self._firewall = Firewall(config.server_id, config.allowed_networks)
+        self._bridges = Bridges(
+            config.server_id, config.network_pool, config.subnet_prefix, config.run_folder, ipv6=config.ipv6
+        )
+        self._firewall = Firewall(config.server_id, config.allowed_networks, config.denied_networks)
+        self._isolated = not config.allow_unisolated or unisolated_for() is None
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._is_released = False
@@ -216,15 +227,34 @@ class ProcessRuntime:
     def _prepare_host(self) -> tuple[str, ...]:
         find_program("runc", "crun", package="runc")
         find_program("unshare", package="util-linux")
-        find_program("ip", package="iproute2")
-        find_cni_plugins()
         self._cgroups.prepare()
         self._is_released = False
+        warnings = self._prepare_networks() if self._isolated else (_UNISOLATED,)
+        ensure_emulation()
+        return (*warnings, *self._store.prepare())
+
+    def _prepare_networks(self) -> tuple[str, ...]:
+        find_program("ip", package="iproute2")
+        find_cni_plugins()
+        warnings: tuple[str, ...] = ()
         # Locked, so that a machine that is being started is either not yet in the sets or has its bridge.
         with self._bridges.choosing() as host:
-            self._firewall.prepare(self._bridges.present(host), self._name_servers())
-        ensure_emulation()
-        return self._store.prepare()
+            if self._config.ipv6 and host.has_ipv6:
+                try:
+                    forward_ipv6()
+                except OSError as error:
+                    warnings = (f"RUN steps have no IPv6: the host can't pass it on ({error.strerror})",)
+            machines = {name: machine_id for machine_id, name in self._bridges.machines().items()}
+            present = [(bridge, self._kept_privileges(machines[bridge.name])) for bridge in self._bridges.present(host)]
+            self._firewall.prepare(present, self._name_servers())
+        return warnings
+
+    def _kept_privileges(self, machine_id: str) -> Privileges:
+        """What a machine was started with, not what its project has now: a change counts from the next start."""
+        try:
+            return read_privileges(MachineFolder(self._machines / machine_id).privileges.read_text())
+        except FileNotFoundError:
+            return NO_PRIVILEGES
 
     def _launch(self, spec: MachineSpec) -> Placement:
         if self._is_released:
@@ -248,7 +278,8 @@ class ProcessRuntime:
         host = host_size()
         size = capped(spec.size, host)
         cgroup_files = self._cgroups.create(machine_id, limits_of(size, host, self._config.max_processes))
-        bridge, admission = self._connect(machine_id, beside)
+        folder.privileges.write_text(written_privileges(spec.privileges))
+        bridge, admission = self._connect(spec, beside) if self._isolated else (None, None)
         port = _free_port()
         toml = engine_config(
             spec,
@@ -259,10 +290,12 @@ class ProcessRuntime:
             port=port,
             cgroup=self._cgroups.path(machine_id),
             emulated=spec.platform is not native_platform(),
+            isolated=self._isolated,
         )
-        folder.network.write_text(network_config(folder, bridge))
+        if bridge is not None:
+            folder.network.write_text(network_config(folder, bridge))
         folder.config.write_text(toml)
-        process = launch(self._config, folder, cgroup_files, admission.result)
+        process = launch(self._config, folder, cgroup_files, None if admission is None else admission.result)
         self._children[machine_id] = process
         return Placement(
             _HOST,
@@ -285,18 +318,19 @@ class ProcessRuntime:
         folder.container_runtime.chmod(0o700)
         return folder
 
-    def _connect(self, machine_id: str, beside: Executor) -> tuple[Bridge, Future[None]]:
+    def _connect(self, spec: MachineSpec, beside: Executor) -> tuple[Bridge, Future[None]]:
         """Make the machine's bridge. Nothing may use it before the rules know it, which is what the future says."""
+        machine_id = spec.machine_id
         if not self._bridges.delete(machine_id):
             raise MachineStartFailed(f"the bridge of machine {machine_id}'s last run can't be deleted")
         with self._bridges.choosing() as host:
             bridge = self._bridges.choose(machine_id, host)
             # Changing rules takes the kernel as long as all the rest of a start, so it goes on beside it.
-            admission = beside.submit(self._firewall.admit, bridge, self._name_servers())
+            admission = beside.submit(self._firewall.admit, bridge, spec.privileges, self._name_servers())
             self._bridges.create(machine_id, bridge)
         return bridge, admission
 
-    def _name_servers(self) -> tuple[IPv4Address, ...]:
+    def _name_servers(self) -> tuple[IPv4Address | IPv6Address, ...]:
         return self._config.name_servers or host_resolvers()
 
     def _ask_to_end(self, machine_id: str) -> int | None:
@@ -329,7 +363,8 @@ class ProcessRuntime:
                 )
                 if not is_removed
             ]
-            self._firewall.forget(self._bridges.name(machine_id))
+            if self._isolated:
+                self._firewall.forget(self._bridges.name(machine_id))
         except RuntimeFailed as error:
             raise MachineStopFailed(f"machine {machine_id}: {error}") from error
         # The folder last: while there is one, the machine is listed as owned.
@@ -356,7 +391,8 @@ class ProcessRuntime:
         if failures:
             raise MachineStopFailed("; ".join(failures))
         try:
-            self._firewall.release()
+            if self._isolated:
+                self._firewall.release()
         except RuntimeFailed as error:
             raise MachineStopFailed(str(error)) from error
         self._cgroups.release()

@@ -1,0 +1,193 @@
+"""What RUN steps reach, over both versions of IP: the internet, names, what an operator allows, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.contract.machine_host import WEB_SERVER, Internet, end, internet, run, serve, write_context
+from tests.harness.endpoint import EndpointFiles, get_endpoint
+from tests.harness.server import Server
+from tests.harness.waiting import eventually
+
+Target = tuple[str, int]
+FETCH_SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Internet]:
+    with internet() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web_server() -> Iterator[int]:
+    """The port of a web server on all the host's addresses."""
+    server, port = serve([sys.executable, "-c", WEB_SERVER, "0"])
+    yield int(port)
+    end(server)
+
+
+@pytest.fixture(scope="module")
+def servers(make_server: Callable[..., Server], net: Internet) -> tuple[Server, Server]:
+    """Two, since a port listens on the addresses of one version of IP. Steps run on the first."""
+    rules = {"denied_networks": net.denied, "name_servers": net.name_server}
+    rules["allowed_networks"] = f"{net.allowed},{net.allowed6}"
+    first = make_server("--listen", "[::]:0", "--gateway", "0.0.0.0:0", **rules)
+    return first, make_server("--listen", "0.0.0.0:0", "--gateway", "[::]:0")
+
+
+@dataclass
+class Held:
+    """A build that holds a machine of its own."""
+
+    endpoint: EndpointFiles
+    bridge: str
+    port: int
+    build: str
+
+    def finish(self) -> None:
+        self.endpoint.server.call("depot.build.v1.BuildService/FinishBuild", {"buildId": self.build, "success": {}})
+
+
+def hold(server: Server, folder: Path, project: str | None = None) -> Held:
+    project = project or server.new_project()
+    build, token = server.new_build(project)
+    endpoint = get_endpoint(server, build, token, folder)
+    (machine,) = server.machines(project)
+    links = json.loads(run("ip", "-j", "link", "show", "type", "bridge"))
+    (bridge,) = [link["ifname"] for link in links if link.get("ifalias", "").endswith(f"/{machine.id}")]
+    return Held(endpoint, bridge, machine.port, build)
+
+
+def address_of(device: str, version: int) -> str:
+    family = {4: "inet", 6: "inet6"}[version]
+    shown = run("ip", f"-{version}", "-o", "addr", "show", "dev", device, "scope", "global")
+    return re.findall(rf"{family} (\S+)/", shown)[0]
+
+
+def own_addresses() -> list[str]:
+    """The host's addresses on its devices, but for those of bridges and tests."""
+    listed = json.loads(run("ip", "-j", "addr", "show", "scope", "global"))
+    devices = [device for device in listed if not device["ifname"].startswith(("stk", "veth"))]
+    return [address["local"] for device in devices for address in device["addr_info"] if address]
+
+
+def reached(held: Held, folder: Path, targets: dict[str, Target]) -> dict[str, bool]:
+    """Which of them answer a step, all asked at once."""
+    asked = "\\\n".join(
+        f" (echo GET / | nc -w 4 {address} {port} | grep -q . && echo {name} reached || echo {name} refused)&"
+        for name, (address, port) in targets.items()
+    )
+    built = held.endpoint.build(write_context(folder, f"{asked} wait"), "--no-cache")
+    assert built.code == 0, built.output
+    said = dict(re.findall(r"^#\d+ [\d.]+ (\S+) (reached|refused)$", built.output, re.MULTILINE))
+    assert said.keys() == targets.keys(), built.output
+    return {name: word == "reached" for name, word in said.items()}
+
+
+def listens(port: int) -> bool:
+    return f":{port} " in run("ss", "-Hltn")
+
+
+def gateway_port(server: Server) -> int:
+    return int(re.findall(r"gateway  \S+:(\d+)$", server.output, re.MULTILINE)[0])
+
+
+def says_hello(address: str, port: int) -> bool:
+    """Whether a server is there and says so, even when it speaks no HTTP."""
+    try:
+        with socket.create_connection((address, port), FETCH_SECONDS) as connection:
+            connection.sendall(b"GET /\n")
+            connection.shutdown(socket.SHUT_WR)
+            return b"hello" in connection.makefile("rb").read()
+    except OSError:
+        return False
+
+
+SERVING = (
+    "ip -4 addr show scope global | sed -n 's,.*inet \\(.*\\)/.*,serving at \\1,p';"
+    " ip -6 addr show scope global | sed -n 's,.*inet6 \\(.*\\)/.*,serving6 at \\1,p';"
+    " while true; do echo hello | nc -l -p 80; done"
+)
+
+
+def test_steps_reach_the_internet_and_nothing_else(
+    servers: tuple[Server, Server],
+    net: Internet,
+    web_server: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = servers
+    own, other = hold(first, tmp_path / "own"), hold(first, tmp_path / "other")
+    serving = write_context(tmp_path / "serving", SERVING)
+    local = [f"--local=context={serving}", f"--local=dockerfile={serving}"]
+    command = other.endpoint.command("build", "--frontend=dockerfile.v0", "--progress=plain", *local)
+    log = tmp_path / "serving.log"
+    with log.open("wb") as output:
+        neighbour = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def says(what: str) -> list[str]:
+        return re.findall(rf"^#\d+ [\d.]+ {what} at (\S+)$", log.read_text(), re.MULTILINE)
+
+    try:
+        eventually(lambda: bool(says("serving6")), "another machine's step serves", 60)
+        steps = (says("serving")[0], says("serving6")[0])
+        open_ports = {
+            "api": int(first.url.rpartition(":")[2]),
+            "gateway": gateway_port(first),
+            "api-of-other-server": int(second.url.rpartition(":")[2]),
+            "gateway-of-other-server": gateway_port(second),
+            "web-server-of-host": web_server,
+        }
+        assert all(listens(port) for port in open_ports.values())
+        host = {f"host-at-{address}": address for address in own_addresses()}
+        host |= {"host-by-gateway": address_of(own.bridge, 4), "host-by-gateway-v6": address_of(own.bridge, 6)}
+        host |= {"host-by-other-gateway": address_of(other.bridge, 4)}
+        host |= {"host-by-other-gateway-v6": address_of(other.bridge, 6)}
+        run("ip", "addr", "add", "fe80::77/64", "dev", own.bridge, "nodad")
+        host |= {"host-by-link-local": "fe80::77%eth0"}
+        refused: dict[str, Target] = {
+            f"{name}-{place}": (address, port) for place, address in host.items() for name, port in open_ports.items()
+        }
+        for place, address in host.items():
+            refused |= {f"own-buildkitd-{place}": (address, own.port), f"its-buildkitd-{place}": (address, other.port)}
+        refused |= {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
+        refused |= {f"metadata-{address}": (address, 80) for address in net.metadata}
+        refused |= {f"step-of-other-machine-{address}": (address, 80) for address in steps}
+        refused |= {"name-server-but-not-dns": (net.name_server, 80), "denied-by-the-operator": (net.denied, 80)}
+        allowed: dict[str, Target] = {
+            "internet": (net.public, 80),
+            "internet-v6": (net.public6, 80),
+            "internet-by-name": ("example.test", 80),
+            "allowed-by-the-operator": (net.allowed, 80),
+            "allowed-by-the-operator-v6": (net.allowed6, 80),
+        }
+        found = reached(own, tmp_path / "context", allowed | refused)
+        # All that was there to be reached, so it was the rules that refused.
+        there = [*net.private, *net.private6, *net.metadata, net.denied]
+        assert [address for address in there if not says_hello(address, 80)] == []
+        assert [
+            address for address in host.values() if "%" not in address and not says_hello(address, web_server)
+        ] == []
+        for address in steps:
+            eventually(lambda address=address: says_hello(address, 80), "the other machine's step answers the host")
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+        own.finish()
+        other.finish()
+    with capsys.disabled():
+        sys.stdout.write("\nwhat a RUN step asked                                               answer\n")
+        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
+            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+    assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
