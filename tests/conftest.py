@@ -38,8 +38,8 @@ def make_server(
     """Makes servers, each with a data folder of its own, and stops them at the end."""
     servers: list[Server] = []
 
-    def make(*flags: str, **settings: str) -> Server:
-        server = Server(tmp_path_factory.mktemp("server") / "data", cache, engine, flags, settings)
+    def make(*flags: str, launcher: tuple[str, ...] = (), **settings: str) -> Server:
+        server = Server(tmp_path_factory.mktemp("server") / "data", cache, engine, flags, settings, launcher)
         servers.append(server)
         return server.start()
 

@@ -191,3 +191,56 @@ def test_steps_reach_the_internet_and_nothing_else(
         for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
             sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
+
+
+def test_what_an_operator_gives_one_project_another_does_not_have(
+    make_server: Callable[..., Server], net: Internet, web_server: int, tmp_path: Path
+) -> None:
+    server = make_server(network_ipv6="false")
+    given, other = server.new_project(), server.new_project()
+    server.stop()
+    rules = {"allowed_networks": [f"{net.allowed}/32"], "denied_networks": [f"{net.public}/32"]}
+    rules["entitlements"] = ["network.host", "security.insecure"]
+    server.settings["project_privileges"] = json.dumps({given: rules})
+    server.start()
+    mine, others = hold(server, tmp_path / "mine", given), hold(server, tmp_path / "others", other)
+    targets = {"private": (net.allowed, 80), "internet": (net.public, 80)}
+
+    assert reached(mine, tmp_path / "context", targets) == {"private": True, "internet": False}
+    assert reached(others, tmp_path / "context", targets) == {"private": False, "internet": True}
+
+    host = f"echo GET / | nc -w 4 127.0.0.1 {web_server} | sed -n 's/.*hello.*/the host answers/p'"
+    privileged = write_context(
+        tmp_path / "privileged", "mkdir /mnt", f"--network=host {host}", "--security=insecure mount -t tmpfs mine /mnt"
+    )
+    asked = ("--allow=network.host", "--allow=security.insecure")
+    built = mine.endpoint.build(privileged, *asked)
+    assert built.code == 0, built.output
+    assert re.search(r"^#\d+ [\d.]+ the host answers$", built.output, re.MULTILINE), built.output
+    refused = others.endpoint.build(privileged, *asked)
+    assert refused.code != 0
+    assert f"builds of project {other} may not use network.host, security.insecure" in refused.output
+    assert "ask the operator of this server to give it to the project (setting project_privileges)" in refused.output
+    mine.finish()
+    others.finish()
+
+
+def test_where_networks_cannot_be_made_it_builds_on_the_hosts_own_and_says_so(
+    make_server: Callable[..., Server], web_server: int, tmp_path: Path
+) -> None:
+    without = ("setpriv", "--bounding-set", "-net_admin")
+    server = make_server("--allow-unisolated", launcher=without)
+    build, token = server.new_build()
+
+    endpoint = get_endpoint(server, build, token, tmp_path / "endpoint")
+    host = f"echo GET / | nc -w 4 127.0.0.1 {web_server} | sed -n 's/.*hello.*/the host answers/p'"
+    built = endpoint.build(write_context(tmp_path / "context", host))
+
+    assert built.code == 0, built.output
+    assert re.search(r"^#\d+ [\d.]+ the host answers$", built.output, re.MULTILINE), built.output
+    assert "UNSAFE   networks of steps: lacks CAP_NET_ADMIN" in server.output
+    (machine,) = server.machines(server.project)
+    assert machine.id not in run("ip", "-o", "link", "show", "type", "bridge")
+    log = (server.data / "logs" / "api.log").read_text()
+    assert f"machine {machine.id}: UNSAFE: RUN steps are on this host's own network" in log, log
+    server.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "success": {}})

@@ -66,6 +66,7 @@ class Server:
     flags: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     launcher: tuple[str, ...] = ()
+    """A command that runs the server, such as one that takes capabilities from it."""
     process: subprocess.Popen[bytes] | None = None
 
     @property

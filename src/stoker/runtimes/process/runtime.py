@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.volumes import Volumes
 
+_log = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _UNISOLATED = (
     "UNSAFE: RUN steps are on this host's own network and reach whatever it reaches, itself and its loopback addresses "
@@ -292,7 +294,9 @@ class ProcessRuntime:
             emulated=spec.platform is not native_platform(),
             isolated=self._isolated,
         )
-        if bridge is not None:
+        if bridge is None:
+            _log.warning("machine %s: %s", machine_id, _UNISOLATED)
+        else:
             folder.network.write_text(network_config(folder, bridge))
         folder.config.write_text(toml)
         process = launch(self._config, folder, cgroup_files, None if admission is None else admission.result)
