@@ -137,7 +137,7 @@ class ApiProcess:
         self._expiry = ExpiryService(core, SystemClock().monotonic)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
-        gate = GateService(core, options.privileges, records=settings.record_builds)
+        gate = GateService(core, options.privileges, runtime.emulated(), records=settings.record_builds)
         self._authorizer = Authorizer(gate, core.meter, core.tracer, settings.max_solve_bytes + 1024)
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)

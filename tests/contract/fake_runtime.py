@@ -62,6 +62,9 @@ class FakeRuntime:
     def platforms(self) -> frozenset[Platform]:
         return self._platforms
 
+    def emulated(self) -> frozenset[Platform]:
+        return frozenset()
+
     async def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
         key = (self._server_id, spec.machine_id)
         if key in self._host.machines:

@@ -117,6 +117,7 @@ METHODS: dict[str, Access] = {
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
     "stoker.v1.AuditService/ListEvents": _PEOPLE_DECIDE,
+    "stoker.v1.BuildService/ListBuildWarnings": _SEE,
     "stoker.v1.CacheService/ShowCache": _SEE,
     "stoker.v1.MachineService/ListMachines": _SEE_ORGANIZATION,
     "stoker.v1.OrganizationService/ChangeMemberRole": _PEOPLE_DECIDE,

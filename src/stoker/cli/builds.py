@@ -8,6 +8,8 @@ import click
 
 from stoker._gen.depot.core.v1 import build_pb as pb
 from stoker._gen.depot.core.v1.build_connect import BuildServiceClient
+from stoker._gen.stoker.v1 import builds_pb as own_pb
+from stoker._gen.stoker.v1.builds_connect import BuildServiceClient as OwnBuildServiceClient
 from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time, tell
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 
@@ -70,6 +72,10 @@ def show_build(remote: Remote, build: str) -> None:
             ("duration", _duration(one)),
         ]
     )
+    request = own_pb.ListBuildWarningsRequest(build_id=build)
+    for warning in remote.call(OwnBuildServiceClient, lambda builds: builds.list_build_warnings(request)).warnings:
+        place = f"{warning.filename}:{warning.line}: " if warning.filename else ""
+        click.echo(f"warning: {place}{warning.message}")
 
 
 def _status(build: pb.Build) -> str:

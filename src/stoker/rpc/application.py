@@ -28,6 +28,7 @@ from stoker._gen.stoker.v1 import (
     trust_connect,
     webhooks_connect,
 )
+from stoker._gen.stoker.v1 import builds_connect as own_builds_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.rpc.audit import AuditHandlers
 from stoker.rpc.buildkit import BuildKitHandlers
@@ -43,6 +44,7 @@ from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.machines import MachineHandlers
 from stoker.rpc.organizations import OrganizationHandlers
+from stoker.rpc.own_builds import OwnBuildHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
 from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
 from stoker.rpc.queue import QueueHandlers
@@ -167,6 +169,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         ),
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
+        (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(services.records)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),
         (machines_connect.MachineServiceASGIApplication, MachineHandlers(services.machines)),

@@ -79,6 +79,10 @@ class Runtime(Protocol):
         """The platforms that machines can be started for here, natively or emulated."""
         ...
 
+    def emulated(self) -> frozenset[Platform]:
+        """The platforms among them whose programs are emulated here, which takes many times as long."""
+        ...
+
     def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
         """Start a machine, yielding what is to be remembered each time there is more of it.
 

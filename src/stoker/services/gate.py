@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import FailedPrecondition, PermissionDenied, Unavailable
 from stoker.domain.privileges import privileges_of
+from stoker.domain.steps import BuildWarning
 from stoker.pki.certificates import endpoint_server_name
 from stoker.services.wakeups import SOLVES
+from stoker.store import build_notes as note_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
@@ -38,16 +40,25 @@ class Destination:
 class GateService:
     """Answers the gateway's questions. The answer is yes only while the build has a live lease on the machine."""
 
-    def __init__(self, core: Core, privileges: Mapping[str, Privileges], *, records: bool) -> None:
+    def __init__(
+        self,
+        core: Core,
+        privileges: Mapping[str, Privileges],
+        emulated: frozenset[Platform] = frozenset(),
+        *,
+        records: bool,
+    ) -> None:
         """Admit calls of builds.
 
         Args:
             core: what every service needs.
             privileges: what operators gave single projects, by their ids.
+            emulated: the platforms whose machines emulate them, of which the record warns.
             records: whether solves are recorded.
         """
         self._core = core
         self._privileges = privileges
+        self._emulated = emulated
         self._records = records
         # Which build a ref belongs to never changes, so it may be remembered; several calls of a build name it.
         self._owners: OrderedDict[str, str] = OrderedDict()
@@ -96,7 +107,7 @@ class GateService:
         elif ref is not None and owner != build_id:
             raise PermissionDenied("that ref is not one of this build's")
         if ref is not None and begins and self._records:
-            await self._begin_record(ref, machine.run)
+            await self._begin_record(ref, build_id, machine)
         return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
 
     def _check_entitlements(self, machine: Machine, wanted: tuple[str, ...]) -> None:
@@ -118,10 +129,12 @@ class GateService:
                 self._owners.popitem(last=False)
         return owner
 
-    async def _begin_record(self, ref: str, machine_run: int) -> None:
+    async def _begin_record(self, ref: str, build_id: str, machine: Machine) -> None:
         """Before its machine sees the solve, which is when there is something to follow."""
         async with self._core.database.write() as tx:
-            begun = await solve_store.begin_record(tx, ref, machine_run)
+            begun = await solve_store.begin_record(tx, ref, machine.run)
+            if begun and machine.platform in self._emulated:
+                await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, machine.platform)])
         if begun:
             self._core.wakeups.wake(SOLVES)
 
@@ -134,3 +147,17 @@ class GateService:
                 return
             if await solve_store.find_solve_build(tx, ref) != build_id:
                 raise PermissionDenied("that ref is not one of this build's")
+
+
+def _emulation_warning(build_id: str, ref: str, platform: Platform) -> BuildWarning:
+    return BuildWarning(
+        build_id=build_id,
+        solve_ref=ref,
+        digest="",
+        level=1,
+        short=f"{platform} is emulated on this server, so steps take many times as long as on a host of that platform",
+        detail=(),
+        url="",
+        filename="",
+        ranges=(),
+    )

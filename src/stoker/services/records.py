@@ -124,6 +124,16 @@ class RecordService:
         async with self._core.database.read() as tx:
             return await note_store.warnings_of(tx, build.id)
 
+    async def warnings(self, principal: Principal, build_id: str) -> list[BuildWarning]:
+        """The same of a build that the caller may see.
+
+        Raises:
+            NotFound: there is no such build, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            build = await require_build(tx, principal, build_id)
+            return await note_store.warnings_of(tx, build.id)
+
     async def dockerfiles_of(self, build: Build) -> list[Dockerfile]:
         """The Dockerfiles of a build, as far as they are known."""
         async with self._core.database.read() as tx:

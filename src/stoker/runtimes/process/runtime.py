@@ -121,6 +121,10 @@ class ProcessRuntime:
         """The host's own platform, and the other one when it is emulated."""
         return emulated_platforms() | {native_platform()}
 
+    def emulated(self) -> frozenset[Platform]:
+        """Those of them that are emulated here: see `Runtime.emulated`."""
+        return self.platforms() - {native_platform()}
+
     async def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
         """Start a machine: see `Runtime.start`. Yields once, when its process is there."""
         yield await self._alone(spec.machine_id, self._launch, spec)
