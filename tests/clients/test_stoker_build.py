@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import signal
 import socket
@@ -115,6 +116,9 @@ def test_another_platform_is_built_on_its_machine(
     assert result.code == 0, result.output
     assert (tmp_path / "out" / "machine").read_text() == "aarch64\n"
     assert [machine.platform for machine in server.machines(project)] == ["linux/arm64"]
+    ((build, _, _),) = server.builds(project)
+    shown = stoker("builds", "show", build).output
+    assert ("warning: linux/arm64 is emulated on this server" in shown) == (platform.machine() == "x86_64"), shown
 
 
 def test_two_platforms_are_built_in_one_build(server: Server, stoker: Command, tmp_path: Path) -> None:

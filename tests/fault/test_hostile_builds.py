@@ -25,6 +25,7 @@ MEGABYTE = 1000**2
 KEEP_BYTES = 150 * MEGABYTE
 HEADROOM = 64 * 1024**2
 PROCESSES = 300
+LOG_BYTES = 50_000
 CACHE = "--mount=type=cache,id=shared,target=/cache"
 SECRET = "--mount=type=secret,id=token,target=/secret,required=false"
 # Of runc and Docker too: CAP_CHOWN, DAC_OVERRIDE, FSETID, FOWNER, MKNOD, NET_RAW, SETGID, SETUID, SETFCAP, SETPCAP,
@@ -86,7 +87,11 @@ class Tenant:
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
     return make_server(
-        min_keep_bytes="1", volume_headroom_bytes=str(HEADROOM), max_processes=str(PROCESSES), min_free_bytes="0"
+        min_keep_bytes="1",
+        max_step_log_bytes=str(LOG_BYTES),
+        volume_headroom_bytes=str(HEADROOM),
+        max_processes=str(PROCESSES),
+        min_free_bytes="0",
     )
 
 
@@ -168,6 +173,16 @@ def test_steps_have_seccomp_and_the_usual_capabilities(tenants: tuple[Tenant, Te
         ("CapEff", "CapPrm", "CapBnd"), DEFAULT_CAPABILITIES
     )
     assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
+
+
+def test_output_without_end_is_cut(tenants: tuple[Tenant, Tenant], tmp_path: Path) -> None:
+    attacker, _ = tenants
+
+    built = attacker.run(tmp_path / "context", "seq 100000")
+
+    assert built.code == 0, built.output
+    assert "[output clipped, log limit" in built.output
+    assert len(built.output) < 2 * LOG_BYTES
 
 
 def test_processes_without_end_are_the_machines_own_trouble(
