@@ -103,7 +103,8 @@ def forward_ipv6() -> None:
     if switch.read_text().strip() == "1":
         return
     for taken in _IPV6.glob("*/accept_ra"):
-        if taken.read_text().strip() == "1":
+        # Devices that are made later, such as those of containers, are none of those.
+        if taken.parent.name not in {"all", "default"} and taken.read_text().strip() == "1":
             taken.write_text("2")
     switch.write_text("1")
 
