@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -149,3 +152,14 @@ async def test_a_token_that_could_not_be_written_down_is_not_created(database: D
     with pytest.raises(OSError, match="No space"):
         await BootstrapService(core).first_steps(full_disk)
     assert await BootstrapService(core).first_steps(lambda _: None) is not None
+
+
+def test_another_process_finds_the_index_in_use(path: Path) -> None:
+    """Else it would begin it anew, and cut off what is mapped here, which ends a process by SIGBUS."""
+    database = open_sqlite(path)
+    index = path.with_name(f"{path.name}-shm")
+    assert index.stat().st_size == 1024**2
+    command = [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('select 1 from facts')"]
+    subprocess.run([*command, str(path)], check=True)
+    assert index.stat().st_size == 1024**2
+    asyncio.run(database.close())

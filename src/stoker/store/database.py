@@ -12,7 +12,7 @@ beginning and the commit of what writes. So does what reads or writes a great ma
 from __future__ import annotations
 
 import asyncio
-import os
+import subprocess
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -163,9 +163,11 @@ def _reserve_index(writer: Engine, path: Path) -> None:
     """
     with writer.connect() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        with suppress(OSError), path.with_name(f"{path.name}-shm").open("rb+") as index:
-            os.posix_fallocate(index.fileno(), 0, _INDEX_BYTES)
-            os.fsync(index.fileno())
+        # By another process: whoever opens and closes a file here gives up all locks that SQLite holds on it
+        # (https://sqlite.org/howtocorrupt.html, 2.2), and the next process would cut it off under our mapping.
+        command = ["fallocate", "--length", str(_INDEX_BYTES), f"{path}-shm"]
+        with suppress(OSError):
+            subprocess.run(command, capture_output=True, check=False)
 
 
 def _sqlite_engine(path: Path, busy_seconds: float, *, writes: bool) -> Engine:
