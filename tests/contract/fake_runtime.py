@@ -13,6 +13,7 @@ from stoker.runtimes.contract import Ending, MachineSpec, Observed, Owned
 from stoker.runtimes.errors import (
     MachineStartFailed,
     MachineStopFailed,
+    RuntimeFailed,
     VolumeDeleteFailed,
     VolumeFailed,
     VolumeNotMeasured,
@@ -43,8 +44,16 @@ class FakeHost:
     fail_stop: str | None = None
     fail_delete: str | None = None
     fail_measure: str | None = None
+    fail_step: int | None = None
     unknown: bool = False
     ports: int = 30000
+
+    def step(self, failure: type[RuntimeFailed]) -> None:
+        """One step of what is asked of a runtime; the one that ``fail_step`` counts down to fails."""
+        if self.fail_step is not None:
+            self.fail_step -= 1
+            if self.fail_step == 0:
+                raise failure("this step was to fail")
 
     def kill(self, server_id: str, machine_id: str) -> None:
         """End a machine as if it had crashed; what it leaves stays until `stop`."""
@@ -69,22 +78,29 @@ class FakeRuntime:
         key = (self._server_id, spec.machine_id)
         if key in self._host.machines:
             raise MachineStartFailed(f"machine {spec.machine_id} still has processes; stop it first")
+        self._host.step(MachineStartFailed)
         self._host.ports += 1
         placement = Placement("127.0.0.1", self._host.ports, self._host.ports, 1)
         self._host.volumes.setdefault((self._server_id, spec.volume_id), set()).add(spec.machine_id)
+        self._host.step(MachineStartFailed)
         self._host.machines[key] = FakeMachine(placement, spec.volume_id)
         if self._host.fail_start is not None:
             raise MachineStartFailed(self._host.fail_start)
+        self._host.step(MachineStartFailed)
         yield placement
 
     async def stop(self, machine_id: str, grace_seconds: float) -> bool:
         if self._host.fail_stop is not None:
             raise MachineStopFailed(self._host.fail_stop)
-        machine = self._host.machines.pop((self._server_id, machine_id), None)
-        if machine is None or machine.ended.is_set():
-            return False
-        machine.ended.set()
-        return grace_seconds > 0
+        key = (self._server_id, machine_id)
+        machine = self._host.machines.get(key)
+        was_running = machine is not None and not machine.ended.is_set()
+        self._host.step(MachineStopFailed)
+        if machine is not None:
+            machine.ended.set()
+        self._host.step(MachineStopFailed)
+        self._host.machines.pop(key, None)
+        return was_running and grace_seconds > 0
 
     async def observe(self, machine_id: str, placement: Placement | None) -> Observed:
         if self._host.unknown:
@@ -106,8 +122,11 @@ class FakeRuntime:
     async def delete_volume(self, volume_id: str) -> None:
         if self._host.fail_delete is not None:
             raise VolumeDeleteFailed(self._host.fail_delete)
-        self._host.volumes.pop((self._server_id, volume_id), None)
+        self._host.step(VolumeDeleteFailed)
+        self._host.saved.pop((self._server_id, volume_id), None)
         self._host.sizes.pop((self._server_id, volume_id), None)
+        self._host.step(VolumeDeleteFailed)
+        self._host.volumes.pop((self._server_id, volume_id), None)
 
     async def volume_size(self, volume_id: str) -> int:
         if self._host.fail_measure is not None:

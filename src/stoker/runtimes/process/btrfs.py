@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stoker.runtimes.errors import VolumeFailed
 from stoker.runtimes.process.commands import find_program, last_line, run
-from stoker.runtimes.process.trees import detach_mounts
+from stoker.runtimes.process.trees import destroy, detach_mounts
 
 _SUBVOLUME_INODE = 256  # of the root of every subvolume (btrfs(5))
 _FS_INFO = 0x8400941F  # BTRFS_IOC_FS_INFO (linux/btrfs.h); the file system's id is at offset 16
@@ -69,6 +69,11 @@ def delete_subvolume(path: Path) -> None:
         VolumeFailed: it is still there.
     """
     if not path.exists():
+        return
+    if not is_subvolume(path):
+        # Something else got into its place, which no btrfs command would ever delete.
+        if not destroy(path):
+            raise VolumeFailed(f"{path}, which is not a subvolume, can't be deleted")
         return
     detach_mounts(path)
     for _ in range(_NESTED_ROUNDS):

@@ -201,7 +201,12 @@ class Firewall:
         return script
 
     def _exists(self) -> bool:
-        return run([self._program(), "list", "set", "inet", self.table, "machines"]).returncode == 0
+        # Asking for the table itself would take any failure of nft for its absence, and leave a machine's elements.
+        done = run([self._program(), "-j", "list", "tables", "inet"])
+        if done.returncode != 0:
+            raise RuntimeFailed(f"nft: {last_line(done.stderr)}")
+        listed = cast("list[dict[str, Any]]", json.loads(done.stdout)["nftables"])
+        return any(item.get("table", {}).get("name") == self.table for item in listed)
 
     def _listed(self) -> dict[str, list[str]]:
         """The elements of the sets that have some for each machine, as nft reads them."""
