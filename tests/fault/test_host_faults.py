@@ -42,9 +42,14 @@ class Disk:
 
     def mend(self) -> None:
         subprocess.run(["umount", str(self.folder)], check=True)
+        # The kernel lets go of the image a moment later, and writes what it has of it until then.
+        eventually(lambda: not self._loops(), "the image is free")
         # 1: errors were corrected (e2fsck(8)).
         assert subprocess.run(["e2fsck", "-fy", str(self.image)], capture_output=True, check=False).returncode <= 1
         self.mount()
+
+    def _loops(self) -> str:
+        return subprocess.run(["losetup", "-j", str(self.image)], check=True, capture_output=True, text=True).stdout
 
     def mount(self) -> None:
         options = "loop,errors=remount-ro"
