@@ -155,6 +155,7 @@ class ApiProcess:
             core, webhook_key, allow_private=deliveries.allow_private, test_wait=deliveries.timeout + _TEST_PATIENCE
         )
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
+        records = RecordService(core)
         web = web_application(
             WebServices(
                 authentication=authentication,
@@ -165,10 +166,12 @@ class ApiProcess:
                 builds=builds,
                 sharing=sharing,
                 audit=audit,
+                records=records,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
                 cookies=Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime),
+                now=core.now,
             )
         )
         self.pages = PageLimits(web, page_rates(settings), monotonic)
@@ -187,7 +190,7 @@ class ApiProcess:
                 caches=CacheService(core, looks.look),
                 queue=self._queue,
                 machines=MachineService(core),
-                records=RecordService(core),
+                records=records,
                 recording=recording,
                 audit=audit,
                 webhooks=webhooks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -125,3 +126,14 @@ def blank_token(
         created_at=CLOCK.now(),
         person_id=person_id,
     )
+
+
+def invite(server: Server, email: str, role: str) -> str:
+    """The secret of an invitation that an owner made over the API."""
+    registry = Registry(server)
+    organization = server.first["DEPOT_ORG_ID"]
+    token = registry.person(f"inviter-{secrets.token_hex(4)}", **{f"o{organization}": Role.OWNER}).token
+    wanted = {"email": email, "role": role}
+    made = server.call("stoker.v1.OrganizationService/CreateInvitation", wanted, token=token)
+    assert made.status == 200, made
+    return made.body["url"].partition("#")[2]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 import pytest
 
-from stoker.domain.people import Role
 from tests.harness.browser import Browser, Page, join, owner_code
-from tests.harness.people import Registry
+from tests.harness.people import Registry, invite
 from tests.harness.server import Server
 
 PASSWORD = "coal and a good draught"
@@ -34,17 +32,6 @@ def owner(peopled: Server) -> Browser:
     browser = Browser(peopled.url)
     assert sign_in(browser).path == "/"
     return browser
-
-
-def invite(server: Server, email: str, role: str) -> str:
-    """The secret of an invitation that an owner made over the API."""
-    registry = Registry(server)
-    organization = server.first["DEPOT_ORG_ID"]
-    token = registry.person(f"inviter-{secrets.token_hex(4)}", **{f"o{organization}": Role.OWNER}).token
-    wanted = {"email": email, "role": role}
-    made = server.call("stoker.v1.OrganizationService/CreateInvitation", wanted, token=token)
-    assert made.status == 200, made
-    return made.body["url"].partition("#")[2]
 
 
 def test_the_first_owner_comes_from_a_link_that_works_once(peopled: Server, owner: Browser) -> None:

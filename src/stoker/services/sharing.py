@@ -46,6 +46,16 @@ class SharingService:
                 await record(self._core, tx, principal, Action.BUILD_SHARE, target, build.organization_id)
         return share_id
 
+    async def share_of(self, principal: Principal, build_id: str) -> str | None:
+        """The id of a build's public page; None when it isn't shared.
+
+        Raises:
+            NotFound: there is no such build, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            build = await require_build(tx, principal, build_id)
+            return await share_store.find_share(tx, build.id)
+
     async def stop_sharing(self, principal: Principal, build_id: str) -> None:
         """Take a build's public page away. A build that isn't shared is a success.
 

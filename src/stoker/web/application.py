@@ -47,9 +47,18 @@ def web_application(services: WebServices) -> Starlette:
         ("/join/accept", "POST", join.accept),
         ("/logins/{code}", "GET", logins.show),
         ("/logins/{code}", "POST", logins.decide),
-        ("/builds/{build_id}", "GET", builds.show),
-        ("/share/{share_id}", "GET", builds.show_shared),
         ("/audit", "GET", AuditPages(services).show),
+        ("/builds/{build_id}/share", "POST", builds.share),
+        *(
+            (f"{base}{path}", "GET", endpoint)
+            for base in ("/builds/{build_id}", "/share/{share_id}")
+            for path, endpoint in (
+                ("", builds.show),
+                ("/events", builds.events),
+                ("/steps/{number}", builds.show_step),
+                ("/steps/{number}/log.txt", builds.download),
+            )
+        ),
     ]
     guarded = page(services.randomness)
     missing = _Missing(services)

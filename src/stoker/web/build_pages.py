@@ -1,36 +1,226 @@
-"""One build: the page that the depot CLI prints the address of."""
+"""One build: the page that the depot CLI prints the address of, and the same for whoever it is shared with."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import NotFound
+from starlette.responses import StreamingResponse
+
+from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, StokerError
 from stoker.domain.people import Role
-from stoker.web.pages import Pages, render, sign_in_first
+from stoker.domain.steps import RecordState
+from stoker.web.ansi import line_html
+from stoker.web.forms import read_form
+from stoker.web.pages import Pages, go_to, render, sign_in_first
+from stoker.web.timeline import bars, dockerfile_line, failed_step
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from stoker.domain.builds import Build
+    from stoker.domain.steps import LogLine, Step
+    from stoker.web.sessions import SignedIn
+
+_STEPS = 500
+_TAIL_LINES = 50
+_TAILS_LINES = 2000
+_FAILED_LINES = 20
+_WINDOW_LINES = 1000
+_MAX_DIGITS = 9
+_HEARTBEAT_SECONDS = 15
+_LEAST_SECONDS_BETWEEN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A build, where its pages are, and who looks at it: nobody in particular where it is shared."""
+
+    build: Build
+    base: str
+    who: SignedIn | None
+    project_name: str
+    share_id: str | None
+    may_share: bool
 
 
 class BuildPages(Pages):
     """Builds, for members of their organization, and for anyone as long as they are shared."""
 
     async def show(self, request: Request) -> Response:
-        """GET /builds/{build_id}."""
+        """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        build, records = seen.build, self.services.records
+        after = _number(request, "after", 0)
+        summary = await records.summary_of(build)
+        steps = await records.steps_of(build, _STEPS + 1, after)
+        shown = steps[:_STEPS]
+        failed = failed_step(shown)
+        dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
+        return render(
+            "build.html",
+            seen.who,
+            seen=seen,
+            build=build,
+            summary=summary,
+            follows=_follows(build, summary.state),
+            platforms=bars(shown, build.finished_at or self.services.now()),
+            failed=failed,
+            failed_lines=await self._last_lines(build, failed, _FAILED_LINES) if failed is not None else [],
+            failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
+            tails=await self._tails(build, shown, failed),
+            line_html=line_html,
+            after=after,
+            next_after=shown[-1].number if len(steps) > _STEPS else None,
+        )
+
+    async def show_step(self, request: Request) -> Response:
+        """GET …/steps/{number}: a window of a step's log; the last one, or the one with ``?line=``."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        step = await self._step(request, seen.build)
+        line = _number(request, "line", step.log_lines)
+        first = max(min(line, step.log_lines) - 1, 0) // _WINDOW_LINES * _WINDOW_LINES
+        return render(
+            "step.html",
+            seen.who,
+            seen=seen,
+            build=seen.build,
+            step=step,
+            lines=await self.services.records.lines_of(seen.build, step.number, first, _WINDOW_LINES),
+            first=first,
+            window=_WINDOW_LINES,
+            line_html=line_html,
+        )
+
+    async def download(self, request: Request) -> Response:
+        """GET …/steps/{number}/log.txt: all of a step's log that is kept, as it was written."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        step = await self._step(request, seen.build)
+        headers = {"content-disposition": f'attachment; filename="{seen.build.id}-step-{step.number}.txt"'}
+        return StreamingResponse(self._log(seen.build, step), 200, headers, "text/plain; charset=utf-8")
+
+    async def events(self, request: Request) -> Response:
+        """GET …/events: a server-sent event each time that there is something new to see, until the build is over."""
+        seen = await self._seen(request)
+        if seen is None:
+            raise PermissionDenied("sign in to follow this build")
+        return StreamingResponse(self._changes(request, seen.build), media_type="text/event-stream")
+
+    async def share(self, request: Request) -> Response:
+        """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""
         who = await self.who(request)
         if who is None:
             return sign_in_first(request)
+        form = await read_form(request)
+        who.require_form(form)
+        person = await self.services.authentication.person(who.person.id, "session")
+        caller = replace(person, needed_role=Role.MEMBER)
+        build_id = request.path_params["build_id"]
+        if form.get("decision") == "share":
+            await self.services.sharing.share(caller, build_id)
+        elif form.get("decision") == "stop":
+            await self.services.sharing.stop_sharing(caller, build_id)
+        else:
+            raise InvalidInput("this form says neither to share the build nor to stop it; open its page again")
+        return go_to(f"/builds/{build_id}")
+
+    async def _seen(self, request: Request) -> _Seen | None:
+        """The build that a page is about; None when its reader has to sign in first."""
+        who = await self.who(request)
+        share_id = request.path_params.get("share_id")
+        if share_id is not None:
+            build = await self.services.sharing.shared_build(share_id)
+            if build is None:
+                raise NotFound("this build is not shared, or no longer; ask whoever sent you the link")
+            return _Seen(build, f"/share/{share_id}", who, "", share_id, may_share=False)
+        if who is None:
+            return None
         person = await self.services.authentication.person(who.person.id, "session")
         caller = replace(person, needed_role=Role.VIEWER)
         build = await self.services.builds.get(caller, request.path_params["build_id"])
         project = await self.services.projects.get(caller, build.project_id)
-        return render("build.html", who, build=build, project_name=project.name)
+        role = person.roles.get(build.organization_id)
+        return _Seen(
+            build,
+            f"/builds/{build.id}",
+            who,
+            project.name,
+            await self.services.sharing.share_of(caller, build.id),
+            may_share=role is not None and role.covers(Role.MEMBER),
+        )
 
-    async def show_shared(self, request: Request) -> Response:
-        """GET /share/{share_id}."""
-        build = await self.services.sharing.shared_build(request.path_params["share_id"])
-        if build is None:
-            raise NotFound("this build is not shared, or no longer; ask whoever sent you the link")
-        return render("build.html", await self.who(request), build=build, project_name="")
+    async def _step(self, request: Request, build: Build) -> Step:
+        text = request.path_params["number"]
+        if not _is_number(text):
+            raise NotFound("steps have numbers; open the build's page to see its steps")
+        return await self.services.records.step_of(build, int(text))
+
+    async def _last_lines(self, build: Build, step: Step, size: int) -> Sequence[LogLine]:
+        return await self.services.records.lines_of(build, step.number, max(step.log_lines - size, 0), size)
+
+    async def _tails(self, build: Build, steps: Sequence[Step], failed: Step | None) -> dict[int, Sequence[LogLine]]:
+        """The ends of logs by step: of the failed one first, then of the newest, as many as a page bears."""
+        tails: dict[int, Sequence[LogLine]] = {}
+        room = _TAILS_LINES
+        for step in sorted(steps, key=lambda one: (one is not failed, -one.number)):
+            if not step.log_lines:
+                continue
+            if room <= 0:
+                break
+            tails[step.number] = await self._last_lines(build, step, min(_TAIL_LINES, room))
+            room -= len(tails[step.number])
+        return tails
+
+    async def _log(self, build: Build, step: Step) -> AsyncGenerator[bytes]:
+        for first in range(0, step.log_lines, _WINDOW_LINES):
+            lines = await self.services.records.lines_of(build, step.number, first, _WINDOW_LINES)
+            yield b"".join(line.content for line in lines)
+
+    async def _changes(self, request: Request, build: Build) -> AsyncGenerator[str]:
+        """Events without content: what there is to see, the page itself says to those who still may see it."""
+        is_new = True
+        with self.services.records.follow(build) as subscription:
+            while True:
+                try:
+                    seen = await self._seen(request)
+                except StokerError:
+                    seen = None
+                if seen is None or not _follows(seen.build, (await self.services.records.summary_of(seen.build)).state):
+                    yield "event: end\ndata:\n\n"
+                    return
+                yield "event: changed\ndata:\n\n" if is_new else ":\n\n"
+                await asyncio.sleep(_LEAST_SECONDS_BETWEEN)
+                is_new = await subscription.wait(_HEARTBEAT_SECONDS)
+
+
+def _follows(build: Build, state: RecordState) -> bool:
+    """Whether more may come."""
+    return not build.status.finished or state is RecordState.FOLLOWING
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
+def _number(request: Request, name: str, otherwise: int) -> int:
+    """A number in a page's address.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return otherwise
+    if not _is_number(text):
+        raise InvalidInput(f"{name} in the address is not a number; open the build's page again")
+    return int(text)

@@ -17,6 +17,7 @@ from stoker.web.sessions import Cookies, SignedIn, signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from starlette.requests import Request
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
+    from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.sign_in import SignInService
 
@@ -65,10 +67,12 @@ class WebServices:
     builds: BuildService
     sharing: SharingService
     audit: AuditService
+    records: RecordService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness
     cookies: Cookies
+    now: Callable[[], datetime]
 
 
 def render(template: str, who: SignedIn | None = None, *, status: int = 200, **values: object) -> HTMLResponse:

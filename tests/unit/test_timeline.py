@@ -1,0 +1,80 @@
+"""Bars of steps, the step that a build failed with, and its place in the Dockerfile."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stoker.domain.steps import Dockerfile, Step
+from stoker.web.timeline import SCALE, bars, dockerfile_line, failed_step
+
+BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def step(
+    number: int,
+    begun: float | None = 0,
+    ended: float | None = 1,
+    *,
+    error: str | None = None,
+    name: str = "step",
+    platform: str = "linux/amd64",
+    cached: bool = False,
+) -> Step:
+    def at(seconds: float | None) -> datetime | None:
+        return None if seconds is None else BEGIN + timedelta(seconds=seconds)
+
+    return Step(
+        build_id="b", number=number, solve_ref="s", digest=f"d{number}", name=name, group="", platform=platform,
+        started_at=at(begun), completed_at=at(ended), cached=cached, error=error, inputs=(), work_key="", transfers=(),
+        stdout_bytes=0, stderr_bytes=0, log_lines=0, dropped_bytes=0, clipped=False, saved=None,
+    )  # fmt: skip
+
+
+def test_bars_share_one_scale_of_time_in_all_platforms() -> None:
+    found = bars(
+        [step(1, 0, 5), step(2, 5, 10, platform="linux/arm64"), step(3, 10, 10, cached=True), step(4, None, None)],
+        BEGIN + timedelta(seconds=60),
+    )
+    assert {platform: [(bar.left, bar.width, bar.state) for bar in some] for platform, some in found.items()} == {
+        "linux/amd64": [(0, 500, "done"), (996, 4, "cached"), (0, 0, "waiting")],
+        "linux/arm64": [(500, 500, "done")],
+    }
+
+
+def test_a_step_that_runs_reaches_to_now() -> None:
+    (bar,) = bars([step(1, 0, None)], BEGIN + timedelta(seconds=7))["linux/amd64"]
+    assert (bar.left, bar.width, bar.state, bar.seconds) == (0, SCALE, "running", 7)
+
+
+def test_clocks_that_disagree_make_no_negative_bar() -> None:
+    (bar,) = bars([step(1, 5, 3)], BEGIN)["linux/amd64"]
+    assert bar.left + bar.width <= SCALE
+    assert bar.width > 0
+    assert bar.seconds == 0
+
+
+def test_steps_that_were_canceled_because_of_another_are_not_what_failed() -> None:
+    canceled = step(1, 0, 2, error="process: context canceled")
+    own = step(2, 0, 3, error="exit code: 1")
+    assert failed_step([canceled, own, step(3)]) is own
+    assert failed_step([canceled]) is canceled
+    assert failed_step([step(1)]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("[build 2/3] RUN make   && make install", 3),
+        ("[3/3] COPY . /src", 5),
+        ('[3/3] RUN  ["a", "b"]', 8),
+        ("[3/3] RUN absent", None),
+        ("[3/3] RUN twice", None),
+        ("", None),
+    ],
+)
+def test_the_line_of_a_step(name: str, line: int | None) -> None:
+    contents = 'FROM x\n\nRUN make \\\n  && make install\nCOPY . /src\nRUN twice\nRUN twice\nRUN  ["a", "b"]\n'
+    found = dockerfile_line(step(1, name=name), [Dockerfile("b", "", "Dockerfile", contents)])
+    assert (found.number if found else None) == line
