@@ -23,7 +23,7 @@ from tests.harness.leftovers import leftovers, unknown_volumes
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-ROUNDS = int(os.environ.get("STOKER_SOAK_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("STOKER_SOAK_ROUNDS", "3"))
 SEED = int(os.environ.get("STOKER_SOAK_SEED", "1"))
 KINDS = ("API", "machine", "gateway", "step", "container runtime", "supervisor")
 LONGEST_WAIT = 1.5

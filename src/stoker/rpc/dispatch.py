@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,20 @@ class Dispatch:
         self._pages = pages
         self._request_seconds = request_seconds
         self._randomness = randomness
+        self._running: set[asyncio.Task[Any] | None] = set()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Handle a request."""
+        # asyncio has only weak references to tasks, and pyvoy has none: one that waits for something that nobody else
+        # knows of would be collected as garbage.
+        task = asyncio.current_task()
+        self._running.add(task)
+        try:
+            await self._handle(scope, receive, send)
+        finally:
+            self._running.discard(task)
+
+    async def _handle(self, scope: Event, receive: Receive, send: Send) -> None:
         path = scope["path"]
         send = begin_request(scope, send, self._randomness)
         route = self._routes.get(path)

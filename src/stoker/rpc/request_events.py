@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_SECONDS = 10.0
 _MAX_PAUSE = 1.0
+_LOOK_SECONDS = 3.0
 _FIRST_ERROR_STATUS = 400
 
 
@@ -88,9 +89,10 @@ class RequestEvents:
 
     async def _disconnect(self) -> Event:
         event = await self._receive()
-        if event["type"] == "http.request":
-            # This request's client will never be reported gone; whoever waits for it is cancelled when the call ends.
-            await asyncio.Event().wait()
+        # That the client is gone it says too, but only to who asks after that.
+        while event["type"] == "http.request":
+            await asyncio.sleep(_LOOK_SECONDS)
+            event = await self._receive()
         return event
 
     async def _drain(self) -> None:
