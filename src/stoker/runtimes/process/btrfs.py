@@ -25,8 +25,9 @@ _NESTED_ROUNDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much a subvolume refers to, and how much it may, in bytes; None for no limit."""
+    """How much a subvolume of quota group ``group`` refers to, and how much it may, in bytes; None for no limit."""
 
+    group: str
     used: int
     limit: int | None
 
@@ -102,13 +103,19 @@ def quota(path: Path) -> Quota:
         fields = line.split()
         if fields and fields[0].startswith("0/"):
             limit = fields[3]
-            return Quota(int(fields[1]), int(limit) if limit.isdigit() else None)
+            return Quota(fields[0], int(fields[1]), int(limit) if limit.isdigit() else None)
     raise VolumeFailed(f"{path} has no quota group")
 
 
-def limit(path: Path, size: int) -> None:
-    """Let a subvolume refer to ``size`` bytes at most."""
-    btrfs("qgroup", "limit", str(size), str(path))
+def limit(folder: Path, group: str, size: int) -> None:
+    """Let the subvolume of a quota group refer to ``size`` bytes at most.
+
+    Args:
+        folder: of that file system, in no subvolume that is limited: the change takes some bytes where it is made.
+        group: the quota group.
+        size: in bytes.
+    """
+    btrfs("qgroup", "limit", str(size), group, str(folder))
 
 
 def enable_quotas(folder: Path) -> None:

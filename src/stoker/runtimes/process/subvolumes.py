@@ -126,7 +126,7 @@ class SubvolumeVolumes:
     def _cap(self, path: Path, now: btrfs.Quota, keep_bytes: int) -> bool:
         usual, needed = keep_bytes + self._headroom_bytes, now.used + min(self._headroom_bytes, _ROOM_TO_START)
         if now.limit != max(usual, needed):
-            btrfs.limit(path, max(usual, needed))
+            btrfs.limit(self._folder, now.group, max(usual, needed))
         return needed > usual
 
     def _path(self, volume_id: str) -> Path:
