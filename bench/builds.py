@@ -19,7 +19,8 @@ from bench.stack import (
     Ran,
     Stack,
     address_of,
-    machine_of,
+    buildctl_build,
+    running_address,
     running_stack,
     timed_command,
 )
@@ -51,9 +52,7 @@ async def _compare(stack: Stack, rounds: int, seconds: float) -> list[Comparison
 
 
 def _both(stack: Stack, gateway: BuildKitAddress, rounds: int, seconds: float) -> list[Comparison]:
-    direct = machine_of(stack).address
-    if direct is None:
-        raise BenchmarkFailed("the machine does not run")
+    direct = running_address(stack)
     builds = _Builds(stack, make_context(stack.folder / "context", _DOCKERFILE, payload=""))
     builds.renew_payload()
     ways: dict[str, _Way] = {
@@ -134,10 +133,7 @@ class _Builds:
         return timed_command([*command, *flags, "."], cwd=self.context, environment=environment)
 
     def buildctl(self, address: BuildKitAddress, flags: list[str]) -> Ran:
-        sources = [f"--local=context={self.context}", f"--local=dockerfile={self.context}"]
-        build = ["build", "--frontend=dockerfile.v0", "--progress=plain", "--output=type=image", *sources, *flags]
-        command = address.buildctl(self.stack.engine.buildctl, *build)
-        return timed_command(command, cwd=self.context, environment=dict(os.environ))
+        return buildctl_build(self.stack, address, self.context, "--output=type=image", *flags)
 
 
 def _manifest(ran: Ran) -> str:

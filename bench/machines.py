@@ -11,7 +11,16 @@ from pathlib import Path
 
 from bench.by_hand import BY_HAND, ByHand, copy_of_machine, ready, wait_stopped
 from bench.measure import MEGABYTES, Comparison, Samples, bounded_rounds
-from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, address_of, machine_of, running_stack, timed_command
+from bench.stack import (
+    BenchmarkFailed,
+    BuildKitAddress,
+    Stack,
+    address_of,
+    buildctl_build,
+    machine_of,
+    running_address,
+    running_stack,
+)
 from stoker.client.api import Api, open_api
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
@@ -59,13 +68,10 @@ async def _measure_machine(
     build = await api.create_build(stack.server.project)
     endpoint = await api.endpoint(build, stack.platform)
     await ready(address_of(endpoint, stack.folder / "endpoint"))
-    machine = machine_of(stack)
-    if machine.address is None:
-        raise BenchmarkFailed("the machine does not run")
-    mark = str(machine.folder)
+    address, mark = running_address(stack), str(machine_of(stack).folder)
     memory.add(IDLE, _memory(mark))
     processor.add(IDLE, await _processor(mark))
-    builds.add(LIMITED, await asyncio.to_thread(_build, stack, machine.address, context, number))
+    builds.add(LIMITED, await asyncio.to_thread(_build, stack, address, context, number))
     await api.finish_build(build, None)
     await asyncio.to_thread(wait_stopped, stack)
     memory.add(STOPPED, _memory(mark))
@@ -85,10 +91,7 @@ async def _measure_by_hand(
 
 
 def _build(stack: Stack, address: BuildKitAddress, context: Path, number: int) -> float:
-    build = ["build", "--frontend=dockerfile.v0", "--progress=plain"]
-    sources = [f"--local=context={context}", f"--local=dockerfile={context}", f"--opt=build-arg:ROUND={number}"]
-    command = address.buildctl(stack.engine.buildctl, *build, *sources, "--no-cache")
-    return timed_command(command, cwd=context, environment=dict(os.environ)).seconds
+    return buildctl_build(stack, address, context, f"--opt=build-arg:ROUND={number}", "--no-cache").seconds
 
 
 async def _processor(mark: str) -> float:

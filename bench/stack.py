@@ -119,6 +119,18 @@ def address_of(endpoint: Endpoint, folder: Path) -> BuildKitAddress:
     )
 
 
+def running_address(stack: Stack) -> BuildKitAddress:
+    """Where the only machine itself is reached.
+
+    Raises:
+        BenchmarkFailed: it does not run.
+    """
+    address = machine_of(stack).address
+    if address is None:
+        raise BenchmarkFailed("the machine does not run")
+    return address
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """How long a command took, and what it said."""
@@ -152,3 +164,15 @@ def timed_command(command: list[str], *, cwd: Path, environment: dict[str, str])
     if done.returncode != 0:
         raise BenchmarkFailed(f"{command[0]} ended with exit code {done.returncode}:\n{done.stdout}")
     return Ran(seconds, done.stdout)
+
+
+def buildctl_build(stack: Stack, address: BuildKitAddress, context: Path, *flags: str) -> Ran:
+    """Build a folder with a Dockerfile by buildctl.
+
+    Raises:
+        BenchmarkFailed: it failed, or did not end in time.
+    """
+    build = ["build", "--frontend=dockerfile.v0", "--progress=plain"]
+    sources = [f"--local=context={context}", f"--local=dockerfile={context}"]
+    command = address.buildctl(stack.engine.buildctl, *build, *sources, *flags)
+    return timed_command(command, cwd=context, environment=dict(os.environ))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.builds import DIRECT, held_gateway
 from bench.measure import Alternative, Comparison, bounded_rounds, compare
-from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of, running_stack, timed_command
+from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, buildctl_build, running_address, running_stack
 from tests.harness.contexts import make_context
 
 GATEWAY = "buildctl, through the gateway"
@@ -31,10 +31,7 @@ async def _compare(stack: Stack, rounds: int, seconds: float) -> list[Comparison
 
 
 def _both(stack: Stack, gateway: BuildKitAddress, rounds: int, seconds: float) -> list[Comparison]:
-    direct = machine_of(stack).address
-    if direct is None:
-        raise BenchmarkFailed("the machine does not run")
-    ways = {GATEWAY: gateway, DIRECT: direct}
+    ways = {GATEWAY: gateway, DIRECT: running_address(stack)}
     context = make_context(stack.folder / "context", _CONTEXT, payload="")
     measured: tuple[tuple[str, Callable[[Stack, Path, BuildKitAddress], float]], ...] = (
         ("A context of 500 MB", _send),
@@ -56,19 +53,12 @@ def _send(stack: Stack, context: Path, address: BuildKitAddress) -> float:
     with (context / "payload").open("wb") as file:
         for _ in range(_BYTES // _BLOCK):
             file.write(os.urandom(_BLOCK))
-    return _build(stack, context, address, [])
+    return buildctl_build(stack, address, context).seconds
 
 
 def _receive(stack: Stack, context: Path, address: BuildKitAddress) -> float:
     target = stack.folder / "exported.tar"
-    seconds = _build(stack, context, address, [f"--output=type=tar,dest={target}"])
+    seconds = buildctl_build(stack, address, context, f"--output=type=tar,dest={target}").seconds
     if target.stat().st_size < _BYTES:
         raise BenchmarkFailed(f"only {target.stat().st_size} bytes were exported")
     return seconds
-
-
-def _build(stack: Stack, context: Path, address: BuildKitAddress, flags: list[str]) -> float:
-    build = ["build", "--frontend=dockerfile.v0", "--progress=plain"]
-    sources = [f"--local=context={context}", f"--local=dockerfile={context}"]
-    command = address.buildctl(stack.engine.buildctl, *build, *sources, *flags)
-    return timed_command(command, cwd=context, environment=dict(os.environ)).seconds

@@ -134,7 +134,7 @@ class ApiProcess:
         monotonic = SystemClock().monotonic
         recording = RecordingService(core, record_limits(settings), timedelta(days=settings.record_days))
         self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
-        self._expiry = ExpiryService(core, SystemClock().monotonic)
+        self._expiry = ExpiryService(core, monotonic)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         gate = GateService(core, options.privileges, runtime.emulated(), records=settings.record_builds)
@@ -330,8 +330,7 @@ async def _serve(application: Any, listener: socket.socket) -> None:  # noqa: AN
 
 
 def _bind(address: HostPort) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(address.family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address.host, address.port))
     listener.listen(128)

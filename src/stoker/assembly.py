@@ -209,28 +209,31 @@ def project_privileges(settings: Settings) -> dict[str, Privileges]:
     }
 
 
+def process_runtime_config(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntimeConfig:
+    """What the runtime of this host is told."""
+    return ProcessRuntimeConfig(
+        server_id=server_id,
+        data=settings.data,
+        buildkitd=buildkitd,
+        network_pool=IPv4Network(settings.network_pool),
+        ipv6=settings.network_ipv6,
+        allowed_networks=settings.allowed_networks,
+        denied_networks=settings.denied_networks,
+        allow_unisolated=settings.allow_unisolated,
+        name_servers=settings.name_servers,
+        max_parallelism=settings.max_parallelism or None,
+        step_log_bytes=settings.max_step_log_bytes,
+        step_log_bytes_per_second=settings.max_step_log_bytes_per_second,
+        log_bytes=settings.max_log_bytes,
+        max_processes=settings.max_processes,
+        volume_store=StoreKind(settings.volume_store),
+        volume_image_bytes=settings.volume_image_bytes,
+        volume_headroom_bytes=settings.volume_headroom_bytes,
+        min_free_bytes=settings.min_free_bytes,
+        min_free_percent=settings.min_free_percent,
+    )
+
+
 def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:
     """The runtime that runs machines as processes of this host."""
-    return ProcessRuntime(
-        ProcessRuntimeConfig(
-            server_id=server_id,
-            data=settings.data,
-            buildkitd=buildkitd,
-            network_pool=IPv4Network(settings.network_pool),
-            ipv6=settings.network_ipv6,
-            allowed_networks=settings.allowed_networks,
-            denied_networks=settings.denied_networks,
-            allow_unisolated=settings.allow_unisolated,
-            name_servers=settings.name_servers,
-            max_parallelism=settings.max_parallelism or None,
-            step_log_bytes=settings.max_step_log_bytes,
-            step_log_bytes_per_second=settings.max_step_log_bytes_per_second,
-            log_bytes=settings.max_log_bytes,
-            max_processes=settings.max_processes,
-            volume_store=StoreKind(settings.volume_store),
-            volume_image_bytes=settings.volume_image_bytes,
-            volume_headroom_bytes=settings.volume_headroom_bytes,
-            min_free_bytes=settings.min_free_bytes,
-            min_free_percent=settings.min_free_percent,
-        )
-    )
+    return ProcessRuntime(process_runtime_config(settings, server_id, buildkitd))

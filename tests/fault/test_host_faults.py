@@ -151,13 +151,6 @@ def test_few_open_files_are_told_and_a_burst_of_connections_is_outlived(
                 connection.connect((host, int(port)))
             except OSError:
                 break
-    eventually(lambda: answers(server), "it answers again", 60)
+    eventually(server.answers, "it answers again", 60)
     context = make_context(tmp_path / "context", HEADER + run("echo hello"))
     assert Depot(server, tmp_path).build(cwd=context).code == 0
-
-
-def answers(server: Server) -> bool:
-    try:
-        return server.call(GET_PROJECT, {"projectId": server.project}).status == 200
-    except OSError:
-        return False

@@ -32,12 +32,7 @@ def slow_context(folder: Path, seconds: int = 6) -> Path:
 
 def begin(depot: Depot, context: Path) -> subprocess.Popen[str]:
     """Start a build and return when its RUN step is running."""
-    process = depot.popen("build", "--progress", "plain", ".", cwd=context)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.rstrip().endswith(" begun"):
-            return process
-    raise AssertionError("the step did not begin")
+    return depot.begin(cwd=context, until=" begun")
 
 
 def end(process: subprocess.Popen[str]) -> Result:

@@ -45,12 +45,7 @@ class Building:
 
 def begin(depot: Depot, project: str, context: Path) -> Building:
     """Start a build, and return when its last step runs."""
-    process = depot.popen("build", "--progress", "plain", ".", cwd=context, DEPOT_PROJECT_ID=project)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.rstrip().endswith(" begun"):
-            return Building(project, context, process)
-    raise AssertionError("the step did not begin")
+    return Building(project, context, depot.begin(cwd=context, until=" begun", DEPOT_PROJECT_ID=project))
 
 
 def processes_of(server: Server, name: str) -> list[int]:

@@ -68,13 +68,6 @@ def positions(server: Server) -> list[tuple[int, str]]:
     return [(one["position"], one["buildId"]) for one in server.call(QUEUE).body.get("builds", [])]
 
 
-def answers(server: Server) -> bool:
-    try:
-        return server.call(QUEUE).status == 200
-    except OSError:
-        return False
-
-
 def test_builds_of_a_project_take_turns_in_order_and_a_canceled_one_leaves(narrow: Server, tmp_path: Path) -> None:
     project = narrow.new_project()
     first, second, third, fourth = builds = [Build(narrow, project) for _ in range(4)]
@@ -139,7 +132,7 @@ def test_the_queue_outlives_the_api_and_its_builds_live_while_their_clients_ask(
 
     killed = narrow.part("api")
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: narrow.part("api") != killed and answers(narrow), "the API is there again", 30)
+    eventually(lambda: narrow.part("api") != killed and narrow.answers(), "the API is there again", 30)
     assert positions(narrow) == [(1, second.id)]
     narrow.call(HEALTH, second.request, token=second.token)
 

@@ -187,6 +187,13 @@ class Server:
             except ValueError:
                 return Answer(error.code, {"message": content.decode(errors="replace")})
 
+    def answers(self) -> bool:
+        """Whether the API is there, and has a database."""
+        try:
+            return self.call("depot.core.v1.ProjectService/GetProject", {"projectId": self.project}).status == 200
+        except OSError:
+            return False
+
     def status(self, method: str, raw: bytes, headers: dict[str, str]) -> int:
         """The HTTP status of a call, whatever it returns."""
         bearer = {"authorization": f"Bearer {self.token}"}

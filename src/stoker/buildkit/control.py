@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from connectrpc.errors import ConnectError
@@ -13,6 +12,7 @@ from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
 from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, ListWorkersRequest, PruneRequest, UsageRecord
+from stoker.buildkit.moments import EPOCH, decode_moment
 from stoker.domain.cache_contents import CacheRecord
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _CALL_TIMEOUT_MS = 2000
 _PAUSE = 0.005
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class ControlFailed(Exception):
@@ -113,8 +112,8 @@ def _cache_record(record: UsageRecord) -> CacheRecord:
         id=record.ID,
         kind=record.RecordType or "regular",
         size_bytes=max(0, record.Size),
-        created_at=_EPOCH if record.CreatedAt is None else record.CreatedAt.to_datetime(),
-        last_used_at=None if record.LastUsedAt is None else record.LastUsedAt.to_datetime(),
+        created_at=decode_moment(record.CreatedAt) or EPOCH,
+        last_used_at=decode_moment(record.LastUsedAt),
         uses=record.UsageCount,
         in_use=record.InUse,
         description=record.Description,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from connectrpc.code import Code
@@ -10,19 +9,16 @@ from connectrpc.errors import ConnectError
 
 from stoker._gen.moby.buildkit.v1.control_pb import StatusRequest
 from stoker.buildkit.control import ControlFailed, control_client
+from stoker.buildkit.moments import EPOCH, decode_moment
 from stoker.domain.progress import LogEvent, Progress, TransferEvent, VertexEvent, WarningEvent
 from stoker.domain.steps import SourceRange, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from protobuf.wkt import Timestamp
-
     from stoker._gen.moby.buildkit.v1 import control_pb as pb
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.machines import Placement
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SolveUnknown(ControlFailed):
@@ -60,8 +56,8 @@ def decode_progress(status: pb.StatusResponse) -> Progress:
                 name=one.name,
                 group=one.progressGroup.name if one.progressGroup else "",
                 cached=one.cached,
-                started_at=_moment(one.started),
-                completed_at=_moment(one.completed),
+                started_at=decode_moment(one.started),
+                completed_at=decode_moment(one.completed),
                 error=one.error,
             )
             for one in status.vertexes
@@ -69,12 +65,15 @@ def decode_progress(status: pb.StatusResponse) -> Progress:
         transfers=tuple(
             TransferEvent(
                 one.vertex,
-                Transfer(one.ID, one.name, one.current, one.total, _moment(one.started), _moment(one.completed)),
+                Transfer(
+                    one.ID, one.name, one.current, one.total, decode_moment(one.started), decode_moment(one.completed)
+                ),
             )
             for one in status.statuses
         ),
         logs=tuple(
-            LogEvent(one.vertex, _moment(one.timestamp) or _EPOCH, one.stream, bytes(one.msg)) for one in status.logs
+            LogEvent(one.vertex, decode_moment(one.timestamp) or EPOCH, one.stream, bytes(one.msg))
+            for one in status.logs
         ),
         warnings=tuple(_warning(one) for one in status.warnings),
     )
@@ -94,12 +93,3 @@ def _warning(warning: pb.VertexWarning) -> WarningEvent:
             SourceRange(one.start.line if one.start else 0, one.end.line if one.end else 0) for one in warning.ranges
         ),
     )
-
-
-def _moment(moment: Timestamp | None) -> datetime | None:
-    """A time, or None for one that is absent or that no calendar has, such as Go's zero time."""
-    try:
-        found = None if moment is None else moment.to_datetime()
-    except (OverflowError, ValueError):
-        return None
-    return None if found is None or found < _EPOCH else found

@@ -29,8 +29,7 @@ def choose_ports(wanted: Iterable[tuple[str, HostPort]]) -> list[HostPort]:
     chosen: list[HostPort] = []
     try:
         for setting, address in wanted:
-            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener = socket.socket(address.family, socket.SOCK_STREAM)
             held.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

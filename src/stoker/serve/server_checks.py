@@ -7,10 +7,11 @@ import resource
 import tempfile
 from typing import TYPE_CHECKING
 
-from stoker.assembly import process_runtime
+from stoker.assembly import process_runtime_config
 from stoker.domain.host import Finding, Verdict
 from stoker.engine import Archive, EngineUnavailable, find_engine, given_engine
-from stoker.runtimes.process.host_checks import check_host
+from stoker.runtimes.process.host_checks import check_host, nearest_folder
+from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
 from stoker.serve.ports import PortUnavailable, choose_ports
 from stoker.serve.processes import remembered_process
@@ -52,7 +53,7 @@ def _left_running(folder: Path) -> str | None:
 
 
 def _data_folder(folder: Path) -> Finding:
-    nearest = next(place for place in (folder, *folder.parents) if place.is_dir())
+    nearest = nearest_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
@@ -63,10 +64,10 @@ def _data_folder(folder: Path) -> Finding:
 
 
 def _space(settings: Settings) -> Finding:
-    nearest = next(place for place in (settings.data, *settings.data.parents) if place.is_dir())
+    nearest = nearest_folder(settings.data)
     state = os.statvfs(nearest)
     free = f"{state.f_bavail * state.f_frsize / _GIGABYTE:.1f} GB free on {nearest}"
-    shortage = process_runtime(settings, "trial", settings.data / "none").shortage()
+    shortage = VolumeStore(process_runtime_config(settings, "trial", settings.data / "none")).shortage()
     if shortage is not None:
         return Finding("disk", Verdict.WEAKER, free, f"builds are refused: {shortage}")
     return Finding("disk", Verdict.GOOD, free)

@@ -34,7 +34,6 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
         ResourceExhausted: the organization's queue is full.
     """
     limit = core.limits.max_waiting_builds
-    length = await waiting_store.count_queue(tx, build.organization_id)
     one = Waiting(
         id=core.new_id(),
         build_id=build.id,
@@ -45,9 +44,10 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
         expires_at=core.now() + core.limits.lease_lifetime,
     )
     holding = await waiting_store.builds_with_machines(tx)
-    turn = whose_turn([*await waiting_store.whole_queue(tx), one], holding, core.limits.builds)
-    if one in turn:
+    queue = await waiting_store.whole_queue(tx)
+    if one in whose_turn([*queue, one], holding, core.limits.builds):
         return await add_lease(core, tx, build, platform)
+    length = sum(other.organization_id == build.organization_id for other in queue)
     if length >= limit:
         raise ResourceExhausted(
             f"the organization has {length} builds that wait for their turn, which is the most; try again later"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.steps import LogLine
-from stoker.store.tables import microseconds
+from stoker.store.tables import microseconds, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _HEAD = struct.Struct(">qBI")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEVEL = 1
 
 
@@ -34,6 +32,6 @@ def unpack_lines(content: bytes, first_line: int) -> Iterator[LogLine]:
     while place < len(data):
         at, stream, length = _HEAD.unpack_from(data, place)
         place += _HEAD.size
-        yield LogLine(number, _EPOCH + timedelta(microseconds=at), stream, data[place : place + length])
+        yield LogLine(number, moment_of(at), stream, data[place : place + length])
         place += length
         number += 1

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, Select, and_, case, delete, exists, func, insert, select, update
 
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
-from stoker.store.tables import builds, microseconds, steps
+from stoker.store.tables import builds, microseconds, moment_of, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from stoker.store.database import Transaction
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-def _moment(value: int | None) -> datetime | None:
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
 def _step(row: Row[Any]) -> Step:
@@ -40,7 +35,14 @@ def _step(row: Row[Any]) -> Step:
         inputs=tuple(json.loads(row.inputs)),
         work_key=row.work_key,
         transfers=tuple(
-            Transfer(id_, name, current, total, _moment(started), _moment(completed))
+            Transfer(
+                id_,
+                name,
+                current,
+                total,
+                None if started is None else moment_of(started),
+                None if completed is None else moment_of(completed),
+            )
             for id_, name, current, total, started, completed in json.loads(row.transfers)
         ),
         stdout_bytes=row.stdout_bytes,

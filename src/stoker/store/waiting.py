@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Holding, Waiting
@@ -64,12 +64,6 @@ async def queue_of_organization(tx: Transaction, organization_id: str) -> list[W
 async def is_anybody_waiting(tx: Transaction) -> bool:
     """Whether the queue has anybody in it."""
     return (await tx.execute(select(waiting.c.id).limit(1))).first() is not None
-
-
-async def count_queue(tx: Transaction, organization_id: str) -> int:
-    """How many of an organization wait."""
-    query = select(func.count()).select_from(waiting).where(waiting.c.organization_id == organization_id)
-    return (await tx.execute(query)).scalar_one()
 
 
 async def builds_with_machines(tx: Transaction) -> list[Holding]:

@@ -143,7 +143,7 @@ def _overlays(folder: Path) -> Finding:
     subject = "overlayfs"
     try:
         unshare = find_program("unshare", package="util-linux")
-        with tempfile.TemporaryDirectory(dir=_nearest(folder), prefix="stoker-trial-") as name:
+        with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix="stoker-trial-") as name:
             for part in ("lower", "upper", "scratch", "merged"):
                 Path(name, part).mkdir()
             options = f"lowerdir={name}/lower,upperdir={name}/upper,workdir={name}/scratch"
@@ -152,9 +152,9 @@ def _overlays(folder: Path) -> Finding:
     except (RuntimeFailed, OSError) as error:
         return Finding(subject, Verdict.WEAKER, "can't be tried", str(error))
     if done.returncode == 0:
-        return Finding(subject, Verdict.GOOD, f"on {_nearest(folder)}")
+        return Finding(subject, Verdict.GOOD, f"on {nearest_folder(folder)}")
     advice = "every step copies all files before it; put the data folder on ext4, xfs or btrfs"
-    return Finding(subject, Verdict.WEAKER, f"not on {_nearest(folder)}", advice)
+    return Finding(subject, Verdict.WEAKER, f"not on {nearest_folder(folder)}", advice)
 
 
 def _volumes(folder: Path) -> Finding:
@@ -168,7 +168,7 @@ def _volumes(folder: Path) -> Finding:
         return Finding(subject, Verdict.WEAKER, "in this kernel", f"{error}; {lost}")
     if not Path("/dev/loop-control").exists():
         return Finding(subject, Verdict.WEAKER, "no loop devices", f"load the module loop, or give /dev/loop*; {lost}")
-    return Finding(subject, Verdict.GOOD, f"images can be mounted at {_nearest(folder)}")
+    return Finding(subject, Verdict.GOOD, f"images can be mounted at {nearest_folder(folder)}")
 
 
 def _has_file_system(name: str) -> bool:
@@ -198,6 +198,6 @@ def _size() -> Finding:
     return Finding("size", Verdict.GOOD, found)
 
 
-def _nearest(folder: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
     return next(place for place in (folder, *folder.parents) if place.is_dir())
