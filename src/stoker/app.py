@@ -210,6 +210,7 @@ class ApiProcess:
         listener = _bind_privately(self.plan.control_socket)
         self._resources.push_async_callback(self._database.close)
         self._resources.push_async_callback(self._documents.close)
+        await self._fleet.settle()
         self._tasks = [
             asyncio.create_task(_serve(self._control, listener), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import Action, Machine, MachineState, Wait, next_action, retry_delay_seconds
 from stoker.fleet.turns import Turns
+from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.services.wakeups import FLEET
 from stoker.store import leases as lease_store
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from stoker.fleet.options import FleetOptions
     from stoker.runtimes.contract import Runtime
     from stoker.services.core import Core
+
+_SETTLE_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +69,26 @@ class FleetController:
                     await subscription.wait(self._seconds_until(wait_until))
         finally:
             await self._end_tasks()
+
+    async def settle(self) -> None:
+        """Before builds are taken: clean up after machines that were ready and are gone, or builds would be given them.
+
+        Those of a host that had a power cut are; what takes longer is left to `run`.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_SECONDS), self._core.database.write() as tx:
+                await machine_store.drop_all_claims(tx)
+                machines = await machine_store.machines_to_look_at(tx)
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                ready = [machine for machine in machines if machine.state is MachineState.READY]
+                await asyncio.gather(*(self._settle(machine) for machine in ready))
+
+    async def _settle(self, machine: Machine) -> None:
+        try:
+            if await self._runtime.observe(machine.id, machine.placement) is Observed.ABSENT:
+                await self._await_exit(machine)
+        except Exception:
+            _log.exception("machine %s could not be cleaned up yet", machine.id)
 
     async def _take_up(self) -> None:
         """After a restart: adopt machines that run, clean up after those that don't, remove what nobody knows."""

@@ -98,7 +98,13 @@ def commit(folder: Path) -> None:
 
 
 def quota(path: Path) -> Quota:
-    """How a subvolume stands. The number in use is that of the last commit, half a minute ago at most."""
+    """How a subvolume stands. The number in use is that of the last commit, half a minute ago at most.
+
+    Raises:
+        VolumeFailed: it is none; a folder would be told the quota of the subvolume that it is in.
+    """
+    if not is_subvolume(path):
+        raise VolumeFailed(f"{path} is not a subvolume")
     for line in btrfs("qgroup", "show", "--raw", "-r", "-f", str(path)).splitlines():
         fields = line.split()
         if fields and fields[0].startswith("0/"):
