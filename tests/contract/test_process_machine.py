@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.bridges import bridge_name
-from stoker.runtimes.process.config import StoreKind
+from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.emulation import native_platform
 from stoker.runtimes.process.runtime import ProcessRuntime
 from tests.contract.machine_host import (
@@ -37,9 +38,12 @@ from tests.contract.machine_host import (
     traces,
     write_context,
 )
+from tests.harness.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from stoker.runtimes.contract import MachineSpec
 
 STEP_IS_RUNNING = r"^#\d+ [\d.]+ step is running$"
 CACHED_STEPS = 3  # two COPYs and a RUN
@@ -235,6 +239,44 @@ async def test_a_start_that_fails_half_way_is_cleaned_up_by_stop(host: MachineHo
         await anext(aiter(broken.start(host.spec("machine"))))
     await broken.stop("machine", 0)
     await nothing_left(host.config, before)
+
+
+async def test_an_engine_never_has_steps_without_a_network_when_its_server_dies_meanwhile(
+    host: MachineHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = traces(host.config)
+    os.mkfifo(tmp_path / "never")
+    (tmp_path / "nft").write_text(f"#!/bin/sh\n: >'{tmp_path}/called'; exec cat '{tmp_path}/never'\n")
+    (tmp_path / "nft").chmod(0o755)
+    with monkeypatch.context() as only_there:
+        only_there.setenv("PATH", str(tmp_path), prepend=":")
+        server = multiprocessing.get_context("spawn").Process(target=_start, args=(host.config, host.spec("machine")))
+        server.start()
+    try:
+        called = tmp_path / "called"
+        eventually(lambda: called.exists() and _has_engine(host), "the engine waits for its network", READY_SECONDS)
+        server.kill()
+        eventually(lambda: not machine_processes(host.config.server_id, "machine"), "the engine ends", READY_SECONDS)
+    finally:
+        server.kill()
+        (tmp_path / "never").open("w").close()
+    await host.runtime.stop("machine", 0)
+    await nothing_left(host.config, before)
+
+
+def _start(config: ProcessRuntimeConfig, spec: MachineSpec) -> None:
+    """What a server does that starts a machine."""
+
+    async def start() -> None:
+        runtime = ProcessRuntime(config)
+        await anext(aiter(runtime.start(spec)))
+
+    asyncio.run(start())
+
+
+def _has_engine(host: MachineHost) -> bool:
+    commands = machine_processes(host.config.server_id, "machine").values()
+    return any(command.startswith(str(host.config.buildkitd)) for command in commands)
 
 
 async def test_an_engine_that_ends_at_once_is_noticed_and_its_log_is_kept(host: MachineHost) -> None:

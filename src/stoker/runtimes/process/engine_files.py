@@ -76,6 +76,11 @@ class MachineFolder:
         return self.path / "cni.conflist"
 
     @property
+    def network_lock(self) -> Path:
+        """Locked for as long as the network isn't there."""
+        return self.path / "network.lock"
+
+    @property
     def privileges(self) -> Path:
         """What the machine was started with of its project's privileges."""
         return self.path / "privileges.json"

@@ -3,6 +3,10 @@
 Three processes: `unshare` outside, a shell as the first process of the new pid namespace, and buildkitd as its child.
 The death of any of them ends the namespace, and with it every step, mount and network namespace that buildkitd made:
 they are in nobody else's namespaces.
+
+buildkitd needs its network late in its start, when it tries CNI, which it does under a lock where the variable
+BUILDKIT_CNI_INIT_LOCK_PATH names one (BuildKit's util/network/cniprovider). So the network is made while it starts,
+and the first process holds that lock until all of it is there.
 """
 
 from __future__ import annotations
@@ -22,18 +26,22 @@ if TYPE_CHECKING:
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.engine_files import MachineFolder
 
-# Waits until it has been put into its cgroups and has a network; when the server dies before that, it ends too.
-_WAIT = 'read -r go || exit 70; exec "$@" </dev/null'
+# Waits until it has been put into its cgroups; when the server dies before that, it ends too.
+_WAIT = 'read -r go || exit 70; exec "$@"'
 
-# Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, a command.
+# Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, CNI's lock, a command.
 # As the first process of its namespace it has to collect orphans, which waiting does. A signal interrupts the wait, so
 # it waits again for as long as the engine is there.
 _FIRST_PROCESS = (
-    'mount --bind "$1" "$2" && mount --bind "$3" "$4" || exit 71; shift 4; '
+    'mount --bind "$1" "$2" && mount --bind "$3" "$4" && exec 9>"$5" && flock 9 || exit 71; shift 5; '
+    # When the server dies before there is a network, this ends, and the engine with it: it never has the lock.
+    '"$@" </dev/null 9>&- & engine=$!; read -r go || exit 72; exec </dev/null 9>&-; '
     # Caught only once there is an engine to pass it to: until then `stop` sees that there is nobody to ask.
-    '"$@" & engine=$!; trap \'kill -TERM "$engine"\' TERM; '
+    "trap 'kill -TERM \"$engine\"' TERM; "
     'while :; do wait "$engine"; code=$?; kill -0 "$engine" 2>/dev/null || exit "$code"; done'
 )
+
+_GO = b"go\n"
 
 # The server's environment holds secrets; only what fetching from the outside needs is handed on.
 _ENVIRONMENT = frozenset(
@@ -54,7 +62,7 @@ def launch(
         config: the runtime's settings.
         folder: has the engine's files.
         cgroup_files: what the process is written into.
-        wait_for_network: returns when the engine may run; when it raises, it never does. None: at once.
+        wait_for_network: returns when the network is there; when it raises, no step ever runs. None: there is none.
 
     Raises:
         OSError: it could not be started, or not be put into its cgroups.
@@ -67,7 +75,7 @@ def launch(
     command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "--"]
     command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
-    command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE)]
+    command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE), str(folder.network_lock)]
     command += [str(config.buildkitd), "--config", str(folder.config)]
     gate, key = os.pipe()
     try:
@@ -85,9 +93,10 @@ def launch(
         try:
             for file in cgroup_files:
                 file.write_text(str(process.pid))
+            os.write(key, _GO)
             if wait_for_network is not None:
                 wait_for_network()
-            os.write(key, b"go\n")
+            os.write(key, _GO)
         except BaseException:
             process.kill()
             process.wait()
@@ -109,5 +118,6 @@ def _environment(config: ProcessRuntimeConfig, folder: MachineFolder) -> dict[st
         # BuildKit has no other way to set them (util/progress/logs).
         "BUILDKIT_STEP_LOG_MAX_SIZE": str(config.step_log_bytes),
         "BUILDKIT_STEP_LOG_MAX_SPEED": str(config.step_log_bytes_per_second),
+        "BUILDKIT_CNI_INIT_LOCK_PATH": str(folder.network_lock),
         **handed_on,
     }

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -43,7 +43,7 @@ from stoker.runtimes.process.volume_store import VolumeStore
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Callable
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
@@ -61,6 +61,8 @@ _UNISOLATED = (
     "included; build nothing here that you don't trust"
 )
 _DELETES_AT_ONCE = 2
+# The volume, the bridge and its rules.
+_BESIDE_A_START = 3
 _MEASURES_AT_ONCE = 1
 # Housekeeping drops cache long before builds have to be refused.
 _HOUSEKEEPING_FACTOR = 2
@@ -271,7 +273,7 @@ class ProcessRuntime:
             raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
         try:
             # Left only when what was begun in it has ended, so that a stop afterwards finds everything.
-            with ThreadPoolExecutor(max_workers=2) as beside:
+            with ThreadPoolExecutor(max_workers=_BESIDE_A_START) as beside:
                 return self._launch_connected(spec, beside)
         except (RuntimeFailed, OSError) as error:
             raise MachineStartFailed(f"machine {spec.machine_id} did not start: {error}") from error
@@ -281,11 +283,12 @@ class ProcessRuntime:
         # Asking the file system takes some milliseconds, so that goes on beside the rest.
         volume = beside.submit(self._store.volumes().open, spec.volume_id, spec.cache_policy.keep_bytes)
         folder = self._make_folder(machine_id)
+        folder.privileges.write_text(written_privileges(spec.privileges))
+        chosen = Future[Bridge]()
+        connection = beside.submit(self._connect, spec, chosen, beside) if self._isolated else None
         host = host_size()
         size = capped(spec.size, host)
         cgroup_files = self._cgroups.create(machine_id, limits_of(size, host, self._config.max_processes))
-        folder.privileges.write_text(written_privileges(spec.privileges))
-        bridge, admission = self._connect(spec, beside) if self._isolated else (None, None)
         port = _free_port()
         toml = engine_config(
             spec,
@@ -298,12 +301,12 @@ class ProcessRuntime:
             emulated=spec.platform is not native_platform(),
             isolated=self._isolated,
         )
-        if bridge is None:
+        folder.config.write_text(toml)
+        if connection is None:
             _log.warning("machine %s: %s", machine_id, _UNISOLATED)
         else:
-            folder.network.write_text(network_config(folder, bridge))
-        folder.config.write_text(toml)
-        process = launch(self._config, folder, cgroup_files, None if admission is None else admission.result)
+            folder.network.write_text(network_config(folder, chosen.result()))
+        process = launch(self._config, folder, cgroup_files, None if connection is None else connection.result)
         self._children[machine_id] = process
         return Placement(
             _HOST,
@@ -326,17 +329,26 @@ class ProcessRuntime:
         folder.container_runtime.chmod(0o700)
         return folder
 
-    def _connect(self, spec: MachineSpec, beside: Executor) -> tuple[Bridge, Future[None]]:
-        """Make the machine's bridge. Nothing may use it before the rules know it, which is what the future says."""
+    def _connect(self, spec: MachineSpec, chosen: Future[Bridge], beside: Executor) -> None:
+        """Make the machine's bridge, and the rules without which nothing may use it; `chosen` says early what it is."""
         machine_id = spec.machine_id
+        try:
+            self._forget_bridge(machine_id)
+            with self._bridges.choosing() as host:
+                bridge = self._bridges.choose(machine_id, host)
+                # Changing rules takes the kernel as long as all the rest, so it goes on beside it.
+                admission = beside.submit(self._firewall.admit, bridge, spec.privileges, self._name_servers())
+                chosen.set_result(bridge)
+                self._bridges.create(machine_id, bridge)
+        except BaseException as error:
+            if not chosen.done():
+                chosen.set_exception(error)
+            raise
+        admission.result()
+
+    def _forget_bridge(self, machine_id: str) -> None:
         if not self._bridges.delete(machine_id):
             raise MachineStartFailed(f"the bridge of machine {machine_id}'s last run can't be deleted")
-        with self._bridges.choosing() as host:
-            bridge = self._bridges.choose(machine_id, host)
-            # Changing rules takes the kernel as long as all the rest of a start, so it goes on beside it.
-            admission = beside.submit(self._firewall.admit, bridge, spec.privileges, self._name_servers())
-            self._bridges.create(machine_id, bridge)
-        return bridge, admission
 
     def _name_servers(self) -> tuple[IPv4Address | IPv6Address, ...]:
         return self._config.name_servers or host_resolvers()
