@@ -16,8 +16,9 @@ run: ## Set up, start a server, and build examples/hello with it
 test: check ## Set up, check, and run all tests; ARGS="-k name" for some
 	@.venv/bin/pytest $(ARGS)
 
-soak: dev ## Kill processes in the middle of builds, a hundred times; STOKER_SOAK_ROUNDS for another count
-	@STOKER_SOAK_ROUNDS=$${STOKER_SOAK_ROUNDS:-100} .venv/bin/pytest tests/fault/test_soak.py $(ARGS)
+soak: dev ## Kill processes in the middle of builds, a hundred times (STOKER_SOAK_ROUNDS), and fill caches by gigabytes
+	@STOKER_SOAK_ROUNDS=$${STOKER_SOAK_ROUNDS:-100} STOKER_CACHE_SCALE=$${STOKER_CACHE_SCALE:-17} \
+		.venv/bin/pytest tests/fault/test_cache_policy.py tests/fault/test_soak.py $(ARGS)
 
 check: dev ## Check format, lint, types, import rules and generated code
 	@scripts/check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,9 @@ from stoker.domain.machines import Placement
 from tests.harness.waiting import eventually
 
 BY_HAND = "buildkitd by hand"
+BY_HAND_NETWORKED = "buildkitd by hand, steps on a bridge"
+_BRIDGE = "stkbyhand"
+_BRIDGE_SUBNET = "198.18.77.0/24"  # set aside for benchmarks (RFC 2544)
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _OF_THE_MACHINE = frozenset({"binary", "cniConfigPath", "cniBinaryPath", "defaultCgroupParent"})
@@ -38,19 +42,25 @@ def wait_stopped(stack: Stack) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """A buildkitd with the machine's configuration on a copy of its volume."""
+    """A buildkitd with the machine's configuration on a copy of its volume.
+
+    Attributes:
+        networked: a configuration with which steps have networks of their own on a bridge, as they have in machines.
+    """
 
     buildkitd: Path
     config: Path
+    networked: Path
     log: Path
     address: BuildKitAddress
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[BuildKitAddress]:
+    async def running(self, *, networked: bool = False) -> AsyncGenerator[BuildKitAddress]:
         """Start it, and stop it as a machine is stopped: so that it writes its databases."""
+        config = self.networked if networked else self.config
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                self.buildkitd, "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.buildkitd, "--config", config, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
             yield self.address
@@ -82,8 +92,15 @@ async def copy_of_machine(stack: Stack, api: Api) -> ByHand:
     with socket.socket() as probe:
         probe.bind((machine.address.host, 0))
         address = replace(machine.address, port=int(probe.getsockname()[1]))
-    (folder / "buildkitd.toml").write_text(tomli_w.dumps(_moved(config, folder, address)))
-    return ByHand(stack.engine.buildkitd, folder / "buildkitd.toml", folder / "log", address)
+    moved = _moved(config, folder, address)
+    (folder / "buildkitd.toml").write_text(tomli_w.dumps(moved))
+    (folder / "networked.toml").write_text(tomli_w.dumps(_networked(moved, config, folder)))
+    return ByHand(stack.engine.buildkitd, folder / "buildkitd.toml", folder / "networked.toml", folder / "log", address)
+
+
+def delete_bridge() -> None:
+    """Delete what CNI made for the buildkitd by hand; nothing where that never ran."""
+    subprocess.run(["ip", "link", "delete", _BRIDGE], check=False, capture_output=True)
 
 
 def _copy(volume: Path, target: Path) -> None:
@@ -101,3 +118,14 @@ def _moved(config: dict[str, Any], folder: Path, address: BuildKitAddress) -> di
         "otel": {"socketPath": str(folder / "otel.sock")},
         "worker": config["worker"] | {"oci": kept | {"networkMode": "host"}},
     }
+
+
+def _networked(moved: dict[str, Any], config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """With a bridge that CNI's own plugin makes; there are no rules that keep steps from anything."""
+    ipam = {"type": "host-local", "dataDir": str(folder / "addresses"), "ranges": [[{"subnet": _BRIDGE_SUBNET}]]}
+    plugin = {"type": "bridge", "bridge": _BRIDGE, "isGateway": True, "ipam": ipam}
+    network = folder / "bridge.conflist"
+    network.write_text(json.dumps({"cniVersion": "1.0.0", "name": "by-hand", "plugins": [plugin]}))
+    plugins = config["worker"]["oci"]["cniBinaryPath"]
+    worker = moved["worker"]["oci"] | {"networkMode": "cni", "cniConfigPath": str(network), "cniBinaryPath": plugins}
+    return moved | {"worker": moved["worker"] | {"oci": worker}}

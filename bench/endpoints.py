@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 
-from bench.by_hand import BY_HAND, ByHand, copy_of_machine, ready, wait_stopped
+from bench.by_hand import (
+    BY_HAND,
+    BY_HAND_NETWORKED,
+    ByHand,
+    copy_of_machine,
+    delete_bridge,
+    ready,
+    wait_stopped,
+)
 from bench.measure import Comparison, Samples, bounded_rounds
 from bench.stack import BenchmarkFailed, Stack, address_of, running_stack
 from stoker.client.api import Api, RemoteBuild, open_api
@@ -30,7 +38,10 @@ def compare_endpoints(rounds: int, seconds: float) -> list[Comparison]:
         built = Depot(stack.server, stack.folder).build(cwd=context)
         if built.code != 0:
             raise BenchmarkFailed(f"the build that fills the volume failed:\n{built.output}")
-        return [asyncio.run(_compare(stack, rounds, seconds))]
+        try:
+            return [asyncio.run(_compare(stack, rounds, seconds))]
+        finally:
+            delete_bridge()
 
 
 async def _compare(stack: Stack, rounds: int, seconds: float) -> Comparison:
@@ -72,7 +83,8 @@ async def _timed_endpoint(stack: Stack, api: Api, samples: Samples, until_active
 
 
 async def _measure_by_hand(by_hand: ByHand, samples: Samples) -> None:
-    began = time.perf_counter()
-    async with by_hand.running() as address:
-        await ready(address)
-        samples.add(BY_HAND, time.perf_counter() - began)
+    for name, networked in ((BY_HAND, False), (BY_HAND_NETWORKED, True)):
+        began = time.perf_counter()
+        async with by_hand.running(networked=networked) as address:
+            await ready(address)
+            samples.add(name, time.perf_counter() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from tests.harness.waiting import eventually
 
 UPDATE = "depot.core.v1.ProjectService/UpdateProject"
 MEGABYTE = 1000**2
-KEEP = 60 * MEGABYTE
-HEADROOM = 80 * 1024**2
-WRITTEN_AT_ONCE = 50
+# 17 makes a policy of 1 GB, and builds that write 5 GB.
+SCALE = int(os.environ.get("STOKER_CACHE_SCALE", "1"))
+KEEP = 60 * MEGABYTE * SCALE
+HEADROOM = 80 * 1024**2 * SCALE
+WRITTEN_AT_ONCE = 50 * SCALE
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_builds_that_write_five_times_the_policy_succeed_and_the_cap_holds(tight
         built = depot.build(cwd=writing(tmp_path, f"number-{number}"))
         assert built.code == 0, built.output
         assert used(tight) <= KEEP + HEADROOM
-    eventually(lambda: used(tight, now=True) <= KEEP, "the cache is within its policy")
+    eventually(lambda: used(tight, now=True) <= KEEP, "the cache is within its policy", 20 * SCALE)
     assert tight.query("select state, run from machines") == [("ready", 1)], "no build was broken for it"
 
 
@@ -71,8 +74,8 @@ def test_a_smaller_policy_counts_before_the_next_build_and_takes_the_cap_down(ti
     small = make_context(tmp_path / "small", HEADER + run("echo hello"))
     assert depot.build(cwd=small).code == 0
     # What this build wrote comes on top, and BuildKit's databases.
-    assert used(tight, now=True) <= KEEP + 10 * MEGABYTE
-    too_much = depot.build(cwd=writing(tmp_path, "too-much", 200))
+    assert used(tight, now=True) <= KEEP + 10 * MEGABYTE * SCALE
+    too_much = depot.build(cwd=writing(tmp_path, "too-much", 4 * WRITTEN_AT_ONCE))
     assert too_much.code != 0
     assert "Disk quota exceeded" in too_much.output
     assert used(tight, now=True) <= KEEP + HEADROOM

@@ -136,6 +136,13 @@ def test_a_database_that_is_locked_is_told_and_heals(server: Server) -> None:
     assert new_project(server).status == 200
 
 
+def _is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
 def test_few_open_files_are_told_and_a_burst_of_connections_is_outlived(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -151,6 +158,8 @@ def test_few_open_files_are_told_and_a_burst_of_connections_is_outlived(
                 connection.connect((host, int(port)))
             except OSError:
                 break
+        with socket.create_connection((host, int(port)), timeout=30) as one_more:
+            assert _is_closed(one_more), "a connection that is too many is refused, it doesn't wait for ever"
     eventually(server.answers, "it answers again", 60)
     context = make_context(tmp_path / "context", HEADER + run("echo hello"))
     assert Depot(server, tmp_path).build(cwd=context).code == 0

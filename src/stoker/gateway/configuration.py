@@ -37,7 +37,6 @@ _STREAM_WINDOW = 16 * 1024 * 1024
 _CONNECTION_WINDOW = 32 * 1024 * 1024
 _SMALL_BODY = 64 * 1024
 _UNBOUNDED = 1_000_000
-_MAX_CONNECTIONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,7 @@ class GatewaySettings:
     authorizer_socket: Path
     authorizer_wait_seconds: float
     max_solve_bytes: int
+    max_connections: int
 
 
 def gateway_configuration(settings: GatewaySettings) -> str:
@@ -70,7 +70,7 @@ def gateway_configuration(settings: GatewaySettings) -> str:
                         "typed_config": {
                             "@type": _TYPE
                             + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                            "max_active_downstream_connections": _MAX_CONNECTIONS,
+                            "max_active_downstream_connections": settings.max_connections,
                         },
                     }
                 ]

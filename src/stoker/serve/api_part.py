@@ -12,6 +12,7 @@ from pyvoy import PyvoyServer
 from pyvoy._server import get_envoy_environ
 
 from stoker.plan import PLAN_VARIABLE
+from stoker.serve.open_files import connections_within
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,8 @@ class EdgeLimits:
 
 def edge_limits(settings: Settings) -> EdgeLimits:
     """Envoy's part of the limits that are settings."""
-    return EdgeLimits(settings.max_header_kilobytes, settings.max_api_connections, settings.trusted_proxies)
+    connections = connections_within(settings.max_api_connections, files_each=1)
+    return EdgeLimits(settings.max_header_kilobytes, connections, settings.trusted_proxies)
 
 
 def api_configuration(

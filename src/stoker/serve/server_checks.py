@@ -88,7 +88,10 @@ def _open_files() -> Finding:
     if limit == resource.RLIM_INFINITY or limit >= _ENOUGH_FILES:
         found = "no limit" if limit == resource.RLIM_INFINITY else f"at most {limit}"
         return Finding("open files", Verdict.GOOD, found)
-    advice = f"calls are refused when they run out; raise the hard limit (ulimit -Hn, LimitNOFILE) to {_ENOUGH_FILES}"
+    advice = (
+        "more connections than that leaves room for are refused; "
+        f"raise the hard limit (ulimit -Hn, LimitNOFILE) to {_ENOUGH_FILES}"
+    )
     return Finding("open files", Verdict.WEAKER, f"at most {limit}", advice)
 
 

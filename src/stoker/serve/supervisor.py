@@ -19,6 +19,7 @@ from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
+from stoker.serve.open_files import connections_within
 from stoker.serve.part import Part
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _GRACE = 10.0
 _TRIM_SECONDS = 30.0
+_GATEWAY_CONNECTIONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,8 @@ class Supervisor:
                 authorizer_socket=control_socket(settings),
                 authorizer_wait_seconds=settings.gateway_wait_seconds,
                 max_solve_bytes=settings.max_solve_bytes,
+                # Each may have one of its own to a machine.
+                max_connections=connections_within(_GATEWAY_CONNECTIONS, files_each=2),
             )
         )
         return self._logging(configuration)
