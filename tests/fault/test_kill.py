@@ -16,6 +16,7 @@ from tests.harness.endpoint import get_endpoint
 from tests.harness.leftovers import leftovers
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
+from tests.harness.waiting_step import WAIT, end_waiting_steps
 
 MakeServer = Callable[..., Server]
 
@@ -26,7 +27,7 @@ def own(make_server: MakeServer) -> Server:
     return make_server()
 
 
-def slow_context(folder: Path, seconds: int = 6) -> Path:
+def slow_context(folder: Path, seconds: int) -> Path:
     return make_context(folder, HEADER + run(f"echo begun; sleep {seconds}; echo done"))
 
 
@@ -45,17 +46,20 @@ def machine_pids(server: Server) -> list[int]:
 
 
 def test_a_build_survives_the_death_of_the_api(own: Server, tmp_path: Path) -> None:
-    building = begin(Depot(own, tmp_path), slow_context(tmp_path / "context"))
+    context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {WAIT}; echo done"))
+    building = begin(Depot(own, tmp_path), context)
     api, machines = own.part("api"), machine_pids(own)
 
     os.kill(api, signal.SIGKILL)
+    eventually(lambda: "the API is back" in own.output, "the API is back")
+    end_waiting_steps(own)
     result = end(building)
 
     assert result.code == 0, result.output
     assert own.builds()[-1][1:] == ("succeeded", None)
     assert own.part("api") != api
     assert machine_pids(own) == machines, "the machine was adopted, not started again"
-    assert Depot(own, tmp_path).build(cwd=tmp_path / "context").cached == 2
+    assert Depot(own, tmp_path).build(cwd=context).cached == 2
 
 
 def test_calls_at_the_gateway_wait_for_an_api_that_restarts(own: Server, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.harness.endpoint import get_endpoint
 from tests.harness.records import record_states, recorded, when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
+from tests.harness.waiting_step import WAIT, end_waiting_steps
 
 COUNT = "for n in $(seq 1 40); do echo line $n; sleep 0.1; done"
 SAID = [f"line {n}" for n in range(1, 41)]
@@ -28,13 +29,16 @@ def own(make_server: Callable[..., Server]) -> Server:
 
 
 def test_a_record_goes_on_after_the_death_of_the_api(own: Server, tmp_path: Path) -> None:
-    context = make_context(tmp_path / "context", HEADER + run("echo before") + run(COUNT) + run("echo after"))
+    steps = run("echo before") + run(COUNT) + run(WAIT) + run("echo after")
+    context = make_context(tmp_path / "context", HEADER + steps)
     building = Depot(own, tmp_path).begin(cwd=context, until=" line 5")
     build = own.builds()[-1][0]
     eventually(lambda: own.query("select 1 from log_chunks"), "some of the log is stored")
     api = own.part("api")
 
     os.kill(api, signal.SIGKILL)
+    eventually(lambda: "the API is back" in own.output, "the API is back")
+    end_waiting_steps(own)
     building.communicate(timeout=120)
 
     assert own.part("api") != api

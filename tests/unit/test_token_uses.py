@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
+from stoker.domain.errors import Unavailable
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
 from stoker.services.core import Core, Limits
@@ -77,7 +77,7 @@ async def test_what_can_not_be_stored_stays_noted(core: Core, path: Path) -> Non
     core.token_uses.note(token, NOW)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(OperationalError, match="locked"):
+        with pytest.raises(Unavailable, match="the server's database is busy; try again"):
             await service.store()
     assert await service.store() == 1
     assert (await read(core, token)).last_used_at == NOW

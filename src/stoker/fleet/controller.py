@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from stoker.domain.machines import Action, Machine, MachineState, Wait, next_action, retry_delay_seconds
 from stoker.fleet.turns import Turns
@@ -22,7 +23,7 @@ from stoker.store import machines as machine_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncGenerator, Coroutine
     from datetime import datetime
 
     from stoker.domain.volumes import Volume
@@ -57,6 +58,8 @@ class FleetController:
         self._claim = claim
         self._work: dict[str, asyncio.Task[None]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
+        # The claim is one of this whole process, so it keeps no two of its tasks from a machine.
+        self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._starts = Turns(options.parallel_starts)
 
     async def run(self) -> None:
@@ -142,22 +145,32 @@ class FleetController:
         return min(times, default=None)
 
     async def _act(self, machine_id: str) -> None:
-        now = self._core.now()
-        async with self._core.database.write() as tx:
-            until = now + self._options.claim_lifetime
-            machine = await machine_store.claim_machine(tx, machine_id, self._claim, now, until)
-            leases = await lease_store.count_live_leases(tx, machine_id)
-        if machine is None:
-            return
-        try:
+        async with self._claimed(machine_id) as (machine, leases):
+            if machine is None:
+                return
+            now = self._core.now()
             decision = next_action(machine, live_leases=leases, now=now, idle_timeout=self._options.idle_timeout)
             if decision is Action.START:
                 async with self._starts.turn(machine.organization_id):
                     await self._lifecycle.carry_out(machine, decision)
             elif isinstance(decision, Action):
                 await self._lifecycle.carry_out(machine, decision)
-        finally:
-            await self._release(machine_id)
+
+    @asynccontextmanager
+    async def _claimed(self, machine_id: str) -> AsyncGenerator[tuple[Machine | None, int]]:
+        """A machine that nobody else works on meanwhile, and its live leases; None when another controller does."""
+        async with self._alone.setdefault(machine_id, asyncio.Lock()):
+            now = self._core.now()
+            async with self._core.database.write() as tx:
+                until = now + self._options.claim_lifetime
+                machine = await machine_store.claim_machine(tx, machine_id, self._claim, now, until)
+                leases = await lease_store.count_live_leases(tx, machine_id)
+            try:
+                yield machine, leases
+            finally:
+                if machine is not None:
+                    async with self._core.database.write() as tx:
+                        await machine_store.release_claim(tx, machine_id, self._claim)
 
     def _watch(self, machine: Machine) -> None:
         if machine.state is MachineState.READY and machine.id not in self._watches:
@@ -171,16 +184,9 @@ class FleetController:
             finally:
                 noting.cancel()
                 await asyncio.gather(noting, return_exceptions=True)
-        now = self._core.now()
-        async with self._core.database.write() as tx:
-            until = now + self._options.claim_lifetime
-            current = await machine_store.claim_machine(tx, machine.id, self._claim, now, until)
-        if current is None or current.run != machine.run or current.state is not MachineState.READY:
-            return
-        try:
-            await self._lifecycle.clean_up_after_exit(current)
-        finally:
-            await self._release(machine.id)
+        async with self._claimed(machine.id) as (current, _):
+            if current is not None and current.run == machine.run and current.state is MachineState.READY:
+                await self._lifecycle.clean_up_after_exit(current)
 
     async def _delete_volume(self, volume: Volume) -> None:
         try:
@@ -200,10 +206,6 @@ class FleetController:
         async with self._core.database.write() as tx:
             await volume_store.mark_volume_deleted(tx, volume.id, self._core.now())
         _log.info("volume %s is deleted", volume.id)
-
-    async def _release(self, machine_id: str) -> None:
-        async with self._core.database.write() as tx:
-            await machine_store.release_claim(tx, machine_id, self._claim)
 
     def _spawn(self, tasks: dict[str, asyncio.Task[None]], key: str, work: Coroutine[None, None, None]) -> None:
         async def run() -> None:

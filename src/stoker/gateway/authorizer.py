@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from stoker.domain.errors import InvalidInput, PermissionDenied, StokerError, Unavailable
+from stoker.domain.errors import InvalidInput, PermissionDenied, ResourceExhausted, StokerError, Unavailable
 from stoker.domain.platforms import Platform
 from stoker.gateway.calls import read_call
 from stoker.gateway.configuration import (
@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _ARCHITECTURES = {platform.architecture: platform for platform in Platform}
-_STATUS: dict[type[StokerError], int] = {InvalidInput: 400, PermissionDenied: 403, Unavailable: 503}
+_STATUS: dict[type[StokerError], int] = {
+    InvalidInput: 400,
+    PermissionDenied: 403,
+    Unavailable: 503,
+    ResourceExhausted: 503,
+}
 _LONGEST_PATH = 200
 _ANSWERS = {400: "invalid", 403: "refused", 503: "unavailable"}
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from protobuf.wkt import Duration
-from sqlalchemy.exc import OperationalError
 
 from stoker._gen.google.rpc.error_details_pb import RetryInfo
 from stoker.domain import errors
@@ -29,14 +28,6 @@ _CODES: dict[type[errors.StokerError], Code] = {
     errors.Unavailable: Code.UNAVAILABLE,
     errors.Unimplemented: Code.UNIMPLEMENTED,
 }
-_OPERATOR = "its operator has to look after it"
-_DATABASE_TROUBLE: dict[str, tuple[Code, str]] = {
-    "locked": (Code.UNAVAILABLE, "the server's database is busy; try again"),
-    "database or disk is full": (Code.RESOURCE_EXHAUSTED, f"the server's disk is full; {_OPERATOR}; try again later"),
-    "readonly database": (Code.UNAVAILABLE, f"the server's disk is read-only; {_OPERATOR}; try again later"),
-    "disk I/O error": (Code.UNAVAILABLE, f"the server's disk can't be used; {_OPERATOR}; try again later"),
-    "unable to open database file": (Code.UNAVAILABLE, f"the server's database can't be opened; {_OPERATOR}"),
-}
 _LONGEST_PROBLEM = 400
 _CLASS_NAME = re.compile(r"<class '([\w.]+)'>")
 
@@ -53,17 +44,8 @@ def to_connect_error(error: Exception, method: str, message_name: str, randomnes
     if isinstance(error, ConnectError):
         return _plainer(error, method, message_name)
     error_id = randomness.token_bytes(6).hex()
-    if isinstance(error, OperationalError) and (told := _database_trouble(str(error.orig))) is not None:
-        code, advice = told
-        _log.error("error %s in %s: the database says: %s", error_id, method, error.orig)
-        return ConnectError(code, f"{advice} (error {error_id})")
     _log.error("error %s in %s", error_id, method, exc_info=error)
     return ConnectError(Code.INTERNAL, f"something went wrong in the server; its log has the details of {error_id}")
-
-
-def _database_trouble(text: str) -> tuple[Code, str] | None:
-    """What a caller is told of trouble that isn't the database's own but its host's (https://sqlite.org/rescode.html)."""
-    return next((told for sign, told in _DATABASE_TROUBLE.items() if sign in text), None)
 
 
 def _plainer(error: ConnectError, method: str, message_name: str) -> ConnectError:

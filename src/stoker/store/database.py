@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
+from stoker.store.trouble import host_trouble_told
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -99,16 +101,20 @@ class Database:
     async def write(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
         """A transaction that commits when its block ends well and rolls back when it raises.
 
+        Trouble that is the host's is told: see `host_trouble_told`.
+
         Args:
             durable: for what a caller is told is done and could not find out otherwise: the commit waits for the disk.
         """
         async with self._writing:
-            connection = self._write_connection = self._write_connection or self._writer.connect()
+            with host_trouble_told():
+                connection = self._write_connection = self._write_connection or self._writer.connect()
             try:
-                await _in_thread(lambda: _begin(connection, durable=durable))
-                transaction = Transaction(connection, self._scans)
-                yield transaction
-                await _in_thread(lambda: connection.exec_driver_sql("COMMIT"))
+                with host_trouble_told():
+                    await _in_thread(lambda: _begin(connection, durable=durable))
+                    transaction = Transaction(connection, self._scans)
+                    yield transaction
+                    await _in_thread(lambda: connection.exec_driver_sql("COMMIT"))
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -119,10 +125,12 @@ class Database:
         """A transaction that only reads; what it sees doesn't change while it lasts."""
         # Beginning and ending go to the driver itself, and readers stay out of the pool between two reads: both ways
         # around take as long as a statement.
-        reader = self._idle_readers.pop() if self._idle_readers else _open_reader(self._reader)
+        with host_trouble_told():
+            reader = self._idle_readers.pop() if self._idle_readers else _open_reader(self._reader)
         try:
-            reader.driver.execute("BEGIN")
-            yield Transaction(reader.connection, self._scans)
+            with host_trouble_told():
+                reader.driver.execute("BEGIN")
+                yield Transaction(reader.connection, self._scans)
         finally:
             if reader.driver.in_transaction:
                 reader.driver.execute("ROLLBACK")
