@@ -358,10 +358,9 @@ async def test_logs_of_running_machines_are_bounded(new_host: Callable[..., Mach
 
 async def test_it_is_the_same_where_cgroups_are_unified() -> None:
     """Run the tests that depend on cgroups again, in a mount namespace where there is cgroup v2 alone."""
-    chosen = "(process and (contract or hard_kill or contained or without_grace)) and not unified"
-    # Limits are read from v1's files, as this host has its controllers there; volumes have nothing to do with cgroups.
-    chosen += " and not test_process_limits and not test_process_volumes"
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, str(Path(__file__).parent)]
+    chosen = "(test_runtime_contract and process) or hard_kill or contained or without_grace"
+    files = [__file__, str(Path(__file__).with_name("test_runtime_contract.py"))]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files]
     hide = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
     process = await asyncio.create_subprocess_exec(
         "unshare", "--mount", "sh", "-c", hide, "sh", *tests, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
