@@ -51,6 +51,7 @@ def set_policy(server: Server, keep_bytes: int) -> None:
     assert answer.status == 200, answer.body
 
 
+@pytest.mark.timeout(300 * SCALE)
 def test_builds_that_write_five_times_the_policy_succeed_and_the_cap_holds(tight: Server, tmp_path: Path) -> None:
     set_policy(tight, KEEP)
     depot = Depot(tight, tmp_path)
@@ -62,6 +63,7 @@ def test_builds_that_write_five_times_the_policy_succeed_and_the_cap_holds(tight
     assert tight.query("select state, run from machines") == [("ready", 1)], "no build was broken for it"
 
 
+@pytest.mark.timeout(300 * SCALE)
 def test_a_smaller_policy_counts_before_the_next_build_and_takes_the_cap_down(tight: Server, tmp_path: Path) -> None:
     set_policy(tight, 4 * KEEP)
     depot = Depot(tight, tmp_path)

@@ -124,6 +124,7 @@ def hardy(make_server: Callable[..., Server]) -> Server:
     return make_server(idle_seconds="60", lease_seconds="15")
 
 
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 def test_any_process_may_die_at_any_moment(hardy: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)  # noqa: S311
     depot = Depot(hardy, tmp_path)
