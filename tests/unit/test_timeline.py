@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from stoker.domain.steps import Dockerfile, Step
+from stoker.domain.steps import Dockerfile
 from stoker.web.timeline import SCALE, bars, dockerfile_line, failed_step
-
-BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-def step(
-    number: int,
-    begun: float | None = 0,
-    ended: float | None = 1,
-    *,
-    error: str | None = None,
-    name: str = "step",
-    platform: str = "linux/amd64",
-    cached: bool = False,
-) -> Step:
-    def at(seconds: float | None) -> datetime | None:
-        return None if seconds is None else BEGIN + timedelta(seconds=seconds)
-
-    return Step(
-        build_id="b", number=number, solve_ref="s", digest=f"d{number}", name=name, group="", platform=platform,
-        started_at=at(begun), completed_at=at(ended), cached=cached, error=error, inputs=(), work_key="", transfers=(),
-        stdout_bytes=0, stderr_bytes=0, log_lines=0, dropped_bytes=0, clipped=False, saved=None,
-    )  # fmt: skip
+from tests.harness.steps import BEGIN, step
 
 
 def test_bars_share_one_scale_of_time_in_all_platforms() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
+    from stoker.domain.steps import Step
+
 Key = TypeVar("Key", bound="Hashable")
 
 
@@ -33,3 +35,27 @@ def inputs_first(roots: Iterable[Key], inputs_of: Callable[[Key], Sequence[Key]]
         ahead.pop()
         found.setdefault(key)
     return list(found)
+
+
+class InputGraph:
+    """Which of some steps need which, by their numbers."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        own: dict[tuple[str, str], int] = {}
+        shared: dict[str, int] = {}
+        for step in steps:
+            own.setdefault((step.solve_ref, step.digest), step.number)
+            shared.setdefault(step.digest, step.number)
+        # A step that several solves share is listed for one of them, and needed in all.
+        self._inputs = {
+            step.number: tuple(
+                found
+                for digest in step.inputs
+                if (found := own.get((step.solve_ref, digest), shared.get(digest))) is not None
+            )
+            for step in steps
+        }
+
+    def inputs_of(self, number: int) -> tuple[int, ...]:
+        """The steps that a step needs, as far as they are among these."""
+        return self._inputs[number]
