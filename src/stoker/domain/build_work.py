@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
+
+    from stoker.domain.builds import BuildStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,12 @@ class BuildWork:
         saved: what the cached steps took when they were last done.
     """
 
-    steps: int
-    cached_steps: int
-    work: timedelta
-    begun_at: datetime | None
-    ended_at: datetime | None
-    saved: timedelta
+    steps: int = 0
+    cached_steps: int = 0
+    work: timedelta = timedelta(0)
+    begun_at: datetime | None = None
+    ended_at: datetime | None = None
+    saved: timedelta = timedelta(0)
 
     @property
     def span(self) -> timedelta | None:
@@ -57,7 +60,7 @@ class BuildTrend:
     """
 
     build_id: str
-    status: str
+    status: BuildStatus
     created_at: datetime
     duration: timedelta | None
     steps: int | None

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
+    from stoker.domain.build_work import BuildWork
+
 CLIENT_REF = "client"
 """In place of a solve's ref: what the client itself reported."""
 
@@ -199,11 +201,24 @@ class RecordSummary:
 
     state: RecordState
     missing: tuple[str, ...]
-    steps: int
-    cached_steps: int
-    saved: timedelta
+    work: BuildWork
     dropped_bytes: int
     dropped_steps: int
+
+    @property
+    def steps(self) -> int:
+        """How many steps are kept."""
+        return self.work.steps
+
+    @property
+    def cached_steps(self) -> int:
+        """How many of them came from the cache."""
+        return self.work.cached_steps
+
+    @property
+    def saved(self) -> timedelta:
+        """What these took when they were last done."""
+        return self.work.saved
 
 
 def record_state(solves: Iterable[Solve]) -> RecordState:

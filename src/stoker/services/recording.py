@@ -13,6 +13,7 @@ from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import record_topic
 from stoker.store import build_notes as note_store
+from stoker.store import build_work as work_store
 from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
 from stoker.store import old_records
@@ -100,9 +101,9 @@ class RecordingService:
                 solve.build_id,
                 {step.number: durations[step.work_key] for step in steps if step.work_key in durations and step.cached},
             )
-            counts = (await step_store.count_steps(tx, [solve.build_id])).get(solve.build_id)
-            if counts is not None:
-                await step_store.save_build_savings(tx, solve.build_id, timedelta(microseconds=counts[2]))
+            found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
+            if found is not None:
+                await work_store.save_work(tx, solve.build_id, found[0])
         self._core.wakeups.wake(record_topic(solve.build_id))
 
     async def report_progress(self, principal: Principal, build_id: str, progress: Iterable[Progress]) -> None:

@@ -5,9 +5,9 @@ The methods that take a build are for those who have it by right already: as a m
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from stoker.domain.build_work import BuildWork
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.pages import Page
 from stoker.domain.steps import RecordState, RecordSummary, record_state
@@ -79,9 +79,9 @@ class RecordService:
         """How much was recorded of each of these builds, by their ids."""
         ids = [build.id for build in builds]
         async with self._core.database.read() as tx:
-            counts = await step_store.count_steps(tx, ids)
+            work = await step_store.work_of_builds(tx, ids)
             solves = await solve_store.solves_of_builds(tx, ids)
-        return {id_: _summary(counts.get(id_, (0, 0, 0, 0)), solves.get(id_, ())) for id_ in ids}
+        return {id_: _summary(*work.get(id_, (BuildWork(), 0)), solves.get(id_, ())) for id_ in ids}
 
     async def summary_of(self, build: Build) -> RecordSummary:
         """How much was recorded of a build."""
@@ -159,16 +159,13 @@ async def _require_build_of(tx: Transaction, principal: Principal, project_id: s
     return build
 
 
-def _summary(counts: tuple[int, int, int, int], solves: Sequence[Solve]) -> RecordSummary:
-    steps, cached, saved, dropped_bytes = counts
+def _summary(work: BuildWork, dropped_bytes: int, solves: Sequence[Solve]) -> RecordSummary:
     recorded = [solve for solve in solves if solve.record is not None]
     missing = [solve.record_error or "" for solve in recorded if solve.record is RecordState.INCOMPLETE]
     return RecordSummary(
         state=record_state(recorded),
         missing=tuple(dict.fromkeys(filter(None, missing))),
-        steps=steps,
-        cached_steps=cached,
-        saved=timedelta(microseconds=saved),
+        work=work,
         dropped_bytes=dropped_bytes,
         dropped_steps=sum(solve.dropped_steps for solve in recorded),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from stoker.auth.company import CompanySignIn
     from stoker.domain.clock import Randomness
+    from stoker.services.analysis import AnalysisService
     from stoker.services.audit import AuditService
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.sign_in import SignInService
+    from stoker.web.page_sizes import PageSizes
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -68,6 +70,8 @@ class WebServices:
     sharing: SharingService
     audit: AuditService
     records: RecordService
+    analysis: AnalysisService
+    page_sizes: PageSizes
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness
