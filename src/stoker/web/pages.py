@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stoker.domain import errors
+from stoker.web.formats import FILTERS
 from stoker.web.sessions import Cookies, SignedIn, signed_in
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters.update(FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
