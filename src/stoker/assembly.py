@@ -126,6 +126,8 @@ def page_sizes(settings: Settings) -> PageSizes:
         failed_lines=settings.page_failed_lines,
         window_lines=settings.page_window_lines,
         trend_builds=settings.page_trend_builds,
+        path_steps=settings.page_path_steps,
+        warnings=settings.page_warnings,
     )
 
 

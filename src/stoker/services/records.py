@@ -109,6 +109,23 @@ class RecordService:
         async with self._core.database.read() as tx:
             return await log_store.read_lines(tx, build.id, step_number, first, min(size, MAX_LINES))
 
+    async def tails_of(self, build: Build, steps: Sequence[Step], size: int, most: int) -> dict[int, list[LogLine]]:
+        """The ends of steps' logs by the steps' numbers: up to ``size`` lines of each, and about ``most`` of all.
+
+        Steps whose turn comes when there are as many lines are left out.
+        """
+        wanted: dict[int, int] = {}
+        room = most
+        for step in steps:
+            if room <= 0:
+                break
+            if step.log_lines:
+                lines = min(size, room, step.log_lines)
+                wanted[step.number] = step.log_lines - lines
+                room -= lines
+        async with self._core.database.read() as tx:
+            return await log_store.read_ends(tx, build.id, wanted)
+
     async def client_steps_of(self, build: Build) -> list[Step]:
         """What the build's client reported of its own work, such as connecting to a machine."""
         async with self._core.database.read() as tx:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Integer, column, delete, func, insert, select, values
 
 from stoker.store.log_format import pack_lines, unpack_lines
 from stoker.store.tables import log_chunks
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from stoker.domain.steps import LogLine
     from stoker.store.database import Transaction
+
+_STEPS_AT_ONCE = 500
 
 
 async def add_lines(tx: Transaction, build_id: str, lines_by_step: Mapping[int, Sequence[LogLine]]) -> None:
@@ -49,6 +51,27 @@ async def read_lines(tx: Transaction, build_id: str, step_number: int, first: in
     rows = await tx.scan(query)
     lines = (line for row in rows for line in unpack_lines(row.content, row.first_line))
     return [line for line in lines if first <= line.number < first + size]
+
+
+async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -> dict[int, list[LogLine]]:
+    """The ends of logs, by the number of their step, each from a line's number on."""
+    found: dict[int, list[LogLine]] = {}
+    wanted = list(firsts.items())
+    for begin in range(0, len(wanted), _STEPS_AT_ONCE):
+        columns = values(column("number", Integer), column("first", Integer))
+        ends = columns.data(wanted[begin : begin + _STEPS_AT_ONCE]).cte("ends")
+        query = (
+            select(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.content)
+            .join(ends, ends.c.number == log_chunks.c.step_number)
+            .where(log_chunks.c.build_id == build_id, log_chunks.c.first_line + log_chunks.c.lines > ends.c.first)
+            .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
+        )
+        for row in await tx.scan(query):
+            lines = unpack_lines(row.content, row.first_line)
+            found.setdefault(row.step_number, []).extend(
+                line for line in lines if line.number >= firsts[row.step_number]
+            )
+    return found
 
 
 async def kept_log_bytes(tx: Transaction, build_id: str) -> int:

@@ -16,6 +16,8 @@ class PageSizes:
         failed_lines: of the failed step's log, above the others.
         window_lines: of a step's log on one of its own pages.
         trend_builds: that trends compare.
+        path_steps: of a critical path that are listed.
+        warnings: that are listed.
     """
 
     steps: int
@@ -24,3 +26,5 @@ class PageSizes:
     failed_lines: int
     window_lines: int
     trend_builds: int
+    path_steps: int
+    warnings: int
