@@ -13,6 +13,7 @@ import pytest
 from tests.harness.browser import Browser, Page, join, owner_code
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
+from tests.harness.large_record import IMAGE_DIGEST, write_large_record
 from tests.harness.people import invite
 from tests.harness.records import when_recorded
 from tests.harness.server import Server
@@ -21,6 +22,7 @@ from tests.harness.waiting import eventually
 PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
 LINES = 2500
+RUN = 'RUN ["/bin/busybox",'
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,9 @@ def test_no_html_of_a_build_gets_into_its_pages(ada: Browser, failed: str) -> No
 
 def test_steps_have_bars_and_only_the_ends_of_long_logs(ada: Browser, failed: str) -> None:
     page = ada.get(f"/builds/{failed}")
-    assert page.text.count('<svg class="bar"') == len(re.findall(r'<li class="step ', page.text)) > 3
+    rows = re.findall(r'<li class="step .*?</li>', page.text, re.DOTALL)
+    assert len(rows) > 3
+    assert [row.count('<rect class="on"') for row in rows] == [1] * len(rows)
     assert f"said {LINES}" in page.words
     assert "said 100 " not in page.words
     assert "style=" not in page.text, "the policy would not let it have an effect"
@@ -105,6 +109,110 @@ def test_a_long_log_is_shown_in_windows_and_downloaded_whole(ada: Browser, faile
     assert whole.text.splitlines() == [f"said {n}" for n in range(1, LINES + 1)]
     assert whole.headers["content-type"].startswith("text/plain")
     assert whole.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.fixture(scope="module")
+def changed(owned: Server, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Builds of a project of their own: the first, one after a file changed, and one of another instruction."""
+    folder = tmp_path_factory.mktemp("changed")
+    project = owned.new_project("changed")
+    depot = Depot(owned, folder)
+    found: list[str] = []
+    for content, command in (("one", "echo hello"), ("two", "echo hello"), ("two", "echo goodbye")):
+        dockerfile = HEADER + "COPY a.txt /a.txt\n" + run(f"{command}; cat /a.txt")
+        context = make_context(folder / "context", dockerfile, **{"a.txt": content})
+        built = depot("build", ".", cwd=context, DEPOT_PROJECT_ID=project)
+        assert built.code == 0, built.output
+        found.append(owned.builds(project)[-1][0])
+        when_recorded(owned, found[-1])
+    return found
+
+
+def reasons(page: Page) -> dict[str, str]:
+    """Why steps were not cached, by a few words of their names."""
+    found: dict[str, str] = {}
+    for row in re.findall(r'<li class="step .*?</li>', page.text, re.DOTALL):
+        words = Page(200, "", row, {}).words
+        name, is_done, why = words.partition(" Not cached: ")
+        if is_done:
+            found[" ".join(name.split("] ", 1)[1].split()[:2])] = why
+    return found
+
+
+def test_each_step_that_was_done_says_why(ada: Browser, changed: list[str]) -> None:
+    first, second, third = (reasons(ada.get(f"/builds/{build}")) for build in changed)
+    again = r"it needs step \d+ , which was done anew"
+    assert "no build of this project for this platform is recorded before it" in first["COPY busybox"]
+    assert re.search(again, first["COPY a.txt"])
+    assert set(second) == {"COPY a.txt", RUN}
+    assert "changed since the last build" in second["COPY a.txt"]
+    assert re.search(again, second[RUN])
+    assert set(third) == {RUN}
+    assert "the last build had another step in its place" in third[RUN]
+    assert "echo hello" in third[RUN]
+
+
+def test_a_timeline_has_an_axis_a_legend_and_words_for_what_is_drawn(ada: Browser, changed: list[str]) -> None:
+    page = ada.get(f"/builds/{changed[1]}")
+    axis = re.search(r'<div class="axis".*?</div>', page.text, re.DOTALL)
+    assert axis is not None
+    ticks = re.findall(r"<text [^>]*>([^<]+)</text>", axis[0])
+    assert ticks[0] == "0 s"
+    assert 1 < len(ticks) <= 7
+    assert "from the cache" in page.words
+    run_row = re.search(r'<li class="step is-done">(?:(?!</li>).)*echo hello.*?</li>', page.text, re.DOTALL)
+    assert run_row is not None
+    assert '<rect class="path"' in run_row[0]
+    assert "On the critical path, began after" in Page(200, "", run_row[0], {}).words
+    path = re.search(r'<ol class="path">.*?</ol>', page.text, re.DOTALL)
+    assert path is not None
+    names: list[str] = re.findall(r"<li>(.*?)</li>", path[0], re.DOTALL)
+    assert "COPY a.txt" in names[-2]
+    assert "echo hello" in names[-1]
+
+
+def test_a_shared_page_says_nothing_of_other_builds(owned: Server, ada: Browser, changed: list[str]) -> None:
+    ada.submit(ada.get(f"/builds/{changed[2]}"), f"/builds/{changed[2]}/share", decision="share")
+    ((share,),) = owned.query("select share_id from build_shares where build_id = ?", changed[2])
+    page = Browser(owned.url).get(f"/share/{share}")
+    assert "the last build had another step in its place" in page.words
+    assert "echo hello" not in page.text
+    assert not [build for build in changed[:2] if build in page.text]
+    assert "/projects/" not in page.text
+
+
+def test_trends_compare_the_builds_of_a_project(owned: Server, ada: Browser, changed: list[str]) -> None:
+    ((project,),) = owned.query("select project_id from builds where id = ?", changed[0])
+    page = ada.get(f"/projects/{project}/trends")
+    assert page.status == 200, page.words
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", page.text, re.DOTALL)
+    assert [build for row in rows for build in changed if build in row] == changed[::-1], "the newest first"
+    shares = [re.findall(r"\d+ %", row) for row in rows]
+    assert shares[2] == ["0 %"]
+    assert shares[0] > shares[1], "the last build had more of its steps from the cache than the one before"
+    assert [len(re.findall("<rect ", one)) for one in re.findall(r"<figure.*?</figure>", page.text, re.DOTALL)] == [
+        3
+    ] * 3
+
+
+def test_trends_are_for_members_of_the_project(owned: Server, ada: Browser) -> None:
+    assert Browser(owned.url).get(f"/projects/{owned.project}/trends").path == "/sign-in"
+    assert ada.get("/projects/0000000000000000/trends").status == 404
+    empty = ada.get(f"/projects/{owned.new_project('empty')}/trends")
+    assert "No build of this project has ended yet" in empty.words
+
+
+def test_a_large_build_is_one_page_with_ends_of_logs_and_windows(owned: Server, ada: Browser) -> None:
+    build = write_large_record(owned, steps=2000, lines=40_000)
+    page = ada.get(f"/builds/{build}")
+    assert len(re.findall(r'<li class="step ', page.text)) == 2000
+    assert "Next steps" not in page.words
+    assert len(re.findall(r'id="step-\d+-line-', page.text)) <= 2000
+    assert f"docker.io/library/alpine:3 {IMAGE_DIGEST} for linux/amd64" in page.words
+    window = ada.get(f"/builds/{build}/steps/1?line=12345")
+    assert len(re.findall(r'id="step-1-line-', window.text)) == 1000
+    assert "line 12344 of step 1:" in window.words
+    assert ada.get(f"/builds/{build}/steps/1/log.txt").text.count("\n") == 20_000
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 _STEPS_AT_ONCE = 500
+_NO_END = 2**62
 
 
 async def add_lines(tx: Transaction, build_id: str, lines_by_step: Mapping[int, Sequence[LogLine]]) -> None:
@@ -49,8 +50,8 @@ async def read_lines(tx: Transaction, build_id: str, step_number: int, first: in
         .order_by(log_chunks.c.first_line)
     )
     rows = await tx.scan(query)
-    lines = (line for row in rows for line in unpack_lines(row.content, row.first_line))
-    return [line for line in lines if first <= line.number < first + size]
+    wanted = range(first, first + size)
+    return [line for row in rows for line in unpack_lines(row.content, row.first_line, wanted)]
 
 
 async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -> dict[int, list[LogLine]]:
@@ -67,10 +68,8 @@ async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -
             .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
         )
         for row in await tx.scan(query):
-            lines = unpack_lines(row.content, row.first_line)
-            found.setdefault(row.step_number, []).extend(
-                line for line in lines if line.number >= firsts[row.step_number]
-            )
+            wanted = range(firsts[row.step_number], _NO_END)
+            found.setdefault(row.step_number, []).extend(unpack_lines(row.content, row.first_line, wanted))
     return found
 
 

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Row, Select, and_, case, delete, exists, func, insert, select, type_coerce, update
+from sqlalchemy import BigInteger, Row, Select, case, delete, func, insert, select, type_coerce, update
 
 from stoker.domain.build_work import BuildWork
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
@@ -114,14 +114,10 @@ async def steps_of_solve(tx: Transaction, build_id: str, ref: str) -> list[Step]
 
 def _own(build_id: str) -> Select[*tuple[Any, ...]]:
     """The steps that machines did in a build. Of those that several of its solves share, the one seen first."""
-    other = steps.alias()
-    earlier = and_(
-        other.c.build_id == build_id,
-        other.c.digest == steps.c.digest,
-        other.c.platform == steps.c.platform,
-        other.c.number < steps.c.number,
-    )
-    return select(steps).where(steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF, ~exists().where(earlier))
+    own = (steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF)
+    # Not by looking for an earlier one of each: SQLite does that in the square of their number.
+    first = select(func.min(steps.c.number)).where(*own).group_by(steps.c.digest, steps.c.platform)
+    return select(steps).where(*own, steps.c.number.in_(first))
 
 
 async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> list[Step]:

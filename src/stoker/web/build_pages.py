@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stoker.domain.steps import LogLine, RecordSummary, Step
     from stoker.web.sessions import SignedIn
 
-_DOWNLOADED_LINES = 1000
+_DOWNLOADED_LINES = 10_000
 _MAX_DIGITS = 9
 _HEARTBEAT_SECONDS = 15
 _LEAST_SECONDS_BETWEEN = 1.0
