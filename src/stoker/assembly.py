@@ -81,6 +81,7 @@ def record_limits(settings: Settings) -> RecordLimits:
         build_log_bytes=settings.record_build_log_bytes,
         steps=settings.record_steps,
         dockerfile_bytes=settings.record_dockerfile_bytes,
+        attestation_bytes=settings.record_attestation_bytes,
     )
 
 

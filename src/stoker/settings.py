@@ -280,6 +280,9 @@ class Settings(BaseModel):
     record_build_log_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="How much is kept of a build's logs.")
     record_steps: int = Field(20_000, ge=1, le=1_000_000, description="How many steps of a build are kept.")
     record_dockerfile_bytes: int = Field(1024 * 1024, ge=1024, description="The largest Dockerfile that is kept.")
+    record_attestation_bytes: int = Field(
+        8 * 1024 * 1024, ge=0, description="How much is kept of a build's provenance and SBOMs; 0 for nothing."
+    )
     record_interval_seconds: float = Field(
         0.25, ge=0.01, le=60, description="Time between two writes of what a build does."
     )

@@ -41,12 +41,14 @@ class RecordLimits:
         build_log_bytes: of all logs of a build.
         steps: how many steps of a build.
         dockerfile_bytes: of one Dockerfile.
+        attestation_bytes: of all that is attested of a build, such as its provenance.
     """
 
     step_log_bytes: int = 4 * 1024 * 1024
     build_log_bytes: int = 64 * 1024 * 1024
     steps: int = 20_000
     dockerfile_bytes: int = 1024 * 1024
+    attestation_bytes: int = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
 from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import record_topic
+from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
 from stoker.store import build_work as work_store
 from stoker.store import builds as build_store
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stoker.domain.machines import Machine
     from stoker.domain.principals import Principal
     from stoker.domain.progress import Progress
+    from stoker.domain.solve_history import SolveHistory
     from stoker.domain.steps import Solve, Timing
     from stoker.services.core import Core
     from stoker.store.database import Transaction
@@ -87,6 +89,25 @@ class RecordingService:
         async with self._core.database.write() as tx:
             await self._store(tx, solve.build_id, solve.project_id, ledger, final=final)
         self._core.wakeups.wake(record_topic(solve.build_id))
+
+    async def room_for_attestations(self, solve: Solve) -> int:
+        """How many bytes of attestations may still be kept of a solve's build."""
+        async with self._core.database.read() as tx:
+            kept = await attestation_store.kept_attestation_bytes(tx, solve.build_id)
+        return max(0, self._limits.attestation_bytes - kept)
+
+    async def store_history(self, solve: Solve, history: SolveHistory) -> None:
+        """Store what BuildKit kept of a solve."""
+        dockerfiles = [
+            Dockerfile(solve.build_id, "", name[:1024], contents)
+            for name, contents in history.dockerfiles[:_MOST_DOCKERFILES]
+            if len(contents) <= self._limits.dockerfile_bytes
+        ]
+        async with self._core.database.write() as tx:
+            # What the client itself sent says more, as it has the target's name.
+            if not await note_store.dockerfiles_of(tx, solve.build_id):
+                await note_store.save_dockerfiles(tx, dockerfiles, replace=False)
+            await attestation_store.add_attestations(tx, solve.build_id, solve.ref, history.attestations)
 
     async def end(self, solve: Solve, error: str | None) -> None:
         """The record of a solve has all that there is; with an error, not all that there was."""
@@ -172,6 +193,7 @@ class RecordingService:
                 await log_store.forget_lines(tx, old)
                 await step_store.forget_steps(tx, old)
                 await note_store.forget_notes(tx, old)
+                await attestation_store.forget_attestations(tx, old)
         return len(old)
 
     async def _budget(self, tx: Transaction, build_id: str) -> BuildBudget:

@@ -13,6 +13,7 @@ from stoker.domain.pages import Page
 from stoker.domain.steps import RecordState, RecordSummary, record_state
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
+from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.pages import NumberedPageRequest
     from stoker.domain.principals import Principal
+    from stoker.domain.solve_history import Attestation
     from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step, Timing
     from stoker.services.core import Core
     from stoker.services.wakeups import Subscription
+    from stoker.store.attestations import AttestationNote
     from stoker.store.database import Transaction
 
 MAX_LINES = 10_000
@@ -155,6 +158,23 @@ class RecordService:
         """The Dockerfiles of a build, as far as they are known."""
         async with self._core.database.read() as tx:
             return await note_store.dockerfiles_of(tx, build.id)
+
+    async def attestations_of(self, build: Build) -> list[AttestationNote]:
+        """What was attested of a build, such as its provenance, without the documents."""
+        async with self._core.database.read() as tx:
+            return await attestation_store.attestations_of(tx, build.id)
+
+    async def attestation_of(self, build: Build, number: int) -> Attestation:
+        """One document that was attested of a build.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        async with self._core.database.read() as tx:
+            found = await attestation_store.find_attestation(tx, build.id, number)
+        if found is None:
+            raise NotFound(f"build {build.id} has no attestation {number}; look at its page for those that it has")
+        return found
 
     async def timings_of(self, build: Build) -> list[Timing]:
         """What the build's client reported of its steps."""

@@ -68,8 +68,8 @@ async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -
             .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
         )
         for row in await tx.scan(query):
-            wanted = range(firsts[row.step_number], _NO_END)
-            found.setdefault(row.step_number, []).extend(unpack_lines(row.content, row.first_line, wanted))
+            end = range(firsts[row.step_number], _NO_END)
+            found.setdefault(row.step_number, []).extend(unpack_lines(row.content, row.first_line, end))
     return found
 
 

@@ -388,6 +388,18 @@ dockerfiles = Table(
     Column("contents", Text, nullable=False),
 )
 
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("build_id", _ID, ForeignKey("builds.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("solve_ref", Text, nullable=False),
+    Column("predicate_type", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
 timings = Table(
     "timings",
     metadata,

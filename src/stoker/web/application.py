@@ -51,6 +51,7 @@ def web_application(services: WebServices) -> Starlette:
         ("/audit", "GET", AuditPages(services).show),
         ("/projects/{project_id}/trends", "GET", TrendPages(services).show),
         ("/builds/{build_id}/share", "POST", builds.share),
+        ("/builds/{build_id}/attestations/{number}", "GET", builds.attestation),
         *(
             (f"{base}{path}", "GET", endpoint)
             for base in ("/builds/{build_id}", "/share/{share_id}")

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, StokerError
 from stoker.domain.people import Role
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from stoker.domain.builds import Build
     from stoker.domain.projects import Project
@@ -72,6 +71,7 @@ class BuildPages(Pages):
             work=summary.work,
             analysis=analysis,
             warnings=await records.warnings_of(build),
+            attestations=await records.attestations_of(build) if seen.project is not None else [],
             sizes=sizes,
             follows=_follows(build, summary.state),
             platforms=bars(shown, scale, {step.number for step in analysis.path.steps}),
@@ -114,6 +114,19 @@ class BuildPages(Pages):
         step = await self._step(request, seen.build)
         headers = {"content-disposition": f'attachment; filename="{seen.build.id}-step-{step.number}.txt"'}
         return StreamingResponse(self._log(seen.build, step), 200, headers, "text/plain; charset=utf-8")
+
+    async def attestation(self, request: Request) -> Response:
+        """GET /builds/{build_id}/attestations/{number}: a provenance or an SBOM, for members only."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        text = request.path_params["number"]
+        if not _is_number(text):
+            raise NotFound("attestations have numbers; open the build's page to see those that it has")
+        found = await self.services.records.attestation_of(seen.build, int(text))
+        name = f"{seen.build.id}-{found.kind.lower()}-{text}.json"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(found.content, 200, headers, "application/json")
 
     async def events(self, request: Request) -> Response:
         """GET …/events: a server-sent event each time that there is something new to see, until the build is over."""
