@@ -129,6 +129,8 @@ def page_sizes(settings: Settings) -> PageSizes:
         trend_builds=settings.page_trend_builds,
         path_steps=settings.page_path_steps,
         warnings=settings.page_warnings,
+        search_hits=settings.page_search_hits,
+        search_bytes=settings.page_search_bytes,
     )
 
 

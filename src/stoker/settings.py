@@ -307,6 +307,10 @@ class Settings(BaseModel):
     )
     page_path_steps: int = Field(100, ge=1, le=10_000, description="Steps of a critical path that are listed.")
     page_warnings: int = Field(100, ge=1, le=10_000, description="Warnings that a build's page lists.")
+    page_search_hits: int = Field(200, ge=1, le=10_000, description="Lines that a search of a build's logs finds.")
+    page_search_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="How much of a build's logs a search looks at."
+    )
     page_trend_builds: int = Field(50, ge=2, le=1000, description="Builds that a project's trends compare.")
     min_keep_bytes: int = Field(MIN_KEEP_BYTES, ge=1, description="The smallest cache policy that a project may have.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")

@@ -215,6 +215,31 @@ def test_a_large_build_is_one_page_with_ends_of_logs_and_windows(owned: Server, 
     assert ada.get(f"/builds/{build}/steps/1/log.txt").text.count("\n") == 20_000
 
 
+def test_lines_are_found_and_linked(ada: Browser, failed: str) -> None:
+    number = number_of(ada.get(f"/builds/{failed}"), "echo said")
+    found = ada.get(f"/builds/{failed}/search?q=said%20249")
+    assert "11 lines have" in found.words, "249 and 2490 to 2499"
+    assert f'href="/builds/{failed}/steps/{number}?line=2499#step-{number}-line-2499"' in found.text
+    assert "<mark>said 249</mark>9" in found.text
+    many = ada.get(f"/builds/{failed}/search?q=said")
+    assert "200 lines have" in many.words
+    assert "There is more than was looked at" in many.words
+    hostile = ada.get(f"/builds/{failed}/search?q={MARKUP}")
+    assert "<script" not in hostile.text
+    assert "1 line has" in hostile.words
+    assert "No line has" in ada.get(f"/builds/{failed}/search?q=SAID").words
+    assert [ada.get(f"/builds/{failed}/search{query}").status for query in ("", "?q=", f"?q={300 * 'x'}")] == [400] * 3
+
+
+def test_warnings_are_listed_with_their_lines(ada: Browser, failed: str) -> None:
+    listed = re.search(
+        r'<section aria-labelledby="warnings">.*?</section>', ada.get(f"/builds/{failed}").text, re.DOTALL
+    )
+    assert listed is not None
+    assert "Dockerfile:3" in listed[0]
+    assert "maintainer" in listed[0].lower()
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/steps/999", 404), ("/steps/x", 404), ("/steps/-1", 404), ("/steps/1?line=x", 400), ("?after=1e3", 400)],
@@ -230,13 +255,13 @@ def test_a_member_shares_a_build_and_takes_it_back(owned: Server, ada: Browser, 
     base, stranger = found[1], Browser(owned.url)
     page = stranger.get(base)
     assert "exit code: 7" in page.words
-    assert "<form" not in page.text, "a stranger can change nothing"
+    assert 'method="post"' not in page.text, "a stranger can change nothing"
     number = number_of(page, "echo said")
-    paths = ("", f"/steps/{number}", f"/steps/{number}/log.txt", "/events")
-    assert [stranger.get(base + path).status for path in paths] == [200] * 4
+    paths = ("", f"/steps/{number}", f"/steps/{number}/log.txt", "/search?q=said", "/events")
+    assert [stranger.get(base + path).status for path in paths] == [200] * 5
     stopped = ada.submit(ada.get(f"/builds/{failed}"), f"/builds/{failed}/share", decision="stop")
     assert 'id="share"' in stopped.text
-    assert [stranger.get(base + path).status for path in paths] == [404] * 4
+    assert [stranger.get(base + path).status for path in paths] == [404] * 5
 
 
 def test_sharing_needs_a_member_and_a_form_of_ours(owned: Server, ada: Browser, failed: str) -> None:

@@ -144,6 +144,20 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A line of a build's logs in which something was found.
+
+    Attributes:
+        step: the number of its step.
+        name: its step's.
+    """
+
+    step: int
+    name: str
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRange:
     """Lines of a Dockerfile, from 1; both ends are in it."""
 

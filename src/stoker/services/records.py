@@ -5,12 +5,13 @@ The methods that take a build are for those who have it by right already: as a m
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from stoker.domain.build_work import BuildWork
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.pages import Page
-from stoker.domain.steps import RecordState, RecordSummary, record_state
+from stoker.domain.steps import Found, RecordState, RecordSummary, record_state
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
 from stoker.store import attestations as attestation_store
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 10_000
 _MAX_DIGEST_LENGTH = 256
+_MAX_SEARCH_LENGTH = 200
 
 
 class RecordService:
@@ -42,6 +44,7 @@ class RecordService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._searching = asyncio.Lock()
 
     async def list_steps(
         self, principal: Principal, project_id: str, build_id: str, page: NumberedPageRequest
@@ -128,6 +131,20 @@ class RecordService:
                 room -= lines
         async with self._core.database.read() as tx:
             return await log_store.read_ends(tx, build.id, wanted)
+
+    async def search(self, build: Build, text: str, most_hits: int, most_bytes: int) -> tuple[list[Found], bool]:
+        """Lines of a build's logs that hold a text, and whether all of the logs were looked at.
+
+        Raises:
+            InvalidInput: the text is empty, too long, or of more than one line.
+        """
+        if not text or len(text) > _MAX_SEARCH_LENGTH or "\n" in text:
+            raise InvalidInput(f"search for a text of 1 to {_MAX_SEARCH_LENGTH} characters in one line")
+        # One at a time, as each may take a CPU for a while.
+        async with self._searching, self._core.database.read() as tx:
+            hits, is_whole = await log_store.search_lines(tx, build.id, text.encode(), most_hits, most_bytes)
+            names = await step_store.names_of(tx, build.id, {number for number, _ in hits})
+        return [Found(number, names.get(number, ""), line) for number, line in hits], is_whole
 
     async def client_steps_of(self, build: Build) -> list[Step]:
         """What the build's client reported of its own work, such as connecting to a machine."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Integer, column, delete, func, insert, select, values
@@ -71,6 +73,49 @@ async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -
             end = range(firsts[row.step_number], _NO_END)
             found.setdefault(row.step_number, []).extend(unpack_lines(row.content, row.first_line, end))
     return found
+
+
+async def search_lines(
+    tx: Transaction, build_id: str, text: bytes, most_hits: int, most_bytes: int
+) -> tuple[list[tuple[int, LogLine]], bool]:
+    """Lines of a build's logs that hold a text, with the numbers of their steps, and whether all was looked at.
+
+    Args:
+        tx: where to look.
+        build_id: whose logs.
+        text: what to look for, as it is.
+        most_hits: how many lines are found at most.
+        most_bytes: how much of the logs is looked at, from the first step on.
+    """
+    places = (
+        select(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.size_bytes)
+        .where(log_chunks.c.build_id == build_id)
+        .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
+    )
+    found: list[tuple[int, LogLine]] = []
+    room = most_bytes
+    for place in await tx.scan(places):
+        if room < place.size_bytes:
+            return found, False
+        room -= place.size_bytes
+        one = select(log_chunks.c.content).where(
+            log_chunks.c.build_id == build_id,
+            log_chunks.c.step_number == place.step_number,
+            log_chunks.c.first_line == place.first_line,
+        )
+        content = (await tx.execute(one)).scalar_one()
+        # Not on the thread of the event loop, where everybody would wait for it.
+        lines = await asyncio.to_thread(_lines_with, content, place.first_line, text)
+        found += [(place.step_number, line) for line in lines]
+        if len(found) > most_hits:
+            return found[:most_hits], False
+    return found, True
+
+
+def _lines_with(content: bytes, first_line: int, text: bytes) -> list[LogLine]:
+    if text not in zlib.decompress(content):
+        return []
+    return [line for line in unpack_lines(content, first_line) if text in line.content]
 
 
 async def kept_log_bytes(tx: Transaction, build_id: str) -> int:

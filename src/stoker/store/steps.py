@@ -13,7 +13,7 @@ from stoker.domain.steps import CLIENT_REF, Step, Transfer
 from stoker.store.tables import microseconds, moment_of, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from stoker.store.database import Transaction
 
@@ -149,6 +149,12 @@ async def find_step(tx: Transaction, build_id: str, digest: str) -> Step | None:
     )
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else _step(row)
+
+
+async def names_of(tx: Transaction, build_id: str, numbers: Collection[int]) -> dict[int, str]:
+    """The names of some steps, by their numbers."""
+    query = select(steps.c.number, steps.c.name).where(steps.c.build_id == build_id, steps.c.number.in_(numbers))
+    return {row.number: row.name for row in await tx.execute(query)}
 
 
 async def step_of_number(tx: Transaction, build_id: str, number: int) -> Step | None:

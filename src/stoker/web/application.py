@@ -58,6 +58,7 @@ def web_application(services: WebServices) -> Starlette:
             for path, endpoint in (
                 ("", builds.show),
                 ("/events", builds.events),
+                ("/search", builds.search),
                 ("/steps/{number}", builds.show_step),
                 ("/steps/{number}/log.txt", builds.download),
             )

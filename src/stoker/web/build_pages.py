@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
@@ -11,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, StokerError
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
-from stoker.web.ansi import line_html
+from stoker.web.ansi import line_html, marked_html
 from stoker.web.forms import read_form
 from stoker.web.pages import Pages, go_to, render, sign_in_first
 from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step
@@ -104,6 +105,25 @@ class BuildPages(Pages):
             first=first,
             window=window,
             line_html=line_html,
+        )
+
+    async def search(self, request: Request) -> Response:
+        """GET …/search?q=: lines of the build's logs that hold a text."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        sizes, text = self.services.page_sizes, request.query_params.get("q", "").strip()
+        found, is_whole = await self.services.records.search(seen.build, text, sizes.search_hits, sizes.search_bytes)
+        return render(
+            "search.html",
+            seen.who,
+            seen=seen,
+            build=seen.build,
+            text=text,
+            groups=[(first, list(lines)) for first, lines in groupby(found, lambda one: (one.step, one.name))],
+            count=len(found),
+            is_whole=is_whole,
+            marked_html=marked_html,
         )
 
     async def download(self, request: Request) -> Response:

@@ -18,6 +18,8 @@ class PageSizes:
         trend_builds: that trends compare.
         path_steps: of a critical path that are listed.
         warnings: that are listed.
+        search_hits: lines that a search finds.
+        search_bytes: of a build's logs that a search looks at.
     """
 
     steps: int
@@ -28,3 +30,5 @@ class PageSizes:
     trend_builds: int
     path_steps: int
     warnings: int
+    search_hits: int
+    search_bytes: int
