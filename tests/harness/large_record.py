@@ -26,12 +26,19 @@ _STAGES = 20
 _LINES_AT_ONCE = 10_000
 
 
-def write_large_record(server: Server, steps: int, lines: int) -> str:
-    """Write a build that ended, with its steps and logs, into a server's database; half of the lines are of step 1."""
-    return asyncio.run(_write(server.data / "stoker.db", server, steps, lines))
+def write_large_record(server: Server, steps: int, lines: int, error: str | None = None) -> str:
+    """Write a build that ended, with its steps and logs, into a server's database.
+
+    Args:
+        server: whose first project it is in.
+        steps: how many.
+        lines: how many lines all logs have; half of them are of step 1.
+        error: what the last step failed with, if it did.
+    """
+    return asyncio.run(_write(server.data / "stoker.db", server, steps, lines, error))
 
 
-async def _write(path: Path, server: Server, count: int, lines: int) -> str:
+async def _write(path: Path, server: Server, count: int, lines: int, error: str | None) -> str:
     database = open_sqlite(path)
     clock = SystemClock()
     id_ = new_id(clock, SystemRandomness())
@@ -42,18 +49,20 @@ async def _write(path: Path, server: Server, count: int, lines: int) -> str:
         async with database.write() as tx:
             await build_store.add_build(tx, build)
             await build_store.mark_build_started(tx, id_, BEGIN)
-            await step_store.save_steps(tx, server.project, _steps(id_, count, each))
+            await step_store.save_steps(tx, server.project, _steps(id_, count, each, error))
             for first in range(0, max(each.values()), _LINES_AT_ONCE):
                 some = {number: _lines(number, first, many) for number, many in each.items()}
                 await log_store.add_lines(tx, id_, some)
             end = BEGIN + timedelta(seconds=count)
-            await build_store.end_build(tx, id_, BuildResult(BuildStatus.SUCCEEDED), end)
+            await build_store.end_build(
+                tx, id_, BuildResult(BuildStatus.FAILED if error else BuildStatus.SUCCEEDED), end
+            )
     finally:
         await database.close()
     return id_
 
 
-def _steps(build: str, count: int, lines: Mapping[int, int]) -> list[Step]:
+def _steps(build: str, count: int, lines: Mapping[int, int], error: str | None) -> list[Step]:
     """Some stages, one step after the other in each; every third step was cached."""
     last: dict[int, Step] = {}
     found: list[Step] = []
@@ -67,7 +76,7 @@ def _steps(build: str, count: int, lines: Mapping[int, int]) -> list[Step]:
         one = step(number, number - 1, number - 1 if cached else number + 3, needs=needs, name=name, cached=cached)
         last[stage] = replace(one, build_id=build, log_lines=lines[number], stdout_bytes=60 * lines[number])
         found.append(last[stage])
-    return found
+    return [*found[:-1], replace(found[-1], error=error)]
 
 
 def _lines(number: int, first: int, count: int) -> list[LogLine]:

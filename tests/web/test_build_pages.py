@@ -215,6 +215,13 @@ def test_a_large_build_is_one_page_with_ends_of_logs_and_windows(owned: Server, 
     assert ada.get(f"/builds/{build}/steps/1/log.txt").text.count("\n") == 20_000
 
 
+def test_a_failure_is_told_on_a_page_that_has_no_room_for_its_step(owned: Server, ada: Browser) -> None:
+    page = ada.get(f"/builds/{write_large_record(owned, steps=2001, lines=2001, error='exit code: 9')}")
+    assert "In step 2001 :" in page.words.partition("Created")[0]
+    assert "exit code: 9" in page.words.partition("Created")[0]
+    assert "Next steps" in page.words
+
+
 def test_lines_are_found_and_linked(ada: Browser, failed: str) -> None:
     number = number_of(ada.get(f"/builds/{failed}"), "echo said")
     found = ada.get(f"/builds/{failed}/search?q=said%20249")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MAX_LINES = 10_000
 _MAX_DIGEST_LENGTH = 256
 _MAX_SEARCH_LENGTH = 200
+_MOST_FAILED = 1000
 
 
 class RecordService:
@@ -97,6 +98,11 @@ class RecordService:
         """The next steps of a build after a number."""
         async with self._core.database.read() as tx:
             return await step_store.list_steps(tx, build.id, size, after)
+
+    async def failed_steps_of(self, build: Build) -> list[Step]:
+        """The steps of a build that have an error, those that ended first, wherever they are among its steps."""
+        async with self._core.database.read() as tx:
+            return await step_store.failed_steps(tx, build.id, _MOST_FAILED)
 
     async def step_of(self, build: Build, number: int) -> Step:
         """One step of a build.

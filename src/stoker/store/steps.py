@@ -134,6 +134,12 @@ async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | N
     return [_step(row) for row in await tx.scan(query)]
 
 
+async def failed_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:
+    """Up to ``most`` steps of a build that have an error, those that ended first; see `_own`."""
+    query = _own(build_id).where(steps.c.error.is_not(None)).order_by(steps.c.completed_at, steps.c.number).limit(most)
+    return [_step(row) for row in await tx.execute(query)]
+
+
 async def client_steps(tx: Transaction, build_id: str) -> list[Step]:
     """What the build's client reported of its own work, such as connecting."""
     return await steps_of_solve(tx, build_id, CLIENT_REF)

@@ -60,7 +60,7 @@ class BuildPages(Pages):
         analysis = await self.services.analysis.analysis_of(build, summary.state)
         steps = await records.steps_of(build, sizes.steps + 1, after)
         shown = steps[: sizes.steps]
-        failed = failed_step(shown)
+        failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
         scale = _scale(build, summary, self.services.now())
         return render(
@@ -92,6 +92,8 @@ class BuildPages(Pages):
         if seen is None:
             return sign_in_first(request)
         step = await self._step(request, seen.build)
+        summary = await self.services.records.summary_of(seen.build)
+        analysis = await self.services.analysis.analysis_of(seen.build, summary.state)
         line = _number(request, "line", step.log_lines)
         window = self.services.page_sizes.window_lines
         first = max(min(line, step.log_lines) - 1, 0) // window * window
@@ -101,6 +103,8 @@ class BuildPages(Pages):
             seen=seen,
             build=seen.build,
             step=step,
+            miss=analysis.misses.get(step.number),
+            is_critical=any(one.number == step.number for one in analysis.path.steps),
             lines=await self.services.records.lines_of(seen.build, step.number, first, window),
             first=first,
             window=window,
@@ -243,7 +247,7 @@ def _scale(build: Build, summary: RecordSummary, now: datetime) -> Scale:
 
 def _by_interest(steps: Sequence[Step], failed: Step | None) -> list[Step]:
     """Those whose logs are looked at first: the one that failed, and then the newest."""
-    return sorted(steps, key=lambda one: (one is not failed, -one.number))
+    return sorted(steps, key=lambda one: (failed is None or one.number != failed.number, -one.number))
 
 
 def _is_number(text: str) -> bool:
