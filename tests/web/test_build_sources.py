@@ -67,6 +67,9 @@ def test_provenance_can_be_downloaded_by_members_alone_and_holds_no_secret(
     assert {"buildDefinition", "runDetails"} <= provenance.keys()
     assert '"build-arg:NPM_TOKEN": "***"' in json.dumps(provenance)
     assert SECRET not in json.dumps(provenance)
+    names = owned.query("select name from steps where build_id = ?", build)
+    assert [name for (name,) in names if "echo ***" in name], names
+    assert SECRET not in str(names)
     path = f"/builds/{build}/attestations/1"
     answer = ada.get(path)
     assert answer.headers["content-disposition"].startswith("attachment")

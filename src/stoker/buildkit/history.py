@@ -23,6 +23,7 @@ from stoker.domain.solve_history import (
     SolveHistory,
     dockerfile_of_error,
     dockerfiles_of_provenance,
+    secret_arguments,
     without_secrets,
 )
 
@@ -123,15 +124,15 @@ async def _blobs(placement: Placement, server_name: str, credentials: ControlCre
 
 
 async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -> SolveHistory:
-    room, skipped = most_bytes, 0
+    room, secrets = most_bytes, set[str]()
     attestations: list[Attestation] = []
     dockerfiles: dict[str, str] = {}
     for document in (await _documents(blobs, record))[:_MOST_DOCUMENTS]:
         content = await blobs.read(document.digest, room)
         if content is None:
-            skipped += 1
             continue
         room -= len(content)
+        secrets.update(secret_arguments(content))
         # The text of a Dockerfile is kept as it was written, as clients send it; see docs/records.md.
         for name, text in dockerfiles_of_provenance(content):
             dockerfiles.setdefault(name, text)
@@ -140,7 +141,8 @@ async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -
         content = await blobs.read(record.externalError.digest, room)
         for name, text in _sources(content) if content is not None else []:
             dockerfiles.setdefault(name, text)
-    return SolveHistory(tuple(attestations), tuple(dockerfiles.items()), skipped)
+    longest_first = tuple(sorted(secrets, key=len, reverse=True))
+    return SolveHistory(tuple(attestations), tuple(dockerfiles.items()), longest_first)
 
 
 def _sources(content: bytes) -> list[tuple[str, str]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from stoker.domain.masking import MASK, looks_secret, mask_assignments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _ARGUMENT = "build-arg:"
 _LEAST_SECRET = 6
@@ -45,12 +45,12 @@ class SolveHistory:
 
     Attributes:
         dockerfiles: contents by name.
-        skipped: how many attestations were too large to be kept.
+        secrets: values of build arguments whose names look like a secret's, the longest first. They are never stored.
     """
 
     attestations: tuple[Attestation, ...] = ()
     dockerfiles: tuple[tuple[str, str], ...] = ()
-    skipped: int = 0
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def dockerfiles_of_provenance(content: bytes) -> list[tuple[str, str]]:
@@ -71,17 +71,33 @@ def dockerfile_of_error(content: bytes) -> tuple[str, str] | None:
     return _file(info.get("filename"), info.get("data"))
 
 
+def secret_arguments(content: bytes) -> list[str]:
+    """The values in a JSON document of build arguments whose names look like a secret's, the longest first."""
+    found = {
+        value
+        for part in _objects(_decoded(content))
+        for name, value in part.items()
+        if _is_secret(name) and isinstance(value, str) and len(value) >= _LEAST_SECRET
+    }
+    return sorted(found, key=lambda value: (-len(value), value))
+
+
 def without_secrets(content: bytes) -> bytes:
     """A JSON document with masks in place of build arguments that look like secrets, wherever their values are."""
     document = _decoded(content)
-    secrets = [
-        value
-        for part in _objects(document)
-        for name, value in part.items()
-        if name.startswith(_ARGUMENT) and looks_secret(name.removeprefix(_ARGUMENT)) and isinstance(value, str)
-    ]
-    masked = _masked(document, sorted({one for one in secrets if len(one) >= _LEAST_SECRET}, key=len, reverse=True))
+    masked = _masked(document, secret_arguments(content))
     return content if masked == document else json.dumps(masked, indent=2).encode()
+
+
+def mask_values(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with a mask in place of each secret."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _is_secret(name: str) -> bool:
+    return name.startswith(_ARGUMENT) and looks_secret(name.removeprefix(_ARGUMENT))
 
 
 def _masked(value: object, secrets: list[str], name: str = "") -> object:
@@ -91,11 +107,7 @@ def _masked(value: object, secrets: list[str], name: str = "") -> object:
         return [_masked(one, secrets) for one in cast("list[object]", value)]
     if not isinstance(value, str):
         return value
-    if name.startswith(_ARGUMENT) and looks_secret(name.removeprefix(_ARGUMENT)):
-        return MASK
-    for secret in secrets:
-        value = value.replace(secret, MASK)
-    return mask_assignments(value)
+    return MASK if _is_secret(name) else mask_assignments(mask_values(value, secrets))
 
 
 def _file(name: object, data: object) -> tuple[str, str] | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput
 from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
+from stoker.domain.solve_history import mask_values
 from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import record_topic
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from stoker.domain.principals import Principal
     from stoker.domain.progress import Progress
     from stoker.domain.solve_history import SolveHistory
-    from stoker.domain.steps import Solve, Timing
+    from stoker.domain.steps import Solve, Step, Timing
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
@@ -108,6 +110,11 @@ class RecordingService:
             if not await note_store.dockerfiles_of(tx, solve.build_id):
                 await note_store.save_dockerfiles(tx, dockerfiles, replace=False)
             await attestation_store.add_attestations(tx, solve.build_id, solve.ref, history.attestations)
+            if history.secrets:
+                steps = await step_store.steps_of_solve(tx, solve.build_id, solve.ref)
+                masked = [_without(step, history.secrets) for step in steps]
+                changed = [new for old, new in zip(steps, masked, strict=True) if new != old]
+                await step_store.save_steps(tx, solve.project_id, changed)
 
     async def end(self, solve: Solve, error: str | None) -> None:
         """The record of a solve has all that there is; with an error, not all that there was."""
@@ -216,3 +223,13 @@ class RecordingService:
         await note_store.save_dockerfiles(tx, batch.dockerfiles, replace=False)
         if batch.dropped_steps:
             await solve_store.save_dropped_steps(tx, ledger.ref, batch.dropped_steps)
+
+
+def _without(step: Step, secrets: Sequence[str]) -> Step:
+    """A step whose texts don't have the values of secrets. Its work's key stays, so that builds can be compared."""
+    return replace(
+        step,
+        name=mask_values(step.name, secrets),
+        group=mask_values(step.group, secrets),
+        error=None if step.error is None else mask_values(step.error, secrets),
+    )
