@@ -187,12 +187,26 @@ def test_trends_compare_the_builds_of_a_project(owned: Server, ada: Browser, cha
     assert page.status == 200, page.words
     rows = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", page.text, re.DOTALL)
     assert [build for row in rows for build in changed if build in row] == changed[::-1], "the newest first"
-    shares = [re.findall(r"\d+ %", row) for row in rows]
-    assert shares[2] == ["0 %"]
-    assert shares[0] > shares[1], "the last build had more of its steps from the cache than the one before"
+    shares = [[int(share) for share in re.findall(r"(\d+) %", row)] for row in rows]
+    first, second, third = shares[::-1][:3]
+    assert first == [0]
+    assert third > second, "the last build had more of its steps from the cache than the one before"
     assert [len(re.findall("<rect ", one)) for one in re.findall(r"<figure.*?</figure>", page.text, re.DOTALL)] == [
-        3
+        len(rows)
     ] * 3
+
+
+def test_a_cache_that_was_reset_is_the_reason(owned: Server, ada: Browser, changed: list[str], tmp_path: Path) -> None:
+    ((project,),) = owned.query("select project_id from builds where id = ?", changed[0])
+    assert owned.call("depot.core.v1.ProjectService/ResetProject", {"projectId": project}).status == 200
+    dockerfile = HEADER + "COPY a.txt /a.txt\n" + run("echo goodbye; cat /a.txt")
+    context = make_context(tmp_path / "context", dockerfile, **{"a.txt": "two"})
+    assert Depot(owned, tmp_path)("build", ".", cwd=context, DEPOT_PROJECT_ID=project).code == 0
+    build = owned.builds(project)[-1][0]
+    when_recorded(owned, build)
+    why = reasons(ada.get(f"/builds/{build}"))
+    assert "the last build had it too, with another cache" in why["COPY busybox"]
+    assert "which was done anew" in why["COPY a.txt"]
 
 
 def test_trends_are_for_members_of_the_project(owned: Server, ada: Browser) -> None:

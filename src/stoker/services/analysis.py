@@ -52,10 +52,14 @@ class AnalysisService:
             build: for one who may see it.
             state: of its record; what is said of a record that isn't at its end may be a second old.
         """
+        known = self._known(build)
+        if known is not None:
+            return known
         async with self._analysing:
-            known = self._found.get(build.id)
-            if known is not None and (known[1] is None or self._core.now() < known[1]):
-                return known[0]
+            # Whoever waited for its turn beside this one may have looked already.
+            known = self._known(build)
+            if known is not None:
+                return known
             found = await self._analyse(build)
             is_over = build.status.finished and state is not RecordState.FOLLOWING
             self._found[build.id] = (found, None if is_over else self._core.now() + _FRESH)
@@ -73,6 +77,10 @@ class AnalysisService:
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
             return await work_store.trends_of(tx, project.id, size)
+
+    def _known(self, build: Build) -> BuildAnalysis | None:
+        found, until = self._found.get(build.id, (None, None))
+        return found if until is None or self._core.now() < until else None
 
     async def _analyse(self, build: Build) -> BuildAnalysis:
         async with self._core.database.read() as tx:
