@@ -52,6 +52,13 @@ def test_what_holds_no_secret_stays_as_it_is_to_the_byte() -> None:
         assert without_secrets(content) == content
 
 
+@pytest.mark.parametrize("depth", [400, 900, 100_000])
+def test_a_document_that_is_nested_deeply_is_masked_or_left_out(depth: int) -> None:
+    content = (depth * "[" + '{"build-arg:NPM_TOKEN": "hunter2"}' + depth * "]").encode()
+    masked = without_secrets(content)
+    assert masked is None or b"hunter2" not in masked
+
+
 @pytest.mark.parametrize(
     ("predicate", "kind"),
     [

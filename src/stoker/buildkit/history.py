@@ -123,6 +123,19 @@ async def _blobs(placement: Placement, server_name: str, credentials: ControlCre
         yield _Blobs(client)
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What is in a document, and how it is stored, if it is."""
+
+    secrets: list[str]
+    dockerfiles: list[tuple[str, str]]
+    masked: bytes | None
+
+
+def _look(content: bytes) -> _Looked:
+    return _Looked(secret_arguments(content), dockerfiles_of_provenance(content), without_secrets(content))
+
+
 async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -> SolveHistory:
     room, secrets = most_bytes, set[str]()
     attestations: list[Attestation] = []
@@ -132,11 +145,14 @@ async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -
         if content is None:
             continue
         room -= len(content)
-        secrets.update(secret_arguments(content))
+        # Documents may be large, and others wait for the thread of the event loop.
+        looked = await asyncio.to_thread(_look, content)
+        secrets.update(looked.secrets)
         # The text of a Dockerfile is kept as it was written, as clients send it; see docs/records.md.
-        for name, text in dockerfiles_of_provenance(content):
+        for name, text in looked.dockerfiles:
             dockerfiles.setdefault(name, text)
-        attestations.append(Attestation(document.predicate_type, document.platform, without_secrets(content)))
+        if looked.masked is not None:
+            attestations.append(Attestation(document.predicate_type, document.platform, looked.masked))
     if record.externalError is not None:
         content = await blobs.read(record.externalError.digest, room)
         for name, text in _sources(content) if content is not None else []:

@@ -82,11 +82,19 @@ def secret_arguments(content: bytes) -> list[str]:
     return sorted(found, key=lambda value: (-len(value), value))
 
 
-def without_secrets(content: bytes) -> bytes:
-    """A JSON document with masks in place of build arguments that look like secrets, wherever their values are."""
-    document = _decoded(content)
-    masked = _masked(document, secret_arguments(content))
-    return content if masked == document else json.dumps(masked, indent=2).encode()
+def without_secrets(content: bytes) -> bytes | None:
+    """A JSON document with masks in place of build arguments that look like secrets, wherever their values are.
+
+    None for one that is nested too deeply to be looked through: anybody can attest anything of an image.
+    """
+    try:
+        document: object = json.loads(content)
+        masked = _masked(document, secret_arguments(content))
+        return content if masked == document else json.dumps(masked, indent=2).encode()
+    except RecursionError:
+        return None
+    except ValueError:
+        return content
 
 
 def mask_values(text: str, secrets: Iterable[str]) -> str:
