@@ -17,6 +17,7 @@ from bench.copies import compare_copies
 from bench.endpoints import compare_endpoints
 from bench.machines import compare_machines
 from bench.measure import LEAST_ROUNDS, Comparison
+from bench.pages import compare_pages
 from bench.records import compare_records
 from bench.report import describe_setting, host_load, print_report, write_json
 from bench.stack import BenchmarkFailed
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "machines": compare_machines,
     "transfers": compare_transfers,
     "records": compare_records,
+    "pages": compare_pages,
     "api": compare_api,
 }
 

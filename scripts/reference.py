@@ -23,7 +23,7 @@ from stoker.auth.access import METHODS, Open
 _FILE_MESSAGES, _FILE_ENUMS, _FILE_SERVICES = 4, 5, 6
 _MESSAGE_FIELDS, _MESSAGE_MESSAGES, _MESSAGE_ENUMS = 2, 3, 4
 _SERVICE_METHODS, _ENUM_VALUES = 2, 2
-_SKIPPED = ("google.", "moby.", "grpc.")
+_SKIPPED = ("google.", "moby.", "grpc.", "containerd.")
 
 _HEAD = """\
 # API reference

@@ -23,6 +23,7 @@ from stoker.assembly import (
     open_core,
     otlp_tracer,
     page_rates,
+    page_sizes,
     process_runtime,
     project_privileges,
     record_limits,
@@ -50,6 +51,7 @@ from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.admission import Admission
+from stoker.services.analysis import AnalysisService
 from stoker.services.audit import AuditService
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
@@ -167,6 +169,8 @@ class ApiProcess:
                 sharing=sharing,
                 audit=audit,
                 records=records,
+                analysis=AnalysisService(core, settings.page_analysed_steps),
+                page_sizes=page_sizes(settings),
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,

@@ -26,6 +26,7 @@ from stoker.services.tracing import NoTracer
 from stoker.services.wakeups import Wakeups
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.page_limits import PageRates
+from stoker.web.page_sizes import PageSizes
 from stoker.webhooks.delivering import DeliveryOptions
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def record_limits(settings: Settings) -> RecordLimits:
         build_log_bytes=settings.record_build_log_bytes,
         steps=settings.record_steps,
         dockerfile_bytes=settings.record_dockerfile_bytes,
+        attestation_bytes=settings.record_attestation_bytes,
     )
 
 
@@ -113,6 +115,22 @@ def page_rates(settings: Settings) -> PageRates:
         pages=Rate(settings.guest_requests_per_second, settings.guest_requests_burst),
         forms=Rate(settings.forms_per_second, settings.forms_burst),
         remembered=settings.max_remembered_callers,
+    )
+
+
+def page_sizes(settings: Settings) -> PageSizes:
+    """How much one page shows."""
+    return PageSizes(
+        steps=settings.page_steps,
+        step_lines=settings.page_step_lines,
+        lines=settings.page_lines,
+        failed_lines=settings.page_failed_lines,
+        window_lines=settings.page_window_lines,
+        trend_builds=settings.page_trend_builds,
+        path_steps=settings.page_path_steps,
+        warnings=settings.page_warnings,
+        search_hits=settings.page_search_hits,
+        search_bytes=settings.page_search_bytes,
     )
 
 

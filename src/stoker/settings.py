@@ -280,6 +280,9 @@ class Settings(BaseModel):
     record_build_log_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="How much is kept of a build's logs.")
     record_steps: int = Field(20_000, ge=1, le=1_000_000, description="How many steps of a build are kept.")
     record_dockerfile_bytes: int = Field(1024 * 1024, ge=1024, description="The largest Dockerfile that is kept.")
+    record_attestation_bytes: int = Field(
+        8 * 1024 * 1024, ge=0, description="How much is kept of a build's provenance and SBOMs; 0 for nothing."
+    )
     record_interval_seconds: float = Field(
         0.25, ge=0.01, le=60, description="Time between two writes of what a build does."
     )
@@ -291,6 +294,24 @@ class Settings(BaseModel):
     )
     record_drain_seconds: Seconds = Field(5, description="How long a build is recorded after its end.")
     max_followed_solves: int = Field(1000, ge=1, description="Builds that are recorded at once; others wait.")
+    page_steps: int = Field(2000, ge=1, le=20_000, description="Steps that one page of a build shows.")
+    page_step_lines: int = Field(50, ge=1, le=10_000, description="Lines of each step's log on a build's page.")
+    page_lines: int = Field(2000, ge=1, le=100_000, description="Lines of logs on a build's page, of all its steps.")
+    page_failed_lines: int = Field(20, ge=1, le=10_000, description="Lines of a failed step's log above the others.")
+    page_window_lines: int = Field(1000, ge=1, le=10_000, description="Lines on one page of a step's log.")
+    page_analysed_steps: int = Field(
+        5000,
+        ge=0,
+        le=100_000,
+        description="Steps of a build up to which its critical path and its cache are looked at.",
+    )
+    page_path_steps: int = Field(100, ge=1, le=10_000, description="Steps of a critical path that are listed.")
+    page_warnings: int = Field(100, ge=1, le=10_000, description="Warnings that a build's page lists.")
+    page_search_hits: int = Field(200, ge=1, le=10_000, description="Lines that a search of a build's logs finds.")
+    page_search_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="How much of a build's logs a search looks at."
+    )
+    page_trend_builds: int = Field(50, ge=2, le=1000, description="Builds that a project's trends compare.")
     min_keep_bytes: int = Field(MIN_KEEP_BYTES, ge=1, description="The smallest cache policy that a project may have.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
     max_project_tokens: int = Field(1000, ge=1, description="Tokens that a project may have.")

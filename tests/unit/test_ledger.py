@@ -98,6 +98,30 @@ def test_the_same_work_has_the_same_key_whatever_comes_after_it() -> None:
     assert work_key("[a 2/3] RUN x", "linux/amd64", ["1"]) != work_key("[a 2/3] RUN x", "linux/amd64", ["2"])
 
 
+def test_the_key_of_work_does_not_depend_on_which_step_begins_first() -> None:
+    # What comes from the cache is looked for from the end: COPY begins before the RUN that it needs.
+    def keys(run_begins: int, copy_begins: int) -> dict[str, str]:
+        one = ledger()
+        one.apply(vertex("copy", at=copy_begins, name="COPY", inputs=("run",)))
+        one.apply(vertex("run", at=run_begins, name="RUN", inputs=("from",)))
+        one.apply(vertex("from", at=5, name="FROM"))
+        return {step.digest: step.work_key for step in one.take(final=True).steps}
+
+    assert keys(1, 2) == keys(2, 1)
+    assert len(set(keys(1, 2).values())) == 3
+
+
+def test_a_key_takes_in_what_was_announced_late() -> None:
+    whole, late = ledger(), ledger()
+    late.apply(vertex("run", at=1, name="RUN", inputs=("from",)))
+    late.take()
+    for one in (whole, late):
+        one.apply(vertex("from", at=2, name="FROM"))
+        one.apply(vertex("run", at=1, name="RUN", inputs=("from",)))
+    keys = [{step.digest: step.work_key for step in one.take(final=True).steps} for one in (whole, late)]
+    assert keys[0] == keys[1]
+
+
 @pytest.mark.parametrize(
     ("name", "masked"),
     [

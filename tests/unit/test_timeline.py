@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from stoker.domain.steps import Dockerfile, Step
-from stoker.web.timeline import SCALE, bars, dockerfile_line, failed_step
+from stoker.domain.steps import Dockerfile
+from stoker.web.timeline import SCALE, Scale, bars, dockerfile_line, failed_step
+from tests.harness.steps import BEGIN, step
 
-BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 
-
-def step(
-    number: int,
-    begun: float | None = 0,
-    ended: float | None = 1,
-    *,
-    error: str | None = None,
-    name: str = "step",
-    platform: str = "linux/amd64",
-    cached: bool = False,
-) -> Step:
-    def at(seconds: float | None) -> datetime | None:
-        return None if seconds is None else BEGIN + timedelta(seconds=seconds)
-
-    return Step(
-        build_id="b", number=number, solve_ref="s", digest=f"d{number}", name=name, group="", platform=platform,
-        started_at=at(begun), completed_at=at(ended), cached=cached, error=error, inputs=(), work_key="", transfers=(),
-        stdout_bytes=0, stderr_bytes=0, log_lines=0, dropped_bytes=0, clipped=False, saved=None,
-    )  # fmt: skip
+def scale(first: float, last: float) -> Scale:
+    return Scale(BEGIN + timedelta(seconds=first), BEGIN + timedelta(seconds=last))
 
 
 def test_bars_share_one_scale_of_time_in_all_platforms() -> None:
     found = bars(
         [step(1, 0, 5), step(2, 5, 10, platform="linux/arm64"), step(3, 10, 10, cached=True), step(4, None, None)],
-        BEGIN + timedelta(seconds=60),
+        scale(0, 10),
+        {2},
     )
-    assert {platform: [(bar.left, bar.width, bar.state) for bar in some] for platform, some in found.items()} == {
-        "linux/amd64": [(0, 500, "done"), (996, 4, "cached"), (0, 0, "waiting")],
-        "linux/arm64": [(500, 500, "done")],
+    assert {
+        platform: [(bar.left, bar.width, bar.state, bar.begins, bar.is_critical) for bar in some]
+        for platform, some in found.items()
+    } == {
+        "linux/amd64": [(0, 500, "done", 0, False), (996, 4, "cached", 10, False), (0, 0, "waiting", None, False)],
+        "linux/arm64": [(500, 500, "done", 5, True)],
     }
 
 
 def test_a_step_that_runs_reaches_to_now() -> None:
-    (bar,) = bars([step(1, 0, None)], BEGIN + timedelta(seconds=7))["linux/amd64"]
+    (bar,) = bars([step(1, 0, None)], scale(0, 7))["linux/amd64"]
     assert (bar.left, bar.width, bar.state, bar.seconds) == (0, SCALE, "running", 7)
 
 
 def test_clocks_that_disagree_make_no_negative_bar() -> None:
-    (bar,) = bars([step(1, 5, 3)], BEGIN)["linux/amd64"]
-    assert bar.left + bar.width <= SCALE
-    assert bar.width > 0
+    (bar,) = bars([step(1, 5, 3)], scale(4, 4))["linux/amd64"]
+    assert 0 <= bar.left < bar.left + bar.width <= SCALE
     assert bar.seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "labels"),
+    [
+        (0, ["0 s"]),
+        (0.35, ["0 s", "0.1 s", "0.2 s", "0.3 s"]),
+        (12, ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s", "12 s"]),
+        (100, ["0 s", "20 s", "40 s", "1 min", "1 min 20 s", "1 min 40 s"]),
+        (7300, ["0 s", "30 min", "1 h", "1 h 30 min", "2 h"]),
+    ],
+)
+def test_ticks_are_few_and_round(seconds: float, labels: list[str]) -> None:
+    ticks = scale(0, seconds).ticks()
+    assert [tick.label for tick in ticks] == labels
+    assert ticks[0].place == 0
+    assert ticks[-1].place <= SCALE
 
 
 def test_steps_that_were_canceled_because_of_another_are_not_what_failed() -> None:

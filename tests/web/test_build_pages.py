@@ -13,6 +13,7 @@ import pytest
 from tests.harness.browser import Browser, Page, join, owner_code
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
+from tests.harness.large_record import IMAGE_DIGEST, write_large_record
 from tests.harness.people import invite
 from tests.harness.records import when_recorded
 from tests.harness.server import Server
@@ -21,6 +22,7 @@ from tests.harness.waiting import eventually
 PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
 LINES = 2500
+RUN = 'RUN ["/bin/busybox",'
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,9 @@ def test_no_html_of_a_build_gets_into_its_pages(ada: Browser, failed: str) -> No
 
 def test_steps_have_bars_and_only_the_ends_of_long_logs(ada: Browser, failed: str) -> None:
     page = ada.get(f"/builds/{failed}")
-    assert page.text.count('<svg class="bar"') == len(re.findall(r'<li class="step ', page.text)) > 3
+    rows = re.findall(r'<li class="step .*?</li>', page.text, re.DOTALL)
+    assert len(rows) > 3
+    assert [row.count('<rect class="on"') for row in rows] == [1] * len(rows)
     assert f"said {LINES}" in page.words
     assert "said 100 " not in page.words
     assert "style=" not in page.text, "the policy would not let it have an effect"
@@ -107,6 +111,156 @@ def test_a_long_log_is_shown_in_windows_and_downloaded_whole(ada: Browser, faile
     assert whole.headers["content-disposition"].startswith("attachment")
 
 
+@pytest.fixture(scope="module")
+def changed(owned: Server, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Builds of a project of their own: the first, one after a file changed, and one of another instruction."""
+    folder = tmp_path_factory.mktemp("changed")
+    project = owned.new_project("changed")
+    depot = Depot(owned, folder)
+    found: list[str] = []
+    for content, command in (("one", "echo hello"), ("two", "echo hello"), ("two", "echo goodbye")):
+        dockerfile = HEADER + "COPY a.txt /a.txt\n" + run(f"{command}; cat /a.txt")
+        context = make_context(folder / "context", dockerfile, **{"a.txt": content})
+        built = depot("build", ".", cwd=context, DEPOT_PROJECT_ID=project)
+        assert built.code == 0, built.output
+        found.append(owned.builds(project)[-1][0])
+        when_recorded(owned, found[-1])
+    return found
+
+
+def reasons(page: Page) -> dict[str, str]:
+    """Why steps were not cached, by a few words of their names."""
+    found: dict[str, str] = {}
+    for row in re.findall(r'<li class="step .*?</li>', page.text, re.DOTALL):
+        words = Page(200, "", row, {}).words
+        name, is_done, why = words.partition(" Not cached: ")
+        if is_done:
+            found[" ".join(name.split("] ", 1)[1].split()[:2])] = why
+    return found
+
+
+def test_each_step_that_was_done_says_why(ada: Browser, changed: list[str]) -> None:
+    first, second, third = (reasons(ada.get(f"/builds/{build}")) for build in changed)
+    again = r"it needs step \d+ , which was done anew"
+    assert "no build of this project for this platform is recorded before it" in first["COPY busybox"]
+    assert re.search(again, first["COPY a.txt"])
+    assert set(second) == {"COPY a.txt", RUN}
+    assert "changed since the last build" in second["COPY a.txt"]
+    assert re.search(again, second[RUN])
+    assert set(third) == {RUN}
+    assert "the last build had another step in its place" in third[RUN]
+    assert "echo hello" in third[RUN]
+
+
+def test_a_timeline_has_an_axis_a_legend_and_words_for_what_is_drawn(ada: Browser, changed: list[str]) -> None:
+    page = ada.get(f"/builds/{changed[1]}")
+    axis = re.search(r'<div class="axis".*?</div>', page.text, re.DOTALL)
+    assert axis is not None
+    ticks = re.findall(r"<text [^>]*>([^<]+)</text>", axis[0])
+    assert ticks[0] == "0 s"
+    assert 1 < len(ticks) <= 7
+    assert "from the cache" in page.words
+    run_row = re.search(r'<li class="step is-done">(?:(?!</li>).)*echo hello.*?</li>', page.text, re.DOTALL)
+    assert run_row is not None
+    assert '<rect class="path"' in run_row[0]
+    assert "On the critical path, began after" in Page(200, "", run_row[0], {}).words
+    path = re.search(r'<ol class="path">.*?</ol>', page.text, re.DOTALL)
+    assert path is not None
+    names: list[str] = re.findall(r"<li>(.*?)</li>", path[0], re.DOTALL)
+    assert "COPY a.txt" in names[-2]
+    assert "echo hello" in names[-1]
+
+
+def test_a_shared_page_says_nothing_of_other_builds(owned: Server, ada: Browser, changed: list[str]) -> None:
+    ada.submit(ada.get(f"/builds/{changed[2]}"), f"/builds/{changed[2]}/share", decision="share")
+    ((share,),) = owned.query("select share_id from build_shares where build_id = ?", changed[2])
+    page = Browser(owned.url).get(f"/share/{share}")
+    assert "the last build had another step in its place" in page.words
+    assert "echo hello" not in page.text
+    assert not [build for build in changed[:2] if build in page.text]
+    assert "/projects/" not in page.text
+
+
+def test_trends_compare_the_builds_of_a_project(owned: Server, ada: Browser, changed: list[str]) -> None:
+    ((project,),) = owned.query("select project_id from builds where id = ?", changed[0])
+    page = ada.get(f"/projects/{project}/trends")
+    assert page.status == 200, page.words
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", page.text, re.DOTALL)
+    assert [build for row in rows for build in changed if build in row] == changed[::-1], "the newest first"
+    shares = [[int(share) for share in re.findall(r"(\d+) %", row)] for row in rows]
+    first, second, third = shares[::-1][:3]
+    assert first == [0]
+    assert third > second, "the last build had more of its steps from the cache than the one before"
+    assert [len(re.findall("<rect ", one)) for one in re.findall(r"<figure.*?</figure>", page.text, re.DOTALL)] == [
+        len(rows)
+    ] * 3
+
+
+def test_a_cache_that_was_reset_is_the_reason(owned: Server, ada: Browser, changed: list[str], tmp_path: Path) -> None:
+    ((project,),) = owned.query("select project_id from builds where id = ?", changed[0])
+    assert owned.call("depot.core.v1.ProjectService/ResetProject", {"projectId": project}).status == 200
+    dockerfile = HEADER + "COPY a.txt /a.txt\n" + run("echo goodbye; cat /a.txt")
+    context = make_context(tmp_path / "context", dockerfile, **{"a.txt": "two"})
+    assert Depot(owned, tmp_path)("build", ".", cwd=context, DEPOT_PROJECT_ID=project).code == 0
+    build = owned.builds(project)[-1][0]
+    when_recorded(owned, build)
+    why = reasons(ada.get(f"/builds/{build}"))
+    assert "the last build had it too, with another cache" in why["COPY busybox"]
+    assert "which was done anew" in why["COPY a.txt"]
+
+
+def test_trends_are_for_members_of_the_project(owned: Server, ada: Browser) -> None:
+    assert Browser(owned.url).get(f"/projects/{owned.project}/trends").path == "/sign-in"
+    assert ada.get("/projects/0000000000000000/trends").status == 404
+    empty = ada.get(f"/projects/{owned.new_project('empty')}/trends")
+    assert "No build of this project has ended yet" in empty.words
+
+
+def test_a_large_build_is_one_page_with_ends_of_logs_and_windows(owned: Server, ada: Browser) -> None:
+    build = write_large_record(owned, steps=2000, lines=40_000)
+    page = ada.get(f"/builds/{build}")
+    assert len(re.findall(r'<li class="step ', page.text)) == 2000
+    assert "Next steps" not in page.words
+    assert len(re.findall(r'id="step-\d+-line-', page.text)) <= 2000
+    assert f"docker.io/library/alpine:3 {IMAGE_DIGEST} for linux/amd64" in page.words
+    window = ada.get(f"/builds/{build}/steps/1?line=12345")
+    assert len(re.findall(r'id="step-1-line-', window.text)) == 1000
+    assert "line 12344 of step 1:" in window.words
+    assert ada.get(f"/builds/{build}/steps/1/log.txt").text.count("\n") == 20_000
+
+
+def test_a_failure_is_told_on_a_page_that_has_no_room_for_its_step(owned: Server, ada: Browser) -> None:
+    page = ada.get(f"/builds/{write_large_record(owned, steps=2001, lines=2001, error='exit code: 9')}")
+    assert "In step 2001 :" in page.words.partition("Created")[0]
+    assert "exit code: 9" in page.words.partition("Created")[0]
+    assert "Next steps" in page.words
+
+
+def test_lines_are_found_and_linked(ada: Browser, failed: str) -> None:
+    number = number_of(ada.get(f"/builds/{failed}"), "echo said")
+    found = ada.get(f"/builds/{failed}/search?q=said%20249")
+    assert "11 lines have" in found.words, "249 and 2490 to 2499"
+    assert f'href="/builds/{failed}/steps/{number}?line=2499#step-{number}-line-2499"' in found.text
+    assert "<mark>said 249</mark>9" in found.text
+    many = ada.get(f"/builds/{failed}/search?q=said")
+    assert "200 lines have" in many.words
+    assert "There is more than was looked at" in many.words
+    hostile = ada.get(f"/builds/{failed}/search?q={MARKUP}")
+    assert "<script" not in hostile.text
+    assert "1 line has" in hostile.words
+    assert "No line has" in ada.get(f"/builds/{failed}/search?q=SAID").words
+    assert [ada.get(f"/builds/{failed}/search{query}").status for query in ("", "?q=", f"?q={300 * 'x'}")] == [400] * 3
+
+
+def test_warnings_are_listed_with_their_lines(ada: Browser, failed: str) -> None:
+    listed = re.search(
+        r'<section aria-labelledby="warnings">.*?</section>', ada.get(f"/builds/{failed}").text, re.DOTALL
+    )
+    assert listed is not None
+    assert "Dockerfile:3" in listed[0]
+    assert "maintainer" in listed[0].lower()
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/steps/999", 404), ("/steps/x", 404), ("/steps/-1", 404), ("/steps/1?line=x", 400), ("?after=1e3", 400)],
@@ -122,13 +276,13 @@ def test_a_member_shares_a_build_and_takes_it_back(owned: Server, ada: Browser, 
     base, stranger = found[1], Browser(owned.url)
     page = stranger.get(base)
     assert "exit code: 7" in page.words
-    assert "<form" not in page.text, "a stranger can change nothing"
+    assert 'method="post"' not in page.text, "a stranger can change nothing"
     number = number_of(page, "echo said")
-    paths = ("", f"/steps/{number}", f"/steps/{number}/log.txt", "/events")
-    assert [stranger.get(base + path).status for path in paths] == [200] * 4
+    paths = ("", f"/steps/{number}", f"/steps/{number}/log.txt", "/search?q=said", "/events")
+    assert [stranger.get(base + path).status for path in paths] == [200] * 5
     stopped = ada.submit(ada.get(f"/builds/{failed}"), f"/builds/{failed}/share", decision="stop")
     assert 'id="share"' in stopped.text
-    assert [stranger.get(base + path).status for path in paths] == [404] * 4
+    assert [stranger.get(base + path).status for path in paths] == [404] * 5
 
 
 def test_sharing_needs_a_member_and_a_form_of_ours(owned: Server, ada: Browser, failed: str) -> None:

@@ -122,12 +122,21 @@ def _cache_record(record: UsageRecord) -> CacheRecord:
 
 def control_client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:
     """A client of one run of a machine, which must prove its name."""
-    transport = HTTPTransport(
+    http = Client(control_transport(placement, server_name, credentials))
+    return ControlClient(control_url(placement, server_name), protocol=ProtocolType.GRPC, http_client=http)
+
+
+def control_transport(placement: Placement, server_name: str, credentials: ControlCredentials) -> HTTPTransport:
+    """Connections to one run of a machine, which must prove its name."""
+    return HTTPTransport(
         tls_ca_cert=credentials.authority,
         tls_cert=credentials.certificate,
         tls_key=credentials.private_key,
         http_version=HTTPVersion.HTTP2,
         dns_overrides={server_name: [placement.host]},
     )
-    url = f"https://{server_name}:{placement.port}"
-    return ControlClient(url, protocol=ProtocolType.GRPC, http_client=Client(transport))
+
+
+def control_url(placement: Placement, server_name: str) -> str:
+    """Where the services of a machine are."""
+    return f"https://{server_name}:{placement.port}"

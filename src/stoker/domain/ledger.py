@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stoker.domain.masking import mask_assignments
+from stoker.domain.step_graph import inputs_first
 from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Step, Transfer, platform_of, work_key
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ class RecordLimits:
         build_log_bytes: of all logs of a build.
         steps: how many steps of a build.
         dockerfile_bytes: of one Dockerfile.
+        attestation_bytes: of all that is attested of a build, such as its provenance.
     """
 
     step_log_bytes: int = 4 * 1024 * 1024
     build_log_bytes: int = 64 * 1024 * 1024
     steps: int = 20_000
     dockerfile_bytes: int = 1024 * 1024
+    attestation_bytes: int = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -148,6 +151,7 @@ class SolveLedger:
         self._warnings: list[BuildWarning] = []
         self._dockerfiles: dict[str, Dockerfile] = {}
         self._warned = 0
+        self._keys: dict[str, str] = {}
         self.pending_bytes = 0
         self.has_grown = False
         for step in stored:
@@ -178,6 +182,8 @@ class SolveLedger:
         for entry in self._entries.values():
             if final or entry.step.completed_at is not None:
                 self._flush(entry)
+            if final and entry.step.work_key != self._work_key(entry.step.digest):
+                entry.dirty = True
         changed = [entry for entry in self._entries.values() if entry.dirty and (final or entry.is_under_way)]
         for entry in sorted(changed, key=lambda entry: entry.step.started_at or _NEVER):
             if entry.step.number == 0:
@@ -185,7 +191,7 @@ class SolveLedger:
                 entry.step = replace(entry.step, number=self._budget.steps)
             entry.step = replace(
                 entry.step,
-                work_key=self._work_key(entry.step),
+                work_key=self._work_key(entry.step.digest),
                 transfers=tuple(entry.transfers.values()),
                 stdout_bytes=entry.streams[1].stored,
                 stderr_bytes=entry.streams[_STDERR].stored,
@@ -245,6 +251,8 @@ class SolveLedger:
         )
         if after != before:
             entry.step, entry.dirty = after, True
+        if (after.name, after.platform, after.inputs) != (before.name, before.platform, before.inputs):
+            self._keys.clear()
 
     def _transfer(self, event: TransferEvent) -> None:
         entry = self._entry(event.digest)
@@ -324,12 +332,19 @@ class SolveLedger:
         if event.source and len(event.source) <= self._limits.dockerfile_bytes:
             self._dockerfiles[event.filename] = Dockerfile(self._build_id, "", event.filename, event.source)
 
-    def _work_key(self, step: Step) -> str:
-        # Steps come after their inputs, whose keys are there; what isn't stays out, in every build alike.
-        inputs = (self._entries[one].step for one in step.inputs if one in self._entries)
-        return work_key(
-            step.name, step.platform, [one.work_key or work_key(one.name, one.platform, ()) for one in inputs]
-        )
+    def _work_key(self, digest: str) -> str:
+        """The key of a step's work, from all that it builds on; what isn't known of that stays out."""
+        # Steps that came from the cache begin before their inputs do, so the order of steps says nothing here.
+        for one in inputs_first([digest], self._without_key):
+            if one not in self._keys:
+                step = self._entries[one].step
+                keys = [self._keys[needed] for needed in step.inputs if needed in self._keys]
+                self._keys[one] = work_key(step.name, step.platform, keys)
+        return self._keys[digest]
+
+    def _without_key(self, digest: str) -> list[str]:
+        inputs = () if digest in self._keys else self._entries[digest].step.inputs
+        return [one for one in inputs if one in self._entries and one not in self._keys]
 
 
 def _blank(build_id: str, ref: str, digest: str, platform: str) -> Step:

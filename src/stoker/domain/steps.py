@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
+    from stoker.domain.build_work import BuildWork
+
 CLIENT_REF = "client"
 """In place of a solve's ref: what the client itself reported."""
 
@@ -142,6 +144,20 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A line of a build's logs in which something was found.
+
+    Attributes:
+        step: the number of its step.
+        name: its step's.
+    """
+
+    step: int
+    name: str
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRange:
     """Lines of a Dockerfile, from 1; both ends are in it."""
 
@@ -199,11 +215,24 @@ class RecordSummary:
 
     state: RecordState
     missing: tuple[str, ...]
-    steps: int
-    cached_steps: int
-    saved: timedelta
+    work: BuildWork
     dropped_bytes: int
     dropped_steps: int
+
+    @property
+    def steps(self) -> int:
+        """How many steps are kept."""
+        return self.work.steps
+
+    @property
+    def cached_steps(self) -> int:
+        """How many of them came from the cache."""
+        return self.work.cached_steps
+
+    @property
+    def saved(self) -> timedelta:
+        """What these took when they were last done."""
+        return self.work.saved
 
 
 def record_state(solves: Iterable[Solve]) -> RecordState:

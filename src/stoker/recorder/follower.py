@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from stoker.buildkit.control import ControlFailed
+from stoker.buildkit.history import read_history
 from stoker.buildkit.progress import SolveUnknown, follow_solve
 from stoker.services.wakeups import Subscription, build_topic
 
@@ -61,12 +62,28 @@ class Follower:
             await asyncio.gather(following, ended, return_exceptions=True)
         if error is not None:
             _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
+        else:
+            await self._read_history(solve)
         await self._recording.end(solve, error)
 
     async def _build_ended(self, solve: Solve) -> None:
         with self._core.wakeups.subscribe(build_topic(solve.build_id)) as subscription:
             while not await self._recording.has_ended(solve.build_id):
                 await subscription.wait(None)
+
+    async def _read_history(self, solve: Solve) -> None:
+        """Take what BuildKit keeps of a solve that ended. A record is whole without it."""
+        machine = await self._recording.machine_of(solve)
+        if machine is None or machine.placement is None or machine.run != solve.machine_run:
+            return
+        room = await self._recording.room_for_attestations(solve)
+        try:
+            async with asyncio.timeout(self._options.drain.total_seconds()):
+                history = await read_history(machine.placement, machine.server_name, self._credentials, solve.ref, room)
+        except (ControlFailed, TimeoutError) as error:
+            _log.info("the history of solve %s of build %s could not be read: %s", solve.ref, solve.build_id, error)
+            return
+        await self._recording.store_history(solve, history)
 
     async def _to_the_end(self, solve: Solve) -> str | None:
         """Follow, and follow again when the connection breaks; why the record is incomplete, if it is."""

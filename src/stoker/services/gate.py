@@ -132,7 +132,7 @@ class GateService:
     async def _begin_record(self, ref: str, build_id: str, machine: Machine) -> None:
         """Before its machine sees the solve, which is when there is something to follow."""
         async with self._core.database.write() as tx:
-            begun = await solve_store.begin_record(tx, ref, machine.run)
+            begun = await solve_store.begin_record(tx, ref, machine.run, machine.volume_id)
             if begun and machine.platform in self._emulated:
                 await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, machine.platform)])
         if begun:

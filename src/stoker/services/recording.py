@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput
 from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
+from stoker.domain.solve_history import mask_values
 from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import record_topic
+from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
+from stoker.store import build_work as work_store
 from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
 from stoker.store import old_records
@@ -26,7 +30,8 @@ if TYPE_CHECKING:
     from stoker.domain.machines import Machine
     from stoker.domain.principals import Principal
     from stoker.domain.progress import Progress
-    from stoker.domain.steps import Solve, Timing
+    from stoker.domain.solve_history import SolveHistory
+    from stoker.domain.steps import Solve, Step, Timing
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
@@ -87,6 +92,30 @@ class RecordingService:
             await self._store(tx, solve.build_id, solve.project_id, ledger, final=final)
         self._core.wakeups.wake(record_topic(solve.build_id))
 
+    async def room_for_attestations(self, solve: Solve) -> int:
+        """How many bytes of attestations may still be kept of a solve's build."""
+        async with self._core.database.read() as tx:
+            kept = await attestation_store.kept_attestation_bytes(tx, solve.build_id)
+        return max(0, self._limits.attestation_bytes - kept)
+
+    async def store_history(self, solve: Solve, history: SolveHistory) -> None:
+        """Store what BuildKit kept of a solve."""
+        dockerfiles = [
+            Dockerfile(solve.build_id, "", name[:1024], contents)
+            for name, contents in history.dockerfiles[:_MOST_DOCKERFILES]
+            if len(contents) <= self._limits.dockerfile_bytes
+        ]
+        async with self._core.database.write() as tx:
+            # What the client itself sent says more, as it has the target's name.
+            if not await note_store.dockerfiles_of(tx, solve.build_id):
+                await note_store.save_dockerfiles(tx, dockerfiles, replace=False)
+            await attestation_store.add_attestations(tx, solve.build_id, solve.ref, history.attestations)
+            if history.secrets:
+                steps = await step_store.steps_of_solve(tx, solve.build_id, solve.ref)
+                masked = [_without(step, history.secrets) for step in steps]
+                changed = [new for old, new in zip(steps, masked, strict=True) if new != old]
+                await step_store.save_steps(tx, solve.project_id, changed)
+
     async def end(self, solve: Solve, error: str | None) -> None:
         """The record of a solve has all that there is; with an error, not all that there was."""
         async with self._core.database.write() as tx:
@@ -100,9 +129,9 @@ class RecordingService:
                 solve.build_id,
                 {step.number: durations[step.work_key] for step in steps if step.work_key in durations and step.cached},
             )
-            counts = (await step_store.count_steps(tx, [solve.build_id])).get(solve.build_id)
-            if counts is not None:
-                await step_store.save_build_savings(tx, solve.build_id, timedelta(microseconds=counts[2]))
+            found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
+            if found is not None:
+                await work_store.save_work(tx, solve.build_id, found[0])
         self._core.wakeups.wake(record_topic(solve.build_id))
 
     async def report_progress(self, principal: Principal, build_id: str, progress: Iterable[Progress]) -> None:
@@ -171,6 +200,7 @@ class RecordingService:
                 await log_store.forget_lines(tx, old)
                 await step_store.forget_steps(tx, old)
                 await note_store.forget_notes(tx, old)
+                await attestation_store.forget_attestations(tx, old)
         return len(old)
 
     async def _budget(self, tx: Transaction, build_id: str) -> BuildBudget:
@@ -193,3 +223,13 @@ class RecordingService:
         await note_store.save_dockerfiles(tx, batch.dockerfiles, replace=False)
         if batch.dropped_steps:
             await solve_store.save_dropped_steps(tx, ledger.ref, batch.dropped_steps)
+
+
+def _without(step: Step, secrets: Sequence[str]) -> Step:
+    """A step whose texts don't have the values of secrets. Its work's key stays, so that builds can be compared."""
+    return replace(
+        step,
+        name=mask_values(step.name, secrets),
+        group=mask_values(step.group, secrets),
+        error=None if step.error is None else mask_values(step.error, secrets),
+    )

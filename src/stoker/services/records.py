@@ -5,14 +5,16 @@ The methods that take a build are for those who have it by right already: as a m
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
 from typing import TYPE_CHECKING
 
+from stoker.domain.build_work import BuildWork
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.pages import Page
-from stoker.domain.steps import RecordState, RecordSummary, record_state
+from stoker.domain.steps import Found, RecordState, RecordSummary, record_state
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
+from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
@@ -25,13 +27,17 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.pages import NumberedPageRequest
     from stoker.domain.principals import Principal
+    from stoker.domain.solve_history import Attestation
     from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step, Timing
     from stoker.services.core import Core
     from stoker.services.wakeups import Subscription
+    from stoker.store.attestations import AttestationNote
     from stoker.store.database import Transaction
 
 MAX_LINES = 10_000
 _MAX_DIGEST_LENGTH = 256
+_MAX_SEARCH_LENGTH = 200
+_MOST_FAILED = 1000
 
 
 class RecordService:
@@ -39,6 +45,7 @@ class RecordService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._searching = asyncio.Lock()
 
     async def list_steps(
         self, principal: Principal, project_id: str, build_id: str, page: NumberedPageRequest
@@ -79,9 +86,9 @@ class RecordService:
         """How much was recorded of each of these builds, by their ids."""
         ids = [build.id for build in builds]
         async with self._core.database.read() as tx:
-            counts = await step_store.count_steps(tx, ids)
+            work = await step_store.work_of_builds(tx, ids)
             solves = await solve_store.solves_of_builds(tx, ids)
-        return {id_: _summary(counts.get(id_, (0, 0, 0, 0)), solves.get(id_, ())) for id_ in ids}
+        return {id_: _summary(*work.get(id_, (BuildWork(), 0)), solves.get(id_, ())) for id_ in ids}
 
     async def summary_of(self, build: Build) -> RecordSummary:
         """How much was recorded of a build."""
@@ -91,6 +98,11 @@ class RecordService:
         """The next steps of a build after a number."""
         async with self._core.database.read() as tx:
             return await step_store.list_steps(tx, build.id, size, after)
+
+    async def failed_steps_of(self, build: Build) -> list[Step]:
+        """The steps of a build that have an error, those that ended first, wherever they are among its steps."""
+        async with self._core.database.read() as tx:
+            return await step_store.failed_steps(tx, build.id, _MOST_FAILED)
 
     async def step_of(self, build: Build, number: int) -> Step:
         """One step of a build.
@@ -108,6 +120,37 @@ class RecordService:
         """Up to ``size`` (and `MAX_LINES`) lines of a step's log from the line ``first`` on."""
         async with self._core.database.read() as tx:
             return await log_store.read_lines(tx, build.id, step_number, first, min(size, MAX_LINES))
+
+    async def tails_of(self, build: Build, steps: Sequence[Step], size: int, most: int) -> dict[int, list[LogLine]]:
+        """The ends of steps' logs by the steps' numbers: up to ``size`` lines of each, and about ``most`` of all.
+
+        Steps whose turn comes when there are as many lines are left out.
+        """
+        wanted: dict[int, int] = {}
+        room = most
+        for step in steps:
+            if room <= 0:
+                break
+            if step.log_lines:
+                lines = min(size, room, step.log_lines)
+                wanted[step.number] = step.log_lines - lines
+                room -= lines
+        async with self._core.database.read() as tx:
+            return await log_store.read_ends(tx, build.id, wanted)
+
+    async def search(self, build: Build, text: str, most_hits: int, most_bytes: int) -> tuple[list[Found], bool]:
+        """Lines of a build's logs that hold a text, and whether all of the logs were looked at.
+
+        Raises:
+            InvalidInput: the text is empty, too long, or of more than one line.
+        """
+        if not text or len(text) > _MAX_SEARCH_LENGTH or "\n" in text:
+            raise InvalidInput(f"search for a text of 1 to {_MAX_SEARCH_LENGTH} characters in one line")
+        # One at a time, as each may take a CPU for a while.
+        async with self._searching, self._core.database.read() as tx:
+            hits, is_whole = await log_store.search_lines(tx, build.id, text.encode(), most_hits, most_bytes)
+            names = await step_store.names_of(tx, build.id, {number for number, _ in hits})
+        return [Found(number, names.get(number, ""), line) for number, line in hits], is_whole
 
     async def client_steps_of(self, build: Build) -> list[Step]:
         """What the build's client reported of its own work, such as connecting to a machine."""
@@ -139,6 +182,23 @@ class RecordService:
         async with self._core.database.read() as tx:
             return await note_store.dockerfiles_of(tx, build.id)
 
+    async def attestations_of(self, build: Build) -> list[AttestationNote]:
+        """What was attested of a build, such as its provenance, without the documents."""
+        async with self._core.database.read() as tx:
+            return await attestation_store.attestations_of(tx, build.id)
+
+    async def attestation_of(self, build: Build, number: int) -> Attestation:
+        """One document that was attested of a build.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        async with self._core.database.read() as tx:
+            found = await attestation_store.find_attestation(tx, build.id, number)
+        if found is None:
+            raise NotFound(f"build {build.id} has no attestation {number}; look at its page for those that it has")
+        return found
+
     async def timings_of(self, build: Build) -> list[Timing]:
         """What the build's client reported of its steps."""
         async with self._core.database.read() as tx:
@@ -159,16 +219,13 @@ async def _require_build_of(tx: Transaction, principal: Principal, project_id: s
     return build
 
 
-def _summary(counts: tuple[int, int, int, int], solves: Sequence[Solve]) -> RecordSummary:
-    steps, cached, saved, dropped_bytes = counts
+def _summary(work: BuildWork, dropped_bytes: int, solves: Sequence[Solve]) -> RecordSummary:
     recorded = [solve for solve in solves if solve.record is not None]
     missing = [solve.record_error or "" for solve in recorded if solve.record is RecordState.INCOMPLETE]
     return RecordSummary(
         state=record_state(recorded),
         missing=tuple(dict.fromkeys(filter(None, missing))),
-        steps=steps,
-        cached_steps=cached,
-        saved=timedelta(microseconds=saved),
+        work=work,
         dropped_bytes=dropped_bytes,
         dropped_steps=sum(solve.dropped_steps for solve in recorded),
     )

@@ -25,13 +25,14 @@ def pack_lines(lines: Sequence[LogLine]) -> bytes:
     return zlib.compress(b"".join(parts), _LEVEL)
 
 
-def unpack_lines(content: bytes, first_line: int) -> Iterator[LogLine]:
-    """The lines of a row."""
+def unpack_lines(content: bytes, first_line: int, wanted: range | None = None) -> Iterator[LogLine]:
+    """The lines of a row whose first line has that number: all of them, or those with the wanted numbers."""
     data = zlib.decompress(content)
     place, number = 0, first_line
-    while place < len(data):
+    while place < len(data) and (wanted is None or number < wanted.stop):
         at, stream, length = _HEAD.unpack_from(data, place)
         place += _HEAD.size
-        yield LogLine(number, moment_of(at), stream, data[place : place + length])
+        if wanted is None or number >= wanted.start:
+            yield LogLine(number, moment_of(at), stream, data[place : place + length])
         place += length
         number += 1

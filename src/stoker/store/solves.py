@@ -28,12 +28,12 @@ async def add_solve(tx: Transaction, ref: str, *, build_id: str, machine_id: str
     return done.rowcount == 1
 
 
-async def begin_record(tx: Transaction, ref: str, machine_run: int) -> bool:
-    """Mark a solve as one to follow, in this run of its machine; False when it was marked before."""
+async def begin_record(tx: Transaction, ref: str, machine_run: int, volume_id: str | None) -> bool:
+    """Mark a solve as one to follow, in this run of its machine with this cache; False when it was marked before."""
     done = await tx.execute(
         update(solves)
         .where(solves.c.ref == ref, solves.c.record.is_(None))
-        .values(record=RecordState.FOLLOWING.value, machine_run=machine_run)
+        .values(record=RecordState.FOLLOWING.value, machine_run=machine_run, volume_id=volume_id)
     )
     return done.rowcount == 1
 

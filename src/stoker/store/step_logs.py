@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Integer, column, delete, func, insert, select, values
 
 from stoker.store.log_format import pack_lines, unpack_lines
 from stoker.store.tables import log_chunks
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from stoker.domain.steps import LogLine
     from stoker.store.database import Transaction
+
+_STEPS_AT_ONCE = 500
+_NO_END = 2**62
 
 
 async def add_lines(tx: Transaction, build_id: str, lines_by_step: Mapping[int, Sequence[LogLine]]) -> None:
@@ -47,8 +52,70 @@ async def read_lines(tx: Transaction, build_id: str, step_number: int, first: in
         .order_by(log_chunks.c.first_line)
     )
     rows = await tx.scan(query)
-    lines = (line for row in rows for line in unpack_lines(row.content, row.first_line))
-    return [line for line in lines if first <= line.number < first + size]
+    wanted = range(first, first + size)
+    return [line for row in rows for line in unpack_lines(row.content, row.first_line, wanted)]
+
+
+async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -> dict[int, list[LogLine]]:
+    """The ends of logs, by the number of their step, each from a line's number on."""
+    found: dict[int, list[LogLine]] = {}
+    wanted = list(firsts.items())
+    for begin in range(0, len(wanted), _STEPS_AT_ONCE):
+        columns = values(column("number", Integer), column("first", Integer))
+        ends = columns.data(wanted[begin : begin + _STEPS_AT_ONCE]).cte("ends")
+        query = (
+            select(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.content)
+            .join(ends, ends.c.number == log_chunks.c.step_number)
+            .where(log_chunks.c.build_id == build_id, log_chunks.c.first_line + log_chunks.c.lines > ends.c.first)
+            .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
+        )
+        for row in await tx.scan(query):
+            end = range(firsts[row.step_number], _NO_END)
+            found.setdefault(row.step_number, []).extend(unpack_lines(row.content, row.first_line, end))
+    return found
+
+
+async def search_lines(
+    tx: Transaction, build_id: str, text: bytes, most_hits: int, most_bytes: int
+) -> tuple[list[tuple[int, LogLine]], bool]:
+    """Lines of a build's logs that hold a text, with the numbers of their steps, and whether all was looked at.
+
+    Args:
+        tx: where to look.
+        build_id: whose logs.
+        text: what to look for, as it is.
+        most_hits: how many lines are found at most.
+        most_bytes: how much of the logs is looked at, from the first step on.
+    """
+    places = (
+        select(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.size_bytes)
+        .where(log_chunks.c.build_id == build_id)
+        .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
+    )
+    found: list[tuple[int, LogLine]] = []
+    room = most_bytes
+    for place in await tx.scan(places):
+        if room < place.size_bytes:
+            return found, False
+        room -= place.size_bytes
+        one = select(log_chunks.c.content).where(
+            log_chunks.c.build_id == build_id,
+            log_chunks.c.step_number == place.step_number,
+            log_chunks.c.first_line == place.first_line,
+        )
+        content = (await tx.execute(one)).scalar_one()
+        # Not on the thread of the event loop, where everybody would wait for it.
+        lines = await asyncio.to_thread(_lines_with, content, place.first_line, text)
+        found += [(place.step_number, line) for line in lines]
+        if len(found) > most_hits:
+            return found[:most_hits], False
+    return found, True
+
+
+def _lines_with(content: bytes, first_line: int, text: bytes) -> list[LogLine]:
+    if text not in zlib.decompress(content):
+        return []
+    return [line for line in unpack_lines(content, first_line) if text in line.content]
 
 
 async def kept_log_bytes(tx: Transaction, build_id: str) -> int:

@@ -6,13 +6,14 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, and_, case, delete, exists, func, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, case, delete, func, insert, select, type_coerce, update
 
+from stoker.domain.build_work import BuildWork
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
-from stoker.store.tables import builds, microseconds, moment_of, steps
+from stoker.store.tables import microseconds, moment_of, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from stoker.store.database import Transaction
 
@@ -113,19 +114,29 @@ async def steps_of_solve(tx: Transaction, build_id: str, ref: str) -> list[Step]
 
 def _own(build_id: str) -> Select[*tuple[Any, ...]]:
     """The steps that machines did in a build. Of those that several of its solves share, the one seen first."""
-    other = steps.alias()
-    earlier = and_(
-        other.c.build_id == build_id,
-        other.c.digest == steps.c.digest,
-        other.c.platform == steps.c.platform,
-        other.c.number < steps.c.number,
-    )
-    return select(steps).where(steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF, ~exists().where(earlier))
+    own = (steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF)
+    # Not by looking for an earlier one of each: SQLite does that in the square of their number.
+    first = select(func.min(steps.c.number)).where(*own).group_by(steps.c.digest, steps.c.platform)
+    return select(steps).where(*own, steps.c.number.in_(first))
 
 
 async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> list[Step]:
     """The next steps of a build after a number, in the order of their numbers; see `_own`."""
     query = _own(build_id).where(steps.c.number > after).order_by(steps.c.number).limit(size)
+    return [_step(row) for row in await tx.execute(query)]
+
+
+async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | None = None) -> list[Step]:
+    """Up to ``most`` steps of a build, those of one platform where it is named; see `_own`."""
+    query = _own(build_id).order_by(steps.c.number).limit(most)
+    if platform is not None:
+        query = query.where(steps.c.platform == platform)
+    return [_step(row) for row in await tx.scan(query)]
+
+
+async def failed_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:
+    """Up to ``most`` steps of a build that have an error, those that ended first; see `_own`."""
+    query = _own(build_id).where(steps.c.error.is_not(None)).order_by(steps.c.completed_at, steps.c.number).limit(most)
     return [_step(row) for row in await tx.execute(query)]
 
 
@@ -146,27 +157,36 @@ async def find_step(tx: Transaction, build_id: str, digest: str) -> Step | None:
     return None if row is None else _step(row)
 
 
+async def names_of(tx: Transaction, build_id: str, numbers: Collection[int]) -> dict[int, str]:
+    """The names of some steps, by their numbers."""
+    query = select(steps.c.number, steps.c.name).where(steps.c.build_id == build_id, steps.c.number.in_(numbers))
+    return {row.number: row.name for row in await tx.execute(query)}
+
+
 async def step_of_number(tx: Transaction, build_id: str, number: int) -> Step | None:
     """A step by its number."""
     row = (await tx.execute(select(steps).where(steps.c.build_id == build_id, steps.c.number == number))).one_or_none()
     return None if row is None else _step(row)
 
 
-async def count_steps(tx: Transaction, build_ids: Sequence[str]) -> dict[str, tuple[int, int, int, int]]:
-    """By build: how many steps, how many of them cached, what the cached ones saved in microseconds, and how many bytes
-    of logs were dropped. Builds without any are left out.
-    """
+async def work_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str, tuple[BuildWork, int]]:
+    """By build: what its steps were, and how many bytes of logs were dropped. Builds without any are left out."""
     rows = (
         select(steps)
         .where(steps.c.build_id.in_(build_ids), steps.c.solve_ref != CLIENT_REF)
         .order_by(steps.c.number)
         .subquery()
     )
+    begun, ended = type_coerce(rows.c.started_at, BigInteger), type_coerce(rows.c.completed_at, BigInteger)
+    done = case((rows.c.cached, 0), (ended > begun, ended - begun), else_=0)
     # Of steps that several solves of a build share, one counts.
     once = (
         select(
             rows.c.build_id,
             func.max(case((rows.c.cached, 1), else_=0)).label("cached"),
+            func.max(done).label("work"),
+            func.min(begun).label("begun"),
+            func.max(ended).label("ended"),
             func.max(func.coalesce(rows.c.saved_microseconds, 0)).label("saved"),
             func.sum(rows.c.dropped_bytes).label("dropped"),
         )
@@ -177,13 +197,24 @@ async def count_steps(tx: Transaction, build_ids: Sequence[str]) -> dict[str, tu
         once.c.build_id,
         func.count().label("steps"),
         func.sum(once.c.cached).label("cached"),
+        func.sum(once.c.work).label("work"),
+        func.min(once.c.begun).label("begun"),
+        func.max(once.c.ended).label("ended"),
         func.sum(once.c.saved).label("saved"),
         func.sum(once.c.dropped).label("dropped"),
     ).group_by(once.c.build_id)
-    return {
-        row.build_id: (int(row.steps), int(row.cached), int(row.saved), int(row.dropped))
-        for row in await tx.execute(query)
-    }
+    return {row.build_id: (_work(row), int(row.dropped)) for row in await tx.execute(query)}
+
+
+def _work(row: Row[Any]) -> BuildWork:
+    return BuildWork(
+        steps=int(row.steps),
+        cached_steps=int(row.cached),
+        work=timedelta(microseconds=int(row.work)),
+        begun_at=None if row.begun is None else moment_of(row.begun),
+        ended_at=None if row.ended is None else moment_of(row.ended),
+        saved=timedelta(microseconds=int(row.saved)),
+    )
 
 
 async def last_durations(tx: Transaction, project_id: str, keys: Iterable[str]) -> dict[str, timedelta]:
@@ -217,11 +248,6 @@ async def save_savings(tx: Transaction, build_id: str, saved: Mapping[int, timed
             .where(steps.c.build_id == build_id, steps.c.number == number)
             .values(saved_microseconds=duration // _MICROSECOND)
         )
-
-
-async def save_build_savings(tx: Transaction, build_id: str, saved: timedelta) -> None:
-    """Store what a build's cached steps saved."""
-    await tx.execute(update(builds).where(builds.c.id == build_id).values(saved_microseconds=saved // _MICROSECOND))
 
 
 async def forget_steps(tx: Transaction, build_ids: Sequence[str]) -> int:

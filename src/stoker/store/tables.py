@@ -123,6 +123,9 @@ builds = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Column("saved_microseconds", BigInteger, nullable=False, server_default=text("0")),
+    Column("steps", Integer),
+    Column("cached_steps", Integer),
+    Column("work_microseconds", BigInteger),
     Index(None, "project_id", "id"),
     Index(
         "ix_builds_saved",
@@ -300,6 +303,7 @@ solves = Table(
     Column("machine_id", _ID, ForeignKey("machines.id"), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("machine_run", Integer, nullable=False, server_default=text("0")),
+    Column("volume_id", _ID),
     Column("record", Text),
     Column("record_error", Text),
     Column("dropped_steps", Integer, nullable=False, server_default=text("0")),
@@ -382,6 +386,18 @@ dockerfiles = Table(
     Column("target", Text, primary_key=True),
     Column("filename", Text, primary_key=True),
     Column("contents", Text, nullable=False),
+)
+
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("build_id", _ID, ForeignKey("builds.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("solve_ref", Text, nullable=False),
+    Column("predicate_type", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 timings = Table(

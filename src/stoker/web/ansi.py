@@ -34,6 +34,14 @@ def line_html(text: str) -> Markup:
     return html + _span(shown[at:], colour, is_bold=is_bold)
 
 
+def marked_html(text: str, wanted: str) -> Markup:
+    """A line of a log without colours, with a mark around each place of what was looked for, cut around the first."""
+    shown = text.rstrip("\r\n")
+    begin = max(0, shown.find(wanted) - MAX_LINE_LENGTH // 2)
+    parts = [_SEQUENCE.sub("", part) for part in shown[begin : begin + MAX_LINE_LENGTH].split(wanted)]
+    return (Markup("…") if begin else Markup()) + Markup("<mark>{}</mark>").format(wanted).join(parts)
+
+
 def _span(text: str, colour: str, *, is_bold: bool) -> Markup:
     classes = " ".join(filter(None, ("bold" if is_bold else "", f"ink-{colour}" if colour else "")))
     return Markup('<span class="{}">{}</span>').format(classes, text) if classes and text else escape(text)

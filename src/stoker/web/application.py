@@ -19,6 +19,7 @@ from stoker.web.login_pages import LoginPages
 from stoker.web.pages import Pages, page, told
 from stoker.web.security import Security
 from stoker.web.sign_in_pages import SignInPages
+from stoker.web.trend_pages import TrendPages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -48,13 +49,16 @@ def web_application(services: WebServices) -> Starlette:
         ("/logins/{code}", "GET", logins.show),
         ("/logins/{code}", "POST", logins.decide),
         ("/audit", "GET", AuditPages(services).show),
+        ("/projects/{project_id}/trends", "GET", TrendPages(services).show),
         ("/builds/{build_id}/share", "POST", builds.share),
+        ("/builds/{build_id}/attestations/{number}", "GET", builds.attestation),
         *(
             (f"{base}{path}", "GET", endpoint)
             for base in ("/builds/{build_id}", "/share/{share_id}")
             for path, endpoint in (
                 ("", builds.show),
                 ("/events", builds.events),
+                ("/search", builds.search),
                 ("/steps/{number}", builds.show_step),
                 ("/steps/{number}/log.txt", builds.download),
             )

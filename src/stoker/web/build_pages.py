@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, StokerError
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
-from stoker.web.ansi import line_html
+from stoker.web.ansi import line_html, marked_html
 from stoker.web.forms import read_form
 from stoker.web.pages import Pages, go_to, render, sign_in_first
-from stoker.web.timeline import bars, dockerfile_line, failed_step
+from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from datetime import datetime
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from stoker.domain.builds import Build
-    from stoker.domain.steps import LogLine, Step
+    from stoker.domain.projects import Project
+    from stoker.domain.steps import LogLine, RecordSummary, Step
     from stoker.web.sessions import SignedIn
 
-_STEPS = 500
-_TAIL_LINES = 50
-_TAILS_LINES = 2000
-_FAILED_LINES = 20
-_WINDOW_LINES = 1000
+_DOWNLOADED_LINES = 10_000
 _MAX_DIGITS = 9
 _HEARTBEAT_SECONDS = 15
 _LEAST_SECONDS_BETWEEN = 1.0
@@ -43,7 +41,7 @@ class _Seen:
     build: Build
     base: str
     who: SignedIn | None
-    project_name: str
+    project: Project | None
     share_id: str | None
     may_share: bool
 
@@ -56,28 +54,36 @@ class BuildPages(Pages):
         seen = await self._seen(request)
         if seen is None:
             return sign_in_first(request)
-        build, records = seen.build, self.services.records
+        build, records, sizes = seen.build, self.services.records, self.services.page_sizes
         after = _number(request, "after", 0)
         summary = await records.summary_of(build)
-        steps = await records.steps_of(build, _STEPS + 1, after)
-        shown = steps[:_STEPS]
-        failed = failed_step(shown)
+        analysis = await self.services.analysis.analysis_of(build, summary.state)
+        steps = await records.steps_of(build, sizes.steps + 1, after)
+        shown = steps[: sizes.steps]
+        failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
+        scale = _scale(build, summary, self.services.now())
         return render(
             "build.html",
             seen.who,
             seen=seen,
             build=build,
             summary=summary,
+            work=summary.work,
+            analysis=analysis,
+            warnings=await records.warnings_of(build),
+            attestations=await records.attestations_of(build) if seen.project is not None else [],
+            sizes=sizes,
             follows=_follows(build, summary.state),
-            platforms=bars(shown, build.finished_at or self.services.now()),
+            platforms=bars(shown, scale, {step.number for step in analysis.path.steps}),
+            ticks=scale.ticks(),
             failed=failed,
-            failed_lines=await self._last_lines(build, failed, _FAILED_LINES) if failed is not None else [],
+            failed_lines=await self._last_lines(build, failed, sizes.failed_lines) if failed is not None else [],
             failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
-            tails=await self._tails(build, shown, failed),
+            tails=await records.tails_of(build, _by_interest(shown, failed), sizes.step_lines, sizes.lines),
             line_html=line_html,
             after=after,
-            next_after=shown[-1].number if len(steps) > _STEPS else None,
+            next_after=shown[-1].number if len(steps) > sizes.steps else None,
         )
 
     async def show_step(self, request: Request) -> Response:
@@ -86,18 +92,42 @@ class BuildPages(Pages):
         if seen is None:
             return sign_in_first(request)
         step = await self._step(request, seen.build)
+        summary = await self.services.records.summary_of(seen.build)
+        analysis = await self.services.analysis.analysis_of(seen.build, summary.state)
         line = _number(request, "line", step.log_lines)
-        first = max(min(line, step.log_lines) - 1, 0) // _WINDOW_LINES * _WINDOW_LINES
+        window = self.services.page_sizes.window_lines
+        first = max(min(line, step.log_lines) - 1, 0) // window * window
         return render(
             "step.html",
             seen.who,
             seen=seen,
             build=seen.build,
             step=step,
-            lines=await self.services.records.lines_of(seen.build, step.number, first, _WINDOW_LINES),
+            miss=analysis.misses.get(step.number),
+            is_critical=any(one.number == step.number for one in analysis.path.steps),
+            lines=await self.services.records.lines_of(seen.build, step.number, first, window),
             first=first,
-            window=_WINDOW_LINES,
+            window=window,
             line_html=line_html,
+        )
+
+    async def search(self, request: Request) -> Response:
+        """GET …/search?q=: lines of the build's logs that hold a text."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        sizes, text = self.services.page_sizes, request.query_params.get("q", "").strip()
+        found, is_whole = await self.services.records.search(seen.build, text, sizes.search_hits, sizes.search_bytes)
+        return render(
+            "search.html",
+            seen.who,
+            seen=seen,
+            build=seen.build,
+            text=text,
+            groups=[(first, list(lines)) for first, lines in groupby(found, lambda one: (one.step, one.name))],
+            count=len(found),
+            is_whole=is_whole,
+            marked_html=marked_html,
         )
 
     async def download(self, request: Request) -> Response:
@@ -108,6 +138,19 @@ class BuildPages(Pages):
         step = await self._step(request, seen.build)
         headers = {"content-disposition": f'attachment; filename="{seen.build.id}-step-{step.number}.txt"'}
         return StreamingResponse(self._log(seen.build, step), 200, headers, "text/plain; charset=utf-8")
+
+    async def attestation(self, request: Request) -> Response:
+        """GET /builds/{build_id}/attestations/{number}: a provenance or an SBOM, for members only."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        text = request.path_params["number"]
+        if not _is_number(text):
+            raise NotFound("attestations have numbers; open the build's page to see those that it has")
+        found = await self.services.records.attestation_of(seen.build, int(text))
+        name = f"{seen.build.id}-{found.kind.lower()}-{text}.json"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(found.content, 200, headers, "application/json")
 
     async def events(self, request: Request) -> Response:
         """GET …/events: a server-sent event each time that there is something new to see, until the build is over."""
@@ -142,7 +185,7 @@ class BuildPages(Pages):
             build = await self.services.sharing.shared_build(share_id)
             if build is None:
                 raise NotFound("this build is not shared, or no longer; ask whoever sent you the link")
-            return _Seen(build, f"/share/{share_id}", who, "", share_id, may_share=False)
+            return _Seen(build, f"/share/{share_id}", who, None, share_id, may_share=False)
         if who is None:
             return None
         person = await self.services.authentication.person(who.person.id, "session")
@@ -154,7 +197,7 @@ class BuildPages(Pages):
             build,
             f"/builds/{build.id}",
             who,
-            project.name,
+            project,
             await self.services.sharing.share_of(caller, build.id),
             may_share=role is not None and role.covers(Role.MEMBER),
         )
@@ -168,22 +211,9 @@ class BuildPages(Pages):
     async def _last_lines(self, build: Build, step: Step, size: int) -> Sequence[LogLine]:
         return await self.services.records.lines_of(build, step.number, max(step.log_lines - size, 0), size)
 
-    async def _tails(self, build: Build, steps: Sequence[Step], failed: Step | None) -> dict[int, Sequence[LogLine]]:
-        """The ends of logs by step: of the failed one first, then of the newest, as many as a page bears."""
-        tails: dict[int, Sequence[LogLine]] = {}
-        room = _TAILS_LINES
-        for step in sorted(steps, key=lambda one: (one is not failed, -one.number)):
-            if not step.log_lines:
-                continue
-            if room <= 0:
-                break
-            tails[step.number] = await self._last_lines(build, step, min(_TAIL_LINES, room))
-            room -= len(tails[step.number])
-        return tails
-
     async def _log(self, build: Build, step: Step) -> AsyncGenerator[bytes]:
-        for first in range(0, step.log_lines, _WINDOW_LINES):
-            lines = await self.services.records.lines_of(build, step.number, first, _WINDOW_LINES)
+        for first in range(0, step.log_lines, _DOWNLOADED_LINES):
+            lines = await self.services.records.lines_of(build, step.number, first, _DOWNLOADED_LINES)
             yield b"".join(line.content for line in lines)
 
     async def _changes(self, request: Request, build: Build) -> AsyncGenerator[str]:
@@ -206,6 +236,18 @@ class BuildPages(Pages):
 def _follows(build: Build, state: RecordState) -> bool:
     """Whether more may come."""
     return not build.status.finished or state is RecordState.FOLLOWING
+
+
+def _scale(build: Build, summary: RecordSummary, now: datetime) -> Scale:
+    """From the first step's begin to the last one's end, or to now while more may come."""
+    work = summary.work
+    end = now if _follows(build, summary.state) else work.ended_at or build.finished_at or now
+    return Scale(work.begun_at or end, end)
+
+
+def _by_interest(steps: Sequence[Step], failed: Step | None) -> list[Step]:
+    """Those whose logs are looked at first: the one that failed, and then the newest."""
+    return sorted(steps, key=lambda one: (failed is None or one.number != failed.number, -one.number))
 
 
 def _is_number(text: str) -> bool:

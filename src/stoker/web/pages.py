@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stoker.domain import errors
+from stoker.web.formats import FILTERS
 from stoker.web.sessions import Cookies, SignedIn, signed_in
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from stoker.auth.company import CompanySignIn
     from stoker.domain.clock import Randomness
+    from stoker.services.analysis import AnalysisService
     from stoker.services.audit import AuditService
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.sign_in import SignInService
+    from stoker.web.page_sizes import PageSizes
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -53,6 +56,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters.update(FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class WebServices:
     sharing: SharingService
     audit: AuditService
     records: RecordService
+    analysis: AnalysisService
+    page_sizes: PageSizes
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness

@@ -6,26 +6,82 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stoker.web.formats import duration
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
     from stoker.domain.steps import Dockerfile, Step
 
 SCALE = 1000
 _LEAST_WIDTH = 4
+_MOST_TICKS = 6
+_TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 _PLACE = re.compile(r"^\[[^\]]*\]\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A step and its bar, both ends in thousandths of the time that is shown; ``state`` is also its class in CSS."""
+    """A step and its bar, both ends in thousandths of the time that is shown; ``state`` is also its class in CSS.
+
+    Attributes:
+        begins: after how many seconds of the build's steps; None before it began.
+        seconds: how long it took, or took until now.
+    """
 
     step: Step
     state: str
     left: int
     width: int
+    begins: float | None
     seconds: float | None
+    is_critical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on the axis of time, in thousandths of it."""
+
+    place: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The time that all bars of a build are drawn on."""
+
+    first: datetime
+    last: datetime
+
+    @property
+    def seconds(self) -> float:
+        """How much time it is; a little where it would be none."""
+        return max((self.last - self.first).total_seconds(), 0.001)
+
+    def place(self, moment: datetime) -> int:
+        """Where a moment is, in thousandths."""
+        return round((moment - self.first).total_seconds() / self.seconds * SCALE)
+
+    def ticks(self) -> list[Tick]:
+        """Marks at round times, a few of them, from the beginning on."""
+        apart = next((one for one in _TICK_SECONDS if self.seconds / one <= _MOST_TICKS), self.seconds)
+        times = [number * apart for number in range(int(self.seconds / apart) + 1)]
+        return [Tick(round(time / self.seconds * SCALE), _label(time)) for time in times]
+
+
+def bars(steps: Sequence[Step], scale: Scale, critical: Container[int] = ()) -> dict[str, list[Bar]]:
+    """The bars of steps by platform. A step that runs reaches to the scale's end.
+
+    Args:
+        steps: which ones.
+        scale: of all of the build's steps.
+        critical: the numbers of those that the build waited for.
+    """
+    found: dict[str, list[Bar]] = {}
+    for step in steps:
+        found.setdefault(step.platform, []).append(_bar(step, scale, is_critical=step.number in critical))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +91,6 @@ class DockerfileLine:
     filename: str
     number: int
     text: str
-
-
-def bars(steps: Sequence[Step], now: datetime) -> dict[str, list[Bar]]:
-    """The bars of steps by platform. A step that runs reaches to ``now``."""
-    begun = [step.started_at for step in steps if step.started_at is not None]
-    first = min(begun, default=now)
-    last = max((step.completed_at or now for step in steps if step.started_at is not None), default=now)
-    span = max((last - first).total_seconds(), 0.001)
-    found: dict[str, list[Bar]] = {}
-    for step in steps:
-        found.setdefault(step.platform, []).append(_bar(step, first, now, span))
-    return found
 
 
 def failed_step(steps: Sequence[Step]) -> Step | None:
@@ -72,13 +116,18 @@ def dockerfile_line(step: Step, dockerfiles: Sequence[Dockerfile]) -> Dockerfile
     return found[0] if len(places) == 1 else None
 
 
-def _bar(step: Step, first: datetime, now: datetime, span: float) -> Bar:
+def _label(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
+
+
+def _bar(step: Step, scale: Scale, *, is_critical: bool) -> Bar:
     if step.started_at is None:
-        return Bar(step, "cached" if step.cached else "waiting", 0, 0, None)
-    seconds = max(((step.completed_at or now) - step.started_at).total_seconds(), 0.0)
-    left = min(round((step.started_at - first).total_seconds() / span * SCALE), SCALE - _LEAST_WIDTH)
-    width = min(max(round(seconds / span * SCALE), _LEAST_WIDTH), SCALE - left)
-    return Bar(step, _state(step), left, width, seconds)
+        return Bar(step, "cached" if step.cached else "waiting", 0, 0, None, None, is_critical)
+    end = scale.last if step.completed_at is None else step.completed_at
+    left = min(max(scale.place(step.started_at), 0), SCALE - _LEAST_WIDTH)
+    width = min(max(scale.place(end) - left, _LEAST_WIDTH), SCALE - left)
+    begins = max((step.started_at - scale.first).total_seconds(), 0.0)
+    return Bar(step, _state(step), left, width, begins, max((end - step.started_at).total_seconds(), 0.0), is_critical)
 
 
 def _state(step: Step) -> str:

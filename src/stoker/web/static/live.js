@@ -18,6 +18,10 @@ async function refresh() {
     const same = next.querySelector(`#${details.id}`);
     if (same) same.open = details.open;
   }
+  for (const input of now.querySelectorAll("input[id]")) {
+    const same = next.querySelector(`#${input.id}`);
+    if (same) same.value = input.value;
+  }
   now.replaceWith(document.adoptNode(next));
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import control_pb
-from .control_pb import DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, StatusRequest, StatusResponse, UsageRecord
+from .control_pb import BuildHistoryEvent, BuildHistoryRequest, DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, StatusRequest, StatusResponse, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
@@ -44,6 +44,9 @@ class Control(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def status(self, request: StatusRequest, ctx: RequestContext[StatusRequest, StatusResponse], /) -> AsyncIterator[StatusResponse]:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def listen_build_history(self, request: BuildHistoryRequest, ctx: RequestContext[BuildHistoryRequest, BuildHistoryEvent], /) -> AsyncIterator[BuildHistoryEvent]:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -118,6 +121,17 @@ class ControlASGIApplication(ConnectASGIApplication[Control]):
                         stream_type=StreamType.SERVER_STREAM,
                     ),
                     function=svc.status,
+                ),
+                "/moby.buildkit.v1.Control/ListenBuildHistory": Endpoint.server_stream(
+                    method=MethodInfo(
+                        name="ListenBuildHistory",
+                        service_name="moby.buildkit.v1.Control",
+                        input=BuildHistoryRequest,
+                        output=BuildHistoryEvent,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.SERVER_STREAM,
+                    ),
+                    function=svc.listen_build_history,
                 ),
             },
             interceptors=interceptors,
@@ -233,6 +247,26 @@ class ControlClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    def listen_build_history(
+        self,
+        request: BuildHistoryRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> AsyncIterator[BuildHistoryEvent]:
+        return self.execute_server_stream(
+            request=request,
+            method=MethodInfo(
+                name="ListenBuildHistory",
+                service_name="moby.buildkit.v1.Control",
+                input=BuildHistoryRequest,
+                output=BuildHistoryEvent,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.SERVER_STREAM,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class ControlSync(Protocol):
     def disk_usage(self, request: DiskUsageRequest, ctx: RequestContext[DiskUsageRequest, DiskUsageResponse], /) -> DiskUsageResponse:
@@ -248,6 +282,9 @@ class ControlSync(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def status(self, request: StatusRequest, ctx: RequestContext[StatusRequest, StatusResponse], /) -> Iterator[StatusResponse]:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def listen_build_history(self, request: BuildHistoryRequest, ctx: RequestContext[BuildHistoryRequest, BuildHistoryEvent], /) -> Iterator[BuildHistoryEvent]:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -320,6 +357,17 @@ class ControlWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.SERVER_STREAM,
                     ),
                     function=service.status,
+                ),
+                "/moby.buildkit.v1.Control/ListenBuildHistory": EndpointSync.server_stream(
+                    method=MethodInfo(
+                        name="ListenBuildHistory",
+                        service_name="moby.buildkit.v1.Control",
+                        input=BuildHistoryRequest,
+                        output=BuildHistoryEvent,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.SERVER_STREAM,
+                    ),
+                    function=service.listen_build_history,
                 ),
             },
             interceptors=interceptors,
@@ -429,6 +477,26 @@ class ControlClientSync(ConnectClientSync):
                 service_name="moby.buildkit.v1.Control",
                 input=StatusRequest,
                 output=StatusResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.SERVER_STREAM,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def listen_build_history(
+        self,
+        request: BuildHistoryRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> Iterator[BuildHistoryEvent]:
+        return self.execute_server_stream(
+            request=request,
+            method=MethodInfo(
+                name="ListenBuildHistory",
+                service_name="moby.buildkit.v1.Control",
+                input=BuildHistoryRequest,
+                output=BuildHistoryEvent,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.SERVER_STREAM,
             ),

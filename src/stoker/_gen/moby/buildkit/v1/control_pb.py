@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Literal, NoReturn, TYPE_CHECKING, TypeAlias
 
-from protobuf import Message
+from protobuf import Enum, Message
 from protobuf._codegen import file_desc
 from protobuf.wkt.google.protobuf import timestamp_pb
 
@@ -444,11 +444,11 @@ class StatusRequest(Message[_StatusRequestFields]):
 
         Ref: str
 
-_BuildHistoryRequestFields: TypeAlias = Literal["ActiveOnly", "Ref"]
+_BuildHistoryRequestFields: TypeAlias = Literal["ActiveOnly", "Ref", "EarlyExit"]
 
 class BuildHistoryRequest(Message[_BuildHistoryRequestFields]):
     """
-    What a client sends to Control/ListenBuildHistory, as far as the gateway judges it.
+    Clients ask for the history of their own solves; the gateway judges the ref.
 
     ```proto
     message moby.buildkit.v1.BuildHistoryRequest
@@ -463,9 +463,13 @@ class BuildHistoryRequest(Message[_BuildHistoryRequestFields]):
             ```proto
             string Ref = 2;
             ```
+        EarlyExit:
+            ```proto
+            bool EarlyExit = 3;
+            ```
     """
 
-    __slots__ = ("ActiveOnly", "Ref")
+    __slots__ = ("ActiveOnly", "Ref", "EarlyExit")
 
     if TYPE_CHECKING:
 
@@ -474,11 +478,179 @@ class BuildHistoryRequest(Message[_BuildHistoryRequestFields]):
             *,
             ActiveOnly: bool = False,
             Ref: str = "",
+            EarlyExit: bool = False,
         ) -> None:
             pass
 
         ActiveOnly: bool
         Ref: str
+        EarlyExit: bool
+
+_BuildHistoryEventFields: TypeAlias = Literal["type", "record"]
+
+class BuildHistoryEvent(Message[_BuildHistoryEventFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.BuildHistoryEvent
+    ```
+
+    Attributes:
+        type:
+            ```proto
+            moby.buildkit.v1.BuildHistoryEventType type = 1;
+            ```
+        record:
+            ```proto
+            optional moby.buildkit.v1.BuildHistoryRecord record = 2;
+            ```
+    """
+
+    __slots__ = ("type", "record")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            type: BuildHistoryEventType | None = None,
+            record: BuildHistoryRecord | None = None,
+        ) -> None:
+            pass
+
+        type: BuildHistoryEventType
+        record: BuildHistoryRecord | None
+
+_BuildHistoryRecordFields: TypeAlias = Literal["Ref", "FrontendAttrs", "Result", "Results", "externalError"]
+
+class BuildHistoryRecord(Message[_BuildHistoryRecordFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.BuildHistoryRecord
+    ```
+
+    Attributes:
+        Ref:
+            ```proto
+            string Ref = 1;
+            ```
+        FrontendAttrs:
+            ```proto
+            map<string, string> FrontendAttrs = 3;
+            ```
+        Result:
+            ```proto
+            optional moby.buildkit.v1.BuildResultInfo Result = 10;
+            ```
+        Results:
+            ```proto
+            map<string, moby.buildkit.v1.BuildResultInfo> Results = 11;
+            ```
+        externalError:
+            ```proto
+            optional moby.buildkit.v1.Descriptor externalError = 18;
+            ```
+    """
+
+    __slots__ = ("Ref", "FrontendAttrs", "Result", "Results", "externalError")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            Ref: str = "",
+            FrontendAttrs: dict[str, str] | None = None,
+            Result: BuildResultInfo | None = None,
+            Results: dict[str, BuildResultInfo] | None = None,
+            externalError: Descriptor | None = None,
+        ) -> None:
+            pass
+
+        Ref: str
+        FrontendAttrs: dict[str, str]
+        Result: BuildResultInfo | None
+        Results: dict[str, BuildResultInfo]
+        externalError: Descriptor | None
+
+_BuildResultInfoFields: TypeAlias = Literal["Attestations", "Results"]
+
+class BuildResultInfo(Message[_BuildResultInfoFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.BuildResultInfo
+    ```
+
+    Attributes:
+        Attestations:
+            ```proto
+            repeated moby.buildkit.v1.Descriptor Attestations = 2;
+            ```
+        Results:
+            ```proto
+            map<int64, moby.buildkit.v1.Descriptor> Results = 3;
+            ```
+    """
+
+    __slots__ = ("Attestations", "Results")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            Attestations: list[Descriptor] | None = None,
+            Results: dict[int, Descriptor] | None = None,
+        ) -> None:
+            pass
+
+        Attestations: list[Descriptor]
+        Results: dict[int, Descriptor]
+
+_DescriptorFields: TypeAlias = Literal["media_type", "digest", "size", "annotations"]
+
+class Descriptor(Message[_DescriptorFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.Descriptor
+    ```
+
+    Attributes:
+        media_type:
+            ```proto
+            string media_type = 1;
+            ```
+        digest:
+            ```proto
+            string digest = 2;
+            ```
+        size:
+            ```proto
+            int64 size = 3;
+            ```
+        annotations:
+            ```proto
+            map<string, string> annotations = 5;
+            ```
+    """
+
+    __slots__ = ("media_type", "digest", "size", "annotations")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            media_type: str = "",
+            digest: str = "",
+            size: int = 0,
+            annotations: dict[str, str] | None = None,
+        ) -> None:
+            pass
+
+        media_type: str
+        digest: str
+        size: int
+        annotations: dict[str, str]
 
 _PositionFields: TypeAlias = Literal["line", "character"]
 
@@ -930,9 +1102,34 @@ class VertexWarning(Message[_VertexWarningFields]):
         info: SourceInfo | None
         ranges: list[Range]
 
+class BuildHistoryEventType(Enum):
+    """
+    ```proto
+    enum moby.buildkit.v1.BuildHistoryEventType
+    ```
+
+    Attributes:
+        STARTED:
+            ```proto
+            STARTED = 0
+            ```
+        COMPLETE:
+            ```proto
+            COMPLETE = 1
+            ```
+        DELETED:
+            ```proto
+            DELETED = 2
+            ```
+    """
+
+    STARTED = 0
+    COMPLETE = 1
+    DELETED = 2
+
 
 _DESC = file_desc(
-    b'\n\x1emoby/buildkit/v1/control.proto\x12\x10moby.buildkit.v1\x1a\x1fgoogle/protobuf/timestamp.proto"*\n\x10DiskUsageRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"J\n\x11DiskUsageResponse\x125\n\x06record\x18\x01 \x03(\x0b2\x1d.moby.buildkit.v1.UsageRecordR\x06record"\x8c\x01\n\x0cPruneRequest\x12\x10\n\x03all\x18\x02 \x01(\x08R\x03all\x12"\n\x0ckeepDuration\x18\x03 \x01(\x03R\x0ckeepDuration\x12"\n\x0cmaxUsedSpace\x18\x05 \x01(\x03R\x0cmaxUsedSpace\x12"\n\x0cminFreeSpace\x18\x06 \x01(\x03R\x0cminFreeSpace"\xb7\x02\n\x0bUsageRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x14\n\x05InUse\x18\x03 \x01(\x08R\x05InUse\x12\x12\n\x04Size\x18\x04 \x01(\x03R\x04Size\x128\n\tCreatedAt\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tCreatedAt\x12:\n\nLastUsedAt\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nLastUsedAt\x12\x1e\n\nUsageCount\x18\x08 \x01(\x03R\nUsageCount\x12 \n\x0bDescription\x18\t \x01(\tR\x0bDescription\x12\x1e\n\nRecordType\x18\n \x01(\tR\nRecordType\x12\x16\n\x06Shared\x18\x0b \x01(\x08R\x06Shared"\r\n\x0bInfoRequest"[\n\x0cInfoResponse\x12K\n\x0fbuildkitVersion\x18\x01 \x01(\x0b2!.moby.buildkit.v1.BuildkitVersionR\x0fbuildkitVersion"a\n\x0fBuildkitVersion\x12\x18\n\x07package\x18\x01 \x01(\tR\x07package\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x1a\n\x08revision\x18\x03 \x01(\tR\x08revision",\n\x12ListWorkersRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"M\n\x13ListWorkersResponse\x126\n\x06record\x18\x01 \x03(\x0b2\x1e.moby.buildkit.v1.WorkerRecordR\x06record"\x9d\x01\n\x0cWorkerRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12B\n\x06Labels\x18\x02 \x03(\x0b2*.moby.buildkit.v1.WorkerRecord.LabelsEntryR\x06Labels\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"`\n\x0cSolveRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12\x1a\n\x08Frontend\x18\x06 \x01(\tR\x08Frontend\x12"\n\x0cEntitlements\x18\t \x03(\tR\x0cEntitlements"!\n\rStatusRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref"G\n\x13BuildHistoryRequest\x12\x1e\n\nActiveOnly\x18\x01 \x01(\x08R\nActiveOnly\x12\x10\n\x03Ref\x18\x02 \x01(\tR\x03Ref"<\n\x08Position\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x1c\n\tcharacter\x18\x02 \x01(\x05R\tcharacter"G\n\rProgressGroup\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04weak\x18\x03 \x01(\x08R\x04weak"g\n\x05Range\x120\n\x05start\x18\x01 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x05start\x12,\n\x03end\x18\x02 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x03end"x\n\nSourceInfo\x12\x1a\n\x08filename\x18\x01 \x01(\tR\x08filename\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x1e\n\ndefinition\x18\x03 \x01(\x0cR\ndefinition\x12\x1a\n\x08language\x18\x04 \x01(\tR\x08language"\xf0\x01\n\x0eStatusResponse\x124\n\x08vertexes\x18\x01 \x03(\x0b2\x18.moby.buildkit.v1.VertexR\x08vertexes\x12:\n\x08statuses\x18\x02 \x03(\x0b2\x1e.moby.buildkit.v1.VertexStatusR\x08statuses\x12/\n\x04logs\x18\x03 \x03(\x0b2\x1b.moby.buildkit.v1.VertexLogR\x04logs\x12;\n\x08warnings\x18\x04 \x03(\x0b2\x1f.moby.buildkit.v1.VertexWarningR\x08warnings"\xb1\x02\n\x06Vertex\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06inputs\x18\x02 \x03(\tR\x06inputs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n\x06cached\x18\x04 \x01(\x08R\x06cached\x124\n\x07started\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12E\n\rprogressGroup\x18\x08 \x01(\x0b2\x1f.moby.buildkit.v1.ProgressGroupR\rprogressGroup"\x87\x01\n\tVertexLog\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x128\n\ttimestamp\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x16\n\x06stream\x18\x03 \x01(\x03R\x06stream\x12\x10\n\x03msg\x18\x04 \x01(\x0cR\x03msg"\xa4\x02\n\x0cVertexStatus\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x16\n\x06vertex\x18\x02 \x01(\tR\x06vertex\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n\x07current\x18\x04 \x01(\x03R\x07current\x12\x14\n\x05total\x18\x05 \x01(\x03R\x05total\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n\x07started\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted"\xe0\x01\n\rVertexWarning\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x12\x14\n\x05level\x18\x02 \x01(\x03R\x05level\x12\x14\n\x05short\x18\x03 \x01(\x0cR\x05short\x12\x16\n\x06detail\x18\x04 \x03(\x0cR\x06detail\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x120\n\x04info\x18\x06 \x01(\x0b2\x1c.moby.buildkit.v1.SourceInfoR\x04info\x12/\n\x06ranges\x18\x07 \x03(\x0b2\x17.moby.buildkit.v1.RangeR\x06ranges2\x9b\x03\n\x07Control\x12T\n\tDiskUsage\x12".moby.buildkit.v1.DiskUsageRequest\x1a#.moby.buildkit.v1.DiskUsageResponse\x12E\n\x04Info\x12\x1d.moby.buildkit.v1.InfoRequest\x1a\x1e.moby.buildkit.v1.InfoResponse\x12H\n\x05Prune\x12\x1e.moby.buildkit.v1.PruneRequest\x1a\x1d.moby.buildkit.v1.UsageRecord0\x01\x12Z\n\x0bListWorkers\x12$.moby.buildkit.v1.ListWorkersRequest\x1a%.moby.buildkit.v1.ListWorkersResponse\x12M\n\x06Status\x12\x1f.moby.buildkit.v1.StatusRequest\x1a .moby.buildkit.v1.StatusResponse0\x01b\x06proto3',
+    b'\n\x1emoby/buildkit/v1/control.proto\x12\x10moby.buildkit.v1\x1a\x1fgoogle/protobuf/timestamp.proto"*\n\x10DiskUsageRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"J\n\x11DiskUsageResponse\x125\n\x06record\x18\x01 \x03(\x0b2\x1d.moby.buildkit.v1.UsageRecordR\x06record"\x8c\x01\n\x0cPruneRequest\x12\x10\n\x03all\x18\x02 \x01(\x08R\x03all\x12"\n\x0ckeepDuration\x18\x03 \x01(\x03R\x0ckeepDuration\x12"\n\x0cmaxUsedSpace\x18\x05 \x01(\x03R\x0cmaxUsedSpace\x12"\n\x0cminFreeSpace\x18\x06 \x01(\x03R\x0cminFreeSpace"\xb7\x02\n\x0bUsageRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x14\n\x05InUse\x18\x03 \x01(\x08R\x05InUse\x12\x12\n\x04Size\x18\x04 \x01(\x03R\x04Size\x128\n\tCreatedAt\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tCreatedAt\x12:\n\nLastUsedAt\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nLastUsedAt\x12\x1e\n\nUsageCount\x18\x08 \x01(\x03R\nUsageCount\x12 \n\x0bDescription\x18\t \x01(\tR\x0bDescription\x12\x1e\n\nRecordType\x18\n \x01(\tR\nRecordType\x12\x16\n\x06Shared\x18\x0b \x01(\x08R\x06Shared"\r\n\x0bInfoRequest"[\n\x0cInfoResponse\x12K\n\x0fbuildkitVersion\x18\x01 \x01(\x0b2!.moby.buildkit.v1.BuildkitVersionR\x0fbuildkitVersion"a\n\x0fBuildkitVersion\x12\x18\n\x07package\x18\x01 \x01(\tR\x07package\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x1a\n\x08revision\x18\x03 \x01(\tR\x08revision",\n\x12ListWorkersRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"M\n\x13ListWorkersResponse\x126\n\x06record\x18\x01 \x03(\x0b2\x1e.moby.buildkit.v1.WorkerRecordR\x06record"\x9d\x01\n\x0cWorkerRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12B\n\x06Labels\x18\x02 \x03(\x0b2*.moby.buildkit.v1.WorkerRecord.LabelsEntryR\x06Labels\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"`\n\x0cSolveRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12\x1a\n\x08Frontend\x18\x06 \x01(\tR\x08Frontend\x12"\n\x0cEntitlements\x18\t \x03(\tR\x0cEntitlements"!\n\rStatusRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref"e\n\x13BuildHistoryRequest\x12\x1e\n\nActiveOnly\x18\x01 \x01(\x08R\nActiveOnly\x12\x10\n\x03Ref\x18\x02 \x01(\tR\x03Ref\x12\x1c\n\tEarlyExit\x18\x03 \x01(\x08R\tEarlyExit"\x8e\x01\n\x11BuildHistoryEvent\x12;\n\x04type\x18\x01 \x01(\x0e2\'.moby.buildkit.v1.BuildHistoryEventTypeR\x04type\x12<\n\x06record\x18\x02 \x01(\x0b2$.moby.buildkit.v1.BuildHistoryRecordR\x06record"\xf2\x03\n\x12BuildHistoryRecord\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12]\n\rFrontendAttrs\x18\x03 \x03(\x0b27.moby.buildkit.v1.BuildHistoryRecord.FrontendAttrsEntryR\rFrontendAttrs\x129\n\x06Result\x18\n \x01(\x0b2!.moby.buildkit.v1.BuildResultInfoR\x06Result\x12K\n\x07Results\x18\x0b \x03(\x0b21.moby.buildkit.v1.BuildHistoryRecord.ResultsEntryR\x07Results\x12B\n\rexternalError\x18\x12 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\rexternalError\x1a@\n\x12FrontendAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a]\n\x0cResultsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x127\n\x05value\x18\x02 \x01(\x0b2!.moby.buildkit.v1.BuildResultInfoR\x05value:\x028\x01"\xf7\x01\n\x0fBuildResultInfo\x12@\n\x0cAttestations\x18\x02 \x03(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x0cAttestations\x12H\n\x07Results\x18\x03 \x03(\x0b2..moby.buildkit.v1.BuildResultInfo.ResultsEntryR\x07Results\x1aX\n\x0cResultsEntry\x12\x10\n\x03key\x18\x01 \x01(\x03R\x03key\x122\n\x05value\x18\x02 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x05value:\x028\x01"\xe8\x01\n\nDescriptor\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x16\n\x06digest\x18\x02 \x01(\tR\x06digest\x12\x12\n\x04size\x18\x03 \x01(\x03R\x04size\x12O\n\x0bannotations\x18\x05 \x03(\x0b2-.moby.buildkit.v1.Descriptor.AnnotationsEntryR\x0bannotations\x1a>\n\x10AnnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"<\n\x08Position\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x1c\n\tcharacter\x18\x02 \x01(\x05R\tcharacter"G\n\rProgressGroup\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04weak\x18\x03 \x01(\x08R\x04weak"g\n\x05Range\x120\n\x05start\x18\x01 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x05start\x12,\n\x03end\x18\x02 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x03end"x\n\nSourceInfo\x12\x1a\n\x08filename\x18\x01 \x01(\tR\x08filename\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x1e\n\ndefinition\x18\x03 \x01(\x0cR\ndefinition\x12\x1a\n\x08language\x18\x04 \x01(\tR\x08language"\xf0\x01\n\x0eStatusResponse\x124\n\x08vertexes\x18\x01 \x03(\x0b2\x18.moby.buildkit.v1.VertexR\x08vertexes\x12:\n\x08statuses\x18\x02 \x03(\x0b2\x1e.moby.buildkit.v1.VertexStatusR\x08statuses\x12/\n\x04logs\x18\x03 \x03(\x0b2\x1b.moby.buildkit.v1.VertexLogR\x04logs\x12;\n\x08warnings\x18\x04 \x03(\x0b2\x1f.moby.buildkit.v1.VertexWarningR\x08warnings"\xb1\x02\n\x06Vertex\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06inputs\x18\x02 \x03(\tR\x06inputs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n\x06cached\x18\x04 \x01(\x08R\x06cached\x124\n\x07started\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12E\n\rprogressGroup\x18\x08 \x01(\x0b2\x1f.moby.buildkit.v1.ProgressGroupR\rprogressGroup"\x87\x01\n\tVertexLog\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x128\n\ttimestamp\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x16\n\x06stream\x18\x03 \x01(\x03R\x06stream\x12\x10\n\x03msg\x18\x04 \x01(\x0cR\x03msg"\xa4\x02\n\x0cVertexStatus\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x16\n\x06vertex\x18\x02 \x01(\tR\x06vertex\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n\x07current\x18\x04 \x01(\x03R\x07current\x12\x14\n\x05total\x18\x05 \x01(\x03R\x05total\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n\x07started\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted"\xe0\x01\n\rVertexWarning\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x12\x14\n\x05level\x18\x02 \x01(\x03R\x05level\x12\x14\n\x05short\x18\x03 \x01(\x0cR\x05short\x12\x16\n\x06detail\x18\x04 \x03(\x0cR\x06detail\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x120\n\x04info\x18\x06 \x01(\x0b2\x1c.moby.buildkit.v1.SourceInfoR\x04info\x12/\n\x06ranges\x18\x07 \x03(\x0b2\x17.moby.buildkit.v1.RangeR\x06ranges*?\n\x15BuildHistoryEventType\x12\x0b\n\x07STARTED\x10\x00\x12\x0c\n\x08COMPLETE\x10\x01\x12\x0b\n\x07DELETED\x10\x022\xff\x03\n\x07Control\x12T\n\tDiskUsage\x12".moby.buildkit.v1.DiskUsageRequest\x1a#.moby.buildkit.v1.DiskUsageResponse\x12E\n\x04Info\x12\x1d.moby.buildkit.v1.InfoRequest\x1a\x1e.moby.buildkit.v1.InfoResponse\x12H\n\x05Prune\x12\x1e.moby.buildkit.v1.PruneRequest\x1a\x1d.moby.buildkit.v1.UsageRecord0\x01\x12Z\n\x0bListWorkers\x12$.moby.buildkit.v1.ListWorkersRequest\x1a%.moby.buildkit.v1.ListWorkersResponse\x12M\n\x06Status\x12\x1f.moby.buildkit.v1.StatusRequest\x1a .moby.buildkit.v1.StatusResponse0\x01\x12b\n\x12ListenBuildHistory\x12%.moby.buildkit.v1.BuildHistoryRequest\x1a#.moby.buildkit.v1.BuildHistoryEvent0\x01b\x06proto3',
     [
         timestamp_pb.desc(),
     ],
@@ -950,6 +1147,10 @@ _DESC = file_desc(
         "SolveRequest": SolveRequest,
         "StatusRequest": StatusRequest,
         "BuildHistoryRequest": BuildHistoryRequest,
+        "BuildHistoryEvent": BuildHistoryEvent,
+        "BuildHistoryRecord": BuildHistoryRecord,
+        "BuildResultInfo": BuildResultInfo,
+        "Descriptor": Descriptor,
         "Position": Position,
         "ProgressGroup": ProgressGroup,
         "Range": Range,
@@ -959,6 +1160,7 @@ _DESC = file_desc(
         "VertexLog": VertexLog,
         "VertexStatus": VertexStatus,
         "VertexWarning": VertexWarning,
+        "BuildHistoryEventType": BuildHistoryEventType,
     },
 )
 

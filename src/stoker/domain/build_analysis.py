@@ -1,0 +1,44 @@
+"""What the steps of a build say together, for whoever asks why it took that long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stoker.domain.base_images import BaseImage, base_images
+from stoker.domain.cache_misses import CacheMiss, cache_misses
+from stoker.domain.critical_path import CriticalPath, critical_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stoker.domain.cache_misses import ComparedBuild
+    from stoker.domain.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class BuildAnalysis:
+    """What is seen in all steps of a build.
+
+    Attributes:
+        is_whole: False when the steps are more than are looked at, so that nothing else is known.
+        misses: why steps were done, by their numbers.
+    """
+
+    is_whole: bool
+    path: CriticalPath = field(default_factory=CriticalPath)
+    misses: Mapping[int, CacheMiss] = field(default_factory=dict[int, CacheMiss])
+    images: tuple[BaseImage, ...] = ()
+
+
+def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild]) -> BuildAnalysis:
+    """Look at all steps of a build.
+
+    Args:
+        steps: all of them.
+        before: by platform, the build that it is compared with.
+    """
+    misses: dict[int, CacheMiss] = {}
+    for platform in sorted({step.platform for step in steps}):
+        misses |= cache_misses(steps, platform, before.get(platform))
+    return BuildAnalysis(is_whole=True, path=critical_path(steps), misses=misses, images=base_images(steps))

@@ -1,0 +1,155 @@
+"""What BuildKit keeps of a solve that ended: attestations such as its provenance, and the Dockerfile."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from stoker.domain.masking import MASK, looks_secret, mask_assignments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ARGUMENT = "build-arg:"
+_LEAST_SECRET = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What is attested of a solve's result: a JSON document, such as a provenance or an SBOM.
+
+    Attributes:
+        predicate_type: what it is, as a URL.
+        platform: what it is about, where the solve had several results; empty otherwise.
+    """
+
+    predicate_type: str
+    platform: str
+    content: bytes
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word."""
+        for word, kind in (("provenance", "provenance"), ("spdx", "SBOM"), ("cyclonedx", "SBOM")):
+            if word in self.predicate_type.lower():
+                return kind
+        return "attestation"
+
+
+@dataclass(frozen=True, slots=True)
+class SolveHistory:
+    """What BuildKit kept of a solve.
+
+    Attributes:
+        dockerfiles: contents by name.
+        secrets: values of build arguments whose names look like a secret's, the longest first. They are never stored.
+    """
+
+    attestations: tuple[Attestation, ...] = ()
+    dockerfiles: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def dockerfiles_of_provenance(content: bytes) -> list[tuple[str, str]]:
+    """The Dockerfiles in a provenance of BuildKit, by name; none where it has none
+    (https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md).
+    """
+    return [
+        file
+        for part in _objects(_decoded(content))
+        for info in _list(_object(part.get("source")).get("infos"))
+        if (file := _file(_object(info).get("filename"), _object(info).get("data"))) is not None
+    ]
+
+
+def dockerfile_of_error(content: bytes) -> tuple[str, str] | None:
+    """The Dockerfile in a detail of a solve's error, which BuildKit writes as JSON; None where it has none."""
+    info = _object(_object(_decoded(content)).get("info"))
+    return _file(info.get("filename"), info.get("data"))
+
+
+def secret_arguments(content: bytes) -> list[str]:
+    """The values in a JSON document of build arguments whose names look like a secret's, the longest first."""
+    found = {
+        value
+        for part in _objects(_decoded(content))
+        for name, value in part.items()
+        if _is_secret(name) and isinstance(value, str) and len(value) >= _LEAST_SECRET
+    }
+    return sorted(found, key=lambda value: (-len(value), value))
+
+
+def without_secrets(content: bytes) -> bytes | None:
+    """A JSON document with masks in place of build arguments that look like secrets, wherever their values are.
+
+    None for one that is nested too deeply to be looked through: anybody can attest anything of an image.
+    """
+    try:
+        document: object = json.loads(content)
+        masked = _masked(document, secret_arguments(content))
+        return content if masked == document else json.dumps(masked, indent=2).encode()
+    except RecursionError:
+        return None
+    except ValueError:
+        return content
+
+
+def mask_values(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with a mask in place of each secret."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _is_secret(name: str) -> bool:
+    return name.startswith(_ARGUMENT) and looks_secret(name.removeprefix(_ARGUMENT))
+
+
+def _masked(value: object, secrets: list[str], name: str = "") -> object:
+    if isinstance(value, dict):
+        return {key: _masked(one, secrets, key) for key, one in cast("dict[str, object]", value).items()}
+    if isinstance(value, list):
+        return [_masked(one, secrets) for one in cast("list[object]", value)]
+    if not isinstance(value, str):
+        return value
+    return MASK if _is_secret(name) else mask_assignments(mask_values(value, secrets))
+
+
+def _file(name: object, data: object) -> tuple[str, str] | None:
+    if not isinstance(name, str) or not isinstance(data, str) or not name:
+        return None
+    try:
+        return name, base64.b64decode(data, validate=True).decode(errors="replace")
+    except binascii.Error:
+        return None
+
+
+def _decoded(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _objects(value: object) -> Iterator[dict[str, Any]]:
+    """All objects in a document."""
+    ahead = [value]
+    while ahead:
+        one = ahead.pop()
+        if isinstance(one, dict):
+            found = cast("dict[str, Any]", one)
+            yield found
+            ahead.extend(found.values())
+        elif isinstance(one, list):
+            ahead.extend(cast("list[object]", one))
+
+
+def _object(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -1,0 +1,34 @@
+"""How much one page shows. All are settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """Bounds of pages of builds.
+
+    Attributes:
+        steps: of a build on one page.
+        step_lines: of each step's log on the build's page.
+        lines: of all logs there.
+        failed_lines: of the failed step's log, above the others.
+        window_lines: of a step's log on one of its own pages.
+        trend_builds: that trends compare.
+        path_steps: of a critical path that are listed.
+        warnings: that are listed.
+        search_hits: lines that a search finds.
+        search_bytes: of a build's logs that a search looks at.
+    """
+
+    steps: int
+    step_lines: int
+    lines: int
+    failed_lines: int
+    window_lines: int
+    trend_builds: int
+    path_steps: int
+    warnings: int
+    search_hits: int
+    search_bytes: int

@@ -1,0 +1,103 @@
+"""What BuildKit keeps of a solve is on its build's page: the Dockerfile's line, provenance and attestations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.browser import Browser, join, owner_code
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.endpoint import get_endpoint
+from tests.harness.records import when_recorded
+from tests.harness.server import Server
+
+PASSWORD = "coal and a good draught"
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture(scope="module")
+def owned(make_server: Callable[..., Server]) -> Server:
+    server = make_server()
+    join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
+    return server
+
+
+@pytest.fixture(scope="module")
+def ada(owned: Server) -> Browser:
+    browser = Browser(owned.url)
+    assert browser.post("/sign-in", email="ada@example.com", password=PASSWORD, next="/").path == "/"
+    return browser
+
+
+def built(server: Server, folder: Path, dockerfile: str, *arguments: str, succeeds: bool = True) -> str:
+    """Build with buildctl, which sends the server nothing but the build itself."""
+    build, token = server.new_build(server.project)
+    endpoint = get_endpoint(server, build, token, folder / "endpoint")
+    result = endpoint.build(make_context(folder / "context", dockerfile), *arguments)
+    assert (result.code == 0) == succeeds, result.output
+    when_recorded(server, build)
+    ending: dict[str, object] = {"success": {}} if succeeds else {"error": {"error": "it failed"}}
+    answer = server.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, **ending})
+    assert answer.status == 200, answer
+    return build
+
+
+def documents(browser: Browser, build: str) -> list[dict[str, object]]:
+    page = browser.get(f"/builds/{build}")
+    return [
+        json.loads(browser.get(path).text) for path in re.findall(r'href="(/builds/\w+/attestations/\d+)"', page.text)
+    ]
+
+
+def test_a_failure_of_buildctl_shows_the_line_of_the_dockerfile(owned: Server, ada: Browser, tmp_path: Path) -> None:
+    build = built(owned, tmp_path, HEADER + run("true") + run("exit 7"), succeeds=False)
+    assert "Dockerfile:4" in ada.get(f"/builds/{build}").text.partition("<dl>")[0]
+
+
+def test_provenance_can_be_downloaded_by_members_alone_and_holds_no_secret(
+    owned: Server, ada: Browser, tmp_path: Path
+) -> None:
+    dockerfile = HEADER + "ARG NPM_TOKEN\n" + run("echo $NPM_TOKEN")
+    build = built(owned, tmp_path, dockerfile, f"--opt=build-arg:NPM_TOKEN={SECRET}")
+    (provenance,) = documents(ada, build)
+    assert {"buildDefinition", "runDetails"} <= provenance.keys()
+    assert '"build-arg:NPM_TOKEN": "***"' in json.dumps(provenance)
+    assert SECRET not in json.dumps(provenance)
+    names = owned.query("select name from steps where build_id = ?", build)
+    assert [name for (name,) in names if "echo ***" in name], names
+    assert SECRET not in str(names)
+    path = f"/builds/{build}/attestations/1"
+    answer = ada.get(path)
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["content-type"] == "application/json"
+    ada.submit(ada.get(f"/builds/{build}"), f"/builds/{build}/share", decision="share")
+    ((share,),) = owned.query("select share_id from build_shares where build_id = ?", build)
+    stranger = Browser(owned.url)
+    assert "attestations" not in stranger.get(f"/share/{share}").text
+    assert stranger.get(f"/share/{share}/attestations/1").status == 404
+    assert stranger.get(path).path == "/sign-in"
+    assert [ada.get(f"/builds/{build}/attestations/{number}").status for number in ("99", "x")] == [404, 404]
+
+
+def test_attestations_of_an_image_are_kept_too(owned: Server, ada: Browser, tmp_path: Path) -> None:
+    build = built(
+        owned,
+        tmp_path,
+        HEADER,
+        "--opt=attest:provenance=mode=min,version=v0.2",
+        "--output=type=image,name=x,store=true",
+    )
+    page = ada.get(f"/builds/{build}")
+    kinds = [one["predicateType"] for one in documents(ada, build) if "predicateType" in one]
+    assert kinds == ["https://slsa.dev/provenance/v0.2"], page.words
+    assert "Download provenance of linux/amd64" in page.words
+
+
+def test_nothing_is_kept_of_what_is_over_the_limit(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = make_server(record_attestation_bytes="100")
+    build = built(server, tmp_path, HEADER)
+    assert server.query("select number from attestations where build_id = ?", build) == []
