@@ -65,6 +65,7 @@ from stoker.services.gate import GateService
 from stoker.services.logins import LoginService
 from stoker.services.machines import MachineService
 from stoker.services.organizations import OrganizationService
+from stoker.services.overviews import OverviewService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
 from stoker.services.recording import RecordingService
@@ -157,7 +158,7 @@ class ApiProcess:
             core, webhook_key, allow_private=deliveries.allow_private, test_wait=deliveries.timeout + _TEST_PATIENCE
         )
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
-        records = RecordService(core)
+        records, tokens, trust_policies = RecordService(core), TokenService(core), TrustPolicyService(core, providers)
         web = web_application(
             WebServices(
                 authentication=authentication,
@@ -171,6 +172,9 @@ class ApiProcess:
                 records=records,
                 analysis=AnalysisService(core, settings.page_analysed_steps),
                 page_sizes=page_sizes(settings),
+                overviews=OverviewService(core),
+                tokens=tokens,
+                trust_policies=trust_policies,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
@@ -183,8 +187,8 @@ class ApiProcess:
             RpcServices(
                 authentication=authentication,
                 projects=projects,
-                tokens=TokenService(core),
-                trust_policies=TrustPolicyService(core, providers),
+                tokens=tokens,
+                trust_policies=trust_policies,
                 builds=builds,
                 endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
                 logins=logins,

@@ -46,6 +46,11 @@ class ProjectService:
         self._core = core
         self._recent = Recent(core.database, project_store.find_project)
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that a project can be in."""
+        return self._core.limits.regions
+
     async def create(self, principal: Principal, wanted: NewProject) -> Project:
         """Create a project in the caller's organization.
 

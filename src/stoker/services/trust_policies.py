@@ -28,6 +28,11 @@ class TrustPolicyService:
         self._core = core
         self._providers = {provider.name: provider for provider in providers}
 
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """The providers that a policy can name."""
+        return tuple(provider for provider in self._providers.values() if provider.kind is not None)
+
     async def add(
         self,
         principal: Principal,

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 
-def _build(row: Row[Any]) -> Build:
+def build_of_row(row: Row[Any]) -> Build:
+    """A build from what was selected of its table."""
     return Build(
         id=row.id,
         organization_id=row.organization_id,
@@ -54,34 +55,43 @@ _BY_ID = (
 async def find_build(tx: Transaction, build_id: str) -> Build | None:
     """The build of that id, unless its project is deleted."""
     row = (await tx.execute(_BY_ID, {"wanted": build_id})).one_or_none()
-    return None if row is None else _build(row)
+    return None if row is None else build_of_row(row)
 
 
 async def find_any_build(tx: Transaction, build_id: str) -> Build | None:
     """The build of that id, of a deleted project too."""
     row = (await tx.execute(select(builds).where(builds.c.id == build_id))).one_or_none()
-    return None if row is None else _build(row)
+    return None if row is None else build_of_row(row)
 
 
-async def list_builds(tx: Transaction, project_id: str, page: PageRequest) -> Page[Build]:
-    """A page of a project's builds, the newest first."""
+async def list_builds(
+    tx: Transaction, project_id: str, page: PageRequest, status: BuildStatus | None = None
+) -> Page[Build]:
+    """A page of a project's builds, the newest first; with a status, of those that stand so."""
     query = select(builds).where(builds.c.project_id == project_id)
+    if status is not None:
+        query = query.where(builds.c.status == status.value)
     if page.after is not None:
         query = query.where(builds.c.id < page.after)
-    rows = (await tx.execute(query.order_by(builds.c.id.desc()).limit(page.size + 1))).all()
-    items = tuple(_build(row) for row in rows[: page.size])
+    query = query.order_by(builds.c.id.desc()).limit(page.size + 1)
+    # A rare status may be looked for among a great many builds.
+    rows = (await tx.execute(query)).all() if status is None else await tx.scan(query)
+    items = tuple(build_of_row(row) for row in rows[: page.size])
     return Page(items, items[-1].id if len(rows) > page.size else None)
 
 
 async def running_builds_of(tx: Transaction, project_id: str) -> list[Build]:
     """A project's builds that have not ended."""
     query = select(builds).where(builds.c.project_id == project_id, builds.c.status == BuildStatus.RUNNING.value)
-    return [_build(row) for row in await tx.execute(query)]
+    return [build_of_row(row) for row in await tx.execute(query)]
 
 
 async def running_builds(tx: Transaction) -> list[Build]:
     """All builds that have not ended."""
-    return [_build(row) for row in await tx.execute(select(builds).where(builds.c.status == BuildStatus.RUNNING.value))]
+    return [
+        build_of_row(row)
+        for row in await tx.execute(select(builds).where(builds.c.status == BuildStatus.RUNNING.value))
+    ]
 
 
 async def overdue_builds(tx: Transaction, created_before: datetime, limit: int) -> list[Build]:
@@ -92,7 +102,7 @@ async def overdue_builds(tx: Transaction, created_before: datetime, limit: int) 
         .order_by(builds.c.created_at)
         .limit(limit)
     )
-    return [_build(row) for row in await tx.execute(query)]
+    return [build_of_row(row) for row in await tx.execute(query)]
 
 
 async def mark_build_started(tx: Transaction, build_id: str, now: datetime) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 
-def _project(row: Row[Any]) -> Project:
+def project_of_row(row: Row[Any]) -> Project:
+    """A project from what was selected of its table."""
     return Project(
         id=row.id,
         organization_id=row.organization_id,
@@ -52,7 +53,7 @@ _BY_ID = select(projects).where(projects.c.id == bindparam("wanted"), projects.c
 async def find_project(tx: Transaction, project_id: str) -> Project | None:
     """The project of that id."""
     row = (await tx.execute(_BY_ID, {"wanted": project_id})).one_or_none()
-    return None if row is None else _project(row)
+    return None if row is None else project_of_row(row)
 
 
 async def list_projects(tx: Transaction, organization_ids: Iterable[str], *, only: str | None = None) -> list[Project]:
@@ -62,7 +63,7 @@ async def list_projects(tx: Transaction, organization_ids: Iterable[str], *, onl
     )
     if only is not None:
         query = query.where(projects.c.id == only)
-    return [_project(row) for row in await tx.execute(query.order_by(projects.c.id))]
+    return [project_of_row(row) for row in await tx.execute(query.order_by(projects.c.id))]
 
 
 async def count_projects(tx: Transaction, organization_id: str) -> int:

@@ -17,15 +17,20 @@ from stoker.web.home_pages import HomePages
 from stoker.web.join_pages import JoinPages
 from stoker.web.login_pages import LoginPages
 from stoker.web.pages import Pages, page, told
+from stoker.web.project_list_pages import ProjectListPages
+from stoker.web.project_pages import ProjectPages
+from stoker.web.project_settings_pages import ProjectSettingsPages
+from stoker.web.project_token_pages import ProjectTokenPages
 from stoker.web.security import Security
 from stoker.web.sign_in_pages import SignInPages
 from stoker.web.trend_pages import TrendPages
+from stoker.web.trust_policy_pages import TrustPolicyPages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from stoker.web.pages import WebServices
+    from stoker.web.pages import Endpoint, WebServices
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -50,6 +55,7 @@ def web_application(services: WebServices) -> Starlette:
         ("/logins/{code}", "POST", logins.decide),
         ("/audit", "GET", AuditPages(services).show),
         ("/projects/{project_id}/trends", "GET", TrendPages(services).show),
+        *_project_routes(services),
         ("/builds/{build_id}/share", "POST", builds.share),
         ("/builds/{build_id}/attestations/{number}", "GET", builds.attestation),
         *(
@@ -74,6 +80,28 @@ def web_application(services: WebServices) -> Starlette:
         middleware=[Middleware(Security, is_https=services.cookies.is_https)],
         exception_handlers={404: missing.show, 405: missing.show},
     )
+
+
+def _project_routes(services: WebServices) -> list[tuple[str, str, Endpoint]]:
+    projects, settings = ProjectListPages(services), ProjectSettingsPages(services)
+    tokens, policies = ProjectTokenPages(services), TrustPolicyPages(services)
+    organization, project = "/organizations/{organization_id}", "/projects/{project_id}"
+    return [
+        (organization, "GET", projects.show),
+        (f"{organization}/new-project", "GET", projects.show_new),
+        (f"{organization}/new-project", "POST", projects.create),
+        (project, "GET", ProjectPages(services).show),
+        (f"{project}/settings", "GET", settings.show),
+        (f"{project}/settings", "POST", settings.save),
+        (f"{project}/settings/reset", "POST", settings.reset),
+        (f"{project}/settings/delete", "POST", settings.delete),
+        (f"{project}/tokens", "GET", tokens.show),
+        (f"{project}/tokens", "POST", tokens.create),
+        (f"{project}/tokens/{{token_id}}/revoke", "POST", tokens.revoke),
+        (f"{project}/trust-policies", "GET", policies.show),
+        (f"{project}/trust-policies", "POST", policies.add),
+        (f"{project}/trust-policies/{{policy_id}}/remove", "POST", policies.remove),
+    ]
 
 
 class _Missing(Pages):

@@ -48,6 +48,12 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def ordinal(value: int) -> str:
+    """A place: ``1st``, ``2nd``, ``13th``."""
+    suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{value:,}{suffix}"
+
+
 def share(part: int, whole: int) -> str:
     """A part of a whole: ``93 %``, with 100 % and 0 % only where they are exact, and nothing of an empty one."""
     if not whole:
@@ -97,6 +103,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "duration": duration,
     "size": size,
     "number": number,
+    "ordinal": ordinal,
     "share": share,
     "moment": moment,
     "day": day,

@@ -1,29 +1,43 @@
-"""The start page: who I am, and what is mine."""
+"""The start page: my organizations, and how they are doing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stoker.domain.overviews import OVERVIEW_PERIOD
+from stoker.domain.pages import Page, checked_page
 from stoker.web.pages import Pages, render, sign_in_first
+from stoker.web.places import Reader
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_MOST_PROJECTS = 200
+    from stoker.domain.overviews import ProjectOverview
+
+_PROJECTS = 50
 
 
 class HomePages(Pages):
     """What a person sees first."""
 
     async def show(self, request: Request) -> Response:
-        """GET /."""
+        """GET /: my organizations; of a single one its projects as well."""
         who = await self.who(request)
         if who is None:
             return sign_in_first(request)
-        caller = await self.services.authentication.person(who.person.id, "session")
-        account = await self.services.organizations.account(caller)
-        projects = await self.services.projects.list(caller)
+        person = await self.services.authentication.person(who.person.id, "session")
+        overviews = await self.services.overviews.organizations(person)
+        projects: Page[ProjectOverview] = Page((), None)
+        if len(overviews) == 1:
+            projects = await self.services.overviews.projects(
+                person, overviews[0].organization.id, "", checked_page(_PROJECTS, "")
+            )
         return render(
-            "home.html", who, account=account, projects=projects[:_MOST_PROJECTS], project_count=len(projects)
+            "home.html",
+            who,
+            overviews=[(one, Reader(who, person, one.organization, one.role)) for one in overviews],
+            projects=projects,
+            days=OVERVIEW_PERIOD.days,
+            now=self.services.now(),
         )

@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     from stoker.services.builds import BuildService
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService
+    from stoker.services.overviews import OverviewService
     from stoker.services.projects import ProjectService
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.sign_in import SignInService
+    from stoker.services.tokens import TokenService
+    from stoker.services.trust_policies import TrustPolicyService
     from stoker.web.page_sizes import PageSizes
 
     Endpoint = Callable[[Request], Awaitable[Response]]
+    """Answers a request for a page."""
 
 _STATUS: dict[type[errors.StokerError], int] = {
     errors.InvalidInput: 400,
@@ -74,6 +78,9 @@ class WebServices:
     records: RecordService
     analysis: AnalysisService
     page_sizes: PageSizes
+    overviews: OverviewService
+    tokens: TokenService
+    trust_policies: TrustPolicyService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness
@@ -133,6 +140,6 @@ class Pages:
         return await signed_in(request, self.services.cookies, self.services.sign_in)
 
 
-def sign_in_first(request: Request) -> RedirectResponse:
-    """To the sign-in page, and back here afterwards."""
-    return go_to(f"/sign-in?next={quote(request.url.path)}")
+def sign_in_first(request: Request, afterwards: str | None = None) -> RedirectResponse:
+    """To the sign-in page, and afterwards back here, or to another page where this one only takes forms."""
+    return go_to(f"/sign-in?next={quote(afterwards or request.url.path)}")

@@ -1,0 +1,109 @@
+"""What people see first of organizations, projects and builds: a few numbers, summed up for many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stoker.domain.builds import Build
+    from stoker.domain.people import Role
+    from stoker.domain.projects import Organization, Project
+
+OVERVIEW_PERIOD = timedelta(days=7)
+"""Builds of how long an organization's numbers are about."""
+
+RATED_BUILDS = 20
+"""Of how many of its last builds a project's success rate is."""
+
+MAX_SEARCH_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How builds ended. Who cancels a build says nothing about it, so the rate is of the others that ended."""
+
+    succeeded: int = 0
+    failed: int = 0
+
+    @property
+    def rated(self) -> int:
+        """Of how many builds the success rate is."""
+        return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBuild:
+    """A build, with its project's name."""
+
+    build: Build
+    project_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationFigures:
+    """The numbers of one organization.
+
+    Attributes:
+        projects: how many it has.
+        builds: how many were created in the last `OVERVIEW_PERIOD`.
+        outcomes: how those ended.
+        running: how many run now, whenever they were created.
+        waiting: how many wait for their turn now.
+        last_builds: the newest ones, the newest first.
+    """
+
+    projects: int = 0
+    builds: int = 0
+    outcomes: Outcomes = Outcomes()
+    running: int = 0
+    waiting: int = 0
+    last_builds: tuple[NamedBuild, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationOverview:
+    """An organization as one of its members sees it first."""
+
+    organization: Organization
+    role: Role
+    figures: OrganizationFigures
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectOverview:
+    """A project in a list.
+
+    Attributes:
+        project: the project.
+        cache_bytes: the size of its caches as they were last measured; None when none was.
+        last_build: its newest build.
+        outcomes: how its last `RATED_BUILDS` builds ended.
+    """
+
+    project: Project
+    cache_bytes: int | None
+    last_build: Build | None
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOverview:
+    """A build in a list.
+
+    Attributes:
+        build: the build.
+        platforms: those that it has or had machines for, or waits for.
+        position: its place in its organization's queue while it waits for its turn; the first has 1.
+        dockerfiles: the names of those that are known, each with its target where it has one.
+        steps: how many are recorded.
+        cached_steps: how many of them came from the cache.
+    """
+
+    build: Build
+    platforms: tuple[str, ...]
+    position: int | None
+    dockerfiles: tuple[str, ...]
+    steps: int
+    cached_steps: int

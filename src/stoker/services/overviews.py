@@ -1,0 +1,99 @@
+"""What people see first of their organizations, of the projects in one, and of the builds in a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import InvalidInput
+from stoker.domain.overviews import (
+    MAX_SEARCH_LENGTH,
+    OVERVIEW_PERIOD,
+    BuildOverview,
+    OrganizationFigures,
+    OrganizationOverview,
+)
+from stoker.domain.pages import Page
+from stoker.services.lookup import require_organization, require_project
+from stoker.store import builds as build_store
+from stoker.store import organizations as organization_store
+from stoker.store import overviews as overview_store
+from stoker.store import steps as step_store
+
+if TYPE_CHECKING:
+    from stoker.domain.builds import BuildStatus
+    from stoker.domain.overviews import ProjectOverview
+    from stoker.domain.pages import PageRequest
+    from stoker.domain.principals import Principal
+    from stoker.services.core import Core
+
+_LAST_BUILDS = 5
+
+
+class OverviewService:
+    """The use cases of looking at much at once. None asks the database more often for more projects or builds."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def organizations(self, principal: Principal) -> list[OrganizationOverview]:
+        """The organizations of a person, the oldest membership first."""
+        since = self._core.now() - OVERVIEW_PERIOD
+        ids = principal.organization_ids
+        async with self._core.database.read() as tx:
+            known = {one.id: one for one in await organization_store.find_organizations(tx, ids)}
+            figures = await overview_store.organization_figures(tx, ids, since, _LAST_BUILDS)
+        return [
+            OrganizationOverview(known[id_], role, figures.get(id_, OrganizationFigures()))
+            for id_, role in principal.roles.items()
+            if id_ in known
+        ]
+
+    async def projects(
+        self, principal: Principal, organization_id: str, search: str, page: PageRequest
+    ) -> Page[ProjectOverview]:
+        """A page of an organization's projects by name; ``search`` is a part of the name, or an id.
+
+        Raises:
+            InvalidInput: the search is too long.
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        wanted = search.strip()
+        if len(wanted) > MAX_SEARCH_LENGTH:
+            raise InvalidInput(f"the search has {len(wanted)} characters; {MAX_SEARCH_LENGTH} is the most")
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            return await overview_store.list_project_overviews(tx, organization.id, wanted, page)
+
+    async def builds(
+        self, principal: Principal, project_id: str, status: BuildStatus | None, page: PageRequest
+    ) -> Page[BuildOverview]:
+        """A page of a project's builds, the newest first; with a status, of those that stand so.
+
+        Raises:
+            NotFound: there is no such project, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            project = await require_project(tx, principal, project_id)
+            found = await build_store.list_builds(tx, project.id, page, status)
+            ids = [build.id for build in found.items]
+            platforms = await overview_store.platforms_of_builds(tx, ids)
+            positions = await overview_store.positions_of_builds(tx, ids)
+            files = await overview_store.dockerfile_names(tx, ids)
+            counts = await overview_store.kept_step_counts(tx, ids)
+            works = await step_store.work_of_builds(tx, [id_ for id_ in ids if id_ not in counts])
+            counts |= {id_: (work.steps, work.cached_steps) for id_, (work, _) in works.items()}
+        items: list[BuildOverview] = []
+        for build in found.items:
+            steps, cached = counts.get(build.id, (0, 0))
+            names = tuple(f"{name} ({target})" if target else name for target, name in files.get(build.id, ()))
+            items.append(
+                BuildOverview(
+                    build=build,
+                    platforms=platforms.get(build.id, ()),
+                    position=positions.get(build.id),
+                    dockerfiles=tuple(dict.fromkeys(names)),
+                    steps=steps,
+                    cached_steps=cached,
+                )
+            )
+        return Page(tuple(items), found.next_token)
