@@ -131,6 +131,8 @@ def page_sizes(settings: Settings) -> PageSizes:
         warnings=settings.page_warnings,
         search_hits=settings.page_search_hits,
         search_bytes=settings.page_search_bytes,
+        projects=settings.page_projects,
+        builds=settings.page_builds,
     )
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from stoker.domain.overviews import ProjectOverview
 
-_PROJECTS = 50
-
 
 class HomePages(Pages):
     """What a person sees first."""
@@ -31,7 +29,7 @@ class HomePages(Pages):
         projects: Page[ProjectOverview] = Page((), None)
         if len(overviews) == 1:
             projects = await self.services.overviews.projects(
-                person, overviews[0].organization.id, "", checked_page(_PROJECTS, "")
+                person, overviews[0].organization.id, "", checked_page(self.services.page_sizes.projects, "")
             )
         return render(
             "home.html",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PageSizes:
-    """Bounds of pages of builds.
+    """Bounds of pages of projects and builds.
 
     Attributes:
         steps: of a build on one page.
@@ -20,6 +20,8 @@ class PageSizes:
         warnings: that are listed.
         search_hits: lines that a search finds.
         search_bytes: of a build's logs that a search looks at.
+        projects: of an organization on one page.
+        builds: of a project on one page.
     """
 
     steps: int
@@ -32,3 +34,5 @@ class PageSizes:
     warnings: int
     search_hits: int
     search_bytes: int
+    projects: int
+    builds: int

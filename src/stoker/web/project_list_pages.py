@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from stoker.domain.errors import StokerError
     from stoker.web.places import Reader
 
-_PAGE_SIZE = 50
 _LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.ProjectService/CreateProject"
 
 
@@ -34,7 +33,7 @@ class ProjectListPages(PlacedPages):
             return sign_in_first(request)
         search = request.query_params.get("search", "").strip()
         after = request.query_params.get("page", "")
-        page = checked_page(_PAGE_SIZE, after)
+        page = checked_page(self.services.page_sizes.projects, after)
         found = await self.services.overviews.projects(reader.calling(_LIST), reader.organization.id, search, page)
         base = f"/organizations/{reader.organization.id}"
         wanted = {"search": search} if search else {}

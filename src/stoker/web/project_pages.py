@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_PAGE_SIZE = 25
 _LIST = "depot.core.v1.BuildService/ListBuilds"
 
 
@@ -29,7 +28,7 @@ class ProjectPages(PlacedPages):
             return sign_in_first(request)
         status = _status(request.query_params.get("status", ""))
         after = request.query_params.get("page", "")
-        page = checked_page(_PAGE_SIZE, after)
+        page = checked_page(self.services.page_sizes.builds, after)
         builds = await self.services.overviews.builds(reader.calling(_LIST), reader.project.id, status, page)
         base = f"/projects/{reader.project.id}"
         wanted = {} if status is None else {"status": status.value}
