@@ -128,10 +128,10 @@ def blank_token(
     )
 
 
-def invite(server: Server, email: str, role: str) -> str:
-    """The secret of an invitation that an owner made over the API."""
+def invite(server: Server, email: str, role: str, organization: str | None = None) -> str:
+    """The secret of an invitation that an owner made over the API; to the first organization, unless one is given."""
     registry = Registry(server)
-    organization = server.first["DEPOT_ORG_ID"]
+    organization = organization or server.first["DEPOT_ORG_ID"]
     token = registry.person(f"inviter-{secrets.token_hex(4)}", **{f"o{organization}": Role.OWNER}).token
     wanted = {"email": email, "role": role}
     made = server.call("stoker.v1.OrganizationService/CreateInvitation", wanted, token=token)
