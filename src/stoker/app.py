@@ -155,7 +155,7 @@ class ApiProcess:
             core, webhook_key, allow_private=deliveries.allow_private, test_wait=deliveries.timeout + _TEST_PATIENCE
         )
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
-        records = RecordService(core)
+        records, machines, usage = RecordService(core), MachineService(core), UsageService(core)
         web = web_application(
             WebServices(
                 authentication=authentication,
@@ -167,6 +167,9 @@ class ApiProcess:
                 sharing=sharing,
                 audit=audit,
                 records=records,
+                machines=machines,
+                usage=usage,
+                webhooks=webhooks,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
@@ -186,10 +189,10 @@ class ApiProcess:
                 logins=logins,
                 organizations=organizations,
                 sharing=sharing,
-                usage=UsageService(core),
+                usage=usage,
                 caches=CacheService(core, looks.look),
                 queue=self._queue,
-                machines=MachineService(core),
+                machines=machines,
                 records=records,
                 recording=recording,
                 audit=audit,

@@ -11,14 +11,21 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stoker.domain.errors import NotFound
+from stoker.web.account_pages import AccountPages
 from stoker.web.audit_pages import AuditPages
 from stoker.web.build_pages import BuildPages
 from stoker.web.home_pages import HomePages
 from stoker.web.join_pages import JoinPages
 from stoker.web.login_pages import LoginPages
+from stoker.web.machine_pages import MachinePages
+from stoker.web.member_pages import MemberPages
+from stoker.web.organization_settings_pages import OrganizationSettingsPages
+from stoker.web.organization_token_pages import OrganizationTokenPages
 from stoker.web.pages import Pages, page, told
 from stoker.web.security import Security
 from stoker.web.sign_in_pages import SignInPages
+from stoker.web.usage_pages import UsagePages
+from stoker.web.webhook_pages import WebhookPages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,12 +34,20 @@ if TYPE_CHECKING:
     from stoker.web.pages import WebServices
 
 _STATIC = Path(__file__).parent / "static"
+_ORGANIZATION = "/organizations/{organization_id}"
 
 
 def web_application(services: WebServices) -> Starlette:
     """The pages of a server."""
     sign_in, join = SignInPages(services), JoinPages(services)
     logins, home, builds = LoginPages(services), HomePages(services), BuildPages(services)
+    account, audit = AccountPages(services), AuditPages(services)
+    changed = {
+        "members": MemberPages(services),
+        "tokens": OrganizationTokenPages(services),
+        "webhooks": WebhookPages(services),
+        "settings": OrganizationSettingsPages(services),
+    }
     routes = [
         ("/", "GET", home.show),
         ("/sign-in", "GET", sign_in.show),
@@ -47,7 +62,14 @@ def web_application(services: WebServices) -> Starlette:
         ("/join/accept", "POST", join.accept),
         ("/logins/{code}", "GET", logins.show),
         ("/logins/{code}", "POST", logins.decide),
-        ("/audit", "GET", AuditPages(services).show),
+        ("/account", "GET", account.show),
+        ("/account", "POST", account.log_out),
+        ("/audit", "GET", audit.show),
+        ("/audit/events.json", "GET", audit.download),
+        (f"{_ORGANIZATION}/machines", "GET", MachinePages(services).show),
+        (f"{_ORGANIZATION}/usage", "GET", UsagePages(services).show),
+        *((f"{_ORGANIZATION}/{name}", "GET", pages.show) for name, pages in changed.items()),
+        *((f"{_ORGANIZATION}/{name}", "POST", pages.change) for name, pages in changed.items()),
         ("/builds/{build_id}/share", "POST", builds.share),
         *(
             (f"{base}{path}", "GET", endpoint)

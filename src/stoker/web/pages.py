@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stoker.domain import errors
+from stoker.web.formats import FILTERS
 from stoker.web.sessions import Cookies, SignedIn, signed_in
 
 if TYPE_CHECKING:
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.logins import LoginService
+    from stoker.services.machines import MachineService
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.sign_in import SignInService
+    from stoker.services.usage import UsageService
+    from stoker.services.webhooks import WebhookService
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -53,6 +57,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters.update(FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,9 @@ class WebServices:
     sharing: SharingService
     audit: AuditService
     records: RecordService
+    machines: MachineService
+    usage: UsageService
+    webhooks: WebhookService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness
