@@ -159,6 +159,7 @@ class ApiProcess:
         )
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
         records, tokens, trust_policies = RecordService(core), TokenService(core), TrustPolicyService(core, providers)
+        machines, usage = MachineService(core), UsageService(core)
         web = web_application(
             WebServices(
                 authentication=authentication,
@@ -175,6 +176,9 @@ class ApiProcess:
                 overviews=OverviewService(core),
                 tokens=tokens,
                 trust_policies=trust_policies,
+                machines=machines,
+                usage=usage,
+                webhooks=webhooks,
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
@@ -194,10 +198,10 @@ class ApiProcess:
                 logins=logins,
                 organizations=organizations,
                 sharing=sharing,
-                usage=UsageService(core),
+                usage=usage,
                 caches=CacheService(core, looks.look),
                 queue=self._queue,
-                machines=MachineService(core),
+                machines=machines,
                 records=records,
                 recording=recording,
                 audit=audit,

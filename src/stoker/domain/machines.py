@@ -11,6 +11,7 @@ from stoker.domain.errors import IllegalTransition
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from stoker.domain.hardware import Hardware
     from stoker.domain.platforms import Platform
 
 
@@ -125,6 +126,31 @@ class MachineFacts:
     build_id: str | None
     volume_bytes: int | None
     volume_problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineOverview:
+    """A machine with its project, its use, and what it took in a period.
+
+    Attributes:
+        facts: of the machine and its volume.
+        project_name: of its project.
+        hardware: what its project asks for.
+        keep_bytes: how much its volume may keep by the project's cache policy.
+        holders: the first few of the builds that hold it.
+        last_used_at: when the last build let go of it; None when none has yet.
+        machine_time: for how long builds held it in the period, each hold by itself.
+        gigabyte_days: its volume's size of now, times the days of the period for which there has been such a volume.
+    """
+
+    facts: MachineFacts
+    project_name: str
+    hardware: Hardware
+    keep_bytes: int
+    holders: tuple[str, ...]
+    last_used_at: datetime | None
+    machine_time: timedelta
+    gigabyte_days: float
 
 
 def machine_server_name(machine_id: str, run: int) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from stoker.domain.cache_policy import GIGABYTE
 from stoker.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -51,6 +53,39 @@ def checked_period(start: datetime | None, end: datetime | None, now: datetime) 
     return Period(first, last)
 
 
+class PeriodName(StrEnum):
+    """The periods that people choose from; months and days are those of UTC."""
+
+    THIS_MONTH = "this-month"
+    LAST_MONTH = "last-month"
+    LAST_30_DAYS = "last-30-days"
+
+
+def named_period(name: PeriodName, now: datetime) -> Period:
+    """A period by its name; today is the last of the 30 days."""
+    match name:
+        case PeriodName.THIS_MONTH:
+            return checked_period(None, None, now)
+        case PeriodName.LAST_MONTH:
+            return checked_period(None, _month_of(now), now)
+        case PeriodName.LAST_30_DAYS:
+            today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+            return Period(today - timedelta(days=29), now)
+
+
+def days_of(period: Period) -> list[date]:
+    """The days, in UTC, that a period has a part in."""
+    last = period.end - timedelta(microseconds=1)
+    count = (last.date() - period.start.date()).days + 1 if period.end > period.start else 0
+    return [period.start.date() + timedelta(days=number) for number in range(count)]
+
+
+def gigabyte_days(size_bytes: int, since: datetime, period: Period, now: datetime) -> float:
+    """A size times the days of a period since then. Sizes of the past aren't known, so it is that of now for all."""
+    kept = period.until(now) - max(since, period.start)
+    return size_bytes / GIGABYTE * max(kept, timedelta(0)) / timedelta(days=1)
+
+
 def _month_of(end: datetime) -> datetime:
     """The beginning of the month that a period with this end lies in. The end itself is no part of it."""
     last = end - timedelta(microseconds=1) if end > _EARLIEST else end
@@ -77,6 +112,16 @@ class ProjectUsage:
     build_time: timedelta
     machine_time: timedelta
     cache_bytes: int
+    saved_time: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class DayUsage:
+    """What an organization used on one day, in UTC; of a build that went on over midnight, each day has its part."""
+
+    day: date
+    builds: int = 0
+    build_time: timedelta = timedelta(0)
     saved_time: timedelta = timedelta(0)
 
 

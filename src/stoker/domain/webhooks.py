@@ -73,6 +73,15 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookStanding:
+    """A webhook with the name of its project, and its last delivery; None when there is none that is remembered."""
+
+    webhook: Webhook
+    project_name: str
+    last: Delivery | None
+
+
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How a delivery that fails is tried again: after a first pause, which doubles up to an hour, for so long."""
 

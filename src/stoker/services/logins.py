@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from stoker.auth.tokens import hash_secret, new_secret, new_token
 from stoker.domain.audit import Action, Party
 from stoker.domain.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
+from stoker.domain.ids import checked_id
 from stoker.domain.logins import Login, LoginState, login_state
 from stoker.domain.principals import CredentialKind
 from stoker.services.auditing import person_party, record_for_person
+from stoker.services.tokens import token_party
 from stoker.services.wakeups import login_topic
 from stoker.store import logins as login_store
 from stoker.store import tokens as token_store
@@ -130,6 +132,28 @@ class LoginService:
                     return token
                 left = (login.expires_at - self._core.now()).total_seconds()
                 await subscription.wait(max(0.0, left))
+
+    async def logged_in(self, person: Person) -> list[StoredToken]:
+        """The tokens of a person's command lines that still work, the newest first."""
+        now = self._core.now()
+        async with self._core.database.read() as tx:
+            tokens = await token_store.list_person_tokens(tx, person.id)
+        return [one for one in reversed(tokens) if one.expires_at is None or one.expires_at > now]
+
+    async def log_out(self, person: Person, token_id: str) -> None:
+        """Let a command line of a person no longer act as them.
+
+        Raises:
+            NotFound: they have no such token.
+        """
+        checked = checked_id(token_id, "token_id")
+        async with self._core.database.write(durable=True) as tx:
+            known = {one.id: one for one in await token_store.list_person_tokens(tx, person.id)}
+            if checked not in known:
+                raise NotFound("this command line was not found among yours; it may be logged out already")
+            await token_store.revoke_token(tx, checked, self._core.now())
+            target = token_party(known[checked])
+            await record_for_person(self._core, tx, person_party(person), Action.TOKEN_REVOKE, target, person)
 
     async def _try_to_finish(self, secret_hash: bytes) -> str | None:
         now = self._core.now()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from stoker.domain.machines import MachineOverview
+from stoker.domain.pages import Page
+from stoker.domain.usage import checked_period, gigabyte_days
 from stoker.services.lookup import require_organization, require_project
-from stoker.store.machine_facts import facts_of_machines
+from stoker.store.machine_facts import facts_of_machines, find_machines
+from stoker.store.machine_use import holders_of_machines, last_uses_of_machines, times_of_machines
 
 if TYPE_CHECKING:
     from stoker.domain.machines import MachineFacts
+    from stoker.domain.pages import NumberedPageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
 
+_MOST_HOLDERS = 5
+
 
 class MachineService:
-    """The use case of looking at machines."""
+    """The use cases of looking at machines."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -31,3 +39,37 @@ class MachineService:
                 return await facts_of_machines(tx, project.organization_id, project.id)
             organization = await require_organization(tx, principal, organization_id)
             return await facts_of_machines(tx, organization.id, principal.project_id)
+
+    async def overview(
+        self, principal: Principal, organization_id: str, page: NumberedPageRequest
+    ) -> Page[MachineOverview]:
+        """A page of an organization's machines, those that run first, and what each took this month (in UTC).
+
+        Raises:
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        now = self._core.now()
+        period = checked_period(None, None, now)
+        first = page.after or 0
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            found = await find_machines(tx, organization.id, first, page.size + 1)
+            shown = found[: page.size]
+            ids = [one.facts.id for one in shown]
+            holders = await holders_of_machines(tx, ids, _MOST_HOLDERS)
+            last_uses = await last_uses_of_machines(tx, ids)
+            times = await times_of_machines(tx, ids, period, now)
+        items = tuple(
+            MachineOverview(
+                facts=one.facts,
+                project_name=one.project_name,
+                hardware=one.hardware,
+                keep_bytes=one.keep_bytes,
+                holders=holders.get(one.facts.id, ()),
+                last_used_at=last_uses.get(one.facts.id),
+                machine_time=times.get(one.facts.id, timedelta(0)),
+                gigabyte_days=gigabyte_days(one.facts.volume_bytes or 0, one.volume_since or now, period, now),
+            )
+            for one in shown
+        )
+        return Page(items, str(first + page.size) if len(found) > page.size else None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.usage import OrganizationUsage, checked_period
+from stoker.domain.usage import DayUsage, OrganizationUsage, Period, checked_period, days_of
 from stoker.services.lookup import require_project
 from stoker.store import usage as usage_store
+from stoker.store.usage_by_day import usage_by_day
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -66,3 +67,15 @@ class UsageService:
             projects = await usage_store.projects_with_builds(tx, organization_id, period, now)
             cache_bytes = await usage_store.organization_cache_bytes(tx, organization_id)
         return OrganizationUsage(period, projects, cache_bytes)
+
+    async def by_day(self, principal: Principal, start: datetime | None, end: datetime | None) -> list[DayUsage]:
+        """What the caller's organization used on each day of a period, up to today.
+
+        Raises:
+            InvalidInput: there can be no such period.
+        """
+        now = self._core.now()
+        period = checked_period(start, end, now)
+        async with self._core.database.read() as tx:
+            known = await usage_by_day(tx, principal.organization_id, period, now)
+        return [known.get(day) or DayUsage(day) for day in days_of(Period(period.start, period.until(now)))]

@@ -25,7 +25,7 @@ from stoker.domain.webhooks import (
     webhook_key,
 )
 from stoker.services.auditing import record
-from stoker.services.lookup import require_project
+from stoker.services.lookup import require_organization, require_project
 from stoker.services.wakeups import WEBHOOKS, delivery_topic
 from stoker.store import projects as project_store
 from stoker.store import webhooks as webhook_store
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.pages import Page, PageRequest
     from stoker.domain.principals import Principal
+    from stoker.domain.webhooks import WebhookStanding
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
@@ -102,6 +103,18 @@ class WebhookService:
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
             return await webhook_store.list_webhooks(tx, project.id)
+
+    async def of_organization(
+        self, principal: Principal, organization_id: str, page: PageRequest
+    ) -> Page[WebhookStanding]:
+        """A page of the webhooks of all projects of an organization, the oldest first, and how each stands.
+
+        Raises:
+            NotFound: there is no such organization, or it isn't the caller's.
+        """
+        async with self._core.database.read() as tx:
+            organization = await require_organization(tx, principal, organization_id)
+            return await webhook_store.list_organization_webhooks(tx, organization.id, page)
 
     async def delete(self, principal: Principal, webhook_id: str) -> None:
         """Tell an address no more; deliveries that wait are dropped.

@@ -3,26 +3,70 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, select
 
+from stoker.domain.hardware import Hardware
 from stoker.domain.machines import MachineFacts, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import leases, machines, volumes
+from stoker.store.tables import leases, machines, projects, volumes
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from datetime import datetime
+
+    from sqlalchemy import Row, Select
 
     from stoker.store.database import Transaction
 
 
+_RESTS = machines.c.state == MachineState.STOPPED.value
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMachine:
+    """A machine with what its project gives it, and when its volume was made."""
+
+    facts: MachineFacts
+    project_name: str
+    hardware: Hardware
+    keep_bytes: int
+    volume_since: datetime | None
+
+
 async def facts_of_machines(tx: Transaction, organization_id: str, project_id: str | None) -> list[MachineFacts]:
     """The machines of an organization, or of one of its projects; those of untrusted builds only while they run."""
-    chosen = machines.c.organization_id == organization_id
+    query = _query(organization_id).order_by(machines.c.project_id, machines.c.platform, machines.c.id)
     if project_id is not None:
-        chosen = and_(chosen, machines.c.project_id == project_id)
+        query = query.where(machines.c.project_id == project_id)
+    return [_facts(row) for row in await tx.scan(query)]
+
+
+async def find_machines(tx: Transaction, organization_id: str, first: int, size: int) -> list[FoundMachine]:
+    """Some of an organization's machines after the ``first``: those that run before the others, by project.
+
+    Those of deleted projects are gone once they have stopped.
+    """
+    query = (
+        _query(organization_id)
+        .add_columns(
+            projects.c.name, projects.c.hardware, projects.c.keep_bytes, volumes.c.created_at.label("volume_since")
+        )
+        .join(projects, projects.c.id == machines.c.project_id)
+        .where(projects.c.deleted_at.is_(None) | ~_RESTS)
+        .order_by(_RESTS, projects.c.name, machines.c.project_id, machines.c.platform, machines.c.id)
+        .offset(first)
+        .limit(size)
+    )
+    return [
+        FoundMachine(_facts(row), row.name, Hardware(row.hardware), row.keep_bytes, row.volume_since)
+        for row in await tx.scan(query)
+    ]
+
+
+def _query(organization_id: str) -> Select[*tuple[Any, ...]]:
     builds = (
         select(leases.c.machine_id, func.count().label("builds"))
         .where(leases.c.ended_at.is_(None))
@@ -35,17 +79,12 @@ async def facts_of_machines(tx: Transaction, organization_id: str, project_id: s
         volumes.c.state == VolumeState.ACTIVE.value,
         func.coalesce(volumes.c.build_id, "") == func.coalesce(machines.c.build_id, ""),
     )
-    query = (
+    return (
         select(machines, builds.c.builds, volumes.c.size_bytes, volumes.c.error.label("volume_error"))
         .outerjoin(builds, builds.c.machine_id == machines.c.id)
         .outerjoin(volumes, volume)
-        .where(
-            chosen,
-            machines.c.build_id.is_(None) | (machines.c.state != MachineState.STOPPED.value),
-        )
-        .order_by(machines.c.project_id, machines.c.platform, machines.c.id)
+        .where(machines.c.organization_id == organization_id, machines.c.build_id.is_(None) | ~_RESTS)
     )
-    return [_facts(row) for row in await tx.scan(query)]
 
 
 def _facts(row: Row[Any]) -> MachineFacts:

@@ -116,13 +116,15 @@ async def memberships_of(tx: Transaction, person_id: str) -> list[Membership]:
     ]
 
 
-async def members_of(tx: Transaction, organization_id: str) -> list[Member]:
-    """An organization's members, by their address."""
+async def members_of(tx: Transaction, organization_id: str, first: int = 0, size: int | None = None) -> list[Member]:
+    """An organization's members after the ``first``, by their address; all that there are when no ``size`` is given."""
     query = (
         select(people, memberships.c.role, memberships.c.created_at.label("joined_at"))
         .join(memberships, memberships.c.person_id == people.c.id)
         .where(memberships.c.organization_id == organization_id)
         .order_by(people.c.email)
+        .offset(first)
+        .limit(size)
     )
     return [Member(_person(row), Role(row.role), row.joined_at) for row in await tx.execute(query)]
 

@@ -107,6 +107,7 @@ def _listing(owner: Column[Any], kind: CredentialKind) -> Select[*tuple[Any, ...
 
 
 _OF_PROJECT = _listing(tokens.c.project_id, CredentialKind.PROJECT)
+_OF_PERSON = _listing(tokens.c.person_id, CredentialKind.USER)
 _OF_ORGANIZATION = _listing(tokens.c.organization_id, CredentialKind.ORGANIZATION)
 
 
@@ -118,6 +119,11 @@ async def list_project_tokens(tx: Transaction, project_id: str) -> list[StoredTo
 async def list_organization_tokens(tx: Transaction, organization_id: str) -> list[StoredToken]:
     """An organization's own tokens that were not revoked, the oldest first."""
     return [_token(row) for row in await tx.execute(_OF_ORGANIZATION, {"owner": organization_id})]
+
+
+async def list_person_tokens(tx: Transaction, person_id: str) -> list[StoredToken]:
+    """A person's tokens that were not revoked, the oldest first."""
+    return [_token(row) for row in await tx.execute(_OF_PERSON, {"owner": person_id})]
 
 
 async def has_organization_tokens(tx: Transaction) -> bool:

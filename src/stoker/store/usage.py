@@ -122,7 +122,7 @@ def _times(
         select(
             times.c.project_id,
             func.sum(made).label("made"),
-            func.sum(_within(times.c.began, times.c.ended, period, now)).label("microseconds"),
+            func.sum(within(times.c.began, times.c.ended, period, now)).label("microseconds"),
         )
         .group_by(times.c.project_id)
         .subquery()
@@ -152,7 +152,7 @@ def _savings(chosen: CTE, period: Period) -> Subquery:
     )
 
 
-def _within(
+def within(
     began: ColumnElement[datetime], ended: ColumnElement[datetime], period: Period, now: datetime
 ) -> ColumnElement[int]:
     """The microseconds of a time that lie in the period. One that goes on lasts until now; one that never began, none.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, delete, exists, func, insert, select, update
 
 from stoker.domain.pages import Page
-from stoker.domain.webhooks import Delivery, DeliveryState, Webhook
+from stoker.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookStanding
 from stoker.store.tables import projects, webhook_deliveries, webhooks
 
 if TYPE_CHECKING:
@@ -64,6 +64,33 @@ async def list_webhooks(tx: Transaction, project_id: str) -> list[Webhook]:
     """A project's webhooks, the oldest first."""
     query = select(webhooks).where(webhooks.c.project_id == project_id).order_by(webhooks.c.id)
     return [_webhook(row) for row in await tx.execute(query)]
+
+
+async def list_organization_webhooks(tx: Transaction, organization_id: str, page: PageRequest) -> Page[WebhookStanding]:
+    """A page of the webhooks of an organization's projects, the oldest first, with the last delivery of each."""
+    latest = (
+        select(webhook_deliveries.c.id)
+        .where(webhook_deliveries.c.webhook_id == webhooks.c.id)
+        .order_by(webhook_deliveries.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = (
+        select(webhooks, projects.c.name.label("project_name"), latest.label("latest"))
+        .join(projects, projects.c.id == webhooks.c.project_id)
+        .where(projects.c.organization_id == organization_id, projects.c.deleted_at.is_(None))
+        .order_by(webhooks.c.id)
+        .limit(page.size + 1)
+    )
+    if page.after is not None:
+        query = query.where(webhooks.c.id > page.after)
+    rows = await tx.scan(query)
+    shown = rows[: page.size]
+    ids = [row.latest for row in shown if row.latest is not None]
+    deliveries = await tx.execute(select(webhook_deliveries).where(webhook_deliveries.c.id.in_(ids)))
+    last = {row.id: _delivery(row) for row in deliveries}
+    items = tuple(WebhookStanding(_webhook(row), row.project_name, last.get(row.latest)) for row in shown)
+    return Page(items, items[-1].webhook.id if len(rows) > page.size else None)
 
 
 async def remove_webhook(tx: Transaction, webhook_id: str) -> None:

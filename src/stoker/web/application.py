@@ -11,11 +11,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stoker.domain.errors import NotFound
+from stoker.web.account_pages import AccountPages
 from stoker.web.audit_pages import AuditPages
 from stoker.web.build_pages import BuildPages
 from stoker.web.home_pages import HomePages
 from stoker.web.join_pages import JoinPages
 from stoker.web.login_pages import LoginPages
+from stoker.web.machine_pages import MachinePages
+from stoker.web.member_pages import MemberPages
+from stoker.web.organization_settings_pages import OrganizationSettingsPages
+from stoker.web.organization_token_pages import OrganizationTokenPages
 from stoker.web.pages import Pages, page, told
 from stoker.web.project_list_pages import ProjectListPages
 from stoker.web.project_pages import ProjectPages
@@ -25,6 +30,8 @@ from stoker.web.security import Security
 from stoker.web.sign_in_pages import SignInPages
 from stoker.web.trend_pages import TrendPages
 from stoker.web.trust_policy_pages import TrustPolicyPages
+from stoker.web.usage_pages import UsagePages
+from stoker.web.webhook_pages import WebhookPages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,12 +40,20 @@ if TYPE_CHECKING:
     from stoker.web.pages import Endpoint, WebServices
 
 _STATIC = Path(__file__).parent / "static"
+_ORGANIZATION = "/organizations/{organization_id}"
 
 
 def web_application(services: WebServices) -> Starlette:
     """The pages of a server."""
     sign_in, join = SignInPages(services), JoinPages(services)
     logins, home, builds = LoginPages(services), HomePages(services), BuildPages(services)
+    account, audit = AccountPages(services), AuditPages(services)
+    changed = {
+        "members": MemberPages(services),
+        "tokens": OrganizationTokenPages(services),
+        "webhooks": WebhookPages(services),
+        "settings": OrganizationSettingsPages(services),
+    }
     routes = [
         ("/", "GET", home.show),
         ("/sign-in", "GET", sign_in.show),
@@ -56,6 +71,14 @@ def web_application(services: WebServices) -> Starlette:
         ("/audit", "GET", AuditPages(services).show),
         ("/projects/{project_id}/trends", "GET", TrendPages(services).show),
         *_project_routes(services),
+        ("/account", "GET", account.show),
+        ("/account", "POST", account.log_out),
+        ("/audit", "GET", audit.show),
+        ("/audit/events.json", "GET", audit.download),
+        (f"{_ORGANIZATION}/machines", "GET", MachinePages(services).show),
+        (f"{_ORGANIZATION}/usage", "GET", UsagePages(services).show),
+        *((f"{_ORGANIZATION}/{name}", "GET", pages.show) for name, pages in changed.items()),
+        *((f"{_ORGANIZATION}/{name}", "POST", pages.change) for name, pages in changed.items()),
         ("/builds/{build_id}/share", "POST", builds.share),
         ("/builds/{build_id}/attestations/{number}", "GET", builds.attestation),
         *(

@@ -2,55 +2,131 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from starlette.responses import StreamingResponse
+
 from stoker.domain.audit import Action, AuditFilter
 from stoker.domain.errors import PermissionDenied
-from stoker.domain.pages import checked_page
+from stoker.domain.pages import MAX_PAGE_SIZE, PageRequest, checked_page
 from stoker.domain.people import Role
-from stoker.web.pages import Pages, render, sign_in_first
+from stoker.web.organization_places import PlacePages
+from stoker.web.pages import render, sign_in_first
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from stoker.domain.audit import AuditEvent, Party
+    from stoker.domain.pages import Page
+    from stoker.domain.projects import Organization
+    from stoker.web.organization_places import Place
+
 _PAGE_SIZE = 50
 _KINDS = tuple(dict.fromkeys(one.value.partition(".")[0] for one in Action))
+_METHOD = "stoker.v1.AuditService/ListEvents"
 
 
-class AuditPages(Pages):
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which events of which organization somebody asks for, and all organizations that they could ask for."""
+
+    place: Place
+    owned: tuple[Organization, ...]
+    filter: AuditFilter
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"organization": self.place.organization.id, "actor": self.filter.actor, "action": self.filter.action}
+
+
+class AuditPages(PlacePages):
     """The audit logs of the organizations that somebody owns."""
 
     async def show(self, request: Request) -> Response:
         """GET /audit."""
-        who = await self.who(request)
-        if who is None:
+        wanted = await self._wanted(request)
+        if wanted is None:
             return sign_in_first(request)
-        person = await self.services.authentication.person(who.person.id, "session")
-        account = await self.services.organizations.account(person)
-        owned = [organization for organization, role in account.organizations if role is Role.OWNER]
-        if not owned:
-            raise PermissionDenied("only owners of an organization can read who changed what in it")
-        query = request.query_params
-        chosen = query.get("organization", "") or owned[0].id
-        wanted = {name: query.get(name, "").strip()[:200] for name in ("actor", "action")}
-        events = await self.services.audit.list(
-            replace(person, needed_role=Role.OWNER),
-            chosen,
-            AuditFilter(actor=wanted["actor"], action=wanted["action"]),
-            checked_page(_PAGE_SIZE, query.get("page", "")),
-        )
-        older = urlencode({"organization": chosen, **wanted, "page": events.next_token or ""})
+        events = await self._events(wanted, checked_page(_PAGE_SIZE, request.query_params.get("page", "")))
+        older = urlencode({**wanted.query, "page": events.next_token or ""})
         return render(
             "audit.html",
-            who,
-            owned=owned,
-            chosen=chosen,
+            wanted.place.who,
+            place=wanted.place,
+            owned=wanted.owned,
             kinds=_KINDS,
             events=events.items,
             older=f"/audit?{older}" if events.next_token else "",
-            actor=wanted["actor"],
-            action=wanted["action"],
+            all=f"/audit/events.json?{urlencode(wanted.query)}",
+            actor=wanted.filter.actor,
+            action=wanted.filter.action,
         )
+
+    async def download(self, request: Request) -> Response:
+        """GET /audit/events.json: all events that are wanted, the newest first, as the API has them."""
+        wanted = await self._wanted(request)
+        if wanted is None:
+            return sign_in_first(request)
+        # Before the first byte is sent, so that a refusal can be told as one.
+        first = await self._events(wanted, PageRequest(MAX_PAGE_SIZE, None))
+        name = f"audit-{wanted.place.organization.id}.json"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(self._written(wanted, first), 200, headers, "application/json")
+
+    async def _written(self, wanted: _Wanted, page: Page[AuditEvent]) -> AsyncGenerator[str]:
+        yield '{"events": ['
+        separator = "\n"
+        while True:
+            for event in page.items:
+                yield separator + json.dumps(_as_json(event))
+                separator = ",\n"
+            if page.next_token is None:
+                break
+            page = await self._events(wanted, PageRequest(MAX_PAGE_SIZE, page.next_token))
+        yield "\n]}\n"
+
+    async def _events(self, wanted: _Wanted, page: PageRequest) -> Page[AuditEvent]:
+        place = wanted.place
+        return await self.services.audit.list(place.caller_of(_METHOD), place.organization.id, wanted.filter, page)
+
+    async def _wanted(self, request: Request) -> _Wanted | None:
+        """What the address asks for; None when its reader has to sign in first."""
+        who = await self.who(request)
+        if who is None:
+            return None
+        account = await self.services.organizations.account(
+            await self.services.authentication.person(who.person.id, "session")
+        )
+        owned = tuple(organization for organization, role in account.organizations if role is Role.OWNER)
+        if not owned:
+            raise PermissionDenied("only owners of an organization can read who changed what in it")
+        query = request.query_params
+        place = await self.place_of(request, query.get("organization", "") or owned[0].id)
+        if place is None:
+            return None
+        actor, action = (query.get(name, "").strip()[:200] for name in ("actor", "action"))
+        return _Wanted(place, owned, AuditFilter(actor=actor, action=action))
+
+
+def _as_json(event: AuditEvent) -> dict[str, object]:
+    return {
+        "eventId": event.id,
+        "organizationId": event.organization_id or "",
+        "occurredAt": event.occurred_at.isoformat().replace("+00:00", "Z"),
+        "actor": _party(event.actor),
+        "action": event.action.value,
+        "target": _party(event.target),
+        "detail": event.detail,
+        "address": event.address,
+        "requestId": event.request_id,
+    }
+
+
+def _party(party: Party) -> dict[str, str]:
+    return {"kind": party.kind, "id": party.id, "name": party.name}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.logins import LoginService
+    from stoker.services.machines import MachineService
     from stoker.services.organizations import OrganizationService
     from stoker.services.overviews import OverviewService
     from stoker.services.projects import ProjectService
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from stoker.services.sign_in import SignInService
     from stoker.services.tokens import TokenService
     from stoker.services.trust_policies import TrustPolicyService
+    from stoker.services.usage import UsageService
+    from stoker.services.webhooks import WebhookService
     from stoker.web.page_sizes import PageSizes
 
     Endpoint = Callable[[Request], Awaitable[Response]]
@@ -81,6 +84,9 @@ class WebServices:
     overviews: OverviewService
     tokens: TokenService
     trust_policies: TrustPolicyService
+    machines: MachineService
+    usage: UsageService
+    webhooks: WebhookService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness

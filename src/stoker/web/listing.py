@@ -1,0 +1,62 @@
+"""Long lists on pages: a part of them, and where the parts beside it are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import urlencode
+
+from stoker.domain.pages import checked_numbered_page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+    from stoker.domain.pages import NumberedPageRequest, Page
+
+Item = TypeVar("Item")
+
+PAGE_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Item]):
+    """A part of a list; the addresses of those before and after it are empty where there are none."""
+
+    items: Sequence[Item]
+    earlier: str
+    later: str
+
+
+def asked_part(request: Request, name: str = "after") -> NumberedPageRequest:
+    """The part of a list that a page's address asks for.
+
+    Raises:
+        InvalidInput: it asks for none that there can be.
+    """
+    return checked_numbered_page(PAGE_SIZE, request.query_params.get(name, ""))
+
+
+def part_of(request: Request, page: Page[Item], asked: NumberedPageRequest, name: str = "after") -> Part[Item]:
+    """A page that was read from the database as a part of a list."""
+    first = asked.after or 0
+    earlier = _address(request, name, str(max(first - asked.size, 0))) if first else ""
+    return Part(page.items, earlier, _address(request, name, page.next_token) if page.next_token else "")
+
+
+def sliced(request: Request, items: Sequence[Item], name: str) -> Part[Item]:
+    """The part of a list that is all in memory.
+
+    Raises:
+        InvalidInput: the address asks for none that there can be.
+    """
+    asked = asked_part(request, name)
+    first = asked.after or 0
+    last = first + asked.size
+    earlier = _address(request, name, str(max(first - asked.size, 0))) if first else ""
+    return Part(items[first:last], earlier, _address(request, name, str(last)) if len(items) > last else "")
+
+
+def _address(request: Request, name: str, token: str) -> str:
+    return f"{request.url.path}?{urlencode({**request.query_params, name: token})}"

@@ -1,0 +1,71 @@
+"""An organization's machines and volumes, their state and what they took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stoker.domain.machines import CRASHES_IN_A_ROW, MachineState
+from stoker.web.bars import length
+from stoker.web.listing import asked_part, part_of
+from stoker.web.organization_places import PlacePages
+from stoker.web.pages import render, sign_in_first
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.domain.machines import MachineFacts
+
+_TAGS = {
+    MachineState.READY: "succeeded",
+    MachineState.STARTING: "running",
+    MachineState.STOPPING: "running",
+    MachineState.STOPPED: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a machine is, in words, with its class in CSS."""
+
+    words: str
+    tag: str
+
+
+class MachinePages(PlacePages):
+    """Machines, for all members."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/machines."""
+        place = await self.place(request)
+        if place is None:
+            return sign_in_first(request)
+        asked = asked_part(request)
+        caller = place.caller_of("stoker.v1.MachineService/ListMachines")
+        found = await self.services.machines.overview(caller, place.organization.id, asked)
+        usage = await self.services.usage.of_organization(
+            place.caller_of("depot.core.v1.UsageService/GetUsage"), None, None
+        )
+        now = self.services.now()
+        return render(
+            "machines.html",
+            place.who,
+            place=place,
+            machines=part_of(request, found, asked),
+            states={one.facts.id: state_of(one.facts, now) for one in found.items},
+            fill={one.facts.id: length(one.facts.volume_bytes or 0, one.keep_bytes) for one in found.items},
+            machine_seconds=sum(one.machine_time.total_seconds() for one in usage.projects),
+            cache_bytes=usage.cache_bytes,
+            now=now,
+        )
+
+
+def state_of(machine: MachineFacts, now: datetime) -> State:
+    """How a machine is. One that ended by itself again and again is started only after a pause."""
+    pauses = machine.retry_at is not None and machine.retry_at > now
+    if machine.state is MachineState.STOPPED and pauses and machine.crashes >= CRASHES_IN_A_ROW:
+        return State(f"paused after {machine.crashes} crashes", "failed")
+    return State(machine.state.value, _TAGS[machine.state])

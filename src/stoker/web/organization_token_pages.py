@@ -1,0 +1,94 @@
+"""An organization's own tokens, for its owners."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import InvalidInput, StokerError
+from stoker.web.listing import sliced
+from stoker.web.organization_places import PlacePages
+from stoker.web.pages import go_to, render, sign_in_first, status_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.services.tokens import CreatedToken
+    from stoker.web.organization_places import Place
+
+_SERVICE = "stoker.v1.OrganizationService"
+
+
+class OrganizationTokenPages(PlacePages):
+    """Tokens of organizations."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/tokens."""
+        place = await self.place(request)
+        return sign_in_first(request) if place is None else await self._page(request, place)
+
+    async def change(self, request: Request) -> Response:
+        """POST /organizations/{organization_id}/tokens: what the form's ``action`` says."""
+        place = await self.place(request)
+        if place is None:
+            return sign_in_first(request)
+        form = await self.form(request, place)
+        try:
+            created = await self._change(place, form)
+        except StokerError as error:
+            return await self._page(request, place, problem=error, form=form)
+        return (
+            go_to(f"{place.address}/tokens") if created is None else await self._page(request, place, created=created)
+        )
+
+    async def _change(self, place: Place, form: dict[str, str]) -> CreatedToken | None:
+        organizations, organization_id = self.services.organizations, place.organization.id
+        match form.get("action"):
+            case "create":
+                caller = place.caller_of(f"{_SERVICE}/CreateToken")
+                description = form.get("description", "")
+                return await organizations.create_token(caller, organization_id, description, _end(form))
+            case "revoke":
+                caller = place.caller_of(f"{_SERVICE}/RevokeToken")
+                await organizations.revoke_token(caller, organization_id, form.get("token", ""))
+            case _:
+                raise InvalidInput("this form doesn't say what to do; open its page again")
+        return None
+
+    async def _page(
+        self,
+        request: Request,
+        place: Place,
+        *,
+        problem: StokerError | None = None,
+        form: dict[str, str] | None = None,
+        created: CreatedToken | None = None,
+    ) -> Response:
+        caller = place.caller_of(f"{_SERVICE}/ListTokens")
+        tokens = await self.services.organizations.tokens(caller, place.organization.id)
+        now = self.services.now()
+        return render(
+            "organization_tokens.html",
+            place.who,
+            status=200 if problem is None else status_of(problem),
+            place=place,
+            tokens=sliced(request, tokens, "after"),
+            created=created,
+            description=(form or {}).get("description", ""),
+            last_day=(form or {}).get("last_day", ""),
+            today=now,
+            now=now,
+            problem="" if problem is None else problem.message,
+        )
+
+
+def _end(form: dict[str, str]) -> datetime | None:
+    """When the last day is over on which a new token works, in UTC; None when it has no end."""
+    text = form.get("last_day", "").strip()
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput("the last day is none; write it as 2027-12-31, or leave it out") from error
