@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from stoker.domain.cache_policy import GIGABYTE
 from stoker.domain.errors import InvalidInput
-from stoker.domain.usage import LONGEST_PERIOD, Period, checked_period
+from stoker.domain.usage import (
+    LONGEST_PERIOD,
+    Period,
+    PeriodName,
+    checked_period,
+    days_of,
+    gigabyte_days,
+    named_period,
+)
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, 535, tzinfo=UTC)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -58,3 +67,33 @@ def test_the_earliest_and_the_latest_end_can_be_asked_for() -> None:
 def test_there_is_nothing_to_count_after_now() -> None:
     assert Period(MARCH, NOW + timedelta(days=1)).until(NOW) == NOW
     assert Period(FEBRUARY, MARCH).until(NOW) == MARCH
+
+
+@pytest.mark.parametrize(
+    ("name", "period", "days"),
+    [
+        (PeriodName.THIS_MONTH, Period(MARCH, NOW), 14),
+        (PeriodName.LAST_MONTH, Period(FEBRUARY, MARCH), 28),
+        (PeriodName.LAST_30_DAYS, Period(datetime(2026, 2, 13, tzinfo=UTC), NOW), 30),
+    ],
+)
+def test_periods_have_names_and_days(name: PeriodName, period: Period, days: int) -> None:
+    assert named_period(name, NOW) == period
+    listed = days_of(period)
+    assert (len(listed), listed[0]) == (days, period.start.date())
+    assert listed[-1] == (period.end - MOMENT).date()
+
+
+def test_a_month_that_has_just_begun_has_no_day_yet() -> None:
+    assert named_period(PeriodName.THIS_MONTH, MARCH + MOMENT) == Period(MARCH, MARCH + MOMENT)
+    assert days_of(Period(MARCH, MARCH + MOMENT)) == [MARCH.date()]
+    assert days_of(Period(MARCH, MARCH)) == []
+
+
+@pytest.mark.parametrize(
+    ("since", "days"),
+    [(FEBRUARY, 13), (MARCH + timedelta(days=12), 1), (MARCH + timedelta(days=13), 0), (NOW, 0)],
+)
+def test_a_size_counts_for_the_days_on_which_it_was_there(since: datetime, days: int) -> None:
+    now = MARCH + timedelta(days=13)
+    assert gigabyte_days(5 * GIGABYTE, since, Period(MARCH, now + timedelta(days=9)), now) == 5 * days
