@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.harness.depot import NODE_MODULES
 from tests.harness.environment import plain_environment
@@ -21,7 +21,7 @@ DESKTOP, PHONE = (1280, 900), (360, 740)
 _AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 # Chromium refuses to sandbox itself as root, and /dev/shm is small in many containers.
 _FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-_ACTION_MILLISECONDS = 20_000
+_MOST_MILLISECONDS = 30_000
 _SERIOUS = frozenset({"serious", "critical"})
 
 
@@ -37,10 +37,14 @@ class Seat:
         self.page.goto(address)
         return self.page
 
-    def axe(self) -> list[str]:
-        """The serious and critical violations of accessibility that axe-core finds on the page."""
-        self.page.add_script_tag(path=_AXE)
-        found: dict[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    def axe(self, *rules: str) -> list[str]:
+        """The serious and critical violations of accessibility that axe-core finds on the page, of rules or of all."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.add_script_tag(path=_AXE)
+        which: dict[str, Any] = {"runOnly": rules} if rules else {}
+        found: dict[str, Any] = self.page.evaluate(
+            "which => axe.run(document, which)", {"resultTypes": ["violations"], **which}
+        )
         return [
             f"{one['id']}: {element['html'][:200]} {element['failureSummary']}"
             for one in found["violations"]
@@ -79,7 +83,7 @@ class Chromium:
             timezone_id="UTC",
         )
         try:
-            context.set_default_timeout(_ACTION_MILLISECONDS)
+            context.set_default_timeout(_MOST_MILLISECONDS)
             if cookies is not None:
                 context.add_cookies(cookies.cookies())  # pyright: ignore[reportArgumentType]
             seat = Seat(context, context.new_page())
@@ -120,6 +124,7 @@ def running_chromium(folder: Path) -> Iterator[Chromium]:
             playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=binary, args=_FLAGS, env=own)
         stack.callback(browser.close)
+        expect.set_options(timeout=_MOST_MILLISECONDS)
         yield Chromium(browser)
     eventually(lambda: not processes_of(lambda line: str(folder) in line), "the browser has ended")
 

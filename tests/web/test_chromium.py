@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.harness.browser import Browser, join, owner_code
-from tests.harness.chromium import PHONE, Chromium, Seat, processes_of, running_chromium
+from tests.harness.chromium import DESKTOP, PHONE, Chromium, Seat, processes_of, running_chromium
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.records import when_recorded
@@ -188,7 +189,9 @@ def test_a_build_is_watched_live(
     streams: list[str] = []
     ended: list[str] = []
     ada.page.on("request", lambda request: streams.append(request.url))
+    # Which of both it is depends on who hangs up first.
     ada.page.on("requestfinished", lambda request: ended.append(request.url))
+    ada.page.on("requestfailed", lambda request: ended.append(request.url))
     page = ada.open(f"/builds/{build}")
     page.evaluate("window.sameDocument = true")
     first, second = (page.locator("li.step", has_text=text) for text in ("early $n", "echo begun"))
@@ -225,3 +228,123 @@ def test_a_build_is_watched_live(
     events = f"{owned.url}/builds/{build}/events"
     eventually(lambda: page.wait_for_timeout(20) or events in ended, "its stream has ended")
     assert streams.count(events) == 1
+
+
+@dataclass(frozen=True)
+class Focused:
+    """What has the focus."""
+
+    name: str
+    order: int
+    outline: str
+    visible: bool
+
+
+def focused(page: Page) -> Focused:
+    """The element with the focus, with its place among all of the document's."""
+    name, order, outline, visible = page.evaluate(
+        """() => {
+          const element = document.activeElement, box = element.getBoundingClientRect();
+          const style = getComputedStyle(element);
+          return [
+            element.innerText || element.id, [...document.querySelectorAll("*")].indexOf(element),
+            style.outlineStyle === "none" ? "" : style.outlineWidth,
+            box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight,
+          ];
+        }"""
+    )
+    return Focused(name, order, outline, visible)
+
+
+def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Seat, failed: str) -> None:
+    page = ada.open(f"/builds/{failed}")
+    page.keyboard.press("Tab")
+    assert focused(page).name == "Skip to the page"
+    assert focused(page).visible
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+    page.goto(f"/builds/{failed}")
+    reached: list[Focused] = []
+    while True:
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        reached.append(focused(page))
+    assert [one.order for one in reached] == sorted({one.order for one in reached})
+    assert len(reached) == page.locator("a:visible, button:visible, summary:visible, [tabindex='0']:visible").count()
+    assert [one for one in reached if not one.visible or one.outline != "3px"] == []
+
+
+def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str) -> None:
+    page = stranger.open(f"/builds/{failed}")
+    for key in ("ada@example.com", "Tab", PASSWORD, "Enter"):
+        if key in {"Tab", "Enter"}:
+            page.keyboard.press(key)
+        else:
+            page.keyboard.type(key)
+    expect(page).to_have_url(f"{owned.url}/builds/{failed}")
+    log = page.locator("details").filter(has_text="red").first
+    expect(log).to_have_attribute("open", "")
+    summary = log.locator("summary")
+    summary.focus()
+    page.keyboard.press("Space")
+    expect(log).not_to_have_attribute("open", "")
+    assert stranger.problems == []
+
+
+# What differs between two pages of one kind.
+_ONE_OF_MANY = re.compile(r"(?<=/)(\d+|[0-9a-z]{16,})(?=/|$)")
+_MOST_KINDS = 60
+# What depends on colours and on the size of the screen; all else is the same in the dark and on a phone.
+_RULES_OF_LOOKS = ("color-contrast", "link-in-text-block", "scrollable-region-focusable")
+
+
+def kind_of(address: str) -> str:
+    """The path of an address, without what differs between pages of one kind."""
+    return _ONE_OF_MANY.sub("*", address.partition("#")[0].partition("?")[0])
+
+
+def kinds_of_pages(seat: Seat, *addresses: str) -> Iterator[str]:
+    """Open one page of each kind that these pages lead to; its kind."""
+    waiting, seen = list(addresses), {kind_of(address) for address in addresses}
+    while waiting:
+        assert len(seen) < _MOST_KINDS, seen
+        address = waiting.pop(0)
+        seat.open(address)
+        yield kind_of(address)
+        for link in seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
+            if kind_of(link) not in seen and not link.endswith((".txt", ".json", ".csv")):
+                seen.add(kind_of(link))
+                waiting.append(link)
+
+
+def test_no_page_has_a_serious_accessibility_problem(
+    owned: Server, chromium: Chromium, signed_in: Seat, failed: str
+) -> None:
+    login = owned.call("depot.cli.v1beta1.LoginService/StartLogin", token="").body["approveUrl"]
+    found: dict[str, list[str]] = {}
+    strangers = ("/sign-in", "/join", "/nowhere")
+    with chromium.seat(owned.url, policy=False) as stranger:
+        for address in strangers:
+            stranger.open(address)
+            found[address] = problems_of(stranger)
+    with chromium.seat(owned.url, policy=False, cookies=signed_in.context) as ada:
+        for kind in kinds_of_pages(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
+            found[kind] = problems_of(ada)
+    assert {kind: problems for kind, problems in found.items() if problems} == {}
+    assert {"/", "/builds/*", "/builds/*/steps/*", "/audit", "/password"} <= set(found)
+
+
+def problems_of(seat: Seat) -> list[str]:
+    """What is wrong with a page in the light on a desktop, and in the dark on a phone."""
+    problems = seat.axe()
+    seat.page.emulate_media(color_scheme="dark")
+    seat.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    problems += seat.axe(*_RULES_OF_LOOKS)
+    if (wide := seat.page.evaluate("document.scrollingElement.scrollWidth")) > PHONE[0]:
+        problems.append(f"{wide} pixels wide, where a phone has {PHONE[0]}")
+    seat.page.emulate_media(color_scheme="light")
+    seat.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    return problems
