@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from bench.stack import (
     address_of,
     buildctl_build,
     machine_of,
+    memory_of,
     running_address,
     running_stack,
 )
@@ -103,14 +103,13 @@ async def _processor(mark: str) -> float:
 
 def _memory(mark: str) -> float:
     """Bytes of all processes whose command line names a folder, with their part of what they share."""
-    total = 0
+    total = 0.0
     for process in _processes(mark):
         try:
-            found = re.search(r"^Pss: +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE)
+            total += memory_of(int(process.name))
         except OSError:
             continue
-        total += 1024 * int(found[1]) if found else 0
-    return float(total)
+    return total
 
 
 def _processor_seconds(mark: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -129,6 +130,12 @@ def running_address(stack: Stack) -> BuildKitAddress:
     if address is None:
         raise BenchmarkFailed("the machine does not run")
     return address
+
+
+def memory_of(process_id: int) -> float:
+    """Bytes of a process, with its part of what it shares."""
+    found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{process_id}/smaps_rollup").read_text(), re.MULTILINE)
+    return 1024.0 * int(found[1]) if found else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from stoker.web.build_pages import BuildPages
 from stoker.web.home_pages import HomePages
 from stoker.web.join_pages import JoinPages
 from stoker.web.login_pages import LoginPages
+from stoker.web.page_limits import LIVE_PATH
 from stoker.web.pages import Pages, page, told
 from stoker.web.security import Security
 from stoker.web.sign_in_pages import SignInPages
@@ -57,8 +58,8 @@ def web_application(services: WebServices) -> Starlette:
             for base in ("/builds/{build_id}", "/share/{share_id}")
             for path, endpoint in (
                 ("", builds.show),
-                ("/events", builds.events),
                 ("/search", builds.search),
+                (LIVE_PATH, builds.events),
                 ("/steps/{number}", builds.show_step),
                 ("/steps/{number}/log.txt", builds.download),
             )

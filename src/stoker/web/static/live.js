@@ -1,28 +1,42 @@
 // Keeps a build's page up to date: the server says that something changed, and the page is asked for again.
 const RETRY_MILLISECONDS = 5000;
+// The server says something every 15 seconds; a stream that says nothing for longer is dead, though nobody was told.
+const SILENCE_MILLISECONDS = 45000;
 
 let source = null;
 let over = false;
 let wanted = false;
 let looking = false;
+let silence = null;
 
 // Only what is seen is followed: over HTTP/1.1 a browser has six connections to a server, for all of its tabs.
 function follow() {
   source?.close();
   source = null;
+  clearTimeout(silence);
   if (over || document.hidden) return;
   const opened = new EventSource(`${location.pathname}/events`);
   source = opened;
-  opened.addEventListener("changed", look);
+  listen();
+  opened.addEventListener("nothing", listen);
+  opened.addEventListener("changed", () => {
+    listen();
+    look();
+  });
   opened.addEventListener("end", () => {
     over = true;
-    opened.close();
+    follow();
     look();
   });
   opened.addEventListener("error", () => {
     // A stream that breaks is opened again by the browser, one that is refused isn't.
     if (opened.readyState === EventSource.CLOSED && source === opened) pause().then(follow);
   });
+}
+
+function listen() {
+  clearTimeout(silence);
+  silence = setTimeout(follow, SILENCE_MILLISECONDS);
 }
 
 function pause() {
@@ -81,9 +95,9 @@ function update(now, next) {
   for (const { name, value } of next.attributes) {
     if (now.getAttribute(name) !== value && !isReaders(now, name)) now.setAttribute(name, value);
   }
-  const ids = new Set([...next.children].map((child) => child.id));
+  const keys = new Set([...next.children].map(key));
   for (const child of [...now.children]) {
-    if (child.id && !ids.has(child.id)) child.remove();
+    if (key(child) && !keys.has(key(child))) child.remove();
   }
   let place = now.firstChild;
   for (const wanted of [...next.childNodes]) {
@@ -104,12 +118,17 @@ function isReaders(element, attribute) {
   return element.localName === "details" && attribute === "open";
 }
 
-// The first of these siblings that the wanted one is a newer version of: by id, or else the very next if it has none.
+// What tells an element from its siblings, if anything does: its id, or its heading's.
+function key(node) {
+  return (node.nodeType === Node.ELEMENT_NODE && (node.id || node.getAttribute("aria-labelledby"))) || "";
+}
+
+// Which of these siblings the wanted one is a newer version of: the one with its key, or the very next if it has none.
 function sameChild(place, wanted) {
-  if (!wanted.id) return place && !place.id && place.nodeName === wanted.nodeName ? place : null;
+  const wantedKey = key(wanted);
   let sibling = place;
-  while (sibling && (sibling.id !== wanted.id || sibling.nodeName !== wanted.nodeName)) sibling = sibling.nextSibling;
-  return sibling;
+  while (wantedKey && sibling && key(sibling) !== wantedKey) sibling = sibling.nextSibling;
+  return sibling && key(sibling) === wantedKey && sibling.nodeName === wanted.nodeName ? sibling : null;
 }
 
 function removed(node) {
