@@ -113,6 +113,7 @@ def running_chromium(folder: Path) -> Iterator[Chromium]:
     Until then this thread can't run asyncio, which Playwright's own loop takes.
     """
     binary = chromium_binary()
+    folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as environment:
             # Playwright's driver takes the environment of its start, and gives it to the browser.
