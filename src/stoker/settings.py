@@ -264,7 +264,7 @@ class Settings(BaseModel):
         500, ge=1, description="The same from one address, and of one person who is signed in."
     )
     live_refreshes_per_second: float = Field(
-        100, gt=0, description="Refreshes of all live pages a second; with more viewers each is refreshed less often."
+        50, gt=0, description="Refreshes of all live pages a second; with more viewers each is refreshed less often."
     )
     max_remembered_callers: int = Field(100_000, ge=1, description="Callers whose rate is kept in memory.")
     max_api_connections: int = Field(50_000, ge=1, description="Connections to the API at once.")
