@@ -273,7 +273,8 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Sea
             break
         reached.append(focused(page))
     assert [one.order for one in reached] == sorted({one.order for one in reached})
-    assert len(reached) == page.locator("a:visible, button:visible, summary:visible, [tabindex='0']:visible").count()
+    within_reach = ("a", "button", "summary", "select", "input:not([type=hidden])", "[tabindex='0']")
+    assert len(reached) == page.locator(", ".join(f"{one}:visible" for one in within_reach)).count()
     assert [one for one in reached if not one.visible or one.outline != "3px"] == []
 
 
@@ -285,7 +286,7 @@ def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str)
         else:
             page.keyboard.type(key)
     expect(page).to_have_url(f"{owned.url}/builds/{failed}")
-    log = page.locator("details").filter(has_text="red").first
+    log = page.locator("li.step details").filter(has_text="red").first
     expect(log).to_have_attribute("open", "")
     summary = log.locator("summary")
     summary.focus()
