@@ -316,8 +316,10 @@ def kinds_of_pages(seat: Seat, *addresses: str) -> Iterator[str]:
         seat.open(address)
         yield kind_of(address)
         for link in seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
-            if kind_of(link) not in seen and not link.endswith((".txt", ".json", ".csv")):
-                seen.add(kind_of(link))
+            kind = kind_of(link)
+            # What has an extension is a download.
+            if kind not in seen and "." not in kind.rpartition("/")[2]:
+                seen.add(kind)
                 waiting.append(link)
 
 
