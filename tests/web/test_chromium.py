@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -94,6 +95,16 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Email address").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
+
+
+def keep_streams(page: Page, event: Any, kept: list[str]) -> None:
+    page.on(event, lambda request: kept.append(request.url) if request.url.endswith("/events") else None)
+
+
+def seen(page: Page) -> bool:
+    """Let Playwright hear what has happened; always true."""
+    page.wait_for_timeout(10)
+    return True
 
 
 def let_go(gate: str) -> None:
@@ -186,12 +197,10 @@ def test_a_build_is_watched_live(
     steps = run(f"{many} early $n; done; {waits('/one')}; {many} later $n; done; {waits('/two')}; exit 0")
     context = make_context(tmp_path / "context", HEADER + steps + run(f"echo begun; {waits('/three')}"))
     build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" early 80"))
-    streams: list[str] = []
-    ended: list[str] = []
-    ada.page.on("request", lambda request: streams.append(request.url))
-    # Which of both it is depends on who hangs up first.
-    ada.page.on("requestfinished", lambda request: ended.append(request.url))
-    ada.page.on("requestfailed", lambda request: ended.append(request.url))
+    streams, closed = list[str](), list[str]()
+    # Which of both ends it is depends on who hangs up first.
+    for event, kept in (("request", streams), ("requestfinished", closed), ("requestfailed", closed)):
+        keep_streams(ada.page, event, kept)
     page = ada.open(f"/builds/{build}")
     page.evaluate("window.sameDocument = true")
     first, second = (page.locator("li.step", has_text=text) for text in ("early $n", "echo begun"))
@@ -225,9 +234,39 @@ def test_a_build_is_watched_live(
     expect(page.get_by_role("heading", level=1)).to_contain_text("succeeded")
     expect(page.get_by_text("Not over yet")).to_have_count(0)
     assert page.evaluate("window.sameDocument"), "it was never loaded anew"
-    events = f"{owned.url}/builds/{build}/events"
-    eventually(lambda: page.wait_for_timeout(20) or events in ended, "its stream has ended")
-    assert streams.count(events) == 1
+    eventually(lambda: seen(page) and closed, "its stream has ended")
+    assert len(streams) == 1
+
+
+def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_seen_again(
+    owned: Server, ada: Seat
+) -> None:
+    build = owned.call("depot.build.v1.BuildService/CreateBuild", {"projectId": owned.project}).body["buildId"]
+    streams, closed = list[str](), list[str]()
+    for event, kept in (("request", streams), ("requestfinished", closed), ("requestfailed", closed)):
+        keep_streams(ada.page, event, kept)
+    ada.page.route("**/events", lambda route: route.fulfill(status=429), times=1)
+    ada.page.clock.install()
+
+    def opened(count: int) -> None:
+        eventually(lambda: seen(ada.page) and len(streams) == count, f"stream {count} is opened")
+
+    page = ada.open(f"/builds/{build}")
+    with page.expect_console_message(lambda said: "429" in said.text):
+        opened(1)
+    ada.problems.clear()
+    page.clock.fast_forward(10_500)
+    opened(2)
+    page.clock.fast_forward(46_000)
+    opened(3)
+    hide = "hidden => Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })"
+    for hidden in (True, False):
+        page.evaluate(hide, hidden)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        if hidden:
+            eventually(lambda: seen(page) and len(closed) == 3, "nothing is followed that isn't seen")
+    opened(4)
+    assert owned.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "success": {}}).status == 200
 
 
 @dataclass(frozen=True)
@@ -307,14 +346,14 @@ def kind_of(address: str) -> str:
     return _ONE_OF_MANY.sub("*", address.partition("#")[0].partition("?")[0])
 
 
-def kinds_of_pages(seat: Seat, *addresses: str) -> Iterator[str]:
-    """Open one page of each kind that these pages lead to; its kind."""
+def pages_of_all_kinds(seat: Seat, *addresses: str) -> Iterator[str]:
+    """Open one page of each kind that these pages lead to; its address."""
     waiting, seen = list(addresses), {kind_of(address) for address in addresses}
     while waiting:
         assert len(seen) < _MOST_KINDS, seen
         address = waiting.pop(0)
         seat.open(address)
-        yield kind_of(address)
+        yield address
         for link in seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
             kind = kind_of(link)
             # What has an extension is a download.
@@ -323,19 +362,19 @@ def kinds_of_pages(seat: Seat, *addresses: str) -> Iterator[str]:
                 waiting.append(link)
 
 
-def test_no_page_has_a_serious_accessibility_problem(
-    owned: Server, chromium: Chromium, signed_in: Seat, failed: str
+def test_no_page_has_a_serious_accessibility_problem_or_breaks_its_policy(
+    owned: Server, chromium: Chromium, ada: Seat, failed: str
 ) -> None:
     login = owned.call("depot.cli.v1beta1.LoginService/StartLogin", token="").body["approveUrl"]
     found: dict[str, list[str]] = {}
-    strangers = ("/sign-in", "/join", "/nowhere")
     with chromium.seat(owned.url, policy=False) as stranger:
-        for address in strangers:
+        for address in ("/sign-in", "/join", "/nowhere"):
             stranger.open(address)
             found[address] = problems_of(stranger)
-    with chromium.seat(owned.url, policy=False, cookies=signed_in.context) as ada:
-        for kind in kinds_of_pages(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
-            found[kind] = problems_of(ada)
+    with chromium.seat(owned.url, policy=False, cookies=ada.context) as looked_at:
+        for address in pages_of_all_kinds(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
+            looked_at.open(address)
+            found[kind_of(address)] = problems_of(looked_at)
     assert {kind: problems for kind, problems in found.items() if problems} == {}
     assert {"/", "/builds/*", "/builds/*/steps/*", "/audit", "/password"} <= set(found)
 
