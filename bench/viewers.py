@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import MEGABYTES, Alternative, Comparison, Measurement, bounded_rounds, compare
-from bench.stack import BenchmarkFailed, Stack, memory_of, running_stack, timed_command
+from bench.measure import MEGABYTES, Alternative, Comparison, Measurement, Samples, bounded_rounds, compare
+from bench.stack import BenchmarkFailed, Stack, memory_of, processor_seconds_of, running_stack, timed_command
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import depot_binary, depot_environment
 
 _VIEWERS = 500
 _STEPS = 8
-_UNWATCHED = "nobody watches"
+_WATCHED, _UNWATCHED = f"{_VIEWERS} watch it live", "nobody watches"
 _END_SECONDS = 120
 _MANY = "100000"
 _BUILDS = "depot.build.v1.BuildService"
@@ -34,7 +34,7 @@ def compare_viewers(rounds: int, seconds: float) -> list[Comparison]:
         building = compare(
             f"Build of {_STEPS} steps that say something and keep a CPU busy",
             [
-                Alternative(f"{_VIEWERS} watch it live", watched.by_many),
+                Alternative(_WATCHED, watched.by_many),
                 Alternative(_UNWATCHED, watched.by_nobody),
             ],
             against=_UNWATCHED,
@@ -44,7 +44,12 @@ def compare_viewers(rounds: int, seconds: float) -> list[Comparison]:
     after = Measurement(f"with {_VIEWERS} viewers", tuple(after for _, after in watched.memory))
     memory = Comparison("Memory of the API (proportional set size)", "before", (before, after), MEGABYTES)
     each = Measurement("for each viewer", tuple((after - before) / _VIEWERS for before, after in watched.memory[:1]))
-    return [building, memory, Comparison("The same, when they came for the first time", each.name, (each,), MEGABYTES)]
+    return [
+        building,
+        watched.processor.comparison("CPU time of the API during those builds", _UNWATCHED),
+        memory,
+        Comparison("The same, when they came for the first time", each.name, (each,), MEGABYTES),
+    ]
 
 
 def _context(stack: Stack) -> Path:
@@ -58,9 +63,11 @@ class _Watched:
     stack: Stack
     context: Path
     memory: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    processor: Samples = field(default_factory=Samples)
 
     def by_nobody(self) -> float:
-        return self._build(*self._created())
+        build, token = self._created()
+        return self._build(build, token, _UNWATCHED)
 
     def by_many(self) -> float:
         build, token = self._created()
@@ -68,7 +75,7 @@ class _Watched:
         before = memory_of(self.stack.server.part("api"))
         with _viewers(str(shared["shareUrl"])) as viewers:
             self.memory.append((before, memory_of(self.stack.server.part("api"))))
-            taken = self._build(build, token)
+            taken = self._build(build, token, _WATCHED)
             output, _ = viewers.communicate(timeout=_END_SECONDS)
         seen = json.loads(output)
         print(f"{taken:.1f} s: {seen}", file=sys.stderr)
@@ -80,11 +87,15 @@ class _Watched:
         made = self._call(f"{_BUILDS}/CreateBuild", {"projectId": self.stack.server.project})
         return str(made["buildId"]), str(made["buildToken"])
 
-    def _build(self, build: str, token: str) -> float:
+    def _build(self, build: str, token: str, how: str) -> float:
         own = depot_environment(self.stack.server, self.stack.folder)
         own |= {"DEPOT_BUILD_ID": build, "DEPOT_TOKEN": token}
         command = [str(depot_binary()), "build", "--no-cache", "--progress=plain", "."]
-        return timed_command(command, cwd=self.context, environment=own).seconds
+        api = self.stack.server.part("api")
+        before = processor_seconds_of(api)
+        taken = timed_command(command, cwd=self.context, environment=own).seconds
+        self.processor.add(how, processor_seconds_of(api) - before)
+        return taken
 
     def _call(self, method: str, request: dict[str, str]) -> dict[str, object]:
         answer = self.stack.server.call(method, request)
