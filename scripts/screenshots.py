@@ -83,6 +83,7 @@ def _all(chromium: Chromium, server: Server, examples: dict[str, str]) -> None:
         "overview": "/",
         "build-failed": f"/builds/{examples['failed']}",
         "build": f"/builds/{examples['succeeded']}",
+        "trends": f"/projects/{examples['project']}/trends",
     }
     with chromium.seat(server.url, size=SIZE) as seat:
         _sign_in(seat)
