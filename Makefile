@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test soak check format generate bench lock clean
+.PHONY: help setup dev run test soak check format generate bench screenshots lock clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,9 @@ format: dev ## Format the code, and fix what the linter can
 
 generate: dev ## Write src/stoker/_gen and docs/reference.md anew from proto/
 	@scripts/generate
+
+screenshots: dev ## Take the screenshots in docs/screenshots anew
+	@.venv/bin/python -m scripts.screenshots
 
 bench: dev ## Run the benchmarks
 	@.venv/bin/python -m bench $(ARGS)

@@ -22,6 +22,7 @@ from bench.records import compare_records
 from bench.report import describe_setting, host_load, print_report, write_json
 from bench.stack import BenchmarkFailed
 from bench.transfers import compare_transfers
+from bench.viewers import compare_viewers
 from stoker.cli.engine import require_engine
 from stoker.settings import load_settings
 
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "transfers": compare_transfers,
     "records": compare_records,
     "pages": compare_pages,
+    "viewers": compare_viewers,
     "api": compare_api,
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,8 @@ from bench.stack import (
     address_of,
     buildctl_build,
     machine_of,
+    memory_of,
+    processor_seconds_of,
     running_address,
     running_stack,
 )
@@ -34,7 +34,6 @@ _BUSY = (
     + "ARG ROUND\n"
     + run("i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done; dd if=/dev/zero bs=1M count=300 | md5sum")
 )
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def compare_machines(rounds: int, seconds: float) -> list[Comparison]:
@@ -103,25 +102,23 @@ async def _processor(mark: str) -> float:
 
 def _memory(mark: str) -> float:
     """Bytes of all processes whose command line names a folder, with their part of what they share."""
-    total = 0
+    total = 0.0
     for process in _processes(mark):
         try:
-            found = re.search(r"^Pss: +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE)
+            total += memory_of(int(process.name))
         except OSError:
             continue
-        total += 1024 * int(found[1]) if found else 0
-    return float(total)
+    return total
 
 
 def _processor_seconds(mark: str) -> float:
-    total = 0
+    total = 0.0
     for process in _processes(mark):
         try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            total += processor_seconds_of(int(process.name))
         except OSError:
             continue
-        total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
+    return total
 
 
 def _processes(mark: str) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,7 @@ from stoker.settings import load_settings
 from tests.harness.server import Server
 
 COMMAND_SECONDS = 60.0
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class BenchmarkFailed(Exception):
@@ -129,6 +131,18 @@ def running_address(stack: Stack) -> BuildKitAddress:
     if address is None:
         raise BenchmarkFailed("the machine does not run")
     return address
+
+
+def memory_of(process_id: int) -> float:
+    """Bytes of a process, with its part of what it shares."""
+    found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{process_id}/smaps_rollup").read_text(), re.MULTILINE)
+    return 1024.0 * int(found[1]) if found else 0.0
+
+
+def processor_seconds_of(process_id: int) -> float:
+    """CPU time that a process has taken so far."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @dataclass(frozen=True, slots=True)

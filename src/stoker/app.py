@@ -160,6 +160,7 @@ class ApiProcess:
         organizations, sharing = OrganizationService(core, plan.public_url), SharingService(core)
         records, tokens, trust_policies = RecordService(core), TokenService(core), TrustPolicyService(core, providers)
         machines, usage = MachineService(core), UsageService(core)
+        cookies = Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime)
         web = web_application(
             WebServices(
                 authentication=authentication,
@@ -182,11 +183,12 @@ class ApiProcess:
                 company=company_sign_in(settings, plan.public_url, self._documents, keys),
                 company_name=settings.sign_in_name,
                 randomness=core.randomness,
-                cookies=Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime),
+                cookies=cookies,
+                live_refreshes_per_second=settings.live_refreshes_per_second,
                 now=core.now,
             )
         )
-        self.pages = PageLimits(web, page_rates(settings), monotonic)
+        self.pages = PageLimits(web, page_rates(settings), cookies, monotonic)
         self.routes = rpc_routes(
             RpcServices(
                 authentication=authentication,

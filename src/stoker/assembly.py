@@ -112,6 +112,7 @@ def page_rates(settings: Settings) -> PageRates:
     """How many pages and forms an address gets."""
     return PageRates(
         at_once=Bound(settings.max_guest_calls, settings.max_guest_calls_per_address),
+        live=Bound(settings.max_live_pages, settings.max_live_pages_per_address),
         pages=Rate(settings.guest_requests_per_second, settings.guest_requests_burst),
         forms=Rate(settings.forms_per_second, settings.forms_burst),
         remembered=settings.max_remembered_callers,

@@ -259,6 +259,13 @@ class Settings(BaseModel):
     max_waiting_calls_per_token: int = Field(10_000, ge=1, description="The same with one token.")
     max_guest_calls: int = Field(1000, ge=1, description="Calls under way that need no token.")
     max_guest_calls_per_address: int = Field(100, ge=1, description="The same from one address.")
+    max_live_pages: int = Field(5000, ge=1, description="Pages of builds that are followed live at once.")
+    max_live_pages_per_address: int = Field(
+        500, ge=1, description="The same from one address, and of one person who is signed in."
+    )
+    live_refreshes_per_second: float = Field(
+        50, gt=0, description="Refreshes of all live pages a second; with more viewers each is refreshed less often."
+    )
     max_remembered_callers: int = Field(100_000, ge=1, description="Callers whose rate is kept in memory.")
     max_api_connections: int = Field(50_000, ge=1, description="Connections to the API at once.")
     trusted_proxies: int = Field(

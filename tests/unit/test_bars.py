@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -18,7 +19,7 @@ def test_the_largest_fills_its_place_and_little_is_seen() -> None:
     bars = columns([0, 1, 50, 100_000])
     assert [bar.height for bar in bars] == [0, 3, 3, HEIGHT]
     assert all(bar.y + bar.height == HEIGHT for bar in bars)
-    assert all(one.x + one.width < next_one.x for one, next_one in zip(bars, bars[1:], strict=False))
+    assert all(one.x + one.width < next_one.x for one, next_one in pairwise(bars))
     assert bars[0].x > 0
     assert bars[-1].x + bars[-1].width < WIDTH
 

@@ -314,7 +314,8 @@ def test_a_running_build_tells_when_there_is_more(owned: Server, ada: Browser, t
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(ada.cookies))
     with opener.open(f"{owned.url}/builds/{build}/events", timeout=60) as events:
         assert events.headers["content-type"].startswith("text/event-stream")
-        assert events.readline() == b"event: changed\n"
+        assert re.fullmatch(rb"retry: [345]\d\d\d\n", events.readline())
+        assert (events.readline(), events.readline()) == (b"\n", b"event: changed\n")
         building.terminate()
         assert events.read().endswith(b"event: end\ndata:\n\n")
     building.communicate(timeout=60)

@@ -16,6 +16,7 @@ from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
 from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
+from stoker.store import builds as build_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
 from stoker.store import steps as step_store
@@ -204,10 +205,19 @@ class RecordService:
         async with self._core.database.read() as tx:
             return await note_store.timings_of(tx, build.id)
 
+    async def may_grow(self, build: Build) -> bool:
+        """Whether more may come of a build: it isn't over, or its record is not yet at its end."""
+        async with self._core.database.read() as tx:
+            now = await build_store.find_build(tx, build.id)
+            if now is None or not now.status.finished:
+                return now is not None
+            solves = (await solve_store.solves_of_builds(tx, [build.id])).get(build.id, ())
+        return record_state(solves) is RecordState.FOLLOWING
+
     def follow(self, build: Build) -> AbstractContextManager[Subscription]:
         """Wake-ups for a reader who follows a build live: subscribe, then look, wait, and look again for what came.
 
-        However many follow, they cost the build nothing; each looks for itself after each wake-up.
+        However many follow, they cost the build nothing.
         """
         return self._core.wakeups.subscribe(record_topic(build.id), build_topic(build.id))
 

@@ -21,6 +21,7 @@ from stoker.web.machine_pages import MachinePages
 from stoker.web.member_pages import MemberPages
 from stoker.web.organization_settings_pages import OrganizationSettingsPages
 from stoker.web.organization_token_pages import OrganizationTokenPages
+from stoker.web.page_limits import LIVE_PATH
 from stoker.web.pages import Pages, page, told
 from stoker.web.project_list_pages import ProjectListPages
 from stoker.web.project_pages import ProjectPages
@@ -86,8 +87,8 @@ def web_application(services: WebServices) -> Starlette:
             for base in ("/builds/{build_id}", "/share/{share_id}")
             for path, endpoint in (
                 ("", builds.show),
-                ("/events", builds.events),
                 ("/search", builds.search),
+                (LIVE_PATH, builds.events),
                 ("/steps/{number}", builds.show_step),
                 ("/steps/{number}/log.txt", builds.download),
             )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import secrets
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, StokerError
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
 from stoker.web.ansi import line_html, marked_html
 from stoker.web.forms import read_form
-from stoker.web.pages import Pages, go_to, render, sign_in_first
+from stoker.web.live import Change, LiveBuilds
+from stoker.web.pages import Pages, go_to, render, rendered, sign_in_first
 from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step
 
 if TYPE_CHECKING:
@@ -26,12 +29,13 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.projects import Project
     from stoker.domain.steps import LogLine, RecordSummary, Step
+    from stoker.web.pages import WebServices
     from stoker.web.sessions import SignedIn
 
 _DOWNLOADED_LINES = 10_000
 _MAX_DIGITS = 9
-_HEARTBEAT_SECONDS = 15
-_LEAST_SECONDS_BETWEEN = 1.0
+_CHECK_INTERVAL = timedelta(seconds=15)
+_RETRY_MILLISECONDS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,31 @@ class _Seen:
     share_id: str | None
     may_share: bool
 
+    @property
+    def is_same_for_all(self) -> bool:
+        """Whether all who have its address see the same page."""
+        return self.who is None
+
 
 class BuildPages(Pages):
     """Builds, for members of their organization, and for anyone as long as they are shared."""
+
+    def __init__(self, services: WebServices) -> None:
+        super().__init__(services)
+        self._live = LiveBuilds(services.records, services.live_refreshes_per_second)
 
     async def show(self, request: Request) -> Response:
         """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
         seen = await self._seen(request)
         if seen is None:
             return sign_in_first(request)
-        build, records, sizes = seen.build, self.services.records, self.services.page_sizes
         after = _number(request, "after", 0)
+        if not seen.is_same_for_all:
+            return HTMLResponse(await self._page(seen, after))
+        return HTMLResponse(await self._live.page(seen.build, f"{seen.base}?{after}", lambda: self._page(seen, after)))
+
+    async def _page(self, seen: _Seen, after: int) -> str:
+        build, records, sizes = seen.build, self.services.records, self.services.page_sizes
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
         steps = await records.steps_of(build, sizes.steps + 1, after)
@@ -63,7 +81,7 @@ class BuildPages(Pages):
         failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
         scale = _scale(build, summary, self.services.now())
-        return render(
+        return rendered(
             "build.html",
             seen.who,
             seen=seen,
@@ -157,7 +175,7 @@ class BuildPages(Pages):
         seen = await self._seen(request)
         if seen is None:
             raise PermissionDenied("sign in to follow this build")
-        return StreamingResponse(self._changes(request, seen.build), media_type="text/event-stream")
+        return StreamingResponse(self._changes(request, seen), media_type="text/event-stream")
 
     async def share(self, request: Request) -> Response:
         """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""
@@ -216,21 +234,38 @@ class BuildPages(Pages):
             lines = await self.services.records.lines_of(build, step.number, first, _DOWNLOADED_LINES)
             yield b"".join(line.content for line in lines)
 
-    async def _changes(self, request: Request, build: Build) -> AsyncGenerator[str]:
+    async def _changes(self, request: Request, seen: _Seen) -> AsyncGenerator[str]:
         """Events without content: what there is to see, the page itself says to those who still may see it."""
-        is_new = True
-        with self.services.records.follow(build) as subscription:
-            while True:
-                try:
-                    seen = await self._seen(request)
-                except StokerError:
-                    seen = None
-                if seen is None or not _follows(seen.build, (await self.services.records.summary_of(seen.build)).state):
-                    yield "event: end\ndata:\n\n"
-                    return
-                yield "event: changed\ndata:\n\n" if is_new else ":\n\n"
-                await asyncio.sleep(_LEAST_SECONDS_BETWEEN)
-                is_new = await subscription.wait(_HEARTBEAT_SECONDS)
+        # Browsers come again when a stream breaks, as it does with the API: not all of them at once.
+        yield f"retry: {_RETRY_MILLISECONDS + secrets.randbelow(_RETRY_MILLISECONDS)}\n\n"
+        checked = self.services.now()
+        async with aclosing(self._live.changes(seen.build, _weight(seen))) as changes:
+            async for change in changes:
+                if self.services.now() - checked >= _CHECK_INTERVAL:
+                    checked = self.services.now()
+                    if not await self._may_see(request):
+                        break
+                if change is Change.LAST:
+                    break
+                yield _event(change)
+            else:
+                return
+        yield _event(Change.LAST)
+
+    async def _may_see(self, request: Request) -> bool:
+        try:
+            return await self._seen(request) is not None
+        except StokerError:
+            return False
+
+
+def _event(change: Change) -> str:
+    return f"event: {change.value}\ndata:\n\n"
+
+
+def _weight(seen: _Seen) -> float:
+    """What a refresh costs: one page is made for all to whom a build is shared, but each member's is made anew."""
+    return 1 if seen.is_same_for_all else 10
 
 
 def _follows(build: Build, state: RecordState) -> bool:

@@ -1,4 +1,10 @@
-"""How many requests for pages an address gets, and how many forms: who tries passwords types faster than people do."""
+"""How many requests for pages are taken, from everybody and from each: who tries passwords types faster than people do.
+
+Whoever turned out to be signed in has a rate and places of their own, so that they aren't locked out by what others do
+behind the same address. Before that, and for all who aren't, an address counts. Counted apart are forms, by address
+alone, since with some of them passwords are tried; and pages that are followed live, which stay open: neither do they
+take the places of other pages, nor does a page that can't be followed for want of a place cease to be one.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +15,26 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse
 
 from stoker.domain.rates import Bound, Places, Rate, TokenBuckets, network_of
+from stoker.web.sessions import was_signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from stoker.web.sessions import Cookies
+
 _READING = ("GET", "HEAD")
 _RETRY_SECONDS = 1.0
+LIVE_PATH = "/events"
 
 
 @dataclass(frozen=True, slots=True)
 class PageRates:
-    """All bounds for one address, and for how many addresses they are kept."""
+    """All bounds for one address or person, and for how many of them they are kept."""
 
     at_once: Bound
+    live: Bound
     pages: Rate
     forms: Rate
     remembered: int
@@ -32,28 +43,39 @@ class PageRates:
 class PageLimits:
     """Refuses what is too much with 429 and when to try again; hands the rest on."""
 
-    def __init__(self, app: ASGIApp, rates: PageRates, monotonic: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, rates: PageRates, cookies: Cookies, monotonic: Callable[[], float]) -> None:
         self._app = app
+        self._cookies = cookies
         self._monotonic = monotonic
-        self._places = Places(rates.at_once)
+        self._guests, self._people = Places(rates.at_once), Places(rates.at_once)
+        self._live = Places(rates.live)
         self._pages = TokenBuckets(rates.pages, rates.remembered)
+        self._of_people = TokenBuckets(rates.pages, rates.remembered)
         self._forms = TokenBuckets(rates.forms, rates.remembered)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         client = scope.get("client")
         address = network_of(client[0] if client else "")
-        buckets = self._pages if scope["method"] in _READING else self._forms
-        wait = buckets.take(address, self._monotonic())
-        if wait == 0 and self._places.refusal(address) is not None:
+        session = self._cookies.key(scope)
+        is_known = session is not None and session in self._of_people
+        caller = session if is_known else address
+        if scope["method"] not in _READING:
+            wait = self._forms.take(address, self._monotonic())
+        else:
+            wait = (self._of_people if is_known else self._pages).take(caller, self._monotonic())
+        places = self._live if scope["path"].endswith(LIVE_PATH) else self._people if is_known else self._guests
+        if wait == 0 and places.refusal(caller) is not None:
             wait = _RETRY_SECONDS
         if wait > 0:
             seconds = str(math.ceil(wait))
             text = f"Too many requests from your address. Try again in {seconds} s."
             await PlainTextResponse(text, 429, {"retry-after": seconds})(scope, receive, send)
             return
-        self._places.take(address)
+        places.take(caller)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._places.leave(address)
+            places.leave(caller)
+            if session is not None and not is_known and was_signed_in(scope):
+                self._of_people.take(session, self._monotonic())

@@ -91,12 +91,18 @@ class WebServices:
     company_name: str
     randomness: Randomness
     cookies: Cookies
+    live_refreshes_per_second: float
     now: Callable[[], datetime]
 
 
 def render(template: str, who: SignedIn | None = None, *, status: int = 200, **values: object) -> HTMLResponse:
     """A page from a template, which sees ``who`` is signed in."""
-    return HTMLResponse(_templates.get_template(template).render(who=who, **values), status)
+    return HTMLResponse(rendered(template, who, **values), status)
+
+
+def rendered(template: str, who: SignedIn | None = None, **values: object) -> str:
+    """The HTML of such a page."""
+    return _templates.get_template(template).render(who=who, **values)
 
 
 def go_to(path: str) -> RedirectResponse:

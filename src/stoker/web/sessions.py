@@ -7,18 +7,21 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
+
 from stoker.domain.errors import PermissionDenied
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Scope
 
     from stoker.domain.people import Person
     from stoker.services.sign_in import SignInService
 
 _CSRF_FIELD = "csrf"
+_IS_SIGNED_IN = "stoker.signed_in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ class Cookies:
             self._name(name), value, max_age=seconds, path="/", secure=self.is_https, httponly=True, samesite="lax"
         )
 
+    def key(self, scope: Scope) -> bytes | None:
+        """What tells a session from others, whatever it is worth; None without one."""
+        secret = self.read(Request(scope), "session")
+        return hashlib.blake2b(secret.encode(), digest_size=16).digest() if secret else None
+
     def clear(self, response: Response, name: str) -> None:
         """Remove a cookie."""
         response.delete_cookie(self._name(name), path="/", secure=self.is_https, httponly=True, samesite="lax")
@@ -77,4 +85,10 @@ async def signed_in(request: Request, cookies: Cookies, sign_in: SignInService) 
     person = await sign_in.person_of(secret) if secret else None
     if person is None:
         return None
+    request.scope[_IS_SIGNED_IN] = True
     return SignedIn(person, hashlib.sha256(b"csrf " + secret.encode()).hexdigest())
+
+
+def was_signed_in(scope: Scope) -> bool:
+    """Whether somebody turned out to be signed in while a request was handled."""
+    return _IS_SIGNED_IN in scope

@@ -1,0 +1,1 @@
+export const withTax = (price: number, rate: number) => price + (price * rate) / 100;

@@ -1,0 +1,159 @@
+"""Builds that are followed live: one look at each for all who follow it, and a pace for the refreshes of all together.
+
+However many follow, the server sees to it that a build doesn't notice: what changed is looked up once a second at most,
+an event says nothing but that there is something new, and events are so far apart that the pages which browsers then
+ask for take no more than a part of its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+
+    from stoker.domain.builds import Build
+    from stoker.services.records import RecordService
+
+LEAST_SECONDS_BETWEEN = 1.0
+_HEARTBEAT_SECONDS = 15.0
+_MOST_KEPT = 100
+_log = logging.getLogger(__name__)
+
+
+class Change(Enum):
+    """What a follower is told. ``NONE`` says that the stream is alive, of which a browser otherwise knows nothing."""
+
+    SOME = "changed"
+    NONE = "nothing"
+    LAST = "end"
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A build that somebody follows. ``version`` counts what is new; ``is_over`` is None when that can't be known."""
+
+    version: int = 0
+    is_over: bool | None = False
+    followers: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    looking: asyncio.Task[None] | None = None
+    pages: dict[str, tuple[int, float, asyncio.Task[str]]] = field(
+        default_factory=dict[str, "tuple[int, float, asyncio.Task[str]]"]
+    )
+
+    def tell(self, *, is_over: bool | None) -> None:
+        self.version += 1
+        self.is_over = is_over
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class LiveBuilds:
+    """Tells all who follow builds that there is something new.
+
+    ``per_second`` is how many of them are told in a second, all builds together: with more, each is told less often.
+    """
+
+    def __init__(self, records: RecordService, per_second: float) -> None:
+        self._records = records
+        self._seconds_each = 1 / per_second
+        self._next_turn = 0.0
+        self._followed: dict[str, _Followed] = {}
+
+    async def changes(self, build: Build, weight: float) -> AsyncGenerator[Change]:
+        """What happens to a build, to its end: at once that there is something to see, and then what is new.
+
+        ``weight`` is how many refreshes one of this follower's costs. Without an end when the build can't be looked at.
+        """
+        seen = 0
+        with self._following(build) as followed:
+            while True:
+                changed = followed.changed
+                if followed.version == seen and not await _happens(changed, _HEARTBEAT_SECONDS):
+                    yield Change.NONE
+                    continue
+                await self._turn(weight)
+                if followed.is_over is None:
+                    return
+                seen = followed.version
+                yield Change.LAST if followed.is_over else Change.SOME
+                if followed.is_over:
+                    return
+
+    async def page(self, build: Build, name: str, render: Callable[[], Awaitable[str]]) -> str:
+        """A page of a build that is the same for all its readers: while somebody follows, made once for what is new.
+
+        It is never older than a second, since it also says how long things have taken so far.
+        """
+        followed = self._followed.get(build.id)
+        if followed is None:
+            return await render()
+        now = asyncio.get_running_loop().time()
+        kept = followed.pages.get(name)
+        if kept is None or kept[0] != followed.version or now - kept[1] >= LEAST_SECONDS_BETWEEN:
+            if len(followed.pages) >= _MOST_KEPT:
+                followed.pages.clear()
+            kept = followed.version, now, asyncio.create_task(_made(render))
+            followed.pages[name] = kept
+        # Others wait for it too, so it is made even when the first who asked is gone.
+        return await asyncio.shield(kept[2])
+
+    @contextmanager
+    def _following(self, build: Build) -> Generator[_Followed]:
+        followed = self._followed.get(build.id)
+        if followed is None or followed.is_over is not False:
+            followed = self._followed[build.id] = _Followed()
+            followed.looking = asyncio.create_task(self._look(build, followed))
+        followed.followers += 1
+        try:
+            yield followed
+        finally:
+            followed.followers -= 1
+            if not followed.followers:
+                if followed.looking is not None:
+                    followed.looking.cancel()
+                if self._followed.get(build.id) is followed:
+                    del self._followed[build.id]
+
+    async def _look(self, build: Build, followed: _Followed) -> None:
+        """Look at a build after each wake-up, and tell what is new, once a second at most."""
+        try:
+            is_new = True
+            with self._records.follow(build) as subscription:
+                while True:
+                    is_over = not await self._records.may_grow(build)
+                    if is_new or is_over:
+                        followed.tell(is_over=is_over)
+                    if is_over:
+                        return
+                    await asyncio.sleep(LEAST_SECONDS_BETWEEN)
+                    is_new = await subscription.wait(_HEARTBEAT_SECONDS)
+        except Exception:
+            _log.exception("build %s can't be followed; who does will try again", build.id)
+            followed.tell(is_over=None)
+
+    async def _turn(self, weight: float) -> None:
+        """Wait for the next refresh, behind those who wait already."""
+        now = asyncio.get_running_loop().time()
+        turn = max(self._next_turn, now)
+        self._next_turn = turn + weight * self._seconds_each
+        await asyncio.sleep(turn - now)
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _made(render: Callable[[], Awaitable[str]]) -> str:
+    return await render()

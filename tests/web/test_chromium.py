@@ -1,0 +1,406 @@
+"""The pages in a real Chromium: by mouse and keyboard, live, shared, and for readers with other eyes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.harness.browser import Browser, join, owner_code
+from tests.harness.chromium import DESKTOP, PHONE, Chromium, Seat, processes_of, running_chromium
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.depot import Depot
+from tests.harness.records import when_recorded
+from tests.harness.server import Server
+from tests.harness.waiting import eventually
+
+PASSWORD = "coal and a good draught"
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def owned(make_server: Callable[..., Server]) -> Server:
+    server = make_server()
+    join(Browser(server.url), owner_code(server), email="ada@example.com", name=f"Ada {MARKUP}", password=PASSWORD)
+    return server
+
+
+@pytest.fixture(scope="module")
+def failed(owned: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A build that fails, with markup wherever there is text."""
+    # BuildKit quotes the Dockerfile in its warning of MAINTAINER, which is how the record comes to have it.
+    folder = tmp_path_factory.mktemp("failed")
+    said = run(f"printf '\\033[31mred\\033[0m\\n'; echo '{MARKUP}'; exit 7")
+    context = make_context(folder / "context", HEADER + f'LABEL note="{MARKUP}"\nMAINTAINER ada\n' + said)
+    project = owned.new_project(MARKUP)
+    assert Depot(owned, folder)("build", "--project", project, ".", cwd=context).code != 0
+    build = owned.builds()[-1][0]
+    when_recorded(owned, build)
+    return build
+
+
+@pytest.fixture(scope="module")
+def chromium(owned: Server, failed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    assert owned
+    assert failed, "it is built first: nothing else runs asyncio while the browser is there"
+    with running_chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def signed_in(owned: Server, chromium: Chromium) -> Iterator[Seat]:
+    """A window in which Ada signed in, whose session the others use."""
+    with chromium.seat(owned.url) as seat:
+        sign_in(seat.open("/"))
+        yield seat
+
+
+@pytest.fixture
+def ada(owned: Server, chromium: Chromium, signed_in: Seat) -> Iterator[Seat]:
+    """A window of Ada's, whose pages may complain of nothing."""
+    with chromium.seat(owned.url, cookies=signed_in.context) as seat:
+        yield seat
+        assert seat.problems == []
+
+
+@pytest.fixture
+def stranger(owned: Server, chromium: Chromium) -> Iterator[Seat]:
+    """A window of somebody without an account."""
+    with chromium.seat(owned.url) as seat:
+        yield seat
+
+
+@pytest.fixture
+def begun(owned: Server) -> Iterator[Callable[[subprocess.Popen[str]], str]]:
+    """Takes the client of a build that has begun, and gives the build; what still runs at the end is ended."""
+    clients: list[subprocess.Popen[str]] = []
+
+    def take(client: subprocess.Popen[str]) -> str:
+        clients.append(client)
+        return owned.builds()[-1][0]
+
+    yield take
+    for client in clients:
+        client.terminate()
+        client.communicate(timeout=60)
+
+
+def sign_in(page: Page) -> None:
+    page.get_by_label("Email address").fill("ada@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def keep_streams(page: Page, event: Any, kept: list[str]) -> None:
+    page.on(event, lambda request: kept.append(request.url) if request.url.endswith("/events") else None)
+
+
+def seen(page: Page) -> bool:
+    """Let Playwright hear what has happened; always true."""
+    page.wait_for_timeout(10)
+    return True
+
+
+def let_go(gate: str) -> None:
+    """Let a step go on that waits for this file of its own."""
+
+    def is_open() -> bool:
+        waiting = processes_of(lambda line: "busybox sh -c" in line and f"until [ -e {gate} ]" in line)
+        for process in waiting:
+            Path(f"/proc/{process}/root{gate}").touch()
+        return bool(waiting)
+
+    eventually(is_open, f"a step waits for {gate}")
+
+
+def waits(gate: str) -> str:
+    return f"until [ -e {gate} ]; do sleep 0.1; done"
+
+
+def test_whoever_signs_in_gets_to_the_page_they_wanted(owned: Server, stranger: Seat, failed: str) -> None:
+    page = stranger.open(f"/builds/{failed}")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("Email address").fill("ada@example.com")
+    page.get_by_label("Password").fill("something else")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    stranger.problems.clear()  # of the refused form's status
+    sign_in(page)
+    expect(page).to_have_url(f"{owned.url}/builds/{failed}")
+    page.get_by_role("link", name="stoker", exact=True).click()
+    expect(page.get_by_text(MARKUP).first).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert stranger.problems == []
+
+
+def test_a_failure_and_its_line_are_seen_first(ada: Seat, failed: str) -> None:
+    page = ada.open(f"/builds/{failed}")
+    failure = page.get_by_role("region", name="Why it failed")
+    expect(failure).to_be_in_viewport(ratio=1)
+    expect(failure).to_contain_text("exit code: 7")
+    expect(failure).to_contain_text("Dockerfile:5")
+    expect(failure.get_by_text("red", exact=True)).to_have_css("color", "rgb(255, 154, 154)")
+
+
+@pytest.mark.parametrize("place", ["", "/steps/1"])
+def test_markup_of_a_build_is_text(ada: Seat, failed: str, place: str) -> None:
+    page = ada.open(f"/builds/{failed}{place}")
+    expect(page.get_by_text(MARKUP).first).to_be_visible()
+    expect(page.locator("main img")).to_have_count(0)
+
+
+def test_a_build_is_shared_and_taken_back(owned: Server, ada: Seat, stranger: Seat, failed: str) -> None:
+    page = ada.open(f"/builds/{failed}")
+    page.get_by_role("button", name="Share").click()
+    address = page.get_by_role("link", name="this address").get_attribute("href")
+    assert address is not None
+    shared = stranger.open(address)
+    expect(shared.get_by_role("region", name="Why it failed")).to_contain_text("exit code: 7")
+    shared.get_by_role("region", name="Why it failed").get_by_role("link", name="step").click()
+    expect(shared.get_by_text("red", exact=True)).to_be_visible()
+    assert stranger.problems == []
+    page.get_by_role("button", name="Stop sharing").click()
+    expect(page.get_by_role("button", name="Share with")).to_be_visible()
+    gone = shared.goto(address)
+    assert gone is not None
+    assert gone.status == 404
+    expect(shared.get_by_text("not shared, or no longer")).to_be_visible()
+
+
+def test_a_login_of_the_command_line_is_approved(owned: Server, ada: Seat, tmp_path: Path) -> None:
+    nobody = {"DEPOT_TOKEN": "", "DEPOT_ORG_ID": "", "DEPOT_PROJECT_ID": ""}
+    with Depot(owned, tmp_path).terminals() as start:
+        login = start("login", **nobody)
+        login.shows("Open link in browser?")
+        login.press_until("n", "Waiting for approval")
+        found = re.search(rf"{owned.url}/logins/(\S+)", login.screen)
+        assert found is not None, login.screen
+        page = ada.open(found[0])
+        expect(page.get_by_text(found[1], exact=True)).to_be_visible()
+        page.get_by_role("button", name="Approve").click()
+        expect(page.get_by_role("heading", name="Approved")).to_be_visible()
+        assert login.ends() == 0
+    assert "api_token: stoker_usr_" in (tmp_path / ".config" / "depot" / "depot.yaml").read_text()
+
+
+def test_a_build_is_watched_live(
+    owned: Server, ada: Seat, tmp_path: Path, begun: Callable[[subprocess.Popen[str]], str]
+) -> None:
+    many = "for n in $(seq 1 80); do echo"
+    steps = run(f"{many} early $n; done; {waits('/one')}; {many} later $n; done; {waits('/two')}; exit 0")
+    context = make_context(tmp_path / "context", HEADER + steps + run(f"echo begun; {waits('/three')}"))
+    build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" early 80"))
+    streams, closed = list[str](), list[str]()
+    # Which of both ends it is depends on who hangs up first.
+    for event, kept in (("request", streams), ("requestfinished", closed), ("requestfailed", closed)):
+        keep_streams(ada.page, event, kept)
+    page = ada.open(f"/builds/{build}")
+    page.evaluate("window.sameDocument = true")
+    first, second = (page.locator("li.step", has_text=text) for text in ("early $n", "echo begun"))
+    expect(first).to_have_class(re.compile("running"))
+    expect(second).to_have_count(0)
+
+    summary = first.locator("summary")
+    summary.press("Enter")
+    line = first.locator(".log li", has_text="early 78")
+    first.locator(".log").evaluate("log => { log.scrollTop = log.scrollHeight; }")
+    line.scroll_into_view_if_needed()
+    summary.focus()
+    let_go("/one")
+    expect(first.locator(".log li", has_text="later 80")).to_be_attached()
+    expect(summary).to_be_focused()
+    end = first.locator(".log").evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight")
+    assert end < 5, "whoever was at the end of a log stays there"
+
+    first.locator(".log").evaluate("log => { log.scrollTop = 200; }")
+    first.locator(".log").focus()
+    place = "first => first.querySelector('.log').scrollTop"
+    before, top = first.evaluate(place), page.evaluate("window.scrollY")
+    let_go("/two")
+    expect(second).to_have_class(re.compile("running"))
+    expect(second.locator("summary")).to_be_visible()
+    expect(first).to_have_class(re.compile("done"))
+    assert (first.evaluate(place), page.evaluate("window.scrollY")) == (before, top)
+    expect(first.locator(".log")).to_be_focused()
+
+    let_go("/three")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("succeeded")
+    expect(page.get_by_text("Not over yet")).to_have_count(0)
+    assert page.evaluate("window.sameDocument"), "it was never loaded anew"
+    eventually(lambda: seen(page) and closed, "its stream has ended")
+    assert len(streams) == 1
+
+
+def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_seen_again(
+    owned: Server, ada: Seat
+) -> None:
+    build = owned.call("depot.build.v1.BuildService/CreateBuild", {"projectId": owned.project}).body["buildId"]
+    streams, closed = list[str](), list[str]()
+    for event, kept in (("request", streams), ("requestfinished", closed), ("requestfailed", closed)):
+        keep_streams(ada.page, event, kept)
+    ada.page.route("**/events", lambda route: route.fulfill(status=429), times=1)
+    ada.page.clock.install()
+
+    def opened(count: int) -> None:
+        eventually(lambda: seen(ada.page) and len(streams) == count, f"stream {count} is opened")
+
+    page = ada.open(f"/builds/{build}")
+    with page.expect_console_message(lambda said: "429" in said.text):
+        opened(1)
+    ada.problems.clear()
+    page.clock.fast_forward(10_500)
+    opened(2)
+    page.clock.fast_forward(46_000)
+    opened(3)
+    hide = "hidden => Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })"
+    for hidden in (True, False):
+        page.evaluate(hide, hidden)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        if hidden:
+            eventually(lambda: seen(page) and len(closed) == 3, "nothing is followed that isn't seen")
+    opened(4)
+    assert owned.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "success": {}}).status == 200
+
+
+@dataclass(frozen=True)
+class Focused:
+    """What has the focus."""
+
+    name: str
+    order: int
+    outline: str
+    visible: bool
+
+
+def focused(page: Page) -> Focused:
+    """The element with the focus, with its place among all of the document's."""
+    name, order, outline, visible = page.evaluate(
+        """() => {
+          const element = document.activeElement, box = element.getBoundingClientRect();
+          const style = getComputedStyle(element);
+          return [
+            element.innerText || element.id, [...document.querySelectorAll("*")].indexOf(element),
+            style.outlineStyle === "none" ? "" : style.outlineWidth,
+            box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight,
+          ];
+        }"""
+    )
+    return Focused(name, order, outline, visible)
+
+
+def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Seat, failed: str) -> None:
+    page = ada.open(f"/builds/{failed}")
+    page.keyboard.press("Tab")
+    assert focused(page).name == "Skip to the page"
+    assert focused(page).visible
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+    page.goto(f"/builds/{failed}")
+    reached: list[Focused] = []
+    while True:
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        reached.append(focused(page))
+    assert [one.order for one in reached] == sorted({one.order for one in reached})
+    within_reach = ("a", "button", "summary", "select", "input:not([type=hidden])", "[tabindex='0']")
+    assert len(reached) == page.locator(", ".join(f"{one}:visible" for one in within_reach)).count()
+    assert [one for one in reached if not one.visible or one.outline != "3px"] == []
+
+
+def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str) -> None:
+    page = stranger.open(f"/builds/{failed}")
+    for key in ("ada@example.com", "Tab", PASSWORD, "Enter"):
+        if key in {"Tab", "Enter"}:
+            page.keyboard.press(key)
+        else:
+            page.keyboard.type(key)
+    expect(page).to_have_url(f"{owned.url}/builds/{failed}")
+    log = page.locator("li.step details").filter(has_text="red").first
+    log.locator("summary").focus()
+    page.keyboard.press("Space")
+    expect(log).to_have_attribute("open", "")
+    page.keyboard.press("Space")
+    expect(log).not_to_have_attribute("open", "")
+    assert stranger.problems == []
+
+
+# What differs between two pages of one kind.
+_ONE_OF_MANY = re.compile(r"(?<=/)(\d+|[0-9a-z]{16,})(?=/|$)")
+_MOST_KINDS = 60
+# What depends on colours and on the size of the screen; all else is the same in the dark and on a phone.
+_RULES_OF_LOOKS = ("color-contrast", "link-in-text-block", "scrollable-region-focusable")
+
+
+def kind_of(address: str) -> str:
+    """The path of an address, without what differs between pages of one kind."""
+    return _ONE_OF_MANY.sub("*", address.partition("#")[0].partition("?")[0])
+
+
+# Where links of other pages lead already, and nothing is yet.
+_TO_COME = {
+    "/organizations/*",
+    *(f"/organizations/*/{place}" for place in ("machines", "usage", "members", "tokens", "webhooks", "settings")),
+    "/projects/*",
+    *(f"/projects/*/{place}" for place in ("tokens", "trust-policies", "settings")),
+}
+
+
+def pages_of_all_kinds(seat: Seat, *addresses: str) -> Iterator[str]:
+    """Open one page of each kind that these pages lead to; its address."""
+    waiting, seen = list(addresses), {kind_of(address) for address in addresses}
+    while waiting:
+        assert len(seen) < _MOST_KINDS, seen
+        address = waiting.pop(0)
+        answer = seat.page.goto(address)
+        assert answer is not None
+        if answer.status == 404:
+            assert kind_of(address) in _TO_COME, f"a link leads nowhere: {address}"
+            continue
+        yield address
+        for link in seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
+            kind = kind_of(link)
+            # What has an extension is a download.
+            if kind not in seen and "." not in kind.rpartition("/")[2]:
+                seen.add(kind)
+                waiting.append(link)
+
+
+def test_no_page_has_a_serious_accessibility_problem_or_breaks_its_policy(
+    owned: Server, chromium: Chromium, ada: Seat, failed: str
+) -> None:
+    login = owned.call("depot.cli.v1beta1.LoginService/StartLogin", token="").body["approveUrl"]
+    found: dict[str, list[str]] = {}
+    with chromium.seat(owned.url, policy=False) as stranger:
+        for address in ("/sign-in", "/join", "/nowhere"):
+            stranger.open(address)
+            found[address] = problems_of(stranger)
+    with chromium.seat(owned.url, policy=False, cookies=ada.context) as looked_at:
+        for address in pages_of_all_kinds(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
+            looked_at.open(address)
+            found[kind_of(address)] = problems_of(looked_at)
+    ada.problems[:] = [problem for problem in ada.problems if "status of 404" not in problem]  # of what is to come
+    assert {kind: problems for kind, problems in found.items() if problems} == {}
+    assert {"/", "/builds/*", "/builds/*/steps/*", "/audit", "/password"} <= set(found)
+
+
+def problems_of(seat: Seat) -> list[str]:
+    """What is wrong with a page in the light on a desktop, and in the dark on a phone."""
+    problems = seat.axe()
+    seat.page.emulate_media(color_scheme="dark")
+    seat.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    problems += seat.axe(*_RULES_OF_LOOKS)
+    if (wide := seat.page.evaluate("document.scrollingElement.scrollWidth")) > PHONE[0]:
+        problems.append(f"{wide} pixels wide, where a phone has {PHONE[0]}")
+    seat.page.emulate_media(color_scheme="light")
+    seat.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    return problems

@@ -1,0 +1,62 @@
+"""How many pages one address and one person may have, and that nobody is locked out by pages that are followed live."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from http.client import HTTPResponse
+
+import pytest
+
+from tests.harness.browser import Browser, join, owner_code
+from tests.harness.people import Registry
+from tests.harness.server import Server
+
+PASSWORD = "coal and a good draught"
+LIVE = 2
+BURST = 40
+
+
+@pytest.fixture(scope="module")
+def owned(make_server: Callable[..., Server]) -> Server:
+    return make_server(
+        max_live_pages_per_address=str(LIVE),
+        max_guest_calls_per_address=str(LIVE),
+        guest_requests_per_second="0.001",
+        guest_requests_burst=str(BURST),
+    )
+
+
+@pytest.fixture(scope="module")
+def ada(owned: Server) -> Browser:
+    browser = Browser(owned.url)
+    join(browser, owner_code(owned), email="ada@example.com", name="Ada", password=PASSWORD)
+    assert browser.get("/").status == 200
+    return browser
+
+
+def follow(browser: Browser, build: str) -> HTTPResponse:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(browser.cookies))
+    return opener.open(f"{browser.url}/builds/{build}/events", timeout=30)
+
+
+def test_pages_that_are_followed_live_take_no_places_of_others(owned: Server, ada: Browser) -> None:
+    (build,) = Registry(owned).builds(owned.project, owned.first["DEPOT_ORG_ID"], 1)
+    with ExitStack() as stack:
+        for _ in range(LIVE):
+            assert stack.enter_context(follow(ada, build)).readline().startswith(b"retry: ")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            follow(ada, build)
+        assert refused.value.code == 429
+        assert [ada.get(f"/builds/{build}").status for _ in range(LIVE + 1)] == [200] * (LIVE + 1)
+
+
+def test_whoever_is_signed_in_is_not_locked_out_by_others_behind_their_address(owned: Server, ada: Browser) -> None:
+    stranger = Browser(owned.url)
+    answers = [stranger.get("/sign-in").status for _ in range(BURST + 1)]
+    assert answers[0] == 200
+    assert answers[-1] == 429
+    assert ada.get("/").status == 200
+    assert Browser(owned.url).get("/sign-in").status == 429
