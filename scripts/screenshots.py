@@ -82,7 +82,7 @@ def _all(chromium: Chromium, server: Server, examples: dict[str, str]) -> None:
     pages = {
         "overview": "/",
         "build-failed": f"/builds/{examples['failed']}",
-        "build": f"/builds/{examples['succeeded']}",
+        "build": f"/builds/{examples['succeeded']}#steps",
         "trends": f"/projects/{examples['project']}/trends",
     }
     with chromium.seat(server.url, size=SIZE) as seat:
