@@ -81,6 +81,8 @@ def _sign_in(seat: Seat) -> None:
 def _all(chromium: Chromium, server: Server, examples: dict[str, str]) -> None:
     pages = {
         "overview": "/",
+        "project": f"/projects/{examples['project']}",
+        "usage": f"/organizations/{server.first['DEPOT_ORG_ID']}/usage",
         "build-failed": f"/builds/{examples['failed']}",
         "build": f"/builds/{examples['succeeded']}#steps",
         "trends": f"/projects/{examples['project']}/trends",
@@ -98,7 +100,7 @@ def _all(chromium: Chromium, server: Server, examples: dict[str, str]) -> None:
 def main() -> None:
     """Build the examples and take all screenshots."""
     FOLDER.mkdir(exist_ok=True)
-    with running_stack() as stack, tempfile.TemporaryDirectory(prefix="stoker-screenshots-") as name:
+    with running_stack(measure_seconds="1") as stack, tempfile.TemporaryDirectory(prefix="stoker-screenshots-") as name:
         server, home = stack.server, Path(name)
         join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada Byron", password=PASSWORD)
         examples = _examples(server, home)
