@@ -134,6 +134,8 @@ def page_sizes(settings: Settings) -> PageSizes:
         search_bytes=settings.page_search_bytes,
         projects=settings.page_projects,
         builds=settings.page_builds,
+        rows=settings.page_rows,
+        usage_projects=settings.page_usage_projects,
     )
 
 

@@ -320,6 +320,8 @@ class Settings(BaseModel):
     )
     page_projects: int = Field(50, ge=1, le=500, description="Projects on one page of an organization.")
     page_builds: int = Field(25, ge=1, le=500, description="Builds on one page of a project.")
+    page_rows: int = Field(100, ge=1, le=500, description="Rows of other lists, such as members, on one page.")
+    page_usage_projects: int = Field(20, ge=1, le=500, description="Projects that usage shows one by one.")
     page_trend_builds: int = Field(50, ge=2, le=1000, description="Builds that a project's trends compare.")
     min_keep_bytes: int = Field(MIN_KEEP_BYTES, ge=1, description="The smallest cache policy that a project may have.")
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")

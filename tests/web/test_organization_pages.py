@@ -147,7 +147,8 @@ def test_each_role_sees_what_the_table_says(house: House, page: str) -> None:
     assert seen["nobody"].path == "/sign-in"
     assert seen["outsider"].status == 404
     gone = house.browsers["outsider"].get(house.address(page).replace(house.organization, NOBODY))
-    assert (gone.status, gone.words) == (404, seen["outsider"].words), "knowing an id tells nothing"
+    said = seen["outsider"].words.replace(house.organization, NOBODY)
+    assert (gone.status, gone.words) == (404, said), "knowing an id tells nothing"
 
 
 def test_only_owners_are_offered_what_only_they_may(house: House) -> None:
@@ -351,6 +352,19 @@ def test_a_webhook_is_added_tried_and_removed(house: House, receiver: Receiver) 
     assert "HTTP 500" in refused
     assert address not in house.submit("webhooks", action="delete", webhook=webhook[0]).text
     assert house.stays_out_of_sight(secret)
+
+
+def test_a_form_reaches_into_no_other_organization_of_its_sender(house: House) -> None:
+    registry = Registry(house.server)
+    organization = registry.organization("Second")
+    registry.add_member(organization, house.people["owner"], Role.OWNER)
+    page, before = house.owner.get("/password"), house.standing()
+    for name, fields in FORMS:
+        filled = {key: value.format(**house.ids) for key, value in fields.items()}
+        if filled.get("action") not in {None, "invite"} and (name, filled["action"]) != ("tokens", "create"):
+            refused = house.owner.submit(page, f"/organizations/{organization}/{name}", **filled)
+            assert refused.status == 404, refused.words
+    assert house.standing() == before
 
 
 def test_names_are_text_and_nothing_more(house: House) -> None:

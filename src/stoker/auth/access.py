@@ -175,18 +175,6 @@ def is_open(method: str) -> bool:
     return METHODS.get(method) is Open.ANYONE
 
 
-def role_needed(method: str) -> Role:
-    """The role that a person needs for ``method``, for pages, which call what is behind it themselves.
-
-    Raises:
-        KeyError: no role is enough for it, or none is needed: a mistake in stoker.
-    """
-    rule = METHODS[method]
-    if not isinstance(rule, Rule) or rule.role is None:
-        raise KeyError(method)
-    return rule.role
-
-
 def chooses_organization(method: str) -> bool:
     """Whether ``x-depot-org`` counts. It doesn't where people look which organizations they have, or they could not
     leave one that they lost.

@@ -22,7 +22,9 @@ class AccountPages(Pages):
         if who is None:
             return sign_in_first(request)
         tokens = await self.services.logins.logged_in(who.person)
-        return render("account.html", who, tokens=sliced(request, tokens, "after"), now=self.services.now())
+        return render(
+            "account.html", who, tokens=sliced(request, tokens, self.services.page_sizes.rows), now=self.services.now()
+        )
 
     async def log_out(self, request: Request) -> Response:
         """POST /account: let one command line no longer act as this person."""

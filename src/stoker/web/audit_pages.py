@@ -13,8 +13,8 @@ from stoker.domain.audit import Action, AuditFilter
 from stoker.domain.errors import PermissionDenied
 from stoker.domain.pages import MAX_PAGE_SIZE, PageRequest, checked_page
 from stoker.domain.people import Role
-from stoker.web.organization_places import PlacePages
 from stoker.web.pages import render, sign_in_first
+from stoker.web.places import PlacedPages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stoker.domain.audit import AuditEvent, Party
     from stoker.domain.pages import Page
     from stoker.domain.projects import Organization
-    from stoker.web.organization_places import Place
+    from stoker.web.places import Reader
 
 _PAGE_SIZE = 50
 _KINDS = tuple(dict.fromkeys(one.value.partition(".")[0] for one in Action))
@@ -36,16 +36,16 @@ _METHOD = "stoker.v1.AuditService/ListEvents"
 class _Wanted:
     """Which events of which organization somebody asks for, and all organizations that they could ask for."""
 
-    place: Place
+    reader: Reader
     owned: tuple[Organization, ...]
     filter: AuditFilter
 
     @property
     def query(self) -> dict[str, str]:
-        return {"organization": self.place.organization.id, "actor": self.filter.actor, "action": self.filter.action}
+        return {"organization": self.reader.organization.id, "actor": self.filter.actor, "action": self.filter.action}
 
 
-class AuditPages(PlacePages):
+class AuditPages(PlacedPages):
     """The audit logs of the organizations that somebody owns."""
 
     async def show(self, request: Request) -> Response:
@@ -57,8 +57,8 @@ class AuditPages(PlacePages):
         older = urlencode({**wanted.query, "page": events.next_token or ""})
         return render(
             "audit.html",
-            wanted.place.who,
-            place=wanted.place,
+            wanted.reader.who,
+            reader=wanted.reader,
             owned=wanted.owned,
             kinds=_KINDS,
             events=events.items,
@@ -75,7 +75,7 @@ class AuditPages(PlacePages):
             return sign_in_first(request)
         # Before the first byte is sent, so that a refusal can be told as one.
         first = await self._events(wanted, PageRequest(MAX_PAGE_SIZE, None))
-        name = f"audit-{wanted.place.organization.id}.json"
+        name = f"audit-{wanted.reader.organization.id}.json"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(self._written(wanted, first), 200, headers, "application/json")
 
@@ -92,8 +92,8 @@ class AuditPages(PlacePages):
         yield "\n]}\n"
 
     async def _events(self, wanted: _Wanted, page: PageRequest) -> Page[AuditEvent]:
-        place = wanted.place
-        return await self.services.audit.list(place.caller_of(_METHOD), place.organization.id, wanted.filter, page)
+        reader = wanted.reader
+        return await self.services.audit.list(reader.calling(_METHOD), reader.organization.id, wanted.filter, page)
 
     async def _wanted(self, request: Request) -> _Wanted | None:
         """What the address asks for; None when its reader has to sign in first."""
@@ -107,11 +107,11 @@ class AuditPages(PlacePages):
         if not owned:
             raise PermissionDenied("only owners of an organization can read who changed what in it")
         query = request.query_params
-        place = await self.place_of(request, query.get("organization", "") or owned[0].id)
-        if place is None:
+        reader = await self.reader_in(request, query.get("organization", "") or owned[0].id)
+        if reader is None:
             return None
         actor, action = (query.get(name, "").strip()[:200] for name in ("actor", "action"))
-        return _Wanted(place, owned, AuditFilter(actor=actor, action=action))
+        return _Wanted(reader, owned, AuditFilter(actor=actor, action=action))
 
 
 def _as_json(event: AuditEvent) -> dict[str, object]:

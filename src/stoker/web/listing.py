@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-PAGE_SIZE = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[Item]):
@@ -29,13 +27,13 @@ class Part(Generic[Item]):
     later: str
 
 
-def asked_part(request: Request, name: str = "after") -> NumberedPageRequest:
-    """The part of a list that a page's address asks for.
+def asked_part(request: Request, size: int, name: str = "after") -> NumberedPageRequest:
+    """The part of a list, of so many items, that a page's address asks for.
 
     Raises:
         InvalidInput: it asks for none that there can be.
     """
-    return checked_numbered_page(PAGE_SIZE, request.query_params.get(name, ""))
+    return checked_numbered_page(size, request.query_params.get(name, ""))
 
 
 def part_of(request: Request, page: Page[Item], asked: NumberedPageRequest, name: str = "after") -> Part[Item]:
@@ -45,13 +43,13 @@ def part_of(request: Request, page: Page[Item], asked: NumberedPageRequest, name
     return Part(page.items, earlier, _address(request, name, page.next_token) if page.next_token else "")
 
 
-def sliced(request: Request, items: Sequence[Item], name: str) -> Part[Item]:
+def sliced(request: Request, items: Sequence[Item], size: int, name: str = "after") -> Part[Item]:
     """The part of a list that is all in memory.
 
     Raises:
         InvalidInput: the address asks for none that there can be.
     """
-    asked = asked_part(request, name)
+    asked = asked_part(request, size, name)
     first = asked.after or 0
     last = first + asked.size
     earlier = _address(request, name, str(max(first - asked.size, 0))) if first else ""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from stoker.domain.machines import CRASHES_IN_A_ROW, MachineState
 from stoker.web.bars import length
 from stoker.web.listing import asked_part, part_of
-from stoker.web.organization_places import PlacePages
 from stoker.web.pages import render, sign_in_first
+from stoker.web.places import PlacedPages
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,25 +35,25 @@ class State:
     tag: str
 
 
-class MachinePages(PlacePages):
+class MachinePages(PlacedPages):
     """Machines, for all members."""
 
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/machines."""
-        place = await self.place(request)
-        if place is None:
+        reader = await self.reader(request)
+        if reader is None:
             return sign_in_first(request)
-        asked = asked_part(request)
-        caller = place.caller_of("stoker.v1.MachineService/ListMachines")
-        found = await self.services.machines.overview(caller, place.organization.id, asked)
+        asked = asked_part(request, self.services.page_sizes.rows)
+        caller = reader.calling("stoker.v1.MachineService/ListMachines")
+        found = await self.services.machines.overview(caller, reader.organization.id, asked)
         usage = await self.services.usage.of_organization(
-            place.caller_of("depot.core.v1.UsageService/GetUsage"), None, None
+            reader.calling("depot.core.v1.UsageService/GetUsage"), None, None
         )
         now = self.services.now()
         return render(
             "machines.html",
-            place.who,
-            place=place,
+            reader.who,
+            reader=reader,
             machines=part_of(request, found, asked),
             states={one.facts.id: state_of(one.facts, now) for one in found.items},
             fill={one.facts.id: length(one.facts.volume_bytes or 0, one.keep_bytes) for one in found.items},

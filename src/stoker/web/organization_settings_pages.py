@@ -5,46 +5,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import PermissionDenied, StokerError
-from stoker.web.organization_places import PlacePages
 from stoker.web.pages import go_to, render, sign_in_first, status_of
+from stoker.web.places import PlacedPages, form_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from stoker.web.organization_places import Place
+    from stoker.web.places import Reader
 
 _RENAME = "stoker.v1.OrganizationService/RenameOrganization"
 
 
-class OrganizationSettingsPages(PlacePages):
+class OrganizationSettingsPages(PlacedPages):
     """An organization's name."""
 
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/settings."""
-        place = await self.place(request)
-        return sign_in_first(request) if place is None else self._page(place)
+        reader = await self.reader(request)
+        return sign_in_first(request) if reader is None else self._page(reader)
 
     async def change(self, request: Request) -> Response:
         """POST /organizations/{organization_id}/settings."""
-        place = await self.place(request)
-        if place is None:
+        reader = await self.reader(request)
+        if reader is None:
             return sign_in_first(request)
-        name = (await self.form(request, place)).get("name", "")
+        name = (await form_of(request, reader)).get("name", "")
         try:
-            await self.services.organizations.rename(place.caller_of(_RENAME), place.organization.id, name)
+            await self.services.organizations.rename(reader.calling(_RENAME), reader.organization.id, name)
         except StokerError as error:
-            return self._page(place, problem=error, name=name)
-        return go_to(f"{place.address}/settings")
+            return self._page(reader, problem=error, name=name)
+        return go_to(f"{reader.address}/settings")
 
-    def _page(self, place: Place, *, problem: StokerError | None = None, name: str | None = None) -> Response:
-        if not place.may(_RENAME):
+    def _page(self, reader: Reader, *, problem: StokerError | None = None, name: str | None = None) -> Response:
+        if not reader.may(_RENAME):
             raise PermissionDenied("only owners of this organization decide about it; ask one of them")
         return render(
             "organization_settings.html",
-            place.who,
+            reader.who,
             status=200 if problem is None else status_of(problem),
-            place=place,
-            name=place.organization.name if name is None else name,
+            reader=reader,
+            name=reader.organization.name if name is None else name,
             problem="" if problem is None else problem.message,
         )

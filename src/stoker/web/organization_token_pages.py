@@ -7,50 +7,50 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput, StokerError
 from stoker.web.listing import sliced
-from stoker.web.organization_places import PlacePages
 from stoker.web.pages import go_to, render, sign_in_first, status_of
+from stoker.web.places import PlacedPages, form_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from stoker.services.tokens import CreatedToken
-    from stoker.web.organization_places import Place
+    from stoker.web.places import Reader
 
 _SERVICE = "stoker.v1.OrganizationService"
 
 
-class OrganizationTokenPages(PlacePages):
+class OrganizationTokenPages(PlacedPages):
     """Tokens of organizations."""
 
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/tokens."""
-        place = await self.place(request)
-        return sign_in_first(request) if place is None else await self._page(request, place)
+        reader = await self.reader(request)
+        return sign_in_first(request) if reader is None else await self._page(request, reader)
 
     async def change(self, request: Request) -> Response:
         """POST /organizations/{organization_id}/tokens: what the form's ``action`` says."""
-        place = await self.place(request)
-        if place is None:
+        reader = await self.reader(request)
+        if reader is None:
             return sign_in_first(request)
-        form = await self.form(request, place)
+        form = await form_of(request, reader)
         try:
-            created = await self._change(place, form)
+            created = await self._change(reader, form)
         except StokerError as error:
-            return await self._page(request, place, problem=error, form=form)
+            return await self._page(request, reader, problem=error, form=form)
         return (
-            go_to(f"{place.address}/tokens") if created is None else await self._page(request, place, created=created)
+            go_to(f"{reader.address}/tokens") if created is None else await self._page(request, reader, created=created)
         )
 
-    async def _change(self, place: Place, form: dict[str, str]) -> CreatedToken | None:
-        organizations, organization_id = self.services.organizations, place.organization.id
+    async def _change(self, reader: Reader, form: dict[str, str]) -> CreatedToken | None:
+        organizations, organization_id = self.services.organizations, reader.organization.id
         match form.get("action"):
             case "create":
-                caller = place.caller_of(f"{_SERVICE}/CreateToken")
+                caller = reader.calling(f"{_SERVICE}/CreateToken")
                 description = form.get("description", "")
                 return await organizations.create_token(caller, organization_id, description, _end(form))
             case "revoke":
-                caller = place.caller_of(f"{_SERVICE}/RevokeToken")
+                caller = reader.calling(f"{_SERVICE}/RevokeToken")
                 await organizations.revoke_token(caller, organization_id, form.get("token", ""))
             case _:
                 raise InvalidInput("this form doesn't say what to do; open its page again")
@@ -59,21 +59,21 @@ class OrganizationTokenPages(PlacePages):
     async def _page(
         self,
         request: Request,
-        place: Place,
+        reader: Reader,
         *,
         problem: StokerError | None = None,
         form: dict[str, str] | None = None,
         created: CreatedToken | None = None,
     ) -> Response:
-        caller = place.caller_of(f"{_SERVICE}/ListTokens")
-        tokens = await self.services.organizations.tokens(caller, place.organization.id)
+        caller = reader.calling(f"{_SERVICE}/ListTokens")
+        tokens = await self.services.organizations.tokens(caller, reader.organization.id)
         now = self.services.now()
         return render(
             "organization_tokens.html",
-            place.who,
+            reader.who,
             status=200 if problem is None else status_of(problem),
-            place=place,
-            tokens=sliced(request, tokens, "after"),
+            reader=reader,
+            tokens=sliced(request, tokens, self.services.page_sizes.rows),
             created=created,
             description=(form or {}).get("description", ""),
             last_day=(form or {}).get("last_day", ""),

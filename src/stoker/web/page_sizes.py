@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PageSizes:
-    """Bounds of pages of projects and builds.
+    """Bounds of pages.
 
     Attributes:
         steps: of a build on one page.
@@ -22,6 +22,8 @@ class PageSizes:
         search_bytes: of a build's logs that a search looks at.
         projects: of an organization on one page.
         builds: of a project on one page.
+        rows: of every other list, such as members and machines, on one page.
+        usage_projects: that usage shows one by one, before all others together.
     """
 
     steps: int
@@ -36,3 +38,5 @@ class PageSizes:
     search_bytes: int
     projects: int
     builds: int
+    rows: int
+    usage_projects: int

@@ -30,12 +30,21 @@ def role_for(method: str) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who is signed in, and what they are in the organization that a page is about."""
+    """Somebody who is signed in, and what they are in the organization that a page is about.
+
+    As a caller they are in that organization alone, whatever others they have, so that no form of its pages reaches
+    into another one.
+    """
 
     who: SignedIn
     person: Principal
     organization: Organization
     role: Role
+
+    @property
+    def address(self) -> str:
+        """Where the organization's pages are."""
+        return f"/organizations/{self.organization.id}"
 
     def calling(self, method: str) -> Principal:
         """The reader as a caller of a service, as that method of the API calls it.
@@ -68,11 +77,19 @@ class PlacedPages(Pages):
         Raises:
             NotFound: there is no such organization, or it isn't the reader's.
         """
+        return await self.reader_in(request, request.path_params["organization_id"])
+
+    async def reader_in(self, request: Request, organization_id: str) -> Reader | None:
+        """The reader of a page that is about an organization without having its id in its path.
+
+        Raises:
+            NotFound: there is no such organization, or it isn't the reader's.
+        """
         who = await self.who(request)
         if who is None:
             return None
         person = await self.services.authentication.person(who.person.id, "session")
-        return await self._reader(who, person, request.path_params["organization_id"])
+        return await self._reader(who, person, organization_id)
 
     async def project_reader(self, request: Request) -> ProjectReader | None:
         """The reader of ``/projects/{project_id}``.
@@ -92,6 +109,7 @@ class PlacedPages(Pages):
         account = await self.services.organizations.account(person)
         for organization, role in account.organizations:
             if organization.id == organization_id:
+                person = replace(person, organization_ids=(organization.id,), roles={organization.id: role})
                 return Reader(who, person, organization, role)
         raise NotFound(f"organization {organization_id[:40]} was not found among yours; the start page has those")
 

@@ -10,8 +10,8 @@ from stoker.domain.errors import InvalidInput
 from stoker.domain.usage import PeriodName, ProjectUsage, named_period
 from stoker.web.bars import HEIGHT, WIDTH, columns, lengths
 from stoker.web.formats import duration, number
-from stoker.web.organization_places import PlacePages
 from stoker.web.pages import render, sign_in_first
+from stoker.web.places import PlacedPages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from stoker.domain.usage import DayUsage, OrganizationUsage
     from stoker.web.bars import Column
 
-_MOST_PROJECTS = 20
 _PERIODS = {
     PeriodName.THIS_MONTH: "This month",
     PeriodName.LAST_MONTH: "Last month",
@@ -49,23 +48,23 @@ class Row:
     kept: int
 
 
-class UsagePages(PlacePages):
+class UsagePages(PlacedPages):
     """Usage, for all members."""
 
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/usage."""
-        place = await self.place(request)
-        if place is None:
+        reader = await self.reader(request)
+        if reader is None:
             return sign_in_first(request)
         chosen = _period(request)
         period = named_period(chosen, self.services.now())
-        caller = place.caller_of("depot.core.v1.UsageService/GetUsage")
+        caller = reader.calling("depot.core.v1.UsageService/GetUsage")
         usage = await self.services.usage.of_organization(caller, period.start, period.end)
         days = await self.services.usage.by_day(caller, period.start, period.end)
         return render(
             "usage.html",
-            place.who,
-            place=place,
+            reader.who,
+            reader=reader,
             periods=_PERIODS,
             chosen=chosen,
             period=period,
@@ -76,7 +75,7 @@ class UsagePages(PlacePages):
             charts=_charts(days),
             width=WIDTH,
             height=HEIGHT,
-            rows=_rows(usage),
+            rows=_rows(usage, self.services.page_sizes.usage_projects),
         )
 
 
@@ -105,10 +104,10 @@ def _chart(
     )
 
 
-def _rows(usage: OrganizationUsage) -> list[Row]:
+def _rows(usage: OrganizationUsage, most: int) -> list[Row]:
     """The projects that built for the longest, then all others together, with the caches of those without builds."""
     ordered = sorted(usage.projects, key=lambda one: (-one.build_time, -one.builds, one.project_name))
-    shown, others = list(ordered[:_MOST_PROJECTS]), ordered[_MOST_PROJECTS:]
+    shown, others = list(ordered[:most]), ordered[most:]
     rest = usage.cache_bytes - sum(one.cache_bytes for one in usage.projects)
     if others or rest > 0:
         name = f"{number(len(others))} other projects" if others else "Projects without builds"
