@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput, StokerError
 from stoker.domain.people import Role
+from stoker.web.form_pages import FormPages, unknown_action
 from stoker.web.listing import asked_part, part_of, sliced
-from stoker.web.pages import go_to, render, sign_in_first, status_of
-from stoker.web.places import PlacedPages, form_of
+from stoker.web.pages import render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,30 +25,11 @@ _ROLES = {
 }
 
 
-class MemberPages(PlacedPages):
+class MemberPages(FormPages["CreatedInvitation"]):
     """Members for all of them to see, and for owners to change."""
 
-    async def show(self, request: Request) -> Response:
-        """GET /organizations/{organization_id}/members."""
-        reader = await self.reader(request)
-        return sign_in_first(request) if reader is None else await self._page(request, reader)
-
-    async def change(self, request: Request) -> Response:
-        """POST /organizations/{organization_id}/members: what the form's ``action`` says."""
-        reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
-        form = await form_of(request, reader)
-        try:
-            invited = await self._change(reader, form)
-        except StokerError as error:
-            return await self._page(request, reader, problem=error, form=form)
-        if invited is not None:
-            return await self._page(request, reader, invited=invited)
-        is_self = form.get("person") == reader.who.person.id and form["action"] == "remove"
-        return go_to("/" if is_self else f"{reader.address}/members")
-
-    async def _change(self, reader: Reader, form: dict[str, str]) -> CreatedInvitation | None:
+    async def act(self, reader: Reader, form: dict[str, str]) -> CreatedInvitation | None:
+        """POST /organizations/{organization_id}/members: one of its actions."""
         organizations, organization_id = self.services.organizations, reader.organization.id
         person_id = form.get("person", "")
         match form.get("action"):
@@ -65,18 +46,19 @@ class MemberPages(PlacedPages):
                 caller = reader.calling(f"{_SERVICE}/RemoveMember")
                 await organizations.remove_member(caller, organization_id, person_id)
             case _:
-                raise InvalidInput("this form doesn't say what to do; open its page again")
+                raise unknown_action()
         return None
 
-    async def _page(
+    async def page(
         self,
         request: Request,
         reader: Reader,
         *,
         problem: StokerError | None = None,
         form: dict[str, str] | None = None,
-        invited: CreatedInvitation | None = None,
+        created: CreatedInvitation | None = None,
     ) -> Response:
+        """GET /organizations/{organization_id}/members."""
         organizations, asked = self.services.organizations, asked_part(request, self.services.page_sizes.rows)
         caller = reader.calling(f"{_SERVICE}/ListMembers")
         members = await organizations.members_page(caller, reader.organization.id, asked)
@@ -95,11 +77,16 @@ class MemberPages(PlacedPages):
             invitations=sliced(request, invitations, asked.size, "invited-after"),
             is_owner=is_owner,
             roles=_ROLES,
-            invited=invited,
+            invited=created,
             email=given.get("email", ""),
             chosen=given.get("role", Role.MEMBER.value),
             problem="" if problem is None else problem.message,
         )
+
+    def address_after(self, reader: Reader, form: dict[str, str]) -> str:
+        """The same page; the start page for who left."""
+        is_self = form.get("person") == reader.who.person.id and form["action"] == "remove"
+        return "/" if is_self else f"{reader.address}/members"
 
 
 def _role(form: dict[str, str]) -> Role:

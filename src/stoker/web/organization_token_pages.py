@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput, StokerError
+from stoker.web.form_pages import FormPages, unknown_action
 from stoker.web.listing import sliced
-from stoker.web.pages import go_to, render, sign_in_first, status_of
-from stoker.web.places import PlacedPages, form_of
+from stoker.web.pages import render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,29 +20,11 @@ if TYPE_CHECKING:
 _SERVICE = "stoker.v1.OrganizationService"
 
 
-class OrganizationTokenPages(PlacedPages):
+class OrganizationTokenPages(FormPages["CreatedToken"]):
     """Tokens of organizations."""
 
-    async def show(self, request: Request) -> Response:
-        """GET /organizations/{organization_id}/tokens."""
-        reader = await self.reader(request)
-        return sign_in_first(request) if reader is None else await self._page(request, reader)
-
-    async def change(self, request: Request) -> Response:
-        """POST /organizations/{organization_id}/tokens: what the form's ``action`` says."""
-        reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
-        form = await form_of(request, reader)
-        try:
-            created = await self._change(reader, form)
-        except StokerError as error:
-            return await self._page(request, reader, problem=error, form=form)
-        return (
-            go_to(f"{reader.address}/tokens") if created is None else await self._page(request, reader, created=created)
-        )
-
-    async def _change(self, reader: Reader, form: dict[str, str]) -> CreatedToken | None:
+    async def act(self, reader: Reader, form: dict[str, str]) -> CreatedToken | None:
+        """POST /organizations/{organization_id}/tokens: one of its actions."""
         organizations, organization_id = self.services.organizations, reader.organization.id
         match form.get("action"):
             case "create":
@@ -53,10 +35,10 @@ class OrganizationTokenPages(PlacedPages):
                 caller = reader.calling(f"{_SERVICE}/RevokeToken")
                 await organizations.revoke_token(caller, organization_id, form.get("token", ""))
             case _:
-                raise InvalidInput("this form doesn't say what to do; open its page again")
+                raise unknown_action()
         return None
 
-    async def _page(
+    async def page(
         self,
         request: Request,
         reader: Reader,
@@ -65,6 +47,7 @@ class OrganizationTokenPages(PlacedPages):
         form: dict[str, str] | None = None,
         created: CreatedToken | None = None,
     ) -> Response:
+        """GET /organizations/{organization_id}/tokens."""
         caller = reader.calling(f"{_SERVICE}/ListTokens")
         tokens = await self.services.organizations.tokens(caller, reader.organization.id)
         now = self.services.now()
@@ -81,6 +64,11 @@ class OrganizationTokenPages(PlacedPages):
             now=now,
             problem="" if problem is None else problem.message,
         )
+
+    def address_after(self, reader: Reader, form: dict[str, str]) -> str:
+        """The same page."""
+        del form
+        return f"{reader.address}/tokens"
 
 
 def _end(form: dict[str, str]) -> datetime | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import InvalidInput, StokerError
+from stoker.domain.errors import StokerError
 from stoker.domain.pages import checked_page
-from stoker.web.pages import go_to, render, sign_in_first, status_of
-from stoker.web.places import PlacedPages, form_of
+from stoker.web.form_pages import FormPages, unknown_action
+from stoker.web.pages import render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,29 +19,11 @@ if TYPE_CHECKING:
 _SERVICE = "stoker.v1.WebhookService"
 
 
-class WebhookPages(PlacedPages):
+class WebhookPages(FormPages["CreatedWebhook"]):
     """Who is told when builds end."""
 
-    async def show(self, request: Request) -> Response:
-        """GET /organizations/{organization_id}/webhooks."""
-        reader = await self.reader(request)
-        return sign_in_first(request) if reader is None else await self._page(request, reader)
-
-    async def change(self, request: Request) -> Response:
-        """POST /organizations/{organization_id}/webhooks: what the form's ``action`` says."""
-        reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
-        form = await form_of(request, reader)
-        try:
-            created = await self._change(reader, form)
-        except StokerError as error:
-            return await self._page(request, reader, problem=error, form=form)
-        if created is not None:
-            return await self._page(request, reader, created=created)
-        return go_to(f"{reader.address}/webhooks")
-
-    async def _change(self, reader: Reader, form: dict[str, str]) -> CreatedWebhook | None:
+    async def act(self, reader: Reader, form: dict[str, str]) -> CreatedWebhook | None:
+        """POST /organizations/{organization_id}/webhooks: one of its actions."""
         webhooks, webhook_id = self.services.webhooks, form.get("webhook", "")
         match form.get("action"):
             case "create":
@@ -52,10 +34,10 @@ class WebhookPages(PlacedPages):
             case "delete":
                 await webhooks.delete(reader.calling(f"{_SERVICE}/DeleteWebhook"), webhook_id)
             case _:
-                raise InvalidInput("this form doesn't say what to do; open its page again")
+                raise unknown_action()
         return None
 
-    async def _page(
+    async def page(
         self,
         request: Request,
         reader: Reader,
@@ -64,6 +46,7 @@ class WebhookPages(PlacedPages):
         form: dict[str, str] | None = None,
         created: CreatedWebhook | None = None,
     ) -> Response:
+        """GET /organizations/{organization_id}/webhooks."""
         caller = reader.calling(f"{_SERVICE}/ListWebhooks")
         asked = checked_page(self.services.page_sizes.rows, request.query_params.get("page", ""))
         webhooks = await self.services.webhooks.of_organization(caller, reader.organization.id, asked)
@@ -84,3 +67,8 @@ class WebhookPages(PlacedPages):
             now=self.services.now(),
             problem="" if problem is None else problem.message,
         )
+
+    def address_after(self, reader: Reader, form: dict[str, str]) -> str:
+        """The same page."""
+        del form
+        return f"{reader.address}/webhooks"
