@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from stoker.domain.errors import InvalidInput
 from stoker.domain.ids import checked_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Item = TypeVar("Item")
 
@@ -47,6 +50,12 @@ class NumberedPageRequest:
 
     size: int
     after: int | None
+
+
+def numbered_page(found: Sequence[Item], asked: NumberedPageRequest) -> Page[Item]:
+    """A page of what is numbered by its place, from ``found``: what was asked for, and one more where there is more."""
+    next_token = str((asked.after or 0) + asked.size) if len(found) > asked.size else None
+    return Page(tuple(found[: asked.size]), next_token)
 
 
 def checked_numbered_page(size: int, token: str) -> NumberedPageRequest:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import MachineOverview
-from stoker.domain.pages import Page
+from stoker.domain.pages import Page, numbered_page
 from stoker.domain.usage import checked_period, gigabyte_days
 from stoker.services.lookup import require_organization, require_project
 from stoker.store.machine_facts import facts_of_machines, find_machines
@@ -50,12 +50,10 @@ class MachineService:
         """
         now = self._core.now()
         period = checked_period(None, None, now)
-        first = page.after or 0
         async with self._core.database.read() as tx:
             organization = await require_organization(tx, principal, organization_id)
-            found = await find_machines(tx, organization.id, first, page.size + 1)
-            shown = found[: page.size]
-            ids = [one.facts.id for one in shown]
+            found = numbered_page(await find_machines(tx, organization.id, page.after or 0, page.size + 1), page)
+            ids = [one.facts.id for one in found.items]
             holders = await holders_of_machines(tx, ids, _MOST_HOLDERS)
             last_uses = await last_uses_of_machines(tx, ids)
             times = await times_of_machines(tx, ids, period, now)
@@ -70,6 +68,6 @@ class MachineService:
                 machine_time=times.get(one.facts.id, timedelta(0)),
                 gigabyte_days=gigabyte_days(one.facts.volume_bytes or 0, one.volume_since or now, period, now),
             )
-            for one in shown
+            for one in found.items
         )
-        return Page(items, str(first + page.size) if len(found) > page.size else None)
+        return Page(items, found.next_token)

@@ -10,7 +10,7 @@ from stoker.auth.tokens import NewToken, new_secret, new_token
 from stoker.domain.audit import Action, Party
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
 from stoker.domain.ids import checked_id
-from stoker.domain.pages import Page
+from stoker.domain.pages import numbered_page
 from stoker.domain.people import Invitation, Membership, Person, Role, checked_email, require_an_owner_left
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization, checked_description, checked_name
@@ -26,7 +26,7 @@ from stoker.store.tokens import StoredToken
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stoker.domain.pages import NumberedPageRequest
+    from stoker.domain.pages import NumberedPageRequest, Page
     from stoker.domain.people import Member
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
@@ -133,11 +133,10 @@ class OrganizationService:
         Raises:
             NotFound: there is no such organization, or it isn't the caller's.
         """
-        first = page.after or 0
         async with self._core.database.read() as tx:
             organization = await require_organization(tx, principal, organization_id)
-            found = await person_store.members_of(tx, organization.id, first, page.size + 1)
-        return Page(tuple(found[: page.size]), str(first + page.size) if len(found) > page.size else None)
+            found = await person_store.members_of(tx, organization.id, page.after or 0, page.size + 1)
+        return numbered_page(found, page)
 
     async def change_role(self, principal: Principal, organization_id: str, person_id: str, role: Role) -> None:
         """Give a member another role, which counts from their next call on.

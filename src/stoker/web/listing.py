@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlencode
 
-from stoker.domain.pages import checked_numbered_page
+from stoker.domain.pages import checked_numbered_page, numbered_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,9 +51,7 @@ def sliced(request: Request, items: Sequence[Item], size: int, name: str = "afte
     """
     asked = asked_part(request, size, name)
     first = asked.after or 0
-    last = first + asked.size
-    earlier = _address(request, name, str(max(first - asked.size, 0))) if first else ""
-    return Part(items[first:last], earlier, _address(request, name, str(last)) if len(items) > last else "")
+    return part_of(request, numbered_page(items[first : first + asked.size + 1], asked), asked, name)
 
 
 def _address(request: Request, name: str, token: str) -> str:
