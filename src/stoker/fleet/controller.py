@@ -79,9 +79,8 @@ class FleetController:
         Those of a host that had a power cut are; what takes longer is left to `run`.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_SECONDS), self._core.database.write() as tx:
-                await machine_store.drop_all_claims(tx)
-                machines = await machine_store.machines_to_look_at(tx)
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                machines = await self._begin_anew()
             async with asyncio.timeout(_SETTLE_SECONDS):
                 ready = [machine for machine in machines if machine.state is MachineState.READY]
                 await asyncio.gather(*(self._settle(machine) for machine in ready))
@@ -95,9 +94,7 @@ class FleetController:
 
     async def _take_up(self) -> None:
         """After a restart: adopt machines that run, clean up after those that don't, remove what nobody knows."""
-        async with self._core.database.write() as tx:
-            await machine_store.drop_all_claims(tx)
-            machines = await machine_store.machines_to_look_at(tx)
+        machines = await self._begin_anew()
         for machine in machines:
             if machine.state is MachineState.READY:
                 _log.info("machine %s was ready before the restart; watching it again", machine.id)
@@ -109,6 +106,12 @@ class FleetController:
             volumes = await volume_store.known_volume_ids(tx)
         for volume_id in sorted(owned.volumes - volumes):
             _log.warning("volume %s belongs to no project that is known; it is left alone", volume_id)
+
+    async def _begin_anew(self) -> list[Machine]:
+        """All machines that aren't at rest, on which nobody works any more."""
+        async with self._core.database.write() as tx:
+            await machine_store.drop_all_claims(tx)
+            return await machine_store.machines_to_look_at(tx)
 
     async def _remove_orphan(self, machine_id: str) -> None:
         _log.warning("machine %s is left over; removing it", machine_id)

@@ -14,7 +14,7 @@ from stoker.domain.errors import PermissionDenied
 from stoker.domain.pages import MAX_PAGE_SIZE, PageRequest, checked_page
 from stoker.domain.people import Role
 from stoker.web.pages import render, sign_in_first
-from stoker.web.places import PlacedPages
+from stoker.web.places import PlacedPages, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -100,16 +100,13 @@ class AuditPages(PlacedPages):
         who = await self.who(request)
         if who is None:
             return None
-        account = await self.services.organizations.account(
-            await self.services.authentication.person(who.person.id, "session")
-        )
+        person = await self.services.authentication.person(who.person.id, "session")
+        account = await self.services.organizations.account(person)
         owned = tuple(organization for organization, role in account.organizations if role is Role.OWNER)
         if not owned:
             raise PermissionDenied("only owners of an organization can read who changed what in it")
         query = request.query_params
-        reader = await self.reader_in(request, query.get("organization", "") or owned[0].id)
-        if reader is None:
-            return None
+        reader = reader_of(who, person, account, query.get("organization", "") or owned[0].id)
         actor, action = (query.get(name, "").strip()[:200] for name in ("actor", "action"))
         return _Wanted(reader, owned, AuditFilter(actor=actor, action=action))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -237,7 +236,8 @@ class BuildPages(Pages):
     async def _changes(self, request: Request, seen: _Seen) -> AsyncGenerator[str]:
         """Events without content: what there is to see, the page itself says to those who still may see it."""
         # Browsers come again when a stream breaks, as it does with the API: not all of them at once.
-        yield f"retry: {_RETRY_MILLISECONDS + secrets.randbelow(_RETRY_MILLISECONDS)}\n\n"
+        chance = int.from_bytes(self.services.randomness.token_bytes(4))
+        yield f"retry: {_RETRY_MILLISECONDS + chance % _RETRY_MILLISECONDS}\n\n"
         checked = self.services.now()
         async with aclosing(self._live.changes(seen.build, _weight(seen))) as changes:
             async for change in changes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.principals import Principal
     from stoker.domain.projects import Organization, Project
+    from stoker.services.organizations import Account
     from stoker.web.sessions import SignedIn
 
 AT_THE_FORM = (InvalidInput, FailedPrecondition, ResourceExhausted)
@@ -77,19 +78,12 @@ class PlacedPages(Pages):
         Raises:
             NotFound: there is no such organization, or it isn't the reader's.
         """
-        return await self.reader_in(request, request.path_params["organization_id"])
-
-    async def reader_in(self, request: Request, organization_id: str) -> Reader | None:
-        """The reader of a page that is about an organization without having its id in its path.
-
-        Raises:
-            NotFound: there is no such organization, or it isn't the reader's.
-        """
         who = await self.who(request)
         if who is None:
             return None
         person = await self.services.authentication.person(who.person.id, "session")
-        return await self._reader(who, person, organization_id)
+        account = await self.services.organizations.account(person)
+        return reader_of(who, person, account, request.path_params["organization_id"])
 
     async def project_reader(self, request: Request) -> ProjectReader | None:
         """The reader of ``/projects/{project_id}``.
@@ -102,16 +96,22 @@ class PlacedPages(Pages):
             return None
         person = await self.services.authentication.person(who.person.id, "session")
         project = await self.services.projects.get(person, request.path_params["project_id"])
-        reader = await self._reader(who, person, project.organization_id)
+        account = await self.services.organizations.account(person)
+        reader = reader_of(who, person, account, project.organization_id)
         return ProjectReader(reader.who, reader.person, reader.organization, reader.role, project)
 
-    async def _reader(self, who: SignedIn, person: Principal, organization_id: str) -> Reader:
-        account = await self.services.organizations.account(person)
-        for organization, role in account.organizations:
-            if organization.id == organization_id:
-                person = replace(person, organization_ids=(organization.id,), roles={organization.id: role})
-                return Reader(who, person, organization, role)
-        raise NotFound(f"organization {organization_id[:40]} was not found among yours; the start page has those")
+
+def reader_of(who: SignedIn, person: Principal, account: Account, organization_id: str) -> Reader:
+    """Somebody as the reader of an organization's page.
+
+    Raises:
+        NotFound: there is no such organization, or it isn't the reader's.
+    """
+    for organization, role in account.organizations:
+        if organization.id == organization_id:
+            person = replace(person, organization_ids=(organization.id,), roles={organization.id: role})
+            return Reader(who, person, organization, role)
+    raise NotFound(f"organization {organization_id[:40]} was not found among yours; the start page has those")
 
 
 async def form_of(request: Request, reader: Reader) -> dict[str, str]:
