@@ -119,3 +119,13 @@ def test_it_changes_nothing_on_the_host(run: Any) -> None:
 
     # Other servers may start or stop machines meanwhile, but nothing that bears the trial's name is left.
     assert all("trial" not in state for state in host_state())
+
+
+def test_without_cgroup_v2_buildkits_own_calls_cannot_be_told_and_it_says_so(run: Any) -> None:
+    hidden = "grep ' cgroup2 ' /proc/mounts | cut -d' ' -f2 | xargs umount && exec \"$@\""
+    answer = run("unshare", "--mount", "sh", "-c", hidden, "sh", *PROGRAM, "doctor", "--json")
+
+    found = findings(answer)["networks of steps"]
+    assert found["verdict"] == "unsafe"
+    assert found["found"] == "no cgroup v2, by which BuildKit's own calls are told"
+    assert "mount -t cgroup2" in found["advice"]

@@ -94,6 +94,20 @@ def reached(held: Held, folder: Path, targets: dict[str, Target]) -> dict[str, b
     return {name: word == "reached" for name, word in said.items()}
 
 
+def fetched(held: Held, folder: Path, targets: dict[str, Target]) -> dict[str, bool]:
+    """Which of them BuildKit itself gets something from, when a Dockerfile names their addresses."""
+    found: dict[str, bool] = {}
+    for name, (address, port) in targets.items():
+        host = f"[{address}]" if ":" in address else address
+        context = folder / re.sub(r"\W", "-", name)
+        context.mkdir(parents=True)
+        (context / "Dockerfile").write_text(f"FROM scratch\nADD http://{host}:{port}/{name} /found\n")
+        built = held.endpoint.build(context)
+        # Whatever else went wrong, somebody was there.
+        found[name] = f"{host}:{port}: connect: connection refused" not in built.output
+    return found
+
+
 def listens(port: int) -> bool:
     return f":{port} " in run("ss", "-Hltn")
 
@@ -193,6 +207,49 @@ def test_steps_reach_the_internet_and_nothing_else(
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
 
 
+def test_what_buildkit_fetches_itself_is_under_the_same_rules(
+    servers: tuple[Server, Server], net: Internet, web_server: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = servers
+    own, other = hold(first, tmp_path / "own"), hold(first, tmp_path / "other")
+    try:
+        ports = {"web-server-of-host": web_server, "api": int(first.url.rpartition(":")[2])}
+        ports |= {"api-of-other-server": int(second.url.rpartition(":")[2])}
+        here = [
+            "127.0.0.1",
+            "::1",
+            address_of(own.bridge, 4),
+            address_of(other.bridge, 6),
+            net.host_side,
+            *own_addresses(),
+        ]
+        refused: dict[str, Target] = {
+            f"{name}-at-{address}": (address, port)
+            for name, port in ports.items()
+            for address in here
+            if says_hello(address, port) or name != "web-server-of-host"
+        }
+        refused |= {f"its-buildkitd-at-{address}": (address, other.port) for address in ("127.0.0.1", net.host_side)}
+        refused |= {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
+        refused |= {f"metadata-{address}": (address, 80) for address in net.metadata}
+        refused |= {"denied-by-the-operator": (net.denied, 80)}
+        allowed: dict[str, Target] = {
+            "internet": (net.public, 80),
+            "internet-v6": (net.public6, 80),
+            "allowed-by-the-operator": (net.allowed, 80),
+            "allowed-by-the-operator-v6": (net.allowed6, 80),
+        }
+        found = fetched(own, tmp_path / "contexts", allowed | refused)
+    finally:
+        own.finish()
+        other.finish()
+    with capsys.disabled():
+        sys.stdout.write("\nwhat an ADD asked                                                   answer\n")
+        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
+            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+    assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
+
+
 def test_what_an_operator_gives_one_project_another_does_not_have(
     make_server: Callable[..., Server], net: Internet, web_server: int, tmp_path: Path
 ) -> None:
@@ -208,6 +265,8 @@ def test_what_an_operator_gives_one_project_another_does_not_have(
 
     assert reached(mine, tmp_path / "context", targets) == {"private": True, "internet": False}
     assert reached(others, tmp_path / "context", targets) == {"private": False, "internet": True}
+    assert fetched(mine, tmp_path / "mine", targets) == {"private": True, "internet": False}
+    assert fetched(others, tmp_path / "others", targets) == {"private": False, "internet": True}
 
     host = f"echo GET / | nc -w 4 127.0.0.1 {web_server} | sed -n 's/.*hello.*/the host answers/p'"
     privileged = write_context(

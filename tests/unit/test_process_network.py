@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.bridges import bridge_name, free_subnet, host_addresses, ipv6_subnet
-from stoker.runtimes.process.firewall import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
-from stoker.runtimes.process.resolvers import host_resolvers
+from stoker.runtimes.process.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
+from stoker.runtimes.process.proxies import proxies
+from stoker.runtimes.process.resolvers import engine_resolvers, host_resolvers
 
 POOL = IPv4Network("10.210.0.0/16")
 
@@ -122,3 +123,34 @@ def test_resolvers_are_those_that_steps_get(
 
 def test_no_resolver_file_is_no_resolver(tmp_path: Path) -> None:
     assert host_resolvers(tmp_path / "none", tmp_path / "none") == ()
+
+
+@pytest.mark.parametrize(
+    ("resolv_conf", "expected"),
+    [
+        ("nameserver 127.0.0.53\nnameserver 10.0.0.2\n", ["127.0.0.53", "10.0.0.2"]),
+        ("nameserver fe80::1%eth0\n", ["fe80::1"]),
+        ("search example.test\n", ["127.0.0.1", "::1"]),
+    ],
+)
+def test_buildkit_asks_the_name_servers_of_the_host(tmp_path: Path, resolv_conf: str, expected: list[str]) -> None:
+    (tmp_path / "resolv.conf").write_text(resolv_conf)
+    assert [str(address) for address in engine_resolvers(tmp_path / "resolv.conf")] == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("HTTPS_PROXY", "http://10.1.2.3:3128", {(IPv4Address("10.1.2.3"), 3128)}),
+        ("http_proxy", "http://somebody:secret@[fd00::7]:8080/", {(IPv6Address("fd00::7"), 8080)}),
+        ("all_proxy", "socks5://10.1.2.3", {(IPv4Address("10.1.2.3"), 1080)}),
+        ("http_proxy", "10.1.2.3:3128", {(IPv4Address("10.1.2.3"), 3128)}),
+        ("http_proxy", "", set()),
+        ("https_proxy", "http://10.1.2.3:port", set()),
+        ("no_proxy", "10.1.2.3", set()),
+    ],
+)
+def test_proxies_are_read_from_the_environment(
+    variable: str, value: str, expected: set[tuple[IPv4Address | IPv6Address, int]]
+) -> None:
+    assert proxies({variable: value}) == expected

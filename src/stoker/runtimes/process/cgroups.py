@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +22,15 @@ from stoker.runtimes.process.memory import kills_in
 from stoker.runtimes.process.processes import catches, namespace_pids, opened, send, wait_ended
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from stoker.runtimes.process.limits import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 _PARENT = "stoker"
 _ENGINE = "engine"
+ENGINE_DEPTH = 4
+"""How far below the root an engine's group is."""
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 _KILL_ROUNDS = 50
 _KILL_ROUND_SECONDS = 0.2
@@ -128,6 +132,37 @@ class Cgroups:
             _inherit_cpuset(hierarchy, engine)
             files.append(engine / "cgroup.procs")
         return files
+
+    def engine_group(self, machine_id: str) -> str | None:
+        """The engine's v2 group as nft names it, from `ROOT`; None when it isn't there.
+
+        It is by that group that the kernel tells the engine's sockets, even where v1 has all the controllers.
+        """
+        for hierarchy in self._all():
+            group = hierarchy.mount / self._server / machine_id / _ENGINE
+            if hierarchy.unified and group.is_dir():
+                return str(group.relative_to(ROOT))
+        return None
+
+    @contextmanager
+    def trial(self) -> Generator[tuple[Path, str] | None]:
+        """A group as deep as an engine's, and its name for nft, for as long as it is used; None without v2.
+
+        Raises:
+            OSError: it could not be made.
+        """
+        name = f"trial-{os.getpid()}"
+        for hierarchy in self._all():
+            if hierarchy.unified:
+                group = hierarchy.mount / self._server / name / _ENGINE
+                try:
+                    group.mkdir(parents=True)
+                    yield group / "cgroup.procs", str(group.relative_to(ROOT))
+                finally:
+                    _remove(hierarchy.mount / self._server / name)
+                    self.release()
+                return
+        yield None
 
     def memory_group(self, machine_id: str) -> tuple[Path, bool] | None:
         """The machine's group that has the memory controller, and whether it is of v2; None where there is none."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.engine_files import CNI_STATE, machine_view
 from stoker.runtimes.process.logs import trim
+from stoker.runtimes.process.proxies import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,7 @@ _FIRST_PROCESS = (
 _GO = b"go\n"
 
 # The server's environment holds secrets; only what fetching from the outside needs is handed on.
-_ENVIRONMENT = frozenset(
-    {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir", "tz", "godebug"}
-)
+_ENVIRONMENT = VARIABLES | {"no_proxy", "ssl_cert_file", "ssl_cert_dir", "tz", "godebug"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

@@ -1,4 +1,4 @@
-"""The name servers that RUN steps may ask: those that buildkitd hands to them."""
+"""The name servers that RUN steps may ask, which buildkitd hands to them, and those that it asks itself."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def host_resolvers(
     return tuple(
         server for server in servers if not server.is_loopback and not (server.version == 6 and server.is_link_local)
     )
+
+
+def engine_resolvers(resolv_conf: Path = _RESOLV_CONF) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Addresses of the name servers that programs of this host ask: without any, the host itself (resolv.conf(5))."""
+    servers = _name_servers(resolv_conf) or (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+    # A link-local address has its link with it, of which nftables knows nothing.
+    return tuple(IPv6Address(int(server)) if server.version == 6 else server for server in servers)
 
 
 def _name_servers(file: Path) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -30,12 +30,14 @@ from stoker.runtimes.process.engine_files import (
     network_config,
 )
 from stoker.runtimes.process.firewall import Firewall
+from stoker.runtimes.process.firewall_rules import Address, Admission, Services
 from stoker.runtimes.process.launch import launch
 from stoker.runtimes.process.limits import capped, host_size, limits_of
 from stoker.runtimes.process.memory import events_file, wait_kill
 from stoker.runtimes.process.privileges import read_privileges, written_privileges
 from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
-from stoker.runtimes.process.resolvers import host_resolvers
+from stoker.runtimes.process.proxies import proxies
+from stoker.runtimes.process.resolvers import engine_resolvers, host_resolvers
 from stoker.runtimes.process.step_networks import unisolated_for
 from stoker.runtimes.process.trees import destroy
 from stoker.runtimes.process.volume_store import VolumeStore
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor
-    from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
     from stoker.domain.cache_policy import CachePolicy
@@ -61,8 +62,8 @@ _UNISOLATED = (
     "included; build nothing here that you don't trust"
 )
 _DELETES_AT_ONCE = 2
-# The volume, the bridge and its rules.
-_BESIDE_A_START = 3
+# The volume, the cgroups, the bridge and the rules.
+_BESIDE_A_START = 4
 _MEASURES_AT_ONCE = 1
 # Housekeeping drops cache long before builds have to be refused.
 _HOUSEKEEPING_FACTOR = 2
@@ -84,6 +85,7 @@ class ProcessRuntime:
             config.server_id, config.network_pool, config.subnet_prefix, config.run_folder, ipv6=config.ipv6
         )
         self._firewall = Firewall(config.server_id, config.allowed_networks, config.denied_networks)
+        self._proxies = frozenset[tuple[Address, int]]()
         self._isolated = not config.allow_unisolated or unisolated_for() is None
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -253,15 +255,25 @@ class ProcessRuntime:
                 except OSError as error:
                     warnings = (f"RUN steps have no IPv6: the host can't pass it on ({error.strerror})",)
             machines = {name: machine_id for machine_id, name in self._bridges.machines().items()}
-            present = [(bridge, self._kept_privileges(machines[bridge.name])) for bridge in self._bridges.present(host)]
-            self._firewall.prepare(present, self._name_servers())
+            present = [self._admission(machines[bridge.name], bridge) for bridge in self._bridges.present(host)]
+            self._proxies = proxies()
+            self._firewall.prepare([one for one in present if one is not None], self._services())
         return warnings
+
+    def _admission(self, machine_id: str, bridge: Bridge) -> Admission | None:
+        """What the firewall is told of a machine that runs; None when nothing of it does any more."""
+        engine = self._cgroups.engine_group(machine_id)
+        return None if engine is None else Admission(bridge, engine, self._kept_privileges(machine_id))
+
+    def _services(self) -> Services:
+        steps = self._config.name_servers or host_resolvers()
+        return Services(steps, engine_resolvers(), self._proxies)
 
     def _kept_privileges(self, machine_id: str) -> Privileges:
         """What a machine was started with, not what its project has now: a change counts from the next start."""
         try:
             return read_privileges(MachineFolder(self._machines / machine_id).privileges.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return NO_PRIVILEGES
 
     def _launch(self, spec: MachineSpec) -> Placement:
@@ -285,10 +297,10 @@ class ProcessRuntime:
         folder = self._make_folder(machine_id)
         folder.privileges.write_text(written_privileges(spec.privileges))
         chosen = Future[Bridge]()
-        connection = beside.submit(self._connect, spec, chosen, beside) if self._isolated else None
         host = host_size()
         size = capped(spec.size, host)
-        cgroup_files = self._cgroups.create(machine_id, limits_of(size, host, self._config.max_processes))
+        grouped = beside.submit(self._cgroups.create, machine_id, limits_of(size, host, self._config.max_processes))
+        connection = beside.submit(self._connect, machine_id, chosen, grouped, beside) if self._isolated else None
         port = _free_port()
         toml = engine_config(
             spec,
@@ -306,7 +318,7 @@ class ProcessRuntime:
             _log.warning("machine %s: %s", machine_id, _UNISOLATED)
         else:
             folder.network.write_text(network_config(folder, chosen.result()))
-        process = launch(self._config, folder, cgroup_files, None if connection is None else connection.result)
+        process = launch(self._config, folder, grouped.result(), None if connection is None else connection.result)
         self._children[machine_id] = process
         return Placement(
             _HOST,
@@ -329,15 +341,14 @@ class ProcessRuntime:
         folder.container_runtime.chmod(0o700)
         return folder
 
-    def _connect(self, spec: MachineSpec, chosen: Future[Bridge], beside: Executor) -> None:
+    def _connect(self, machine_id: str, chosen: Future[Bridge], grouped: Future[list[Path]], beside: Executor) -> None:
         """Make the machine's bridge, and the rules without which nothing may use it; `chosen` says early what it is."""
-        machine_id = spec.machine_id
         try:
             self._forget_bridge(machine_id)
             with self._bridges.choosing() as host:
                 bridge = self._bridges.choose(machine_id, host)
                 # Changing rules takes the kernel as long as all the rest, so it goes on beside it.
-                admission = beside.submit(self._firewall.admit, bridge, spec.privileges, self._name_servers())
+                admission = beside.submit(self._admit, machine_id, bridge, grouped)
                 chosen.set_result(bridge)
                 self._bridges.create(machine_id, bridge)
         except BaseException as error:
@@ -346,12 +357,16 @@ class ProcessRuntime:
             raise
         admission.result()
 
+    def _admit(self, machine_id: str, bridge: Bridge, grouped: Future[list[Path]]) -> None:
+        grouped.result()
+        admission = self._admission(machine_id, bridge)
+        if admission is None:
+            raise MachineStartFailed(f"machine {machine_id} has no cgroup of version 2, by which its engine is known")
+        self._firewall.admit(admission, self._services())
+
     def _forget_bridge(self, machine_id: str) -> None:
         if not self._bridges.delete(machine_id):
             raise MachineStartFailed(f"the bridge of machine {machine_id}'s last run can't be deleted")
-
-    def _name_servers(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        return self._config.name_servers or host_resolvers()
 
     def _ask_to_end(self, machine_id: str) -> int | None:
         outer = self._cgroups.outer_process(machine_id)
@@ -375,16 +390,13 @@ class ProcessRuntime:
         with suppress(OSError):  # a full disk must not keep a machine from being stopped
             logs.keep(folder.log, self._kept_logs, self._config.kept_log_bytes, self._config.kept_logs)
         try:
-            left = [
-                what
-                for what, is_removed in (
-                    ("its bridge", self._bridges.delete(machine_id)),
-                    ("cgroups with processes", self._cgroups.remove(machine_id)),
-                )
-                if not is_removed
-            ]
+            is_deleted = self._bridges.delete(machine_id)
             if self._isolated:
-                self._firewall.forget(self._bridges.name(machine_id))
+                # While the engine's cgroup is there: without it, its elements have no name.
+                engine = self._cgroups.engine_group(machine_id)
+                self._firewall.forget(self._bridges.name(machine_id), engine, self._kept_privileges(machine_id))
+            removals = (("its bridge", is_deleted), ("cgroups with processes", self._cgroups.remove(machine_id)))
+            left = [what for what, is_removed in removals if not is_removed]
         except RuntimeFailed as error:
             raise MachineStopFailed(f"machine {machine_id}: {error}") from error
         # The folder last: while there is one, the machine is listed as owned.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from stoker.domain.host import Finding, Verdict
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.bridges import forwards_ipv6, read_host_addresses
+from stoker.runtimes.process.cgroups import ENGINE_DEPTH, Cgroups
 from stoker.runtimes.process.commands import find_program, last_line, run
 from stoker.runtimes.process.engine_files import find_cni_plugins
 
@@ -25,8 +27,27 @@ add set inet stoker_trial sources6 {{ type ifname . ipv6_addr; flags interval; }
 add chain inet stoker_trial forward {{ type filter hook forward priority filter; policy accept; }}
 add chain inet stoker_trial postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
 add rule inet stoker_trial forward meta l4proto tcp ct state invalid reject with tcp reset
-add rule inet stoker_trial postrouting masquerade
+add rule inet stoker_trial postrouting oifname != "lo" masquerade
+add set inet stoker_trial engines {{ type cgroupsv2; }}
+add set inet stoker_trial engine_denied {{ type cgroupsv2 . ipv4_addr; flags interval; }}
+add set inet stoker_trial proxies {{ type ipv4_addr . inet_service; }}
+add element inet stoker_trial engines {{ "{engine}" }}
+add chain inet stoker_trial output {{ type filter hook output priority filter; policy accept; }}
+add rule inet stoker_trial output socket cgroupv2 level {depth} @engines fib daddr type local drop
 END
+{ip} link set lo up
+{python} -I -c '{probe}' {processes}
+"""
+# Sends from within the engine's group, which the rule above must not let through. Some kernels look for the group from
+# the host's root where the server has a cgroup namespace of its own, and find none.
+_PROBE = """
+import socket, sys
+open(sys.argv[1], "w").write("0")
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9))
+except PermissionError:
+    sys.exit(0)
+sys.exit("what BuildKit sends can not be told by its cgroup")
 """
 
 
@@ -50,11 +71,19 @@ def step_networks() -> Finding:
         plugins = find_cni_plugins()
         ip, nft = find_program("ip", package="iproute2"), find_program("nft", package="nftables")
         unshare = find_program("unshare", package="util-linux")
-        done = run([unshare, "--net", "sh", "-c", _TRIAL.format(ip=ip, nft=nft)])
-    except RuntimeFailed as error:
+        with Cgroups("trial").trial() as engine:
+            if engine is None:
+                advice = (
+                    "mount cgroup v2 too: mkdir /sys/fs/cgroup/unified, mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+                )
+                return Finding(subject, Verdict.UNSAFE, "no cgroup v2, by which BuildKit's own calls are told", advice)
+            processes, name = engine
+            parts = {"python": sys.executable, "probe": _PROBE, "processes": str(processes), "engine": name}
+            done = run([unshare, "--net", "sh", "-c", _TRIAL.format(ip=ip, nft=nft, depth=ENGINE_DEPTH, **parts)])
+    except (RuntimeFailed, OSError) as error:
         return Finding(subject, Verdict.UNSAFE, "can't be made", str(error))
     if done.returncode != 0:
-        advice = "use a kernel with bridge, veth and nf_tables with NAT"
+        advice = "use a kernel with bridge, veth and nf_tables with NAT and matches of sockets"
         return Finding(subject, Verdict.UNSAFE, f"can't be made: {last_line(done.stderr)}", advice)
     return Finding(subject, Verdict.GOOD, f"bridge, veth, nftables; CNI plugins in {plugins}")
 

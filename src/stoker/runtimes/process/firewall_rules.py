@@ -1,0 +1,230 @@
+"""The nftables table of one server, as scripts for nft: what RUN steps, and BuildKit itself, may reach.
+
+Of the family ``inet``, for both versions of IP. Machines are elements of its sets, so starting one adds no rule. What
+a step sends comes from the machine's bridge. What BuildKit fetches for a build (``ADD``, base images, git, caches) it
+asks for from the host's own network namespace; that is told by the cgroup that its sockets were made in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from typing import TYPE_CHECKING
+
+from stoker.runtimes.process.cgroups import ENGINE_DEPTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stoker.domain.privileges import Network, Privileges
+    from stoker.runtimes.process.bridges import Bridge
+
+Address = IPv4Address | IPv6Address
+
+# From IANA's special-purpose registries (RFC 6890): whatever is not the internet.
+PRIVATE_RANGES = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
+# All but 2000::/3, which alone is given out, and what is in there for special uses: protocols such as Teredo, and 6to4,
+# whose addresses hold IPv4 ones, private ones too. Outside are those of NAT64, for the same reason.
+PRIVATE_RANGES_IPV6 = ("::/3", "2001::/23", "2002::/16", "4000::/2", "8000::/1")
+# What a neighbour on the bridge has to be asked and answered (RFC 4861), without which IPv6 reaches nobody.
+_NEIGHBOURS = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255"
+# By a machine's bridge, and by the cgroup of its engine.
+OF_BRIDGES = ("sources", "project_denied", "project_allowed")
+OF_ENGINES = ("engine_denied", "engine_allowed")
+_BRIDGE, _ENGINE = "iifname", f"socket cgroupv2 level {ENGINE_DEPTH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A machine that the table is to know.
+
+    Attributes:
+        bridge: what its steps are attached to.
+        engine: its engine's cgroup, as nft names it.
+        privileges: what its project may reach beyond or short of what all may.
+    """
+
+    bridge: Bridge
+    engine: str
+    privileges: Privileges
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What is let through wherever it is.
+
+    Attributes:
+        resolvers: name servers of steps.
+        engine_resolvers: those that BuildKit asks itself.
+        proxies: addresses and ports of the proxies through which it fetches.
+    """
+
+    resolvers: tuple[Address, ...] = ()
+    engine_resolvers: tuple[Address, ...] = ()
+    proxies: frozenset[tuple[Address, int]] = field(default_factory=frozenset[tuple[Address, int]])
+
+
+def ruleset(table: str, allowed: Iterable[Network], denied: Iterable[Network] = ()) -> str:
+    """The server's table, as a script for nft that can be run again at any time and changes everything at once."""
+    filled = _networks(table, "allowed", allowed) + _networks(table, "denied", denied)
+    filled += _elements(table, "private", PRIVATE_RANGES) + _elements(table, "private6", PRIVATE_RANGES_IPV6)
+    chains = ("refuse", "from_machine", "to_host", "from_engine", "forward", "input", "output", "postrouting")
+    return f"""
+add table inet {table}
+add set inet {table} machines {{ type ifname; }}
+add set inet {table} engines {{ type cgroupsv2; }}
+{_sets(table)}
+add chain inet {table} refuse
+add chain inet {table} from_machine
+add chain inet {table} to_host
+add chain inet {table} from_engine
+add chain inet {table} forward {{ type filter hook forward priority filter - 10; policy accept; }}
+add chain inet {table} input {{ type filter hook input priority filter - 10; policy accept; }}
+add chain inet {table} output {{ type filter hook output priority filter - 10; policy accept; }}
+add chain inet {table} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
+{_lines(f"flush chain inet {table} {chain}" for chain in chains)}
+{filled}
+add rule inet {table} refuse meta l4proto tcp reject with tcp reset
+add rule inet {table} refuse reject with icmpx type admin-prohibited
+add rule inet {table} from_machine ct state invalid drop
+add rule inet {table} from_machine iifname . ip saddr != @sources drop
+add rule inet {table} from_machine iifname . ip6 saddr != @sources6 drop
+add rule inet {table} from_machine ct state established,related accept
+add rule inet {table} from_machine oifname @machines jump refuse
+{_decisions(table, "from_machine", _BRIDGE, "project", "resolvers")}
+add rule inet {table} from_machine accept
+add rule inet {table} to_host ct state established,related accept
+add rule inet {table} to_host ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
+add rule inet {table} to_host ip6 daddr @resolvers6 meta l4proto {{ tcp, udp }} th dport 53 accept
+add rule inet {table} to_host {_NEIGHBOURS} accept
+add rule inet {table} to_host meta pkttype host jump refuse
+add rule inet {table} to_host drop
+add rule inet {table} from_engine ct state established,related accept
+add rule inet {table} from_engine oifname @machines jump refuse
+add rule inet {table} from_engine ip daddr . tcp dport @proxies accept
+add rule inet {table} from_engine ip6 daddr . tcp dport @proxies6 accept
+{_decisions(table, "from_engine", _ENGINE, "engine", "engine_resolvers")}
+add rule inet {table} from_engine fib daddr type local jump refuse
+add rule inet {table} forward iifname @machines jump from_machine
+add rule inet {table} forward oifname @machines ct state established,related accept
+add rule inet {table} forward oifname @machines drop
+add rule inet {table} input iifname @machines jump to_host
+add rule inet {table} output {_ENGINE} @engines jump from_engine
+add rule inet {table} postrouting iifname @machines oifname != @machines masquerade
+"""
+
+
+def emptied(table: str) -> str:
+    """Take every machine out of the table."""
+    names = ["machines", "engines", *(f"{name}{suffix}" for name in (*OF_BRIDGES, *OF_ENGINES) for suffix in ("", "6"))]
+    return _lines(f"flush set inet {table} {name}" for name in names) + "\n"
+
+
+def admission(table: str, admitted: Admission) -> str:
+    """Put a machine under the table's rules."""
+    bridge, engine, privileges = f'"{admitted.bridge.name}"', f'"{admitted.engine}"', admitted.privileges
+    subnets: list[Network] = [admitted.bridge.subnet, *([admitted.bridge.subnet6] if admitted.bridge.subnet6 else [])]
+    return (
+        _elements(table, "machines", [bridge])
+        + _networks(table, "sources", subnets, bridge)
+        + _networks(table, "project_denied", privileges.denied_networks, bridge)
+        + _networks(table, "project_allowed", privileges.allowed_networks, bridge)
+        + _of_engine(table, engine, privileges)
+    )
+
+
+def services(table: str, given: Services) -> str:
+    """Bring what is let through everywhere up to date."""
+    script = ""
+    for version, suffix in ((4, ""), (6, "6")):
+        for name, addresses in (("resolvers", given.resolvers), ("engine_resolvers", given.engine_resolvers)):
+            script += f"flush set inet {table} {name}{suffix}\n"
+            listed = [str(address) for address in addresses if address.version == version]
+            script += _elements(table, f"{name}{suffix}", listed)
+        script += f"flush set inet {table} proxies{suffix}\n"
+        proxies = [
+            f"{address} . {port}" for address, port in sorted(given.proxies, key=str) if address.version == version
+        ]
+        script += _elements(table, f"proxies{suffix}", proxies)
+    return script
+
+
+def removal(table: str, bridge_name: str, engine: str | None, privileges: Privileges) -> str:
+    """Take a machine out of the sets but for what its bridge has in those with addresses."""
+    bridge = f'"{bridge_name}"'
+    script = _elements(table, "machines", [bridge])
+    if engine is not None:
+        script += _of_engine(table, f'"{engine}"', privileges)
+    # Deleting what isn't there would fail; adding first makes it a success.
+    return script + script.replace("add element", "delete element")
+
+
+def _sets(table: str) -> str:
+    """Every set twice: nftables has no type that holds addresses of both versions."""
+    lines: list[str] = []
+    for suffix, kind in (("", "ipv4_addr"), ("6", "ipv6_addr")):
+        for name in ("resolvers", "engine_resolvers"):
+            lines += [f"add set inet {table} {name}{suffix} {{ type {kind}; }}"]
+        lines += [f"add set inet {table} proxies{suffix} {{ type {kind} . inet_service; }}"]
+        for key, names in (("ifname", OF_BRIDGES), ("cgroupsv2", OF_ENGINES)):
+            for name in names:
+                lines += [f"add set inet {table} {name}{suffix} {{ type {key} . {kind}; flags interval; }}"]
+        for name in ("allowed", "denied", "private"):
+            lines += [f"add set inet {table} {name}{suffix} {{ type {kind}; flags interval; auto-merge; }}"]
+            lines += [f"flush set inet {table} {name}{suffix}"]
+    return _lines(lines)
+
+
+def _decisions(table: str, chain: str, key: str, own: str, resolvers: str) -> str:
+    """The first that says something counts: a project's own rules, the server's, what is not the internet."""
+    lines: list[str] = []
+    for suffix, header in (("", "ip"), ("6", "ip6")):
+        lines += [
+            f"{header} daddr @{resolvers}{suffix} meta l4proto {{ tcp, udp }} th dport 53 accept",
+            f"{key} . {header} daddr @{own}_denied{suffix} jump refuse",
+            f"{key} . {header} daddr @{own}_allowed{suffix} accept",
+            f"{header} daddr @denied{suffix} jump refuse",
+            f"{header} daddr @allowed{suffix} accept",
+            f"{header} daddr @private{suffix} jump refuse",
+        ]
+    return _lines(f"add rule inet {table} {chain} {line}" for line in lines)
+
+
+def _of_engine(table: str, engine: str, privileges: Privileges) -> str:
+    return (
+        _elements(table, "engines", [engine])
+        + _networks(table, "engine_denied", privileges.denied_networks, engine)
+        + _networks(table, "engine_allowed", privileges.allowed_networks, engine)
+    )
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def _elements(table: str, name: str, elements: Iterable[str]) -> str:
+    listed = ", ".join(elements)
+    return f"add element inet {table} {name} {{ {listed} }}\n" if listed else ""
+
+
+def _networks(table: str, name: str, networks: Iterable[Network], of: str = "") -> str:
+    """Fill a set and its twin for IPv6; elements that overlap would be refused."""
+    key = f"{of} . " if of else ""
+    listed = list(networks)
+    old = collapse_addresses(network for network in listed if isinstance(network, IPv4Network))
+    new = collapse_addresses(network for network in listed if isinstance(network, IPv6Network))
+    return _elements(table, name, [f"{key}{network}" for network in old]) + _elements(
+        table, f"{name}6", [f"{key}{network}" for network in new]
+    )
