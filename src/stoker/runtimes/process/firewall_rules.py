@@ -40,6 +40,11 @@ PRIVATE_RANGES = (
 PRIVATE_RANGES_IPV6 = ("::/3", "2001::/23", "2002::/16", "4000::/2", "8000::/1")
 # What a neighbour on the bridge has to be asked and answered (RFC 4861), without which IPv6 reaches nobody.
 _NEIGHBOURS = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255"
+# Every packet of the host comes by here, those between the gateway and machines too: most are through before a set is
+# looked into.
+_PASSED_EARLY = """\
+add rule inet {table} input iif lo accept
+add rule inet {table} output ct state established,related accept"""
 # By a machine's bridge, and by the cgroup of its engine.
 OF_BRIDGES = ("sources", "project_denied", "project_allowed")
 OF_ENGINES = ("engine_denied", "engine_allowed")
@@ -111,7 +116,6 @@ add rule inet {table} to_host ip6 daddr @resolvers6 meta l4proto {{ tcp, udp }} 
 add rule inet {table} to_host {_NEIGHBOURS} accept
 add rule inet {table} to_host meta pkttype host jump refuse
 add rule inet {table} to_host drop
-add rule inet {table} from_engine ct state established,related accept
 add rule inet {table} from_engine oifname @machines jump refuse
 add rule inet {table} from_engine ip daddr . tcp dport @proxies accept
 add rule inet {table} from_engine ip6 daddr . tcp dport @proxies6 accept
@@ -120,6 +124,7 @@ add rule inet {table} from_engine fib daddr type local jump refuse
 add rule inet {table} forward iifname @machines jump from_machine
 add rule inet {table} forward oifname @machines ct state established,related accept
 add rule inet {table} forward oifname @machines drop
+{_PASSED_EARLY.format(table=table)}
 add rule inet {table} input iifname @machines jump to_host
 add rule inet {table} output {_ENGINE} @engines jump from_engine
 add rule inet {table} postrouting iifname @machines oifname != @machines masquerade
