@@ -240,6 +240,12 @@ def test_what_buildkit_fetches_itself_is_under_the_same_rules(
             "allowed-by-the-operator-v6": (net.allowed6, 80),
         }
         found = fetched(own, tmp_path / "contexts", allowed | refused)
+        why = f"dial tcp {net.private[0]}:80: connect: connection refused"
+        first.call("depot.build.v1.BuildService/FinishBuild", {"buildId": own.build, "error": {"error": why}})
+        (told,) = first.query("select error from builds where id = ?", own.build)
+        assert told[0].startswith(f"{why}\nbuilds reach {net.private[0]}, "), (
+            "the record says what may be done about it"
+        )
     finally:
         own.finish()
         other.finish()

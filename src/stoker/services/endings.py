@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
+from stoker.domain.refused_addresses import refused_address_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic
 from stoker.services.webhooks import enqueue_build_finished
 from stoker.store import builds as build_store
@@ -40,8 +41,10 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     """
     now = core.now()
     error = None if result.error is None else bounded_error(result.error)
-    if result.status is BuildStatus.FAILED and (hint := await build_store.hint_of(tx, build_id)) is not None:
-        error = bounded_error(f"{error}\n{hint}" if error else hint)
+    if result.status is BuildStatus.FAILED:
+        hint = await build_store.hint_of(tx, build_id) or refused_address_hint(error)
+        if hint is not None:
+            error = bounded_error(f"{error}\n{hint}" if error else hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
         return False
     if result.status is BuildStatus.SUCCEEDED:
