@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -72,9 +75,60 @@ def a_machine(first: FirstSteps) -> Machine:
     )
 
 
-def test_migrations_make_what_the_tables_say(path: Path) -> None:
-    with create_engine(f"sqlite:///{path}").connect() as connection:
+def schema(path: Path) -> dict[str, object]:
+    """Everything that a database's tables are, but for the order of their columns."""
+    with closing(sqlite3.connect(path)) as connection:
+
+        def rows(pragma: str, name: str) -> list[tuple[object, ...]]:
+            return connection.execute(f"SELECT * FROM pragma_{pragma}(?)", (name,)).fetchall()  # noqa: S608
+
+        def columns_of(index: str) -> list[object]:
+            return [row[2] for row in rows("index_info", index)]
+
+        def condition_of(index: str) -> str:
+            ((sql,),) = connection.execute("SELECT coalesce(sql, '') FROM sqlite_master WHERE name = ?", (index,))
+            return str(sql).partition(" WHERE ")[2]
+
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {
+            table: {
+                "columns": {row[1]: row[2:] for row in rows("table_info", table)},
+                "foreign keys": sorted((row[2:] for row in rows("foreign_key_list", table)), key=str),
+                "indexes": sorted(
+                    (
+                        [
+                            "" if row[1].startswith("sqlite_") else row[1],
+                            *row[2:],
+                            columns_of(row[1]),
+                            condition_of(row[1]),
+                        ]
+                        for row in rows("index_list", table)
+                    ),
+                    key=str,
+                ),
+            }
+            for table in tables
+        }
+
+
+def test_migrations_make_what_the_tables_say(path: Path, tmp_path: Path) -> None:
+    migrated = tmp_path / "migrated.db"
+    command.upgrade(migration_config(migrated), "head")
+    with create_engine(f"sqlite:///{migrated}").connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert schema(path) == schema(migrated), "a new database is what all migrations make of an old one"
+
+
+def test_a_database_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    command.upgrade(migration_config(path), "0001")
+    migrate(path)
+    assert schema(path) == schema_of_new(tmp_path)
+
+
+def schema_of_new(folder: Path) -> dict[str, object]:
+    migrate(folder / "new.db")
+    return schema(folder / "new.db")
 
 
 def test_the_known_head_is_the_last_migration(path: Path) -> None:

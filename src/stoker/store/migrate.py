@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0012"
+_BUSY_SECONDS = 10
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
@@ -35,15 +36,21 @@ def migrate(path: Path) -> None:
         DatabaseTooNew: a newer stoker has changed it.
     """
     path.touch(mode=0o600)
-    current = _current_revision(path)
-    if current == HEAD:
-        # Alembic takes half a second to import, which a server that is up to date need not wait for.
-        return
-    _upgrade(path, current)
+    # Alembic takes half a second to import, and all migrations a second more: neither a server that is up to date nor
+    # a new one need wait for them.
+    if _is_empty(path):
+        _create(path)
+    elif (current := _current_revision(path)) != HEAD:
+        _upgrade(path, current)
+
+
+def _is_empty(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
 
 
 def _current_revision(path: Path) -> str | None:
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
         try:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.OperationalError as error:
@@ -51,6 +58,30 @@ def _current_revision(path: Path) -> str | None:
                 return None
             raise
     return None if row is None else str(row[0])
+
+
+def _create(path: Path) -> None:
+    """All tables as they are after the last migration, or none of them."""
+    from sqlalchemy import create_engine
+
+    from stoker.store.tables import metadata
+
+    engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            # Python's driver begins no transaction for statements that make tables.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").first() is None:
+                metadata.create_all(connection)
+                # As Alembic makes it (alembic.runtime.migration).
+                connection.exec_driver_sql(
+                    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+                    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+                )
+                connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+            connection.exec_driver_sql("COMMIT")
+    finally:
+        engine.dispose()
 
 
 def _upgrade(path: Path, current: str | None) -> None:
@@ -65,7 +96,7 @@ def _upgrade(path: Path, current: str | None) -> None:
     engine = create_engine(f"sqlite:///{path}")
 
     def on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401
-        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
 
     event.listen(engine, "connect", on_connect)
     with engine.connect() as connection:
