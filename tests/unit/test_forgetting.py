@@ -30,6 +30,9 @@ class SetClock:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
 
 async def add(core: Core, name: str) -> None:
     async with core.database.write() as tx:

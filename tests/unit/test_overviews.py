@@ -38,6 +38,9 @@ class At:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
 
 def an_id(at: datetime = NOW) -> str:
     return new_id(At(at), SystemRandomness())

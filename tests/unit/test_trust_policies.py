@@ -153,6 +153,9 @@ class Time:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
 
 class Published:
     """An issuer's documents, and how often they were asked for."""
