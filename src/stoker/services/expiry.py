@@ -8,6 +8,7 @@ from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.services.endings import end_build, end_lease, fail_builds, wake_ended
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
+from stoker.store import solves as solve_store
 from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class ExpiryService:
         async with self._core.database.write() as tx:
             for lease in await lease_store.expired_leases(tx, now, _BATCH):
                 reason = f"no health report for {minutes:g} minutes: the client is gone"
+                if await solve_store.all_ended_well(tx, lease.build_id):
+                    reason += "; all that it built until then ended well, but it didn't say that this was all"
                 if await end_build(self._core, tx, lease.build_id, BuildResult(BuildStatus.FAILED, reason)):
                     ended.append(lease.build_id)
                 else:
