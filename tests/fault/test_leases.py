@@ -116,3 +116,5 @@ def test_reset_and_delete_destroy_the_cache_and_fail_running_builds(hasty: Serve
         assert (again.code, again.cached) == (0, 0), again.output
     else:
         assert hasty.call(f"{PROJECTS}/GetProject", {"projectId": project}).code == "not_found"
+        listed = hasty.call("stoker.v1.MachineService/ListMachines").body.get("machines", [])
+        assert project not in {machine["projectId"] for machine in listed}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, between, not_, select, type_coerce, update
 
-from stoker.domain.builds import BuildStatus
 from stoker.domain.principals import CredentialKind
 from stoker.domain.webhooks import DeliveryState
+from stoker.store.builds import IS_RUNNING
 from stoker.store.tables import builds, leases, tokens, volumes, waiting, webhook_deliveries
 
 if TYPE_CHECKING:
@@ -27,13 +27,12 @@ async def move_times(tx: Transaction, jump: Jump) -> None:
     Without it a build would be overdue because of the jump, and its duration and its project's usage would be wrong
     by as much.
     """
-    runs = builds.c.status == BuildStatus.RUNNING.value
-    await _move(tx, builds.c.created_at, jump, runs)
-    await _move(tx, builds.c.started_at, jump, runs)
+    await _move(tx, builds.c.created_at, jump, IS_RUNNING)
+    await _move(tx, builds.c.started_at, jump, IS_RUNNING)
     await _move(tx, leases.c.created_at, jump, leases.c.ended_at.is_(None))
     await _move(tx, waiting.c.created_at, jump, waiting.c.created_at.is_not(None))
     await _move(tx, volumes.c.retry_at, jump, volumes.c.retry_at.is_not(None))
-    of_running = tokens.c.build_id.in_(select(builds.c.id).where(runs))
+    of_running = tokens.c.build_id.in_(select(builds.c.id).where(IS_RUNNING))
     await _move(tx, tokens.c.expires_at, jump, of_running & (tokens.c.kind == CredentialKind.BUILD.value))
     is_waiting = webhook_deliveries.c.state == DeliveryState.WAITING.value
     await _move(tx, webhook_deliveries.c.due_at, jump, is_waiting)

@@ -203,7 +203,9 @@ async def work_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str,
         func.sum(once.c.saved).label("saved"),
         func.sum(once.c.dropped).label("dropped"),
     ).group_by(once.c.build_id)
-    return {row.build_id: (_work(row), int(row.dropped)) for row in await tx.execute(query)}
+    # Those of one build are few; those of a page of builds may be a hundred thousand.
+    found = await tx.scan(query) if len(build_ids) > 1 else await tx.execute(query)
+    return {row.build_id: (_work(row), int(row.dropped)) for row in found}
 
 
 def _work(row: Row[Any]) -> BuildWork:
