@@ -25,7 +25,7 @@ from stoker.services.wakeups import Wakeups
 from stoker.store import machines as store
 from stoker.store.database import Database, open_sqlite
 from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
-from stoker.store.tables import metadata
+from stoker.store.tables.schema import SCHEMA
 from stoker.system import SystemClock, SystemRandomness
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ def a_machine(first: FirstSteps) -> Machine:
 
 def test_migrations_make_what_the_tables_say(path: Path) -> None:
     with create_engine(f"sqlite:///{path}").connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
 
 
 def test_the_known_head_is_the_last_migration(path: Path) -> None:

@@ -8,7 +8,8 @@ from sqlalchemy import Row, bindparam, insert, literal, select, update
 
 from stoker.domain.builds import Build, BuildResult, BuildStatus
 from stoker.domain.pages import Page, PageRequest
-from stoker.store.tables import builds, projects
+from stoker.store.tables.builds import builds
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from stoker.domain.machines import MachineState
 from stoker.domain.volumes import VolumeState
 from stoker.store.builds import IS_RUNNING
-from stoker.store.tables import builds, leases, machines, volumes, waiting
+from stoker.store.tables.builds import builds, leases, waiting
+from stoker.store.tables.machines import machines, volumes
 
 if TYPE_CHECKING:
     from stoker.store.database import Transaction

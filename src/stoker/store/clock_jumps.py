@@ -9,7 +9,10 @@ from sqlalchemy import BigInteger, between, not_, select, type_coerce, update
 from stoker.domain.principals import CredentialKind
 from stoker.domain.webhooks import DeliveryState
 from stoker.store.builds import IS_RUNNING
-from stoker.store.tables import builds, leases, tokens, volumes, waiting, webhook_deliveries
+from stoker.store.tables.builds import builds, leases, waiting
+from stoker.store.tables.credentials import tokens
+from stoker.store.tables.machines import volumes
+from stoker.store.tables.webhooks import webhook_deliveries
 
 if TYPE_CHECKING:
     from datetime import datetime

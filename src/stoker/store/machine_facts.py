@@ -12,7 +12,9 @@ from stoker.domain.hardware import Hardware
 from stoker.domain.machines import MachineFacts, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import leases, machines, projects, volumes
+from stoker.store.tables.builds import leases
+from stoker.store.tables.machines import machines, volumes
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime

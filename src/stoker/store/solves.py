@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, Select, insert, or_, select, update
 
 from stoker.domain.steps import CLIENT_REF, RecordState, Solve
-from stoker.store.tables import builds, machines, solves, steps
+from stoker.store.tables.builds import builds
+from stoker.store.tables.machines import machines
+from stoker.store.tables.records import solves, steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

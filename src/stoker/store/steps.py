@@ -10,7 +10,8 @@ from sqlalchemy import BigInteger, Row, Select, case, delete, func, insert, sele
 
 from stoker.domain.build_work import BuildWork
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
-from stoker.store.tables import microseconds, moment_of, steps
+from stoker.store.tables.columns import microseconds, moment_of
+from stoker.store.tables.records import steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

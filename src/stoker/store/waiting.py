@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Holding, Waiting
-from stoker.store.tables import builds, leases, waiting
+from stoker.store.tables.builds import builds, leases, waiting
 
 if TYPE_CHECKING:
     from datetime import datetime
