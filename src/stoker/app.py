@@ -90,7 +90,7 @@ from stoker.webhooks.delivering import WebhookDeliverer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from stoker.settings import HostPort
+    from stoker.settings.addresses import HostPort
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stoker.pki.certificates import PairFiles
-    from stoker.settings import HostPort, Settings
+    from stoker.settings.addresses import HostPort
+    from stoker.settings.effective import Settings
 
 _PRELOAD = "LD_PRELOAD"
 _APPLICATION = "stoker.app:application"

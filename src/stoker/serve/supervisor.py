@@ -26,7 +26,8 @@ from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
-from stoker.settings import HostPort, Settings, parse_host_port
+from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.effective import Settings
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemClock
