@@ -24,7 +24,7 @@ from bench.stack import BenchmarkFailed
 from bench.transfers import compare_transfers
 from bench.viewers import compare_viewers
 from stoker.cli.engine import require_engine
-from stoker.settings import load_settings
+from stoker.settings.loading import load_settings
 
 BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "builds": compare_builds,

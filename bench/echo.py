@@ -18,7 +18,8 @@ from stoker._gen.grpc.health.v1 import health_connect
 from stoker._gen.grpc.health.v1 import health_pb as pb
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.ports import choose_ports
-from stoker.settings import HostPort, Settings
+from stoker.settings.addresses import HostPort
+from stoker.settings.effective import Settings
 from tests.harness.waiting import eventually
 
 METHOD = "grpc.health.v1.Health/Check"

@@ -21,7 +21,7 @@ from stoker.domain.platforms import Platform
 from stoker.engine import Engine
 from stoker.pki.private_files import write_private
 from stoker.runtimes.process.emulation import native_platform
-from stoker.settings import load_settings
+from stoker.settings.loading import load_settings
 from tests.harness.server import Server
 
 COMMAND_SECONDS = 60.0

@@ -57,6 +57,7 @@ from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
 from stoker.services.census import CensusService
+from stoker.services.clock_watch import ClockWatch
 from stoker.services.closing import ClosingService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
@@ -89,12 +90,13 @@ from stoker.webhooks.delivering import WebhookDeliverer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from stoker.settings import HostPort
+    from stoker.settings.addresses import HostPort
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
     Send = Callable[[Event], Awaitable[None]]
 
+_CLOCK_SECONDS = 1.0
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
 _FORGET_SECONDS = 300.0
@@ -137,7 +139,8 @@ class ApiProcess:
         monotonic = SystemClock().monotonic
         recording = RecordingService(core, record_limits(settings), timedelta(days=settings.record_days))
         self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
-        self._expiry = ExpiryService(core, monotonic)
+        self._clock_watch = ClockWatch(core)
+        self._expiry = ExpiryService(core, self._clock_watch)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         gate = GateService(core, options.privileges, runtime.emulated(), records=settings.record_builds)
@@ -186,6 +189,7 @@ class ApiProcess:
                 cookies=cookies,
                 live_refreshes_per_second=settings.live_refreshes_per_second,
                 now=core.now,
+                monotonic=monotonic,
             )
         )
         self.pages = PageLimits(web, page_rates(settings), cookies, monotonic)
@@ -224,12 +228,14 @@ class ApiProcess:
         listener = _bind_privately(self.plan.control_socket)
         self._resources.push_async_callback(self._database.close)
         self._resources.push_async_callback(self._documents.close)
+        await self._clock_watch.begin()
         await self._fleet.settle()
         self._tasks = [
             asyncio.create_task(_serve(self._control, listener), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("recorder", self._recorder.run), name="recorder"),
             asyncio.create_task(_keep_going("old records", self._recorder.clean), name="old records"),
+            asyncio.create_task(_keep_going("clock", self._watch_clock), name="clock"),
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
             asyncio.create_task(_keep_going("queue", self._queue.run), name="queue"),
             asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),
@@ -264,6 +270,11 @@ class ApiProcess:
                 if next_expiry is not None:
                     wait = min(wait, max(0.0, (next_expiry - self._core.now()).total_seconds()))
                 await subscription.wait(wait)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await self._clock_watch.look()
+            await asyncio.sleep(_CLOCK_SECONDS)
 
     async def _forget(self) -> None:
         while True:

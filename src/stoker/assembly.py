@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from stoker.observing.traces import OtlpTracer
     from stoker.services.meter import Meter
     from stoker.services.tracing import Tracer
-    from stoker.settings import Settings
+    from stoker.settings.effective import Settings
     from stoker.store.database import Database
 
 _SIGN_IN_ALGORITHMS = ("RS256", "PS256", "ES256")

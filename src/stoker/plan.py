@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.pki.private_files import write_private
-from stoker.settings import HostPort, Settings, parse_host_port
+from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.effective import Settings
 
 PLAN_VARIABLE = "STOKER_PLAN"
 CONTROL_STOP = "/control/stop"

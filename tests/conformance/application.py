@@ -17,7 +17,7 @@ from stoker.rpc.codecs import api_codecs
 from stoker.rpc.dispatch import Dispatch
 from stoker.rpc.interceptors import ErrorInterceptor
 from stoker.rpc.limits import LimitsInterceptor
-from stoker.settings import Settings
+from stoker.settings.effective import Settings
 from stoker.system import SystemClock, SystemRandomness
 from tests.conformance.limit import MAX_MESSAGE_BYTES
 from tests.conformance.service import Conformance

@@ -20,7 +20,8 @@ from conformance_protos.connectrpc.conformance.v1.server_compat_pb import Server
 from stoker.pki.certificates import PairFiles
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.ports import choose_ports
-from stoker.settings import HostPort, Settings
+from stoker.settings.addresses import HostPort
+from stoker.settings.effective import Settings
 from tests.conformance.limit import MAX_MESSAGE_BYTES
 
 _START_SECONDS = 30

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.emulation import native_platform
 from stoker.runtimes.process.runtime import ProcessRuntime
+from stoker.system import SystemClock
 from tests.harness.contexts import busybox
 
 if TYPE_CHECKING:
@@ -41,11 +42,6 @@ LEFT_SECONDS = 30.0
 MACHINE_NAME = "machine.internal"
 
 
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class Certificates:
     """The certificates of one machine run and of its one caller."""
@@ -54,7 +50,7 @@ class Certificates:
 
     @classmethod
     def issue(cls, folder: Path) -> Certificates:
-        authority = open_authority(folder, "machines", WallClock())
+        authority = open_authority(folder, "machines", SystemClock())
         server = authority.issue_server((MACHINE_NAME,), timedelta(hours=1))
         client = authority.issue_client("test", "spiffe://stoker.internal/control", timedelta(hours=1))
         for name, pair in (("server", server), ("client", client)):

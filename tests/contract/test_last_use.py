@@ -9,7 +9,7 @@ import pytest
 
 from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
-from stoker.store.tables import microseconds
+from stoker.store.tables.columns import microseconds
 from tests.harness.people import Registry, blank_token
 from tests.harness.server import Server
 from tests.harness.waiting import eventually

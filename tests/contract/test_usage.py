@@ -14,7 +14,7 @@ import pytest
 from stoker.domain.ids import new_id
 from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
-from stoker.store.tables import microseconds
+from stoker.store.tables.columns import microseconds
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.people import CLOCK, RANDOMNESS, Registry, blank_token

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -123,6 +125,26 @@ def test_a_read_only_disk_is_told_and_heals(disk: Disk, serve: Callable[..., Ser
     server.start()
     assert new_project(server).status == 200, "it is as it was, once the disk is"
     assert server.call(CREATE_BUILD, {"projectId": server.project}).status == 200
+
+
+def test_a_volume_store_that_filled_its_disk_heals_at_the_next_start(
+    disk: Disk, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = serve(disk.folder / "data", volume_image_bytes=str(512 * MEGABYTE))
+    volumes = server.data / "volumes"
+    writing = ["dd", "if=/dev/urandom", f"of={volumes / 'filling'}", "bs=1M", "count=300", "conv=fsync"]
+    assert subprocess.run(writing, capture_output=True, check=False).returncode != 0
+    subprocess.run(["sync", "-f", str(volumes)], check=False)
+    eventually(lambda: os.statvfs(volumes).f_flag & os.ST_RDONLY, "btrfs gives up")
+    assert shutil.disk_usage(disk.folder).free == 0
+    assert server.call(CREATE_BUILD, {"projectId": server.project}).code == "resource_exhausted"
+
+    server.stop()
+    server.start()
+
+    assert shutil.disk_usage(disk.folder).free > 100 * MEGABYTE
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    assert Depot(server, tmp_path).build(cwd=context).code == 0
 
 
 def test_a_database_that_is_locked_is_told_and_heals(server: Server) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from tests.harness.command import Command
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot, Result
 from tests.harness.endpoint import get_endpoint
@@ -36,6 +37,15 @@ def begin(depot: Depot, context: Path) -> subprocess.Popen[str]:
     return depot.begin(cwd=context, until=" begun")
 
 
+def wait_for_line(lines: Iterable[str], text: str) -> None:
+    said: list[str] = []
+    for line in lines:
+        said.append(line)
+        if text in line and "RUN" not in line:
+            return
+    raise AssertionError(f"it ended before it said {text!r}: {''.join(said)}")
+
+
 def end(process: subprocess.Popen[str]) -> Result:
     output, _ = process.communicate(timeout=120)
     return Result(process.returncode, output)
@@ -60,6 +70,26 @@ def test_a_build_survives_the_death_of_the_api(own: Server, tmp_path: Path) -> N
     assert own.part("api") != api
     assert machine_pids(own) == machines, "the machine was adopted, not started again"
     assert Depot(own, tmp_path).build(cwd=context).cached == 2
+
+
+def test_stoker_build_reports_its_end_to_an_api_that_restarts(own: Server, tmp_path: Path) -> None:
+    context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {WAIT}"))
+    engine = {"STOKER_CACHE": str(own.cache), "STOKER_ENGINE_FOLDER": str(own.engine.buildctl.parent)}
+    building = Command(tmp_path, {**own.first, **engine}).popen("build", str(context), "--progress", "plain")
+    assert building.stdout is not None
+    wait_for_line(building.stdout, "begun")
+
+    os.kill(own.pid, signal.SIGSTOP)
+    try:
+        os.kill(own.part("api"), signal.SIGKILL)
+        end_waiting_steps(own)
+        wait_for_line(building.stdout, "trying again")
+    finally:
+        os.kill(own.pid, signal.SIGCONT)
+    result = end(building)
+
+    assert result.code == 0, result.output
+    assert own.builds()[-1][1:] == ("succeeded", None)
 
 
 def test_calls_at_the_gateway_wait_for_an_api_that_restarts(own: Server, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
+from tests.harness.endpoint import get_endpoint
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
@@ -54,6 +55,24 @@ def test_a_build_without_health_fails_and_its_machine_stops_but_the_cache_stays(
     assert (again.code, again.cached) == (0, 2), again.output
 
 
+def test_a_build_whose_result_is_missing_fails_and_says_what_is_known(hasty: Server, tmp_path: Path) -> None:
+    project = hasty.new_project()
+    builds: dict[str, str] = {}
+    for script in ("true", "exit 3"):
+        build, token = hasty.new_build(project)
+        context = make_context(tmp_path / script, HEADER + run(script))
+        done = get_endpoint(hasty, build, token, tmp_path / "endpoint").build(context)
+        assert (done.code == 0) == (script == "true"), done.output
+        builds[script] = build
+
+    for build in builds.values():
+        eventually(lambda build=build: status_of(hasty, build)[0] == "failed", "the build fails")
+    errors = {script: status_of(hasty, build)[1] or "" for script, build in builds.items()}
+    assert "all that it built until then ended well, but it didn't say that this was all" in errors["true"]
+    assert "no health report" in errors["exit 3"]
+    assert "ended well" not in errors["exit 3"]
+
+
 def test_health_reports_keep_a_build_alive(hasty: Server) -> None:
     project = hasty.new_project()
     build, token = hasty.new_build(project)
@@ -97,3 +116,5 @@ def test_reset_and_delete_destroy_the_cache_and_fail_running_builds(hasty: Serve
         assert (again.code, again.cached) == (0, 0), again.output
     else:
         assert hasty.call(f"{PROJECTS}/GetProject", {"projectId": project}).code == "not_found"
+        listed = hasty.call("stoker.v1.MachineService/ListMachines").body.get("machines", [])
+        assert project not in {machine["projectId"] for machine in listed}

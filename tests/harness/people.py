@@ -20,7 +20,7 @@ from stoker.store.builds import add_build
 from stoker.store.database import Transaction, open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.people import add_membership, add_person
-from stoker.store.tables import memberships
+from stoker.store.tables.people import memberships
 from stoker.store.tokens import StoredToken, add_token
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.server import Server

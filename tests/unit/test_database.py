@@ -28,7 +28,7 @@ from stoker.services.wakeups import Wakeups
 from stoker.store import machines as store
 from stoker.store.database import Database, open_sqlite
 from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
-from stoker.store.tables import metadata
+from stoker.store.tables.schema import SCHEMA
 from stoker.system import SystemClock, SystemRandomness
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,7 +115,7 @@ def test_migrations_make_what_the_tables_say(path: Path, tmp_path: Path) -> None
     migrated = tmp_path / "migrated.db"
     command.upgrade(migration_config(migrated), "head")
     with create_engine(f"sqlite:///{migrated}").connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
     assert schema(path) == schema(migrated), "a new database is what all migrations make of an old one"
 
 

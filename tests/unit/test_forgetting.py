@@ -17,7 +17,7 @@ from stoker.services.forgetting import ForgettingService
 from stoker.services.wakeups import Wakeups
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
-from stoker.store.tables import audit_events
+from stoker.store.tables.audit import audit_events
 from stoker.system import SystemRandomness
 
 DAY = timedelta(days=1)
@@ -29,6 +29,9 @@ class SetClock:
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
 
 
 async def add(core: Core, name: str) -> None:

@@ -23,6 +23,9 @@ class At:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
     def token_bytes(self, count: int) -> bytes:
         return self.noise[:count]
 

@@ -35,6 +35,9 @@ class SetClock:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
 
 @dataclass
 class World:

@@ -20,7 +20,8 @@ from stoker.store import builds as build_store
 from stoker.store.database import Database, Transaction, open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.overviews import list_project_overviews, organization_figures, positions_of_builds
-from stoker.store.tables import organizations, projects, volumes
+from stoker.store.tables.machines import volumes
+from stoker.store.tables.organizations import organizations, projects
 from stoker.store.waiting import add_waiting
 from stoker.system import SystemRandomness
 
@@ -37,6 +38,9 @@ class At:
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
 
 
 def an_id(at: datetime = NOW) -> str:

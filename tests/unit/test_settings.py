@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stoker.settings import HostPort, Settings, SettingsError, load_settings, parse_host_port
+from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.effective import Settings
+from stoker.settings.loading import SettingsError, load_settings
 
 
 def test_a_flag_counts_before_the_environment_before_the_file_before_the_default(tmp_path: Path) -> None:

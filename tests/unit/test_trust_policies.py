@@ -28,7 +28,9 @@ from stoker.domain.trust_policies import (
     find_issuer,
     matches,
 )
-from stoker.settings import OidcProvider, Settings, SettingsError, load_settings
+from stoker.settings.effective import Settings
+from stoker.settings.identity import OidcProvider
+from stoker.settings.loading import SettingsError, load_settings
 from stoker.system import SystemRandomness
 from tests.harness.issuer import ORGANIZATION, Issuer
 
@@ -152,6 +154,9 @@ class Time:
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
 
 
 class Published:

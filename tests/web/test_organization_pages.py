@@ -17,7 +17,7 @@ import pytest
 
 from stoker.domain.ids import new_id
 from stoker.domain.people import Role
-from stoker.store.tables import microseconds
+from stoker.store.tables.columns import microseconds
 from tests.harness.browser import Browser, Page, join, owner_code
 from tests.harness.curl import HTTP_1, Curl
 from tests.harness.people import CLOCK, RANDOMNESS, Registry, invite

@@ -20,7 +20,6 @@ from stoker.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from stoker.domain.clock import Clock
 
@@ -64,8 +63,8 @@ class _Issuer:
     def __init__(self, name: str) -> None:
         self.name = name
         self.keys: dict[str, PublicKey] = {}
-        self.fetched_at: datetime | None = None
-        self.looked_at: datetime | None = None
+        self.fetched_at: float | None = None
+        self.looked_at: float | None = None
         self.failed = False
         self.look: asyncio.Task[None] | None = None
 
@@ -102,12 +101,14 @@ class IssuerKeys:
         return known
 
     def _age(self, known: _Issuer) -> timedelta:
-        return timedelta.max if known.fetched_at is None else self._clock.now() - known.fetched_at
+        if known.fetched_at is None:
+            return timedelta.max
+        return timedelta(seconds=self._clock.monotonic() - known.fetched_at)
 
     async def _look(self, known: _Issuer) -> None:
         """Look at the issuer's keys, together with everyone who waits for the same, unless it was done just now."""
-        now = self._clock.now()
-        if known.look is None and (known.looked_at is None or now - known.looked_at >= self._times.between_looks):
+        now, pause = self._clock.monotonic(), self._times.between_looks.total_seconds()
+        if known.look is None and (known.looked_at is None or now - known.looked_at >= pause):
             known.looked_at = now
             known.look = asyncio.create_task(self._refresh(known), name=f"keys of {known.name}")
         if known.look is not None:
@@ -124,7 +125,7 @@ class IssuerKeys:
             _log.exception("the keys of %s can't be got", known.name)
         else:
             known.failed = False
-            known.keys, known.fetched_at = keys, self._clock.now()
+            known.keys, known.fetched_at = keys, self._clock.monotonic()
         finally:
             known.look = None
 

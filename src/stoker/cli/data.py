@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from stoker.services.core import Core
-    from stoker.settings import Settings
+    from stoker.settings.effective import Settings
 
 Result = TypeVar("Result")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from stoker.settings import Settings
+    from stoker.settings.effective import Settings
 
 _LINE_SECONDS = 5.0
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stoker.cli.terminal import Problem
-from stoker.settings import LoadedSettings, Settings, SettingsError, load_settings
+from stoker.settings.effective import Settings
+from stoker.settings.loading import LoadedSettings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from stoker.settings import Settings
+    from stoker.settings.effective import Settings
 
     WhenReady = Callable[[Running], Coroutine[None, None, None]]
 

@@ -31,9 +31,19 @@ class ApiError(Exception):
         """Whether it refused because the build, or its endpoint, is over."""
         return self.code in {Code.FAILED_PRECONDITION, Code.NOT_FOUND, Code.UNAUTHENTICATED}
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether there was no answer, or only one that the server can't answer now."""
+        return self.code in {None, Code.UNAVAILABLE}
+
 
 class UntrustedCertificate(ApiError):
     """The API's certificate is signed by nobody whom this machine trusts, or is for another name."""
+
+    @property
+    def may_pass(self) -> bool:
+        """It doesn't."""
+        return False
 
 
 @contextmanager

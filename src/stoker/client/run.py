@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from stoker.client.api import RemoteBuild, keep_alive, open_api
 from stoker.client.buildctl import BuildInput, Connection, ResultFiles, buildctl_command
 from stoker.client.errors import ApiError
+from stoker.client.patience import patiently
 from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HEALTH_SECONDS = 20.0
 _INTERRUPT_PATIENCE = 10.0
+_CANCEL_PATIENCE = 3.0
 INTERRUPTED = 130
 
 
@@ -80,21 +82,25 @@ async def run_build(
         watch.lap("create the build")
         say(f"build {remote.id} in project {project_id}")
         try:
-            endpoint = await api.endpoint(remote, platform)
+            endpoint = await patiently(lambda: api.endpoint(remote, platform), say)
             watch.lap("get the machine")
             with tempfile.TemporaryDirectory(prefix="stoker-build-") as folder:
                 exit_code, error, digest = await _with_health(api, remote, platform, endpoint, build, buildctl, folder)
             watch.lap("build")
         except asyncio.CancelledError:
             with suppress(ApiError):
-                await api.finish_build(remote, None, canceled=True)
+                await patiently(lambda: api.finish_build(remote, None, canceled=True), say, _CANCEL_PATIENCE)
             raise
         except ApiError as failure:
             with suppress(ApiError):
                 await api.finish_build(remote, str(failure))
             raise
-        with suppress(ApiError):
-            await api.finish_build(remote, error, canceled=exit_code == INTERRUPTED)
+        try:
+            await patiently(lambda: api.finish_build(remote, error, canceled=exit_code == INTERRUPTED), say)
+        except ApiError as failure:
+            # It may have ended by an attempt whose answer was lost.
+            if not failure.has_ended:
+                say(f"the end of build {remote.id} could not be reported: {failure}")
         watch.lap("finish")
     return BuildOutcome(remote.id, exit_code, digest, tuple(watch.phases))
 

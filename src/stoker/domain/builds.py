@@ -55,7 +55,7 @@ class Build:
         """From the first endpoint to the end; None while it runs, or when it never had an endpoint."""
         if self.started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at).total_seconds()
+        return max(0.0, (self.finished_at - self.started_at).total_seconds())
 
 
 def bounded_error(text: str) -> str:

@@ -25,6 +25,11 @@ class Waiting:
     created_at: datetime
     expires_at: datetime
 
+    @property
+    def came(self) -> tuple[datetime, str]:
+        """What the order of a queue goes by. Ids alone keep the time of a clock that may have been set since."""
+        return (self.created_at, self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class BuildLimits:
@@ -64,7 +69,7 @@ def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: B
     held = {build.build_id: build for build in holding}
     projects = Counter(build.project_id for build in held.values())
     organizations = Counter(build.organization_id for build in held.values())
-    left = sorted(waiting, key=lambda one: one.id)
+    left = sorted(waiting, key=lambda one: one.came)
     while True:
         candidates = [
             one
@@ -78,7 +83,7 @@ def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: B
         ]
         if not candidates:
             return served
-        one = min(candidates, key=lambda one: (one.build_id not in held, organizations[one.organization_id], one.id))
+        one = min(candidates, key=lambda one: (one.build_id not in held, organizations[one.organization_id], one.came))
         served.append(one)
         left.remove(one)
         if one.build_id not in held:
@@ -89,7 +94,7 @@ def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: B
 
 def places(waiting: Iterable[Waiting]) -> list[QueuePlace]:
     """Each build of one organization's queue with its position, in order."""
-    ordered = sorted(waiting, key=lambda one: one.id)
+    ordered = sorted(waiting, key=lambda one: one.came)
     return [QueuePlace(one, position) for position, one in enumerate(ordered, start=1)]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from stoker.domain.build_work import BuildWork
 
@@ -119,7 +120,8 @@ class Step:
         """How long it took; None before its end."""
         if self.started_at is None or self.completed_at is None:
             return None
-        return self.completed_at - self.started_at
+        # The clock of its machine may have been set back meanwhile.
+        return max(self.completed_at - self.started_at, timedelta())
 
 
 @dataclass(frozen=True, slots=True)

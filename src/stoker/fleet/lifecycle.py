@@ -125,7 +125,7 @@ class MachineLifecycle:
         await self._complete_start(starting, spec)
 
     async def _complete_start(self, machine: Machine, spec: MachineSpec) -> None:
-        began = self._core.now()
+        began = self._core.monotonic()
         about = {"stoker.machine_id": machine.id, "stoker.project_id": machine.project_id}
         span = self._core.tracer.begin_work("machine start", about, cause=machine_cause(machine.id), headers={})
         try:
@@ -136,12 +136,12 @@ class MachineLifecycle:
                 await self._wait_ready(machine)
                 await self._look_for_damage(machine)
         except (RuntimeFailed, TimeoutError) as error:
-            self._core.meter.machine_start_ended((self._core.now() - began).total_seconds(), is_ready=False)
+            self._core.meter.machine_start_ended(self._core.monotonic() - began, is_ready=False)
             span.end("it did not start", {})
             await self._fail_start(machine, str(error) or "it was not ready in time")
         else:
             await self._become_ready(machine)
-            self._core.meter.machine_start_ended((self._core.now() - began).total_seconds(), is_ready=True)
+            self._core.meter.machine_start_ended(self._core.monotonic() - began, is_ready=True)
             span.end(None, {})
 
     async def _look_for_damage(self, machine: Machine) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from stoker.domain.clock import Clock
 
-_BACKDATE = timedelta(minutes=5)
+# So that a certificate is good on clocks that are behind ours, and on ours when it is set back.
+_BACKDATE = timedelta(days=1)
 _CA_LIFETIME = timedelta(days=3650)
 
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stoker.pki.certificates import PairFiles
-    from stoker.settings import HostPort, Settings
+    from stoker.settings.addresses import HostPort
+    from stoker.settings.effective import Settings
 
+_PRELOAD = "LD_PRELOAD"
 _APPLICATION = "stoker.app:application"
 _TYPE = "type.googleapis.com/envoy."
 _HANDSHAKE_TIMEOUT = "15s"
@@ -135,6 +137,9 @@ def api_command(configuration: Path) -> list[str]:
 
 def api_environment(plan: Path) -> dict[str, str]:
     """The environment of the API process. PyvoyServer itself can't start it in a session of its own, away from the
-    terminal's Ctrl-C, so we start it with the environment that it would use.
+    terminal's Ctrl-C, so we start it with the environment that it would use. What the server itself was told to load
+    before all else goes along.
     """
-    return {**os.environ, **get_envoy_environ(), PLAN_VARIABLE: str(plan)}
+    own = get_envoy_environ()
+    preloaded = [value for value in (os.environ.get(_PRELOAD), own.get(_PRELOAD)) if value]
+    return {**os.environ, **own, _PRELOAD: ":".join(preloaded), PLAN_VARIABLE: str(plan)}

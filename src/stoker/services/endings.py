@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> None:
     """End a lease; when it was its machine's last, the machine is idle from now on."""
-    now = core.now()
-    await lease_store.end_lease(tx, lease.id, now, reason)
+    # Not before its beginning, if the clock was set back a moment ago.
+    await lease_store.end_lease(tx, lease.id, max(core.now(), lease.created_at), reason)
     if await lease_store.count_live_leases(tx, lease.machine_id) == 0:
-        await machine_store.set_idle_since(tx, lease.machine_id, now)
+        await machine_store.set_idle_since(tx, lease.machine_id, core.now())
 
 
 async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildResult) -> bool:
@@ -39,7 +39,11 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
 
     What it has to itself, as untrusted builds do, is given up in the same transaction.
     """
-    now = core.now()
+    build = await build_store.find_any_build(tx, build_id)
+    if build is None:
+        return False
+    # Likewise not before its beginning.
+    now = max(core.now(), build.started_at or build.created_at)
     error = None if result.error is None else bounded_error(result.error)
     if result.status is BuildStatus.FAILED:
         hint = await build_store.hint_of(tx, build_id) or refused_address_hint(error)
@@ -50,18 +54,16 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     if result.status is BuildStatus.SUCCEEDED:
         await machine_store.forget_crashes_of_build(tx, build_id)
     tx.after_commit(lambda: core.meter.build_ended(result.status))
-    ended = await build_store.find_any_build(tx, build_id)
-    if ended is not None:
-        await enqueue_build_finished(core, tx, build_id, ended.project_id)
-        about = {"build_id": build_id, "project_id": ended.project_id}
-        words = ("build %s of project %s ended: %s", build_id, ended.project_id, result.status.value)
-        tx.after_commit(lambda: _log.info(*words, extra=about))
+    await enqueue_build_finished(core, tx, build_id, build.project_id)
+    about = {"build_id": build_id, "project_id": build.project_id}
+    words = ("build %s of project %s ended: %s", build_id, build.project_id, result.status.value)
+    tx.after_commit(lambda: _log.info(*words, extra=about))
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)
     await machine_store.retire_machines_of_build(tx, build_id)
     await volume_store.give_up_volumes_of_build(tx, build_id)
-    await token_store.expire_build_tokens(tx, build_id, now + core.limits.build_token_grace)
+    await token_store.expire_build_tokens(tx, build_id, core.now() + core.limits.build_token_grace)
     return True
 
 

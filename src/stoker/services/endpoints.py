@@ -65,7 +65,7 @@ class EndpointService:
         self._gateway_address = gateway_address
         self._platforms = platforms
         # When those asked whose endpoint was not given yet. Who asks again later is no longer waiting for the first.
-        self._asked: OrderedDict[_Wanted, datetime] = OrderedDict()
+        self._asked: OrderedDict[_Wanted, float] = OrderedDict()
 
     async def follow(
         self, principal: Principal, build_id: str, platform: Platform
@@ -154,7 +154,7 @@ class EndpointService:
             self._core.admission.require_open()
             self._core.tracer.note_cause(build_cause(build_id))
             await lease_or_wait(self._core, tx, build, platform)
-        self._asked[wanted] = self._core.now()
+        self._asked[wanted] = self._core.monotonic()
         while len(self._asked) > _REMEMBERED_QUESTIONS:
             self._asked.popitem(last=False)
         self._core.wakeups.wake(FLEET, LEASES)
@@ -170,24 +170,24 @@ class EndpointService:
         return True
 
     async def _wait(self, wanted: _Wanted, timeout: timedelta) -> Endpoint | None:
-        deadline = self._core.now() + timeout
+        deadline = self._core.monotonic() + timeout.total_seconds()
         lease = await self._wait_for_turn(wanted, deadline)
         endpoint = None if lease is None else await self._wait_for_machine(lease, deadline)
         if endpoint is None:
             async with self._core.database.write() as tx:
                 await self._extend(tx, wanted)
         elif (asked_at := self._asked.pop(wanted, None)) is not None:
-            self._core.meter.endpoint_given(wanted.platform, (self._core.now() - asked_at).total_seconds())
+            self._core.meter.endpoint_given(wanted.platform, self._core.monotonic() - asked_at)
         return endpoint
 
-    async def _wait_for_turn(self, wanted: _Wanted, deadline: datetime) -> Lease | None:
+    async def _wait_for_turn(self, wanted: _Wanted, deadline: float) -> Lease | None:
         with self._core.wakeups.subscribe(build_topic(wanted.build_id)) as subscription:
             while True:
                 lease = await self._lease(wanted)
                 if lease is not None or not await subscription.wait(self._seconds_until(deadline)):
                     return lease
 
-    async def _wait_for_machine(self, lease: Lease, deadline: datetime) -> Endpoint | None:
+    async def _wait_for_machine(self, lease: Lease, deadline: float) -> Endpoint | None:
         topics = (build_topic(lease.build_id), machine_topic(lease.machine_id))
         with self._core.wakeups.subscribe(*topics) as subscription:
             while True:
@@ -196,8 +196,8 @@ class EndpointService:
                 if not await subscription.wait(self._seconds_until(deadline)):
                     return None
 
-    def _seconds_until(self, deadline: datetime) -> float:
-        return max(0.0, (deadline - self._core.now()).total_seconds())
+    def _seconds_until(self, deadline: float) -> float:
+        return max(0.0, deadline - self._core.monotonic())
 
     async def _lease(self, wanted: _Wanted) -> Lease | None:
         """The lease that the build has by now; None while it waits for its turn."""

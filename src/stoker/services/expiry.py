@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.services.endings import end_build, end_lease, fail_builds, wake_ended
-from stoker.services.wakeups import FLEET
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
-from stoker.store import machines as machine_store
+from stoker.store import solves as solve_store
 from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
+    from stoker.services.clock_watch import ClockWatch
     from stoker.services.core import Core
 
 _BATCH = 100
-_SMALLEST_JUMP_SECONDS = 10.0
-
-_log = logging.getLogger(__name__)
 
 
 class ExpiryService:
-    """The use cases of time going by.
+    """The use cases of time going by."""
 
-    Args:
-        core: what every service needs.
-        monotonic: seconds that go on evenly when the clock is set, to tell that it was.
-    """
-
-    def __init__(self, core: Core, monotonic: Callable[[], float]) -> None:
+    def __init__(self, core: Core, clock_watch: ClockWatch) -> None:
         self._core = core
-        self._monotonic = monotonic
-        self._looked = (core.now(), monotonic())
+        self._clock_watch = clock_watch
 
     async def expire(self) -> list[str]:
         """Fail the builds whose endpoints got no health reports in time, and those that last too long; their ids."""
-        await self._outlive_jump()
-        now = self._core.now()
+        now = await self._clock_watch.look()
         if not await self._is_due(now):
             return []
         minutes = self._core.limits.lease_lifetime.total_seconds() / 60
@@ -49,6 +37,8 @@ class ExpiryService:
         async with self._core.database.write() as tx:
             for lease in await lease_store.expired_leases(tx, now, _BATCH):
                 reason = f"no health report for {minutes:g} minutes: the client is gone"
+                if await solve_store.all_ended_well(tx, lease.build_id):
+                    reason += "; all that it built until then ended well, but it didn't say that this was all"
                 if await end_build(self._core, tx, lease.build_id, BuildResult(BuildStatus.FAILED, reason)):
                     ended.append(lease.build_id)
                 else:
@@ -63,21 +53,6 @@ class ExpiryService:
             ended += await fail_builds(self._core, tx, overdue, reason)
         wake_ended(self._core, ended)
         return ended
-
-    async def _outlive_jump(self) -> None:
-        """When the clock was set, or the host slept, let nobody's time be over for that."""
-        now, steady = self._core.now(), self._monotonic()
-        (before, before_steady), self._looked = self._looked, (now, steady)
-        jump = (now - before).total_seconds() - (steady - before_steady)
-        if abs(jump) < _SMALLEST_JUMP_SECONDS:
-            return
-        _log.warning("the clock jumped by %.0f s; whoever holds or waits for a machine gets time anew", jump)
-        until = now + self._core.limits.lease_lifetime
-        async with self._core.database.write() as tx:
-            await lease_store.renew_all_leases(tx, until)
-            await waiting_store.renew_all_waiting(tx, until)
-            await machine_store.restart_idle_times(tx, now)
-        self._core.wakeups.wake(FLEET)
 
     async def _is_due(self, now: datetime) -> bool:
         """A look without the lock that a write takes."""

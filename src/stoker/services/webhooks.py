@@ -150,12 +150,12 @@ class WebhookService:
             delivery = await _add_delivery(self._core, tx, webhook, None)
         if delivery is None:
             raise ResourceExhausted("too many deliveries of this server's webhooks wait; try again later")
-        deadline = self._core.now() + self._test_wait
+        deadline = self._core.monotonic() + self._test_wait.total_seconds()
         with self._core.wakeups.subscribe(delivery_topic(delivery.id)) as subscription:
             while True:
                 async with self._core.database.read() as tx:
                     delivery = await webhook_store.find_delivery(tx, delivery.id) or delivery
-                left = (deadline - self._core.now()).total_seconds()
+                left = deadline - self._core.monotonic()
                 if delivery.state is not DeliveryState.WAITING or left <= 0:
                     return delivery
                 await subscription.wait(left)

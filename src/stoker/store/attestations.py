@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, select
 
 from stoker.domain.solve_history import Attestation
-from stoker.store.tables import attestations
+from stoker.store.tables.records import attestations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

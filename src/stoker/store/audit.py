@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, insert, or_, select
 from stoker.domain.audit import Action, AuditEvent, Party
 from stoker.domain.ids import first_id_at
 from stoker.domain.pages import Page
-from stoker.store.tables import audit_events
+from stoker.store.tables.audit import audit_events
 
 if TYPE_CHECKING:
     from datetime import datetime

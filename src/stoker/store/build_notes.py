@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, select
 
 from stoker.domain.steps import BuildWarning, Dockerfile, SourceRange, Timing
-from stoker.store.tables import dockerfiles, timings, warnings
+from stoker.store.tables.records import dockerfiles, timings, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,8 @@ from sqlalchemy import exists, select, update
 from stoker.domain.build_work import BuildTrend
 from stoker.domain.builds import BuildStatus
 from stoker.domain.steps import CLIENT_REF
-from stoker.store.tables import builds, solves, steps
+from stoker.store.tables.builds import builds
+from stoker.store.tables.records import solves, steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection

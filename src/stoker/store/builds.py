@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, literal, select, update
 
 from stoker.domain.builds import Build, BuildResult, BuildStatus
 from stoker.domain.pages import Page, PageRequest
-from stoker.store.tables import builds, projects
+from stoker.store.tables.builds import builds
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.store.database import Transaction
+
+
+# Not as a parameter, of which SQLite and PostgreSQL don't know beforehand that the index of running builds has it.
+IS_RUNNING = builds.c.status == literal(BuildStatus.RUNNING.value, literal_execute=True)
 
 
 def build_of_row(row: Row[Any]) -> Build:
@@ -82,23 +87,20 @@ async def list_builds(
 
 async def running_builds_of(tx: Transaction, project_id: str) -> list[Build]:
     """A project's builds that have not ended."""
-    query = select(builds).where(builds.c.project_id == project_id, builds.c.status == BuildStatus.RUNNING.value)
+    query = select(builds).where(builds.c.project_id == project_id, IS_RUNNING)
     return [build_of_row(row) for row in await tx.execute(query)]
 
 
 async def running_builds(tx: Transaction) -> list[Build]:
     """All builds that have not ended."""
-    return [
-        build_of_row(row)
-        for row in await tx.execute(select(builds).where(builds.c.status == BuildStatus.RUNNING.value))
-    ]
+    return [build_of_row(row) for row in await tx.execute(select(builds).where(IS_RUNNING))]
 
 
 async def overdue_builds(tx: Transaction, created_before: datetime, limit: int) -> list[Build]:
     """Builds that were created before then and have not ended."""
     query = (
         select(builds)
-        .where(builds.c.status == BuildStatus.RUNNING.value, builds.c.created_at < created_before)
+        .where(IS_RUNNING, builds.c.created_at < created_before)
         .order_by(builds.c.created_at)
         .limit(limit)
     )

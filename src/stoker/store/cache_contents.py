@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select
 
 from stoker.domain.cache_contents import CacheContents, CacheRecord
-from stoker.store.tables import cache_contents
+from stoker.store.tables.machines import cache_contents
 
 if TYPE_CHECKING:
     from stoker.store.database import Transaction

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from stoker.domain.builds import BuildStatus
 from stoker.domain.machines import MachineState
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import builds, leases, machines, volumes, waiting
+from stoker.store.builds import IS_RUNNING
+from stoker.store.tables.builds import builds, leases, waiting
+from stoker.store.tables.machines import machines, volumes
 
 if TYPE_CHECKING:
     from stoker.store.database import Transaction
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 async def count_running_builds(tx: Transaction) -> int:
     """How many builds have not ended."""
-    query = select(func.count()).select_from(builds).where(builds.c.status == BuildStatus.RUNNING.value)
+    query = select(func.count()).select_from(builds).where(IS_RUNNING)
     return int((await tx.scan(query))[0][0])
 
 

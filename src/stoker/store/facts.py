@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from stoker.store.tables import facts
+from stoker.store.tables.facts import facts
 
 if TYPE_CHECKING:
     from stoker.store.database import Transaction

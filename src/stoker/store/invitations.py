@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, delete, insert, select
 
 from stoker.domain.people import Invitation, Role
-from stoker.store.tables import invitations
+from stoker.store.tables.people import invitations
 
 if TYPE_CHECKING:
     from datetime import datetime

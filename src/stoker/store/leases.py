@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, insert, select, update
 
 from stoker.domain.leases import Lease
 from stoker.domain.platforms import Platform
-from stoker.store.tables import leases
+from stoker.store.tables.builds import leases
 
 if TYPE_CHECKING:
     from datetime import datetime

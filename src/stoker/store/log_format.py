@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from stoker.domain.steps import LogLine
-from stoker.store.tables import microseconds, moment_of
+from stoker.store.tables.columns import microseconds, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 
 from stoker.domain.logins import Login
-from stoker.store.tables import logins
+from stoker.store.tables.people import logins
 
 if TYPE_CHECKING:
     from datetime import datetime

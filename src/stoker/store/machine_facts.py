@@ -12,7 +12,9 @@ from stoker.domain.hardware import Hardware
 from stoker.domain.machines import MachineFacts, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import leases, machines, projects, volumes
+from stoker.store.tables.builds import leases
+from stoker.store.tables.machines import machines, volumes
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +39,10 @@ class FoundMachine:
 
 
 async def facts_of_machines(tx: Transaction, organization_id: str, project_id: str | None) -> list[MachineFacts]:
-    """The machines of an organization, or of one of its projects; those of untrusted builds only while they run."""
+    """The machines of an organization, or of one of its projects.
+
+    Those of deleted projects and of untrusted builds are gone once they have stopped.
+    """
     query = _query(organization_id).order_by(machines.c.project_id, machines.c.platform, machines.c.id)
     if project_id is not None:
         query = query.where(machines.c.project_id == project_id)
@@ -45,17 +50,12 @@ async def facts_of_machines(tx: Transaction, organization_id: str, project_id: s
 
 
 async def find_machines(tx: Transaction, organization_id: str, first: int, size: int) -> list[FoundMachine]:
-    """Some of an organization's machines after the ``first``: those that run before the others, by project.
-
-    Those of deleted projects are gone once they have stopped.
-    """
+    """Some of those of an organization after the ``first``: those that run before the others, by project."""
     query = (
         _query(organization_id)
         .add_columns(
             projects.c.name, projects.c.hardware, projects.c.keep_bytes, volumes.c.created_at.label("volume_since")
         )
-        .join(projects, projects.c.id == machines.c.project_id)
-        .where(projects.c.deleted_at.is_(None) | ~_RESTS)
         .order_by(_RESTS, projects.c.name, machines.c.project_id, machines.c.platform, machines.c.id)
         .offset(first)
         .limit(size)
@@ -79,11 +79,13 @@ def _query(organization_id: str) -> Select[*tuple[Any, ...]]:
         volumes.c.state == VolumeState.ACTIVE.value,
         func.coalesce(volumes.c.build_id, "") == func.coalesce(machines.c.build_id, ""),
     )
+    is_there = machines.c.build_id.is_(None) & projects.c.deleted_at.is_(None)
     return (
         select(machines, builds.c.builds, volumes.c.size_bytes, volumes.c.error.label("volume_error"))
         .outerjoin(builds, builds.c.machine_id == machines.c.id)
         .outerjoin(volumes, volume)
-        .where(machines.c.organization_id == organization_id, machines.c.build_id.is_(None) | ~_RESTS)
+        .join(projects, projects.c.id == machines.c.project_id)
+        .where(machines.c.organization_id == organization_id, is_there | ~_RESTS)
     )
 
 

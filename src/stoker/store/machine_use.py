@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, func, select, type_coerce, union_all
 
-from stoker.store.tables import leases, machines, moment_of
+from stoker.store.tables.builds import leases
+from stoker.store.tables.columns import moment_of
+from stoker.store.tables.machines import machines
 from stoker.store.usage import within
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from sqlalchemy import Row, insert, or_, select, update
 from stoker.domain.machines import Desired, Machine, MachineState, Placement
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import leases, machines, volumes
+from stoker.store.tables.builds import leases
+from stoker.store.tables.machines import machines, volumes
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -64,7 +64,7 @@ def _create(path: Path) -> None:
     """All tables as they are after the last migration, or none of them."""
     from sqlalchemy import create_engine
 
-    from stoker.store.tables import metadata
+    from stoker.store.tables.schema import SCHEMA
 
     engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
     try:
@@ -72,7 +72,7 @@ def _create(path: Path) -> None:
             # Python's driver begins no transaction for statements that make tables.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             if connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").first() is None:
-                metadata.create_all(connection)
+                SCHEMA.create_all(connection)
                 # As Alembic makes it (alembic.runtime.migration).
                 connection.exec_driver_sql(
                     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from stoker.store.tables import attestations, builds, dockerfiles, log_chunks, steps, timings, warnings
+from stoker.store.tables.builds import builds
+from stoker.store.tables.records import attestations, dockerfiles, log_chunks, steps, timings, warnings
 
 if TYPE_CHECKING:
     from datetime import datetime

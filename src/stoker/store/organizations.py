@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, insert, select, update
 
 from stoker.domain.projects import Organization
-from stoker.store.tables import organizations
+from stoker.store.tables.organizations import organizations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,10 @@ from stoker.domain.pages import Page
 from stoker.domain.volumes import VolumeState
 from stoker.store.builds import build_of_row
 from stoker.store.projects import project_of_row
-from stoker.store.tables import builds, dockerfiles, leases, projects, volumes, waiting
+from stoker.store.tables.builds import builds, leases, waiting
+from stoker.store.tables.machines import volumes
+from stoker.store.tables.organizations import projects
+from stoker.store.tables.records import dockerfiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 
 from stoker.domain.people import Member, Membership, Person, Role
-from stoker.store.tables import memberships, people
+from stoker.store.tables.people import memberships, people
 
 if TYPE_CHECKING:
     from stoker.domain.people import CompanyIdentity

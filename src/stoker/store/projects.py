@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, func, insert, select, update
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.hardware import Hardware
 from stoker.domain.projects import Project
-from stoker.store.tables import projects
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

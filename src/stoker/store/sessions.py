@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from stoker.store.tables import sessions
+from stoker.store.tables.people import sessions
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from stoker.store.tables import build_shares
+from stoker.store.tables.builds import build_shares
 
 if TYPE_CHECKING:
     from datetime import datetime

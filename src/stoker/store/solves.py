@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, insert, or_, select, update
 
-from stoker.domain.steps import RecordState, Solve
-from stoker.store.tables import builds, machines, solves
+from stoker.domain.steps import CLIENT_REF, RecordState, Solve
+from stoker.store.tables.builds import builds
+from stoker.store.tables.machines import machines
+from stoker.store.tables.records import solves, steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +78,16 @@ def _solve(row: Row[Any]) -> Solve:
         dropped_steps=row.dropped_steps,
         build_finished_at=row.finished_at,
     )
+
+
+async def all_ended_well(tx: Transaction, build_id: str) -> bool:
+    """Whether a build had solves, and each of their steps that is known began, ended, and has no error."""
+    records = (await tx.execute(select(solves.c.record).where(solves.c.build_id == build_id))).scalars().all()
+    if not records or any(record != RecordState.COMPLETE.value for record in records):
+        return False
+    others = or_(steps.c.error.is_not(None), steps.c.completed_at.is_(None))
+    query = select(steps.c.number).where(steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF, others).limit(1)
+    return (await tx.execute(query)).one_or_none() is None
 
 
 async def followed_solves(tx: Transaction) -> list[Solve]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Integer, column, delete, func, insert, select, values
 
 from stoker.store.log_format import pack_lines, unpack_lines
-from stoker.store.tables import log_chunks
+from stoker.store.tables.records import log_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,8 @@ from sqlalchemy import BigInteger, Row, Select, case, delete, func, insert, sele
 
 from stoker.domain.build_work import BuildWork
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
-from stoker.store.tables import microseconds, moment_of, steps
+from stoker.store.tables.columns import microseconds, moment_of
+from stoker.store.tables.records import steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -203,7 +204,9 @@ async def work_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str,
         func.sum(once.c.saved).label("saved"),
         func.sum(once.c.dropped).label("dropped"),
     ).group_by(once.c.build_id)
-    return {row.build_id: (_work(row), int(row.dropped)) for row in await tx.execute(query)}
+    # Those of one build are few; those of a page of builds may be a hundred thousand.
+    found = await tx.scan(query) if len(build_ids) > 1 else await tx.execute(query)
+    return {row.build_id: (_work(row), int(row.dropped)) for row in found}
 
 
 def _work(row: Row[Any]) -> BuildWork:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Row, Select, bindparam, insert, select, update
 
 from stoker.domain.principals import CredentialKind
-from stoker.store.tables import projects, tokens
+from stoker.store.tables.credentials import tokens
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, delete, exists, insert, select
 
 from stoker.domain.trust_policies import ProviderKind, TrustPolicy, policy_key
-from stoker.store.tables import projects, trust_policies
+from stoker.store.tables.credentials import trust_policies
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from stoker.store.database import Transaction

@@ -10,7 +10,10 @@ from sqlalchemy import BigInteger, ColumnElement, Row, case, func, or_, select, 
 from stoker.domain.pages import Page
 from stoker.domain.usage import ProjectUsage
 from stoker.domain.volumes import VolumeState
-from stoker.store.tables import builds, leases, microseconds, projects, volumes
+from stoker.store.tables.builds import builds, leases
+from stoker.store.tables.columns import microseconds
+from stoker.store.tables.machines import volumes
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Select, case, func, literal, or_, select, type_coerce, union_all
 
 from stoker.domain.usage import DayUsage
-from stoker.store.tables import builds, microseconds, projects
+from stoker.store.tables.builds import builds
+from stoker.store.tables.columns import microseconds
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import date

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, sele
 from stoker.domain.machines import MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import Volume, VolumeState, states_before
-from stoker.store.tables import cache_contents, machines, volumes
+from stoker.store.tables.machines import cache_contents, machines, volumes
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Holding, Waiting
-from stoker.store.tables import builds, leases, waiting
+from stoker.store.tables.builds import builds, leases, waiting
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,12 +52,14 @@ async def find_waiting(tx: Transaction, build_id: str, platform: Platform) -> Wa
 
 async def whole_queue(tx: Transaction) -> list[Waiting]:
     """All that wait, in order."""
-    return [_waiting(row) for row in await tx.execute(select(waiting).order_by(waiting.c.id))]
+    return [_waiting(row) for row in await tx.execute(select(waiting).order_by(waiting.c.created_at, waiting.c.id))]
 
 
 async def queue_of_organization(tx: Transaction, organization_id: str) -> list[Waiting]:
     """All of an organization that wait, in order."""
-    query = select(waiting).where(waiting.c.organization_id == organization_id).order_by(waiting.c.id)
+    query = (
+        select(waiting).where(waiting.c.organization_id == organization_id).order_by(waiting.c.created_at, waiting.c.id)
+    )
     return [_waiting(row) for row in await tx.execute(query)]
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import Row, delete, exists, func, insert, select, update
 
 from stoker.domain.pages import Page
 from stoker.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookStanding
-from stoker.store.tables import projects, webhook_deliveries, webhooks
+from stoker.store.tables.organizations import projects
+from stoker.store.tables.webhooks import webhook_deliveries, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 _DOWNLOADED_LINES = 10_000
 _MAX_DIGITS = 9
-_CHECK_INTERVAL = timedelta(seconds=15)
+_CHECK_SECONDS = 15.0
 _RETRY_MILLISECONDS = 3000
 
 
@@ -238,11 +237,11 @@ class BuildPages(Pages):
         # Browsers come again when a stream breaks, as it does with the API: not all of them at once.
         chance = int.from_bytes(self.services.randomness.token_bytes(4))
         yield f"retry: {_RETRY_MILLISECONDS + chance % _RETRY_MILLISECONDS}\n\n"
-        checked = self.services.now()
+        checked = self.services.monotonic()
         async with aclosing(self._live.changes(seen.build, _weight(seen))) as changes:
             async for change in changes:
-                if self.services.now() - checked >= _CHECK_INTERVAL:
-                    checked = self.services.now()
+                if self.services.monotonic() - checked >= _CHECK_SECONDS:
+                    checked = self.services.monotonic()
                     if not await self._may_see(request):
                         break
                 if change is Change.LAST:

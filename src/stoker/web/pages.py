@@ -93,6 +93,7 @@ class WebServices:
     cookies: Cookies
     live_refreshes_per_second: float
     now: Callable[[], datetime]
+    monotonic: Callable[[], float]
 
 
 def render(template: str, who: SignedIn | None = None, *, status: int = 200, **values: object) -> HTMLResponse:

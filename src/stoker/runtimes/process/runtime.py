@@ -412,7 +412,7 @@ class ProcessRuntime:
             # A machine that is being started holds its lock; with all of them, what is there now is all there will be.
             for lock in list(self._locks.values()):
                 stack.enter_context(lock)
-            machines = self._list_owned().machines
+            machines = self._list_machines()
             for machine_id in machines:
                 self._cgroups.kill(machine_id)
             for machine_id in machines:
@@ -433,16 +433,17 @@ class ProcessRuntime:
             self._machines.rmdir()
 
     def _list_owned(self) -> Owned:
+        return Owned(machines=self._list_machines(), volumes=self._store.volumes().ids())
+
+    def _list_machines(self) -> frozenset[str]:
+        # Without a look at volumes, which may be on a file system that can't be read any more.
         folders = self._machines.iterdir() if self._machines.is_dir() else ()
         machines = {folder.name for folder in folders if is_name(folder.name)}
-        return Owned(
-            machines=frozenset(machines) | self._cgroups.machines() | frozenset(self._bridges.machines()),
-            volumes=self._store.volumes().ids(),
-        )
+        return frozenset(machines) | self._cgroups.machines() | frozenset(self._bridges.machines())
 
     def _tend_volumes(self) -> None:
         try:
-            self._store.tend(in_use=bool(self._list_owned().machines))
+            self._store.tend(in_use=bool(self._list_machines()))
         except OSError as error:
             raise VolumeFailed(f"the volume store: {error}") from error
 
@@ -460,7 +461,7 @@ class ProcessRuntime:
             self._children.pop(machine_id, None)
 
     def _trim_logs(self) -> None:
-        for machine_id in self._list_owned().machines:
+        for machine_id in self._list_machines():
             logs.trim(MachineFolder(self._machines / machine_id).log, self._config.log_bytes)
 
 

@@ -23,6 +23,7 @@ _SYSFS_BLOCK = Path("/sys/block")
 # Freed blocks go back to the disk that the image is on; access times would only be written for nobody.
 _OPTIONS = "loop,noatime,discard=async"
 _TOP_MOUNTS = 20
+_TRIM_SECONDS = 300.0
 _LARGEST_RESERVE = 20 * 1000**3
 _RESERVED_PART = 10
 _SMALLEST_GROWTH = 16 * 1024**2
@@ -76,6 +77,16 @@ class VolumeImage:
             if run([find_program("umount", package="mount"), "--", str(self._folder)]).returncode != 0:
                 return False
         return False
+
+    def trim(self) -> None:
+        """Give back to the disk below at once what is free in the image."""
+        before = shutil.disk_usage(self._file.parent).free
+        done = run([find_program("fstrim", package="util-linux"), str(self._folder)], seconds=_TRIM_SECONDS)
+        if done.returncode != 0:
+            _log.warning("what is free in %s can't be given back: %s", self._file, last_line(done.stderr))
+            return
+        freed = shutil.disk_usage(self._file.parent).free - before
+        _log.warning("space is short: %s gave %.1f MB back to its disk", self._file, max(freed, 0) / 1000**2)
 
     def _make(self, size: int) -> None:
         half = self._file.with_name(f"{self._file.name}.new")
@@ -138,4 +149,6 @@ def default_size(folder: Path) -> int:
 def _checked(command: list[str]) -> None:
     done = run(command)
     if done.returncode != 0:
-        raise RuntimeFailed(f"{Path(command[0]).name}: {last_line(done.stderr)}")
+        # mount(8) ends with a hint that says nothing.
+        said = "\n".join(line for line in done.stderr.splitlines() if not line.strip().startswith("dmesg(1)"))
+        raise RuntimeFailed(f"{Path(command[0]).name}: {last_line(said)}")

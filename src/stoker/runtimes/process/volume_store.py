@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
@@ -57,13 +58,29 @@ class VolumeStore:
             self._require_no_directories(kind)
         try:
             if kind is StoreKind.IMAGE:
-                self._image.mount(self._config.volume_image_bytes)
+                self._mount(self._config.volume_image_bytes)
             else:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            btrfs.enable_quotas(self._folder)
+                btrfs.enable_quotas(self._folder)
         except (RuntimeFailed, OSError) as error:
-            raise HostUnfit(f"volume_store is {kind}, which can't be had here: {error}") from error
+            raise HostUnfit(f"volume_store is {kind}, which can't be had here: {error}{self._hint()}") from error
         return ()
+
+    def give_back(self) -> None:
+        """When the disk is short of space, let an image give back what is free in it, before anything needs it.
+
+        Raises:
+            HostUnfit: the image can't be mounted.
+        """
+        if not self._image.exists() or not self._is_disk_short():
+            return
+        was_mounted = self._image.is_mounted()
+        try:
+            self._mount(0)
+        except (RuntimeFailed, OSError) as error:
+            raise self._unmountable(error) from error
+        if not was_mounted:
+            self.release()
 
     def release(self) -> None:
         """Unmount what `prepare` mounted, unless something still uses it."""
@@ -109,8 +126,7 @@ class VolumeStore:
             return
         if self._image.exists() and os.statvfs(self._folder).f_flag & os.ST_RDONLY:
             if not in_use and self._image.unmount():
-                self._image.mount(0)
-                btrfs.enable_quotas(self._folder)
+                self._mount(0)
                 _log.warning("the volume store had become read-only and was mounted anew")
             return
         dropped = self.volumes().reclaim()
@@ -120,24 +136,41 @@ class VolumeStore:
     def _prepare_automatically(self) -> tuple[str, ...]:
         if self._image.exists():
             try:
-                self._image.mount(self._config.volume_image_bytes)
-                btrfs.enable_quotas(self._folder)
+                self._mount(self._config.volume_image_bytes)
             except (RuntimeFailed, OSError) as error:
-                raise HostUnfit(
-                    f"the caches in {self._file} can't be mounted: {error}; put that right, "
-                    "or delete the file, and the caches with it"
-                ) from error
+                raise self._unmountable(error) from error
             return ()
         if names_in(self._folder):
             return (f"volumes are the directories in {self._folder}, {_LOST}; see volume_store in docs/operating.md",)
         try:
-            self._image.mount(self._config.volume_image_bytes)
-            btrfs.enable_quotas(self._folder)
+            self._mount(self._config.volume_image_bytes)
         except (RuntimeFailed, OSError) as error:
             self._image.unmount()
             self._file.unlink(missing_ok=True)
             return (f"volumes are directories, as a btrfs image can't be mounted here ({error}), {_LOST}",)
         return ()
+
+    def _mount(self, size: int) -> None:
+        if self._image.is_mounted() and os.statvfs(self._folder).f_flag & os.ST_RDONLY:
+            self._image.unmount()
+        self._image.mount(size)
+        # Before anything is written: what an image lost when its disk was full is still taken there, and while nothing
+        # can be written, btrfs may be damaged for good by what it believes to have written.
+        if self._is_disk_short():
+            self._image.trim()
+        btrfs.enable_quotas(self._folder)
+
+    def _unmountable(self, error: Exception) -> HostUnfit:
+        return HostUnfit(
+            f"the caches in {self._file} can't be mounted: {error}{self._hint()}; put that right, "
+            "or delete the file, and the caches with it"
+        )
+
+    def _hint(self) -> str:
+        return " (its disk is nearly full: make space there first)" if self._is_disk_short() else ""
+
+    def _is_disk_short(self) -> bool:
+        return shutil.disk_usage(self._config.data).free < self._reserve_of(self._config.data)
 
     def _require_no_directories(self, kind: StoreKind) -> None:
         names = names_in(self._folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import create_engine
 
-from stoker.store.tables import metadata
+from stoker.store.tables.schema import SCHEMA
 
 
 def run() -> None:
@@ -13,7 +13,7 @@ def run() -> None:
     if connection is None:
         connection = create_engine(context.config.get_main_option("sqlalchemy.url") or "").connect()
     context.configure(
-        connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=True
+        connection=connection, target_metadata=SCHEMA, render_as_batch=True, transaction_per_migration=True
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,0 +1,1 @@
+"""All settings, where they come from, and which one counts."""

@@ -1,0 +1,36 @@
+"""What a server keeps and tells of what happened: audit log, webhooks, uses of tokens, sizes of volumes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stoker.settings.group import SettingsGroup
+
+
+class EventSettings(SettingsGroup):
+    """What a server keeps and tells of what happened: audit log, webhooks, uses of tokens, sizes of volumes."""
+
+    audit_days: float = Field(
+        365, ge=0, le=36_600, description="How long events of the audit log are kept; 0 for ever."
+    )
+    max_audit_events: int = Field(
+        1_000_000, ge=1000, description="Events of the audit log that are kept at most, of all organizations."
+    )
+    webhook_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one attempt of a webhook may take.")
+    webhook_retry_seconds: float = Field(
+        5, gt=0, le=3600, description="Pause after a webhook's first failed attempt; it doubles, up to an hour."
+    )
+    webhook_hours: float = Field(24, ge=0, le=24 * 30, description="How long a webhook that fails is tried again.")
+    webhook_history_days: float = Field(7, ge=0, le=366, description="How long deliveries that are done are listed.")
+    webhook_private_addresses: bool = Field(
+        default=False, description="Send webhooks to private networks and this host too."
+    )
+    max_webhook_deliveries: int = Field(10_000, ge=1, description="Deliveries of webhooks that may wait.")
+    parallel_webhooks: int = Field(8, ge=1, le=256, description="Webhooks that are sent to at once.")
+    max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
+    measure_seconds: float = Field(
+        900, ge=1, le=7 * 24 * 3600, description="Time between two looks at the size of a running machine's volume."
+    )
+    token_use_seconds: float = Field(
+        60, ge=1, le=24 * 3600, description="Time between two writes of when tokens were last used."
+    )

@@ -1,0 +1,41 @@
+"""What callers may ask for."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stoker.settings.group import SettingsGroup
+
+
+class LimitSettings(SettingsGroup):
+    """What callers may ask for."""
+
+    max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest API message.")
+    max_header_kilobytes: int = Field(60, ge=8, le=8192, description="Largest header of an API request.")
+    request_seconds: float = Field(60, gt=0, le=3600, description="How long an API message may take to arrive.")
+    requests_per_second: float = Field(1000, gt=0, description="API calls a second with one token, for long.")
+    requests_burst: int = Field(10_000, ge=1, description="API calls with one token at once, beyond that rate.")
+    guest_requests_per_second: float = Field(
+        100, gt=0, description="Calls a second without a token, or with one that isn't valid, from one address."
+    )
+    guest_requests_burst: int = Field(1000, ge=1, description="Such calls at once, beyond that rate.")
+    forms_per_second: float = Field(1, gt=0, description="Forms, such as a sign-in, a second from one address.")
+    forms_burst: int = Field(100, ge=1, description="Forms at once, beyond that rate.")
+    max_calls: int = Field(2000, ge=1, description="API calls under way at once, without those that wait.")
+    max_calls_per_token: int = Field(1000, ge=1, description="The same with one token.")
+    max_waiting_calls: int = Field(20_000, ge=1, description="Streams and other waiting calls at once.")
+    max_waiting_calls_per_token: int = Field(10_000, ge=1, description="The same with one token.")
+    max_guest_calls: int = Field(1000, ge=1, description="Calls under way that need no token.")
+    max_guest_calls_per_address: int = Field(100, ge=1, description="The same from one address.")
+    max_live_pages: int = Field(5000, ge=1, description="Pages of builds that are followed live at once.")
+    max_live_pages_per_address: int = Field(
+        500, ge=1, description="The same from one address, and of one person who is signed in."
+    )
+    live_refreshes_per_second: float = Field(
+        50, gt=0, description="Refreshes of all live pages a second; with more viewers each is refreshed less often."
+    )
+    max_remembered_callers: int = Field(100_000, ge=1, description="Callers whose rate is kept in memory.")
+    max_api_connections: int = Field(50_000, ge=1, description="Connections to the API at once.")
+    trusted_proxies: int = Field(
+        0, ge=0, le=16, description="Proxies in front of the API whose X-Forwarded-For names the caller's address."
+    )

@@ -1,0 +1,95 @@
+"""Where settings come from, and which one counts.
+
+A flag on the command line counts before the environment (``STOKER_<NAME>``), that before the TOML file, that before
+the default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from stoker.settings.effective import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ENVIRONMENT_PREFIX = "STOKER_"
+_CONFIG_VARIABLE = "STOKER_CONFIG"
+_LISTS = frozenset({"regions", "allowed_networks", "denied_networks", "name_servers"})  # commas in the environment
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text says which, where it came from and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The effective settings, and for each the place that it comes from."""
+
+    values: Settings
+    sources: Mapping[str, str]
+
+
+def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> LoadedSettings:
+    """Put the settings together.
+
+    Args:
+        flags: from the command line; None means not given.
+        environ: the environment.
+        file: the TOML file; without one, STOKER_CONFIG or the user's own, if there is any.
+
+    Raises:
+        SettingsError: a value is wrong, or a name is unknown.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    path = _settings_file(environ, file)
+    if path is not None:
+        for name, value in _read_file(path).items():
+            if name not in Settings.model_fields:
+                raise SettingsError(f'{path}: there is no setting "{name}"; `stoker config` lists them all')
+            values[name], sources[name] = value, str(path)
+    for name in Settings.model_fields:
+        variable = _ENVIRONMENT_PREFIX + name.upper()
+        if variable in environ:
+            text = environ[variable]
+            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
+            sources[name] = variable
+        if flags.get(name) is not None:
+            values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
+    try:
+        return LoadedSettings(Settings(**values), sources)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        if not first["loc"]:
+            raise SettingsError(reason) from error
+        name, *inside = (str(part) for part in first["loc"])
+        place = ": ".join([f"{name} (from {sources.get(name, 'unknown')})", *inside])
+        raise SettingsError(f"{place}: {reason}") from error
+
+
+def _settings_file(environ: Mapping[str, str], given: Path | None) -> Path | None:
+    named = given or (Path(environ[_CONFIG_VARIABLE]) if environ.get(_CONFIG_VARIABLE) else None)
+    if named is not None:
+        return named
+    base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    usual = Path(base) / "stoker" / "stoker.toml"
+    try:
+        return usual if usual.is_file() else None
+    except OSError as error:
+        raise SettingsError(f"the settings file {usual} can't be read: {error.strerror}") from error
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
