@@ -7,6 +7,7 @@ import re
 import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import quote
@@ -481,7 +482,9 @@ def test_a_real_build_and_its_cache_are_on_the_pages(house: House, project: str,
     # BuildKit quotes the Dockerfile in its warning of MAINTAINER.
     ((platform,),) = server.query("select distinct platform from leases where project_id = ?", project)
     row = re.search(
-        rf"{last} succeeded (?:just now|1 minute ago) [\d.]+ s (\d+) of (\d+) {platform} Dockerfile ", page.words
+        rf"{last} succeeded (?:just now|1 minute ago) [\d.]+ s (\d+) of (\d+) {platform} "
+        "organization token made on the first start Dockerfile ",
+        page.words,
     )
     assert row is not None, page.words
     assert 0 < int(row[1]) <= int(row[2])
@@ -504,6 +507,46 @@ def test_who_waits_for_a_turn_is_told_the_place_in_line(house: House, project: s
     assert "Waiting 2" in house.viewer.get("/").words
     for build, token in reversed(made):
         assert server.call(FINISH, {"buildId": build, "success": {}}, token=token).status == 200
+
+
+def test_who_began_a_build_is_on_its_page_and_in_the_list(house: House, project: str) -> None:
+    server, base = house.server, f"/projects/{project}"
+    (before,) = Registry(server).builds(project, house.organization, 1)
+    made = server.call("depot.core.v1.ProjectService/CreateToken", {"projectId": project, "description": MARKUP})
+    mo = Registry(server).person("mo-too", **{f"o{house.organization}": Role.MEMBER})
+    secrets = {"": server.token, MARKUP: made.body["secret"], mo.email: mo.token}
+    found: dict[str, str] = {}
+    for name, secret in secrets.items():
+        created = server.call("depot.build.v1.BuildService/CreateBuild", {"projectId": project}, token=secret)
+        found[name] = created.body["buildId"]
+    gone = {"tokenId": made.body["tokenId"]}
+    assert server.call("depot.core.v1.ProjectService/DeleteToken", gone).status == 200
+    ((organization_token,),) = server.query("select begun_by_id from builds where id = ?", found[""])
+    words = {
+        before: "unknown",
+        found[""]: "organization token made on the first start",
+        found[MARKUP]: f"project token {MARKUP}",
+        found[mo.email]: mo.email,
+    }
+    listed = house.viewer.get(base)
+    for build, said in words.items():
+        assert f"Begun by {said}" in house.viewer.get(f"/builds/{build}").words
+        assert re.search(rf"{build} running \S+ \S+ .*?{re.escape(said)}", listed.words), listed.words
+    for text in (listed.text, house.viewer.get(f"/builds/{found[MARKUP]}").text):
+        assert MARKUP not in text
+        assert not [secret for secret in secrets.values() if secret in text]
+    for by, wanted in (("ALERT(1", MARKUP), ("mo-too@", mo.email), (organization_token, "")):
+        shown = house.viewer.get(f"{base}?status=running&by={quote(by)}")
+        assert re.findall(r'href="/builds/(\w+)"', shown.text) == [found[wanted]]
+        assert value_of(shown, "by") == escape(by)
+    nobody = house.viewer.get(f"{base}?status=failed&by={quote(MARKUP)}")
+    assert f"No such builds were begun by “{MARKUP}” and are failed" in nobody.words
+    assert house.viewer.get(f"{base}?by={'x' * 500}").status == 400
+    page = house.owner.get(f"/builds/{found[mo.email]}")
+    shared = house.owner.submit(page, f"{page.path}/share", decision="share")
+    link = re.search(r'id="shared" href="(/share/\w+)"', shared.text)
+    assert link is not None
+    assert mo.email not in house.nobody.get(link[1]).text
 
 
 def next_change(events: HTTPResponse) -> None:

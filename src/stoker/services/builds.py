@@ -10,6 +10,7 @@ from stoker.auth.tokens import new_token
 from stoker.domain.builds import Build, BuildResult, BuildStatus, require_running
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.principals import CredentialKind
+from stoker.services.auditing import actor_of
 from stoker.services.endings import end_build, wake_ended
 from stoker.services.lookup import require_build, require_project
 from stoker.services.wakeups import builds_topics
@@ -69,6 +70,7 @@ class BuildService:
                 started_at=None,
                 finished_at=None,
                 untrusted=principal.is_untrusted_in(project.id),
+                begun_by=await actor_of(tx, principal),
             )
             await build_store.add_build(tx, build)
             stored = StoredToken(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from stoker.domain.builds import BuildStatus
+from stoker.domain.builds import BuildFilter, BuildStatus
 from stoker.domain.errors import InvalidInput
+from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pages import checked_page
 from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
 from stoker.web.pages import render, sign_in_first
@@ -31,28 +32,32 @@ class ProjectPages(PlacedPages):
         self._live = live
 
     async def show(self, request: Request) -> Response:
-        """GET /projects/{project_id}: its builds, with ``?status=`` those that stand so."""
+        """GET /projects/{project_id}: its builds, with ``?status=`` and ``?by=`` those that are wanted."""
         reader = await self.project_reader(request)
         if reader is None:
             return sign_in_first(request)
-        status = _status(request.query_params.get("status", ""))
+        by = request.query_params.get("by", "").strip()
+        asked = BuildFilter(_status(request.query_params.get("status", "")), by)
         after = request.query_params.get("page", "")
         page = checked_page(self.services.page_sizes.builds, after)
         caller = reader.calling(_LIST)
         builds = await self._live.shared(
             self._subject(reader),
-            f"{status} {after}",
-            lambda: self.services.overviews.builds(caller, reader.project.id, status, page),
+            f"{asked} {after}",
+            lambda: self.services.overviews.builds(caller, reader.project.id, asked, page),
         )
         base = f"/projects/{reader.project.id}"
-        wanted = {} if status is None else {"status": status.value}
+        wanted = {"status": asked.status.value if asked.status else "", "by": by}
+        wanted = {name: value for name, value in wanted.items() if value}
         here = {**wanted, "page": after} if after else wanted
         return render(
             "project.html",
             reader.who,
             reader=reader,
             builds=builds,
-            chosen=status,
+            chosen=asked.status,
+            by=by,
+            max_search=MAX_SEARCH_LENGTH,
             statuses=list(BuildStatus),
             first=f"{base}?{urlencode(wanted)}" if after else "",
             more=f"{base}?{urlencode({**wanted, 'page': builds.next_token})}" if builds.next_token else "",
