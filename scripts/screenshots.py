@@ -82,6 +82,7 @@ def _all(chromium: Chromium, server: Server, examples: dict[str, str]) -> None:
     pages = {
         "overview": "/",
         "project": f"/projects/{examples['project']}",
+        "machines": f"/organizations/{server.first['DEPOT_ORG_ID']}/machines",
         "usage": f"/organizations/{server.first['DEPOT_ORG_ID']}/usage",
         "build-failed": f"/builds/{examples['failed']}",
         "build": f"/builds/{examples['succeeded']}#steps",
