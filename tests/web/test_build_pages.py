@@ -291,6 +291,8 @@ def test_sharing_needs_a_member_and_a_form_of_ours(owned: Server, ada: Browser, 
     assert ada.post(path, decision="share").status == 403, "no token of the form"
     assert ada.post(path, decision="share", csrf=page.hidden("csrf"), origin="https://elsewhere.example").status == 403
     assert ada.submit(page, path, decision="else").status == 400
+    asked = Browser(owned.url).post(path, decision="share")
+    assert (asked.path, asked.hidden("next")) == ("/sign-in", f"/builds/{failed}"), "the form has no page of its own"
     eve = Browser(owned.url)
     join(eve, invite(owned, "eve@example.com", "ROLE_VIEWER"), name="Eve", password=PASSWORD)
     seen = eve.get(f"/builds/{failed}")

@@ -179,14 +179,14 @@ class BuildPages(Pages):
 
     async def share(self, request: Request) -> Response:
         """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""
+        build_id = request.path_params["build_id"]
         who = await self.who(request)
         if who is None:
-            return sign_in_first(request)
+            return sign_in_first(request, f"/builds/{build_id}")
         form = await read_form(request)
         who.require_form(form)
         person = await self.services.authentication.person(who.person.id, "session")
         caller = replace(person, needed_role=Role.MEMBER)
-        build_id = request.path_params["build_id"]
         if form.get("decision") == "share":
             await self.services.sharing.share(caller, build_id)
         elif form.get("decision") == "stop":
