@@ -14,6 +14,9 @@ from typing import cast
 
 from tests.harness.server import Server
 
+PASSWORD = "coal and a good draught"
+"""That of everybody in tests."""
+
 
 @dataclass
 class Page:
@@ -99,3 +102,11 @@ def join(browser: Browser, code: str, **fields: str) -> Page:
     offered = browser.post("/join", code=code)
     assert offered.status == 200, offered.words
     return browser.submit(offered, "/join/accept", **fields)
+
+
+def signed_in(server: Server, email: str) -> Browser:
+    """A browser in which somebody signed in."""
+    browser = Browser(server.url)
+    page = browser.post("/sign-in", email=email, password=PASSWORD, next="/")
+    assert page.path == "/", page.words
+    return browser

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.large_record import IMAGE_DIGEST, write_large_record
@@ -19,22 +18,9 @@ from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
 LINES = 2500
 RUN = 'RUN ["/bin/busybox",'
-
-
-@pytest.fixture(scope="module")
-def owned(make_server: Callable[..., Server]) -> Server:
-    server = make_server()
-    join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
-    return server
-
-
-@pytest.fixture(scope="module")
-def ada(owned: Server) -> Browser:
-    return signed_in(owned, "ada@example.com")
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +35,6 @@ def failed(owned: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     build = owned.builds()[-1][0]
     when_recorded(owned, build)
     return build
-
-
-def signed_in(server: Server, email: str) -> Browser:
-    browser = Browser(server.url)
-    page = browser.post("/sign-in", email=email, password=PASSWORD, next="/")
-    assert page.path == "/", page.words
-    return browser
 
 
 def number_of(page: Page, words: str) -> int:

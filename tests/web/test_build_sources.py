@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import Browser
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.endpoint import get_endpoint
 from tests.harness.records import when_recorded
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 SECRET = "hunter2-hunter2"
-
-
-@pytest.fixture(scope="module")
-def owned(make_server: Callable[..., Server]) -> Server:
-    server = make_server()
-    join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
-    return server
-
-
-@pytest.fixture(scope="module")
-def ada(owned: Server) -> Browser:
-    browser = Browser(owned.url)
-    assert browser.post("/sign-in", email="ada@example.com", password=PASSWORD, next="/").path == "/"
-    return browser
 
 
 def built(server: Server, folder: Path, dockerfile: str, *arguments: str, succeeds: bool = True) -> str:
@@ -97,7 +79,6 @@ def test_attestations_of_an_image_are_kept_too(owned: Server, ada: Browser, tmp_
     assert "Download provenance of linux/amd64" in page.words
 
 
-def test_nothing_is_kept_of_what_is_over_the_limit(make_server: Callable[..., Server], tmp_path: Path) -> None:
-    server = make_server(record_attestation_bytes="100")
-    build = built(server, tmp_path, HEADER)
-    assert server.query("select number from attestations where build_id = ?", build) == []
+def test_nothing_is_kept_of_what_is_over_the_limit(strict: Server, tmp_path: Path) -> None:
+    build = built(strict, tmp_path, HEADER)
+    assert strict.query("select number from attestations where build_id = ?", build) == []

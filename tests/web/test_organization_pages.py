@@ -18,13 +18,12 @@ import pytest
 from stoker.domain.ids import new_id
 from stoker.domain.people import Role
 from stoker.store.tables import microseconds
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join, owner_code
 from tests.harness.curl import HTTP_1, Curl
 from tests.harness.people import CLOCK, RANDOMNESS, Registry, invite
 from tests.harness.receiver import Receiver
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
 NOBODY = "0" * 16
 PROJECTS = "depot.core.v1.ProjectService"

@@ -9,11 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, join, owner_code
 from tests.harness.people import Registry
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 LIVE = 2
 BURST = 40
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.error
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from stoker.domain.people import Role
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join, signed_in
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.people import Registry, invite
@@ -23,14 +22,7 @@ from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
-GITLAB = {
-    "name": "our-gitlab",
-    "kind": "gitlab",
-    "issuer": "https://gitlab.example.com",
-    "audience": "https://stoker.example.com",
-}
 CONNECT = "depot.cli.v1.BuildService/GetBuildKitConnection"
 FINISH = "depot.build.v1.BuildService/FinishBuild"
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -59,17 +51,10 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(make_server: Callable[..., Server]) -> House:
-    server = make_server(
-        oidc_providers=json.dumps([GITLAB]),
-        max_builds_per_project="1",
-        connection_hold_seconds="0.1",
-        token_use_seconds="1",
-        measure_seconds="1",
-    )
+def house(strict: Server) -> House:
+    server = strict
     other = Registry(server).organization("elsewhere")
-    owner, *others = (Browser(server.url) for _ in range(4))
-    join(owner, owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
+    others = [Browser(server.url) for _ in range(3)]
     for browser, name, role, organization in zip(
         others,
         ("mo", "vi", "eve"),
@@ -79,7 +64,7 @@ def house(make_server: Callable[..., Server]) -> House:
     ):
         code = invite(server, f"{name}@example.com", role, organization)
         assert join(browser, code, name=name, password=PASSWORD).path == "/"
-    return House(server, other, owner, *others, Browser(server.url))
+    return House(server, other, signed_in(server, "ada@example.com"), *others, Browser(server.url))
 
 
 @pytest.fixture
