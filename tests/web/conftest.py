@@ -21,16 +21,16 @@ GITLAB = {
 
 
 @pytest.fixture(scope="session")
-def owned(make_server: Callable[..., Server]) -> Server:
+def owned(make_shared_server: Callable[..., Server]) -> Server:
     """A server that belongs to Ada, whose name has markup. It has every server's settings, but takes many forms."""
-    return owned_by_ada(make_server(forms_burst="10000"))
+    return owned_by_ada(make_shared_server(forms_burst="10000"))
 
 
 @pytest.fixture(scope="session")
-def strict(make_server: Callable[..., Server]) -> Server:
+def strict(make_shared_server: Callable[..., Server]) -> Server:
     """Ada's other server, which has bounds that one test each is about, a CI, and a company that can't be reached."""
     return owned_by_ada(
-        make_server(
+        make_shared_server(
             forms_burst="10000",
             oidc_providers=json.dumps([GITLAB]),
             max_builds_per_project="1",
