@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.harness.depot import NODE_MODULES
 from tests.harness.environment import plain_environment
@@ -83,7 +83,7 @@ class Chromium:
             if cookies is not None:
                 context.add_cookies(cookies.cookies())  # pyright: ignore[reportArgumentType]
             seat = Seat(context, context.new_page())
-            context.on("console", lambda said: seat.problems.append(said.text) if said.type in _COMPLAINTS else None)
+            context.on("console", lambda said: seat.problems.append(said.text) if _complains(said) else None)
             context.on("weberror", lambda error: seat.problems.append(str(error.error)))
             yield seat
         finally:
@@ -91,6 +91,12 @@ class Chromium:
 
 
 _COMPLAINTS = frozenset({"error", "warning"})
+# Whenever a network appears on the host, as with each machine, the browser breaks what it loads; pages try again.
+_OF_THE_HOST = "net::ERR_NETWORK_CHANGED"
+
+
+def _complains(said: ConsoleMessage) -> bool:
+    return said.type in _COMPLAINTS and _OF_THE_HOST not in said.text
 
 
 def chromium_binary() -> str:

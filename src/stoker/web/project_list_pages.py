@@ -44,7 +44,7 @@ class ProjectListPages(PlacedPages):
         caller = reader.calling(_LIST)
         found = await self._live.shared(
             self._subject(reader),
-            f"{after} {search}",
+            f"list {after} {search}",
             lambda: self.services.overviews.projects(caller, reader.organization.id, search, page),
         )
         base = f"/organizations/{reader.organization.id}"

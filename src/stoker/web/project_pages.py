@@ -43,7 +43,7 @@ class ProjectPages(PlacedPages):
         caller = reader.calling(_LIST)
         builds = await self._live.shared(
             self._subject(reader),
-            f"{asked} {after}",
+            f"list {after} {asked}",
             lambda: self.services.overviews.builds(caller, reader.project.id, asked, page),
         )
         base = f"/projects/{reader.project.id}"
