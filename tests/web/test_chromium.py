@@ -348,6 +348,7 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Sea
 
 def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str) -> None:
     page = stranger.open(f"/builds/{failed}")
+    expect(page.get_by_label("Email address")).to_be_focused()
     for key in ("ada@example.com", "Tab", PASSWORD, "Enter"):
         if key in {"Tab", "Enter"}:
             page.keyboard.press(key)
