@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 
 from bench.stack import running_stack
 from stoker.runtimes.process.emulation import native_platform
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, join, owner_code
 from tests.harness.chromium import PHONE, Chromium, Seat, running_chromium
 from tests.harness.contexts import busybox
 from tests.harness.depot import Depot
@@ -25,7 +25,6 @@ from tests.harness.server import Server
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 EXAMPLE = Path(__file__).with_name("storefront")
 MOST_BYTES = 150_000
-PASSWORD = "coal and a good draught"  # noqa: S105
 SIZE = (1200, 860)
 
 
@@ -82,6 +81,7 @@ def _all(chromium: Chromium, server: Server, examples: dict[str, str]) -> None:
     pages = {
         "overview": "/",
         "project": f"/projects/{examples['project']}",
+        "machines": f"/organizations/{server.first['DEPOT_ORG_ID']}/machines",
         "usage": f"/organizations/{server.first['DEPOT_ORG_ID']}/usage",
         "build-failed": f"/builds/{examples['failed']}",
         "build": f"/builds/{examples['succeeded']}#steps",

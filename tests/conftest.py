@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,27 +32,45 @@ def engine(cache: Path) -> Engine:
     return asyncio.run(given_engine(Path(given)) if given else ensure_engine(cache, _Quiet()))
 
 
-@pytest.fixture(scope="session")
-def make_server(
-    cache: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Server]]:
+@contextmanager
+def making_servers(cache: Path, engine: Engine, folders: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Makes servers, each with a data folder of its own, and stops them at the end."""
     servers: list[Server] = []
 
     def make(*flags: str, launcher: tuple[str, ...] = (), **settings: str) -> Server:
-        server = Server(tmp_path_factory.mktemp("server") / "data", cache, engine, flags, settings, launcher)
+        server = Server(folders.mktemp("server") / "data", cache, engine, flags, settings, launcher)
         servers.append(server)
         return server.start()
 
-    yield make
-    for server in servers:
-        server.stop()
+    try:
+        yield make
+    finally:
+        for server in servers:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def make_server(
+    cache: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
+    """Makes servers for the tests of one file."""
+    with making_servers(cache, engine, tmp_path_factory) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
-def server(make_server: Callable[..., Server]) -> Server:
+def make_shared_server(
+    cache: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
+    """Makes servers for all tests. Each costs the host something to the end: these are few."""
+    with making_servers(cache, engine, tmp_path_factory) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def server(make_shared_server: Callable[..., Server]) -> Server:
     """A server that tests share; they leave it running and use projects of their own where it matters."""
-    return make_server()
+    return make_shared_server()
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ from stoker.pki.webhook_key import read_webhook_key
 from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
+from stoker.rpc.audit import event_json
 from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.services.admission import Admission
 from stoker.services.analysis import AnalysisService
@@ -174,6 +175,7 @@ class ApiProcess:
                 builds=builds,
                 sharing=sharing,
                 audit=audit,
+                audit_json=event_json,
                 records=records,
                 analysis=AnalysisService(core, settings.page_analysed_steps),
                 page_sizes=page_sizes(settings),

@@ -43,9 +43,9 @@ class Company:
 
 
 @pytest.fixture(scope="session")
-def operated(make_server: Callable[..., Server]) -> Server:
+def operated(make_shared_server: Callable[..., Server]) -> Server:
     """A server that commands are tried on."""
-    return make_server(oidc_providers=json.dumps([GITLAB]))
+    return make_shared_server(oidc_providers=json.dumps([GITLAB]))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stoker.domain.people import Role
-from tests.harness.browser import Browser
+from tests.harness.browser import PASSWORD, Browser
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.people import Registry
@@ -19,7 +19,6 @@ from tests.harness.server import Server
 from tests.harness.terminal import DOWN, ENTER, Terminal
 from tests.web.test_people import join, owner_code
 
-PASSWORD = "coal and a good draught"
 GET = "depot.core.v1.ProjectService/GetProject"
 
 

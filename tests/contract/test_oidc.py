@@ -151,6 +151,8 @@ def test_the_depot_cli_finds_the_token_of_its_ci(trust: Trust, host: IssuerHost,
 def test_one_token_serves_all_calls_of_a_build_and_nothing_else(trust: Trust) -> None:
     token = trust.token()
     build = trust.create(token).body["buildId"]
+    recorded = trust.server.query("select begun_by_kind, begun_by_id, begun_by_name from builds where id = ?", build)
+    assert recorded == [("OIDC token", trust.policy, f"github {trust.owner}/app")]
     assert trust.server.call("depot.cli.v1.BuildService/GetBuild", {"buildId": build}, token=token).status == 200
     others = {
         "depot.core.v1.ProjectService/GetProject": {"projectId": trust.project},
@@ -178,6 +180,10 @@ def test_an_untrusted_policy_makes_untrusted_builds_in_its_own_project_alone(tru
         for project in (trust.project, other)
     }
     assert marks == {trust.project: [(0,)], other: [(1,)]}
+    begun_by = "select distinct begun_by_id, begun_by_name from builds where project_id in (?, ?)"
+    assert trust.server.query(begun_by, trust.project, other) == [("", f"github {trust.owner}/app")], (
+        "the policy could be the other project's"
+    )
 
 
 def _as_hs256(trust: Trust) -> str:

@@ -14,6 +14,9 @@ from typing import cast
 
 from tests.harness.server import Server
 
+PASSWORD = "coal and a good draught"
+"""That of everybody in tests."""
+
 
 @dataclass
 class Page:
@@ -62,6 +65,11 @@ class Browser:
         request = urllib.request.Request(urllib.parse.urljoin(self.url, path), body, headers)  # noqa: S310
         return self._send(request, follow=follow)
 
+    def follow(self, path: str) -> HTTPResponse:
+        """Open the stream of events of a page, which may be silent for 15 s."""
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+        return opener.open(urllib.parse.urljoin(self.url, path.rstrip("/") + "/events"), timeout=60)
+
     def submit(self, page: Page, path: str | None = None, **fields: str) -> Page:
         """Send the form of a page, with its hidden fields."""
         hidden = {name: page.hidden(name) for name in ("csrf", "code", "next") if page.hidden(name)}
@@ -94,3 +102,11 @@ def join(browser: Browser, code: str, **fields: str) -> Page:
     offered = browser.post("/join", code=code)
     assert offered.status == 200, offered.words
     return browser.submit(offered, "/join/accept", **fields)
+
+
+def signed_in(server: Server, email: str) -> Browser:
+    """A browser in which somebody signed in."""
+    browser = Browser(server.url)
+    page = browser.post("/sign-in", email=email, password=PASSWORD, next="/")
+    assert page.path == "/", page.words
+    return browser

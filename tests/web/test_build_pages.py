@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.large_record import IMAGE_DIGEST, write_large_record
@@ -19,22 +18,9 @@ from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
 LINES = 2500
 RUN = 'RUN ["/bin/busybox",'
-
-
-@pytest.fixture(scope="module")
-def owned(make_server: Callable[..., Server]) -> Server:
-    server = make_server()
-    join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
-    return server
-
-
-@pytest.fixture(scope="module")
-def ada(owned: Server) -> Browser:
-    return signed_in(owned, "ada@example.com")
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +35,6 @@ def failed(owned: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     build = owned.builds()[-1][0]
     when_recorded(owned, build)
     return build
-
-
-def signed_in(server: Server, email: str) -> Browser:
-    browser = Browser(server.url)
-    page = browser.post("/sign-in", email=email, password=PASSWORD, next="/")
-    assert page.path == "/", page.words
-    return browser
 
 
 def number_of(page: Page, words: str) -> int:
@@ -291,6 +270,8 @@ def test_sharing_needs_a_member_and_a_form_of_ours(owned: Server, ada: Browser, 
     assert ada.post(path, decision="share").status == 403, "no token of the form"
     assert ada.post(path, decision="share", csrf=page.hidden("csrf"), origin="https://elsewhere.example").status == 403
     assert ada.submit(page, path, decision="else").status == 400
+    asked = Browser(owned.url).post(path, decision="share")
+    assert (asked.path, asked.hidden("next")) == ("/sign-in", f"/builds/{failed}"), "the form has no page of its own"
     eve = Browser(owned.url)
     join(eve, invite(owned, "eve@example.com", "ROLE_VIEWER"), name="Eve", password=PASSWORD)
     seen = eve.get(f"/builds/{failed}")
@@ -309,10 +290,9 @@ def test_a_running_build_tells_when_there_is_more(owned: Server, ada: Browser, t
     assert 'src="/static/live.js"' in page.text
     assert "running" in page.words
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{owned.url}/builds/{build}/events", timeout=20)  # noqa: S310
+        Browser(owned.url).follow(f"/builds/{build}")
     assert refused.value.code == 403
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(ada.cookies))
-    with opener.open(f"{owned.url}/builds/{build}/events", timeout=60) as events:
+    with ada.follow(f"/builds/{build}") as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         assert re.fullmatch(rb"retry: [345]\d\d\d\n", events.readline())
         assert (events.readline(), events.readline()) == (b"\n", b"event: changed\n")

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import Browser
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.endpoint import get_endpoint
 from tests.harness.records import when_recorded
+from tests.harness.registry import registry_of
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 SECRET = "hunter2-hunter2"
-
-
-@pytest.fixture(scope="module")
-def owned(make_server: Callable[..., Server]) -> Server:
-    server = make_server()
-    join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
-    return server
-
-
-@pytest.fixture(scope="module")
-def ada(owned: Server) -> Browser:
-    browser = Browser(owned.url)
-    assert browser.post("/sign-in", email="ada@example.com", password=PASSWORD, next="/").path == "/"
-    return browser
+SPDX = "https://spdx.dev/Document"
+BUSYBOX = {
+    "name": "busybox",
+    "SPDXID": "SPDXRef-busybox",
+    "versionInfo": "1.36",
+    "downloadLocation": "NOASSERTION",
+    "filesAnalyzed": True,
+}
 
 
 def built(server: Server, folder: Path, dockerfile: str, *arguments: str, succeeds: bool = True) -> str:
@@ -97,7 +88,30 @@ def test_attestations_of_an_image_are_kept_too(owned: Server, ada: Browser, tmp_
     assert "Download provenance of linux/amd64" in page.words
 
 
-def test_nothing_is_kept_of_what_is_over_the_limit(make_server: Callable[..., Server], tmp_path: Path) -> None:
-    server = make_server(record_attestation_bytes="100")
-    build = built(server, tmp_path, HEADER)
-    assert server.query("select number from attestations where build_id = ?", build) == []
+def scanner(server: Server, folder: Path) -> Path:
+    """The image of a scanner that finds what it is told, as an OCI layout
+    (https://github.com/moby/buildkit/blob/master/docs/attestations/sbom-protocol.md).
+    """
+    found = {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "scanned", "packages": [BUSYBOX]}
+    statement = {"_type": "https://in-toto.io/Statement/v0.1", "predicateType": SPDX, "predicate": found}
+    script = f"""test -x "$BUILDKIT_SCAN_SOURCE/bin/busybox"
+        echo '{json.dumps(statement)}' > "$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json\""""
+    dockerfile = HEADER + f"ENTRYPOINT {json.dumps(['/bin/busybox', 'sh', '-euc', script])}\n"
+    built(server, folder, dockerfile, f"--output=type=oci,tar=false,dest={folder / 'layout'}")
+    return folder / "layout"
+
+
+def test_an_sbom_can_be_downloaded(owned: Server, ada: Browser, tmp_path: Path) -> None:
+    with registry_of(scanner(owned, tmp_path / "scanner")) as registry:
+        scan = f"--opt=attest:sbom=generator={registry}/scanner"
+        build = built(owned, tmp_path, HEADER + run("true"), scan, "--output=type=image,name=x,store=true")
+    page = ada.get(f"/builds/{build}")
+    assert "Download SBOM of linux/amd64" in page.words
+    (sbom,) = [one for one in documents(ada, build) if one.get("predicateType") == SPDX]
+    assert isinstance(sbom["predicate"], dict)
+    assert sbom["predicate"]["packages"] == [BUSYBOX]
+
+
+def test_nothing_is_kept_of_what_is_over_the_limit(strict: Server, tmp_path: Path) -> None:
+    build = built(strict, tmp_path, HEADER)
+    assert strict.query("select number from attestations where build_id = ?", build) == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import PASSWORD
 from tests.harness.chromium import DESKTOP, PHONE, Chromium, Seat, processes_of, running_chromium
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
@@ -20,15 +20,8 @@ from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def owned(make_server: Callable[..., Server]) -> Server:
-    server = make_server()
-    join(Browser(server.url), owner_code(server), email="ada@example.com", name=f"Ada {MARKUP}", password=PASSWORD)
-    return server
+"""That in Ada's name too."""
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +244,29 @@ def test_a_build_is_watched_live(
     assert len(streams) == 1
 
 
+def test_builds_that_begin_and_end_are_seen_in_their_lists(owned: Server, ada: Seat) -> None:
+    project = owned.new_project("watched")
+    before, _ = owned.new_build(project)
+    places = (f"/projects/{project}", f"/organizations/{owned.first['DEPOT_ORG_ID']}", "/")
+    for place in places:
+        page = ada.open(place)
+        page.evaluate("window.sameDocument = true")
+        focused_on = page.get_by_role("link", name=before).first
+        if place == places[1]:
+            focused_on = page.get_by_role("link", name="watched")
+        focused_on.focus()
+        build, token = owned.new_build(project)
+        row = page.locator("tr", has=page.locator(f"a[href='/builds/{build}']")).first
+        expect(row).to_contain_text("running")
+        expect(focused_on).to_be_focused()
+        ended = {"buildId": build, "success": {}}
+        assert owned.call("depot.build.v1.BuildService/FinishBuild", ended, token=token).status == 200
+        expect(row).to_contain_text("succeeded")
+        expect(focused_on).to_be_focused()
+        assert page.evaluate("window.sameDocument"), "it was never loaded anew"
+    assert owned.call("depot.build.v1.BuildService/FinishBuild", {"buildId": before, "success": {}}).status == 200
+
+
 def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_seen_again(
     owned: Server, ada: Seat
 ) -> None:
@@ -332,6 +348,7 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Sea
 
 def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str) -> None:
     page = stranger.open(f"/builds/{failed}")
+    expect(page.get_by_label("Email address")).to_be_focused()
     for key in ("ada@example.com", "Tab", PASSWORD, "Enter"):
         if key in {"Tab", "Enter"}:
             page.keyboard.press(key)
@@ -368,8 +385,9 @@ def pages_of_all_kinds(seat: Seat, *addresses: str) -> Iterator[str]:
         answer = seat.page.goto(address)
         assert answer is not None
         assert answer.status == 200, f"a link leads nowhere: {address}"
+        links = seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))")
         yield address
-        for link in seat.page.locator("a[href^='/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
+        for link in links:
             kind = kind_of(link)
             # What has an extension is a download.
             if kind not in seen and "." not in kind.rpartition("/")[2]:
@@ -378,18 +396,15 @@ def pages_of_all_kinds(seat: Seat, *addresses: str) -> Iterator[str]:
 
 
 def test_no_page_has_a_serious_accessibility_problem_or_breaks_its_policy(
-    owned: Server, chromium: Chromium, ada: Seat, failed: str
+    owned: Server, ada: Seat, stranger: Seat, failed: str
 ) -> None:
     login = owned.call("depot.cli.v1beta1.LoginService/StartLogin", token="").body["approveUrl"]
     found: dict[str, list[str]] = {}
-    with chromium.seat(owned.url, policy=False) as stranger:
-        for address in ("/sign-in", "/join", "/nowhere"):
-            stranger.open(address)
-            found[address] = problems_of(stranger)
-    with chromium.seat(owned.url, policy=False, cookies=ada.context) as looked_at:
-        for address in pages_of_all_kinds(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
-            looked_at.open(address)
-            found[kind_of(address)] = problems_of(looked_at)
+    for address in ("/sign-in", "/join", "/nowhere"):
+        stranger.open(address)
+        found[address] = problems_of(stranger)
+    for address in pages_of_all_kinds(ada, "/", f"/builds/{failed}", login.removeprefix(owned.url)):
+        found[kind_of(address)] = problems_of(ada)
     assert {kind: problems for kind, problems in found.items() if problems} == {}
     assert {"/", "/organizations/*", "/projects/*", "/builds/*", "/builds/*/steps/*", "/audit", "/password"} <= set(
         found

@@ -169,16 +169,11 @@ def test_new_people_are_taken_where_that_is_set(
     assert "default viewer" in come_back(open_server).words
 
 
-def test_a_provider_that_is_down_is_said_so_and_harms_nobody_else(
-    make_server: Callable[..., Server], tmp_path: Path
-) -> None:
-    gone = Company()
-    server = make_server(**settings(gone, tmp_path))
-    gone.close()
-    answer = come_back(server)
+def test_a_provider_that_is_down_is_said_so_and_harms_nobody_else(strict: Server) -> None:
+    answer = come_back(strict)
     assert answer.status == 503
     assert "can't be reached" in answer.words
-    assert Browser(server.url).get("/sign-in").status == 200
+    assert Browser(strict.url).get("/sign-in").status == 200
 
 
 def test_the_client_secret_is_nowhere_but_in_its_file(closed: Server) -> None:

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from stoker.domain.people import Role
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import PASSWORD, Browser
 from tests.harness.curl import HTTP_1, Curl, Reply
 from tests.harness.people import Registry
 from tests.harness.server import Server
 
 LOGIN = "depot.cli.v1beta1.LoginService"
-PASSWORD = "coal and a good draught"
 
 
 @dataclass
@@ -42,20 +39,6 @@ class Login:
 def begin(server: Server, folder: Path) -> Login:
     started = server.call(f"{LOGIN}/StartLogin", token="", headers={"user-agent": "tool/1.0 <b>"})
     return Login(server, folder, started.body["id"], started.body["approveUrl"])
-
-
-@pytest.fixture(scope="module")
-def owned(make_server: Callable[..., Server]) -> Server:
-    server = make_server()
-    join(Browser(server.url), owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
-    return server
-
-
-@pytest.fixture
-def ada(owned: Server) -> Browser:
-    browser = Browser(owned.url)
-    browser.post("/sign-in", email="ada@example.com", password=PASSWORD, next="/")
-    return browser
 
 
 def test_a_login_waits_for_its_approval_and_gives_its_token_once(owned: Server, ada: Browser, tmp_path: Path) -> None:
@@ -119,9 +102,8 @@ def test_a_login_that_nobody_approves_ends_and_is_told_so(make_server: Callable[
     assert begin(server, tmp_path).finish().stream_error["code"] == "failed_precondition"
 
 
-def test_logins_that_wait_are_bounded(make_server: Callable[..., Server]) -> None:
-    server = make_server(max_open_logins="2")
-    codes = [server.call(f"{LOGIN}/StartLogin", token="").code for _ in range(3)]
+def test_logins_that_wait_are_bounded(strict: Server) -> None:
+    codes = [strict.call(f"{LOGIN}/StartLogin", token="").code for _ in range(3)]
     assert codes == [None, None, "resource_exhausted"]
 
 

@@ -18,13 +18,12 @@ import pytest
 from stoker.domain.ids import new_id
 from stoker.domain.people import Role
 from stoker.store.tables.columns import microseconds
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join, owner_code
 from tests.harness.curl import HTTP_1, Curl
 from tests.harness.people import CLOCK, RANDOMNESS, Registry, invite
 from tests.harness.receiver import Receiver
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
 NOBODY = "0" * 16
 PROJECTS = "depot.core.v1.ProjectService"
@@ -565,7 +564,7 @@ def test_usage_is_shown_by_day_and_by_project(house: House, yard: tuple[str, Cal
         "Builds by day",
         "Time saved by caches by day",
     ]
-    assert all(bars.count("<rect") == 30 for _, bars in charts)
+    assert [bars.count("<rect") for _, bars in charts] == [5, 3, 1], "one for each day with something"
     assert "3 in all, 1 at most" in charts[1][0]
 
 
@@ -624,13 +623,13 @@ def test_the_audit_log_is_downloaded_whole(house: House, yard: tuple[str, Callab
         "eventId": f"{1:016}",
         "organizationId": organization,
         "occurredAt": "1970-01-01T00:00:00.000001Z",
-        "actor": {"kind": "person", "id": "", "name": "old@example.com"},
+        "actor": {"kind": "person", "name": "old@example.com"},
         "action": "build.share",
-        "target": {"kind": "build", "id": "", "name": MARKUP},
-        "detail": "",
-        "address": "",
-        "requestId": "",
+        "target": {"kind": "build", "name": MARKUP},
     }
+    token = Registry(house.server).person("auditor", **{f"o{organization}": Role.OWNER}).token
+    wanted = {"organizationId": organization, "pageSize": 20}
+    assert house.server.call("stoker.v1.AuditService/ListEvents", wanted, token=token).body["events"] == events[:20]
     only = json.loads(house.owner.get(f"{unescape(link)}project".replace("action=", "action=")).text)["events"]
     assert {event["action"] for event in only} == {"project.create"}
     path = f"/audit/events.json?organization={organization}"

@@ -6,15 +6,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from http.client import HTTPResponse
 
 import pytest
 
-from tests.harness.browser import Browser, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, join, owner_code
 from tests.harness.people import Registry
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 LIVE = 2
 BURST = 40
 
@@ -37,18 +35,13 @@ def ada(owned: Server) -> Browser:
     return browser
 
 
-def follow(browser: Browser, build: str) -> HTTPResponse:
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(browser.cookies))
-    return opener.open(f"{browser.url}/builds/{build}/events", timeout=30)
-
-
 def test_pages_that_are_followed_live_take_no_places_of_others(owned: Server, ada: Browser) -> None:
     (build,) = Registry(owned).builds(owned.project, owned.first["DEPOT_ORG_ID"], 1)
     with ExitStack() as stack:
         for _ in range(LIVE):
-            assert stack.enter_context(follow(ada, build)).readline().startswith(b"retry: ")
+            assert stack.enter_context(ada.follow(f"/builds/{build}")).readline().startswith(b"retry: ")
         with pytest.raises(urllib.error.HTTPError) as refused:
-            follow(ada, build)
+            ada.follow(f"/builds/{build}")
         assert refused.value.code == 429
         assert [ada.get(f"/builds/{build}").status for _ in range(LIVE + 1)] == [200] * (LIVE + 1)
 

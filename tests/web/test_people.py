@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join, owner_code, signed_in
 from tests.harness.people import Registry, invite
 from tests.harness.server import Server
 
-PASSWORD = "coal and a good draught"
 OWNER = "ada@example.com"
 
 
@@ -18,30 +17,20 @@ def sign_in(browser: Browser, email: str = OWNER, password: str = PASSWORD) -> P
     return browser.post("/sign-in", email=email, password=password, next="/")
 
 
-@pytest.fixture(scope="module")
-def peopled(make_server: Callable[..., Server]) -> Server:
-    """A server whose first owner has joined."""
-    server = make_server()
-    joined = join(Browser(server.url), owner_code(server), email=OWNER, name="Ada", password=PASSWORD)
-    assert (joined.status, joined.path) == (200, "/"), joined.words
-    return server
-
-
 @pytest.fixture
-def owner(peopled: Server) -> Browser:
-    browser = Browser(peopled.url)
-    assert sign_in(browser).path == "/"
-    return browser
+def owner(owned: Server) -> Browser:
+    """A browser of the owner's that is the test's own."""
+    return signed_in(owned, OWNER)
 
 
-def test_the_first_owner_comes_from_a_link_that_works_once(peopled: Server, owner: Browser) -> None:
+def test_the_first_owner_comes_from_a_link_that_works_once(owned: Server, owner: Browser) -> None:
     home = owner.get("/")
     assert "default owner" in home.words
     assert "Ada" in home.words
-    again = Browser(peopled.url).post("/join", code=owner_code(peopled))
+    again = Browser(owned.url).post("/join", code=owner_code(owned))
     assert again.status == 404
     assert "does not work" in again.words
-    assert peopled.query("select email, is_operator from people where email = ?", OWNER) == [(OWNER, 1)]
+    assert owned.query("select email, is_operator from people where email = ?", OWNER) == [(OWNER, 1)]
 
 
 def test_a_new_start_prints_a_new_link_only_while_there_is_nobody(make_server: Callable[..., Server]) -> None:
@@ -56,21 +45,21 @@ def test_a_new_start_prints_a_new_link_only_while_there_is_nobody(make_server: C
     assert "/join#" not in server.start().output
 
 
-def test_an_invitation_makes_an_account_with_its_role(peopled: Server) -> None:
-    code = invite(peopled, "Vi@Example.com", "ROLE_VIEWER")
-    browser = Browser(peopled.url)
+def test_an_invitation_makes_an_account_with_its_role(owned: Server) -> None:
+    code = invite(owned, "Vi@Example.com", "ROLE_VIEWER")
+    browser = Browser(owned.url)
     joined = join(browser, code, email="somebody.else@example.com", name="Vi", password=PASSWORD)
     assert "default viewer" in joined.words
-    assert peopled.query("select email from people where name = 'Vi'") == [("vi@example.com",)], "as invited"
-    assert Browser(peopled.url).post("/join", code=code).status == 404
+    assert owned.query("select email from people where name = 'Vi'") == [("vi@example.com",)], "as invited"
+    assert Browser(owned.url).post("/join", code=code).status == 404
 
 
-def test_somebody_with_an_account_takes_an_invitation_with_it(peopled: Server) -> None:
-    code = invite(peopled, "bo@example.com", "ROLE_VIEWER")
-    browser = Browser(peopled.url)
+def test_somebody_with_an_account_takes_an_invitation_with_it(owned: Server) -> None:
+    code = invite(owned, "bo@example.com", "ROLE_VIEWER")
+    browser = Browser(owned.url)
     join(browser, code, name="Bo", password=PASSWORD)
-    more = invite(peopled, "bo@example.com", "ROLE_MEMBER")
-    assert "already" in Browser(peopled.url).post("/join", code=more).words
+    more = invite(owned, "bo@example.com", "ROLE_MEMBER")
+    assert "already" in Browser(owned.url).post("/join", code=more).words
     joined = join(browser, more)
     assert "default member" in joined.words
 
@@ -84,31 +73,31 @@ def test_somebody_with_an_account_takes_an_invitation_with_it(peopled: Server) -
         ({"name": "a\x07b"}, "control characters"),
     ],
 )
-def test_a_form_that_can_not_be_right_is_shown_again(peopled: Server, fields: dict[str, str], problem: str) -> None:
-    code = invite(peopled, f"wrong{abs(hash(problem))}@example.com", "ROLE_MEMBER")
-    answer = join(Browser(peopled.url), code, **{"name": "Cy", "password": PASSWORD} | fields)
+def test_a_form_that_can_not_be_right_is_shown_again(owned: Server, fields: dict[str, str], problem: str) -> None:
+    code = invite(owned, f"wrong{abs(hash(problem))}@example.com", "ROLE_MEMBER")
+    answer = join(Browser(owned.url), code, **{"name": "Cy", "password": PASSWORD} | fields)
     assert answer.status == 400
     assert problem in answer.words
-    assert Browser(peopled.url).post("/join", code=code).status == 200, "the invitation is still good"
+    assert Browser(owned.url).post("/join", code=code).status == 200, "the invitation is still good"
 
 
-def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(peopled: Server) -> None:
-    wrong = sign_in(Browser(peopled.url), password="something else entirely")
-    unknown = sign_in(Browser(peopled.url), email="nobody@example.com")
+def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(owned: Server) -> None:
+    wrong = sign_in(Browser(owned.url), password="something else entirely")
+    unknown = sign_in(Browser(owned.url), email="nobody@example.com")
     assert wrong.status == unknown.status == 401
     assert wrong.words.replace(OWNER, "") == unknown.words.replace("nobody@example.com", "")
 
 
-def test_signing_out_ends_the_session_itself(peopled: Server, owner: Browser) -> None:
+def test_signing_out_ends_the_session_itself(owned: Server, owner: Browser) -> None:
     home = owner.get("/")
-    thief = Browser(peopled.url, owner.cookies)
+    thief = Browser(owned.url, owner.cookies)
     assert owner.submit(home, "/sign-out").path == "/sign-in"
     assert thief.get("/").path == "/sign-in"
 
 
-def test_a_changed_password_ends_all_other_sessions(peopled: Server) -> None:
-    code = invite(peopled, "di@example.com", "ROLE_MEMBER")
-    here, there = Browser(peopled.url), Browser(peopled.url)
+def test_a_changed_password_ends_all_other_sessions(owned: Server) -> None:
+    code = invite(owned, "di@example.com", "ROLE_MEMBER")
+    here, there = Browser(owned.url), Browser(owned.url)
     join(here, code, name="Di", password=PASSWORD)
     sign_in(there, "di@example.com")
     page = here.get("/password")
@@ -116,20 +105,20 @@ def test_a_changed_password_ends_all_other_sessions(peopled: Server) -> None:
     assert here.submit(page, old=PASSWORD, new="an entirely new one").path == "/"
     assert here.get("/").path == "/"
     assert there.get("/").path == "/sign-in"
-    assert sign_in(Browser(peopled.url), "di@example.com").status == 401
-    assert sign_in(Browser(peopled.url), "di@example.com", "an entirely new one").path == "/"
+    assert sign_in(Browser(owned.url), "di@example.com").status == 401
+    assert sign_in(Browser(owned.url), "di@example.com", "an entirely new one").path == "/"
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(peopled: Server) -> None:
-    answer = Browser(peopled.url).post("/sign-in", follow=False, email=OWNER, password=PASSWORD, next="/")
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(owned: Server) -> None:
+    answer = Browser(owned.url).post("/sign-in", follow=False, email=OWNER, password=PASSWORD, next="/")
     cookie = answer.headers["set-cookie"].lower()
     assert cookie.startswith("stoker-session=")
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
 
 
-def test_every_page_forbids_foreign_scripts_frames_and_caches(peopled: Server, owner: Browser) -> None:
-    for page in (owner.get("/"), Browser(peopled.url).get("/sign-in"), Browser(peopled.url).get("/nowhere")):
+def test_every_page_forbids_foreign_scripts_frames_and_caches(owned: Server, owner: Browser) -> None:
+    for page in (owner.get("/"), Browser(owned.url).get("/sign-in"), Browser(owned.url).get("/nowhere")):
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
@@ -140,7 +129,7 @@ def test_every_page_forbids_foreign_scripts_frames_and_caches(peopled: Server, o
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
-def test_a_form_from_another_site_does_nothing(peopled: Server, owner: Browser, origin: str) -> None:
+def test_a_form_from_another_site_does_nothing(owned: Server, owner: Browser, origin: str) -> None:
     home = owner.get("/")
     refused = owner.post("/sign-out", origin=origin, csrf=home.hidden("csrf"))
     assert refused.status == 403
@@ -156,56 +145,56 @@ def test_a_form_without_its_token_does_nothing(owner: Browser, path: str) -> Non
 @pytest.mark.parametrize(
     "wanted", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
-def test_signing_in_leads_nowhere_else(peopled: Server, wanted: str) -> None:
-    answer = Browser(peopled.url).post("/sign-in", follow=False, email=OWNER, password=PASSWORD, next=wanted)
+def test_signing_in_leads_nowhere_else(owned: Server, wanted: str) -> None:
+    answer = Browser(owned.url).post("/sign-in", follow=False, email=OWNER, password=PASSWORD, next=wanted)
     assert (answer.status, answer.headers["location"]) == (303, "/")
 
 
-def test_names_are_text_and_nothing_more(peopled: Server) -> None:
+def test_names_are_text_and_nothing_more(owned: Server) -> None:
     name = '<script>alert("x")</script>'
-    browser = Browser(peopled.url)
-    home = join(browser, invite(peopled, "eve@example.com", "ROLE_MEMBER"), name=name, password=PASSWORD)
+    browser = Browser(owned.url)
+    home = join(browser, invite(owned, "mallory@example.com", "ROLE_MEMBER"), name=name, password=PASSWORD)
     assert "<script>alert" not in home.text
     assert name in home.words
 
 
 @pytest.mark.parametrize("body", [b"x" * 100_000, b"%ff=%ff", b"&".join(b"a%d=1" % n for n in range(100))])
-def test_an_odd_form_is_refused(peopled: Server, body: bytes) -> None:
-    headers = {"content-type": "application/x-www-form-urlencoded", "origin": peopled.url}
-    answer = peopled.call("sign-in", raw=body, headers=headers, token="")
+def test_an_odd_form_is_refused(owned: Server, body: bytes) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": owned.url}
+    answer = owned.call("sign-in", raw=body, headers=headers, token="")
     assert answer.status in (400, 401)
 
 
-def test_a_build_is_shown_to_members_of_its_organization_only(peopled: Server, owner: Browser) -> None:
-    build, _ = peopled.new_build()
-    registry = Registry(peopled)
-    outsider = Browser(peopled.url)
-    join(outsider, invite(peopled, "finn@example.com", "ROLE_VIEWER"), name="Finn", password=PASSWORD)
-    person = peopled.query("select id from people where email = 'finn@example.com'")[0][0]
+def test_a_build_is_shown_to_members_of_its_organization_only(owned: Server, owner: Browser) -> None:
+    build, _ = owned.new_build()
+    registry = Registry(owned)
+    outsider = Browser(owned.url)
+    join(outsider, invite(owned, "finn@example.com", "ROLE_VIEWER"), name="Finn", password=PASSWORD)
+    person = owned.query("select id from people where email = 'finn@example.com'")[0][0]
     assert registry.remove_from_all(person) == 1
     assert "hello" in owner.get(f"/builds/{build}").words
     hidden, missing = outsider.get(f"/builds/{build}"), outsider.get(f"/builds/{'0' * 16}")
     assert hidden.status == missing.status == 404
     assert hidden.words.replace(build, "") == missing.words.replace("0" * 16, "")
-    assert Browser(peopled.url).get(f"/builds/{build}").path == "/sign-in"
+    assert Browser(owned.url).get(f"/builds/{build}").path == "/sign-in"
 
 
-def test_a_shared_build_is_shown_to_anyone_until_sharing_stops(peopled: Server) -> None:
-    build, _ = peopled.new_build()
+def test_a_shared_build_is_shown_to_anyone_until_sharing_stops(owned: Server) -> None:
+    build, _ = owned.new_build()
     service = "depot.core.v1.BuildService"
-    url = peopled.call(f"{service}/ShareBuild", {"buildId": build}).body["shareUrl"]
-    shown = Browser(peopled.url).get(url)
-    assert (shown.status, shown.path) == (200, url.removeprefix(peopled.url))
+    url = owned.call(f"{service}/ShareBuild", {"buildId": build}).body["shareUrl"]
+    shown = Browser(owned.url).get(url)
+    assert (shown.status, shown.path) == (200, url.removeprefix(owned.url))
     assert build in shown.words
     assert "hello" not in shown.words, "the project's name is its members' own"
-    assert peopled.call(f"{service}/StopSharingBuild", {"buildId": build}).status == 200
-    gone, never = Browser(peopled.url).get(url), Browser(peopled.url).get("/share/never")
+    assert owned.call(f"{service}/StopSharingBuild", {"buildId": build}).status == 200
+    gone, never = Browser(owned.url).get(url), Browser(owned.url).get("/share/never")
     assert gone.status == never.status == 404
     assert gone.words == never.words
 
 
-def test_pages_do_not_hide_methods(peopled: Server) -> None:
-    assert peopled.call("depot.core.v1.ProjectService/Nothing").status == 404
-    assert peopled.call("depot.core.v9.ProjectService/GetProject").code == "unimplemented"
-    missing = Browser(peopled.url).get("/nowhere")
+def test_pages_do_not_hide_methods(owned: Server) -> None:
+    assert owned.call("depot.core.v1.ProjectService/Nothing").status == 404
+    assert owned.call("depot.core.v9.ProjectService/GetProject").code == "unimplemented"
+    missing = Browser(owned.url).get("/nowhere")
     assert (missing.status, "no such page" in missing.words) == (404, True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
+import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from stoker.domain.people import Role
-from tests.harness.browser import Browser, Page, join, owner_code
+from tests.harness.browser import PASSWORD, Browser, Page, join, signed_in
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.people import Registry, invite
@@ -20,14 +22,7 @@ from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-PASSWORD = "coal and a good draught"
 MARKUP = "<script>alert(1)</script>"
-GITLAB = {
-    "name": "our-gitlab",
-    "kind": "gitlab",
-    "issuer": "https://gitlab.example.com",
-    "audience": "https://stoker.example.com",
-}
 CONNECT = "depot.cli.v1.BuildService/GetBuildKitConnection"
 FINISH = "depot.build.v1.BuildService/FinishBuild"
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -56,17 +51,10 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(make_server: Callable[..., Server]) -> House:
-    server = make_server(
-        oidc_providers=json.dumps([GITLAB]),
-        max_builds_per_project="1",
-        connection_hold_seconds="0.1",
-        token_use_seconds="1",
-        measure_seconds="1",
-    )
+def house(strict: Server) -> House:
+    server = strict
     other = Registry(server).organization("elsewhere")
-    owner, *others = (Browser(server.url) for _ in range(4))
-    join(owner, owner_code(server), email="ada@example.com", name="Ada", password=PASSWORD)
+    others = [Browser(server.url) for _ in range(3)]
     for browser, name, role, organization in zip(
         others,
         ("mo", "vi", "eve"),
@@ -76,7 +64,7 @@ def house(make_server: Callable[..., Server]) -> House:
     ):
         code = invite(server, f"{name}@example.com", role, organization)
         assert join(browser, code, name=name, password=PASSWORD).path == "/"
-    return House(server, other, owner, *others, Browser(server.url))
+    return House(server, other, signed_in(server, "ada@example.com"), *others, Browser(server.url))
 
 
 @pytest.fixture
@@ -479,7 +467,9 @@ def test_a_real_build_and_its_cache_are_on_the_pages(house: House, project: str,
     # BuildKit quotes the Dockerfile in its warning of MAINTAINER.
     ((platform,),) = server.query("select distinct platform from leases where project_id = ?", project)
     row = re.search(
-        rf"{last} succeeded (?:just now|1 minute ago) [\d.]+ s (\d+) of (\d+) {platform} Dockerfile ", page.words
+        rf"{last} succeeded (?:just now|1 minute ago) [\d.]+ s (\d+) of (\d+) {platform} "
+        "organization token made on the first start Dockerfile ",
+        page.words,
     )
     assert row is not None, page.words
     assert 0 < int(row[1]) <= int(row[2])
@@ -504,6 +494,78 @@ def test_who_waits_for_a_turn_is_told_the_place_in_line(house: House, project: s
         assert server.call(FINISH, {"buildId": build, "success": {}}, token=token).status == 200
 
 
+def test_who_began_a_build_is_on_its_page_and_in_the_list(house: House, project: str) -> None:
+    server, base = house.server, f"/projects/{project}"
+    (before,) = Registry(server).builds(project, house.organization, 1)
+    made = server.call("depot.core.v1.ProjectService/CreateToken", {"projectId": project, "description": MARKUP})
+    mo = Registry(server).person("mo-too", **{f"o{house.organization}": Role.MEMBER})
+    secrets = {"": server.token, MARKUP: made.body["secret"], mo.email: mo.token}
+    found: dict[str, str] = {}
+    for name, secret in secrets.items():
+        created = server.call("depot.build.v1.BuildService/CreateBuild", {"projectId": project}, token=secret)
+        found[name] = created.body["buildId"]
+    gone = {"tokenId": made.body["tokenId"]}
+    assert server.call("depot.core.v1.ProjectService/DeleteToken", gone).status == 200
+    ((organization_token,),) = server.query("select begun_by_id from builds where id = ?", found[""])
+    words = {
+        before: "unknown",
+        found[""]: "organization token made on the first start",
+        found[MARKUP]: f"project token {MARKUP}",
+        found[mo.email]: mo.email,
+    }
+    listed = house.viewer.get(base)
+    for build, said in words.items():
+        assert f"Begun by {said}" in house.viewer.get(f"/builds/{build}").words
+        assert re.search(rf"{build} running \S+ \S+ .*?{re.escape(said)}", listed.words), listed.words
+    for text in (listed.text, house.viewer.get(f"/builds/{found[MARKUP]}").text):
+        assert MARKUP not in text
+        assert not [secret for secret in secrets.values() if secret in text]
+    for by, wanted in (("ALERT(1", MARKUP), ("mo-too@", mo.email), (organization_token, "")):
+        shown = house.viewer.get(f"{base}?status=running&by={quote(by)}")
+        assert re.findall(r'href="/builds/(\w+)"', shown.text) == [found[wanted]]
+        assert value_of(shown, "by") == escape(by)
+    nobody = house.viewer.get(f"{base}?status=failed&by={quote(MARKUP)}")
+    assert f"No such builds were begun by “{MARKUP}” and are failed" in nobody.words
+    assert house.viewer.get(f"{base}?by={'x' * 500}").status == 400
+    page = house.owner.get(f"/builds/{found[mo.email]}")
+    shared = house.owner.submit(page, f"{page.path}/share", decision="share")
+    link = re.search(r'id="shared" href="(/share/\w+)"', shared.text)
+    assert link is not None
+    assert mo.email not in house.nobody.get(link[1]).text
+
+
+def next_change(events: HTTPResponse) -> None:
+    """Read on to the end of the next event that says that there is something new."""
+    while events.readline() != b"event: changed\n":
+        pass
+
+
+@pytest.mark.parametrize("template", ["/", "/organizations/{organization}", "/projects/{project}"])
+def test_a_list_of_builds_tells_when_there_is_more(house: House, project: str, template: str) -> None:
+    path = template.format(organization=house.organization, project=project)
+    assert 'src="/static/live.js"' in house.viewer.get(path).text
+    for who, status in (("nobody", 403), ("stranger", 404)):
+        if path != "/" or who == "nobody":
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                house.by_name(who).follow(path)
+            assert refused.value.code == status
+    with house.viewer.follow(path) as events, house.owner.follow(path) as others:
+        assert events.headers["content-type"].startswith("text/event-stream")
+        assert events.readline().startswith(b"retry: ")
+        next_change(events)
+        next_change(others)
+        build, token = house.server.new_build(project)
+        next_change(events)
+        next_change(others)
+        row = f'<tr id="build-{build}">' if path != f"/organizations/{house.organization}" else f"/builds/{build}"
+        assert row in house.viewer.get(path).text
+        assert house.server.call(FINISH, {"buildId": build, "success": {}}, token=token).status == 200
+        next_change(events)
+        next_change(others)
+        succeeded = f"{build} succeeded"
+        eventually(lambda: succeeded in house.viewer.get(f"/projects/{project}").words, "its end is on the page")
+
+
 def test_no_html_of_names_gets_into_pages(house: House) -> None:
     project = house.server.new_project(MARKUP)
     tokens = house.server.call(
@@ -515,7 +577,7 @@ def test_no_html_of_names_gets_into_pages(house: House) -> None:
         assert MARKUP in page.words or MARKUP.replace("<", "&lt;").replace(">", "&gt;") in page.text
         assert MARKUP not in page.text
         assert "style=" not in page.text, "the policy would not let it have an effect"
-        assert "<script" not in page.text
+        assert "<script>" not in page.text
         assert "unsafe" not in page.headers["content-security-policy"]
     for path in ("/", f"/organizations/{house.organization}"):
         page = house.owner.get(path)

@@ -49,10 +49,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who did something, or to what it was done: a kind of thing, its id, and a name for people.
+    """Who did something, or to what it was done: a kind of thing, its id, and a name for people, which is no secret.
 
-    Of who acts, the kind is ``person``, that of a token (``organization token``, ``project token``, ``build token``),
-    ``server`` for what is done on the server's host, or ``nobody`` for a stranger.
+    Of who acts, the kind is ``person``, that of a token (``organization token``, ``project token``, ``build token``,
+    ``OIDC token``), ``server`` for what is done on the server's host, or ``nobody`` for a stranger.
     """
 
     kind: str

@@ -11,6 +11,8 @@ from stoker.domain.errors import FailedPrecondition
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from stoker.domain.audit import Party
+
 MAX_ERROR_LENGTH = 4096
 
 
@@ -38,7 +40,10 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One client run in one project. What an ``untrusted`` one writes is seen by no other, and dropped at its end."""
+    """One client run in one project. What an ``untrusted`` one writes is seen by no other, and dropped at its end.
+
+    ``begun_by`` is whose credential it was created with, by the name that it had then; None where that wasn't recorded.
+    """
 
     id: str
     organization_id: str
@@ -49,6 +54,7 @@ class Build:
     started_at: datetime | None
     finished_at: datetime | None
     untrusted: bool = False
+    begun_by: Party | None = None
 
     @property
     def duration_seconds(self) -> float | None:
@@ -56,6 +62,17 @@ class Build:
         if self.started_at is None or self.finished_at is None:
             return None
         return max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFilter:
+    """Which builds are wanted. ``begun_by`` is a part of the name of who began them, or the id; "" stands for all."""
+
+    status: BuildStatus | None = None
+    begun_by: str = ""
+
+
+ALL_BUILDS = BuildFilter()
 
 
 def bounded_error(text: str) -> str:

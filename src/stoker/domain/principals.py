@@ -31,7 +31,8 @@ class Principal:
     A person (USER) may belong to several organizations, with a role in each; ``needed_role`` is what the method that is
     being called asks for. An OIDC caller may see its ``trusting_projects`` and nothing else; only when there is just
     one does it have an organization and a ``project_id``. ``untrusted`` says that all it builds is; an OIDC
-    caller may be so in some projects (``untrusted_projects``), as the owners of each decide for it alone.
+    caller may be so in some projects (``untrusted_projects``), as the owners of each decide for it alone. ``source`` is
+    what the trust policy of an OIDC caller names, for people to read.
     """
 
     kind: CredentialKind
@@ -45,6 +46,7 @@ class Principal:
     needed_role: Role | None = None
     untrusted: bool = False
     untrusted_projects: frozenset[str] = frozenset()
+    source: str = ""
 
     @property
     def organization_id(self) -> str:

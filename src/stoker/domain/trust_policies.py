@@ -207,6 +207,11 @@ def claims_key(claims: VerifiedClaims) -> str | None:
     return _key(claims.issuer, offered, any_case=rule.any_case)
 
 
+def source_of(policy: TrustPolicy) -> str:
+    """What a policy trusts, for people to read."""
+    return f"{policy.provider} {policy.owner}/{policy.source}"
+
+
 def describe_source(claims: VerifiedClaims) -> str:
     """The claims that policies look at, for a message to their bearer."""
     kind = claims.provider.kind

@@ -11,6 +11,7 @@ from stoker._gen.stoker.v1.audit_connect import AuditService
 from stoker.domain.audit import AuditFilter
 from stoker.domain.pages import checked_page
 from stoker.rpc.caller import caller
+from stoker.rpc.codecs import JsonCodec
 from stoker.rpc.encoding import decode_moment
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from stoker.domain.audit import AuditEvent, Party
     from stoker.services.audit import AuditService as Audit
+
+_JSON = JsonCodec(None)
 
 
 class AuditHandlers(AuditService):
@@ -46,6 +49,11 @@ class AuditHandlers(AuditService):
         return pb.ListEventsResponse(
             events=[_event(event) for event in found.items], next_page_token=found.next_token or ""
         )
+
+
+def event_json(event: AuditEvent) -> str:
+    """An event as it is in answers in JSON."""
+    return _JSON.encode(_event(event)).decode()
 
 
 def _event(event: AuditEvent) -> pb.AuditEvent:

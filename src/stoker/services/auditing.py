@@ -31,7 +31,7 @@ async def record(
 ) -> None:
     """Add an event of an organization, or with None of the server. Neither names nor ``detail`` may hold a secret."""
     origin = current_origin()
-    actor = who if isinstance(who, Party) else await _actor(tx, who)
+    actor = who if isinstance(who, Party) else await actor_of(tx, who)
     event = AuditEvent(
         id=core.new_id(),
         organization_id=organization_id,
@@ -75,9 +75,13 @@ def build_party(build: Build) -> Party:
     return Party("build", build.id, "")
 
 
-async def _actor(tx: Transaction, principal: Principal) -> Party:
+async def actor_of(tx: Transaction, principal: Principal) -> Party:
+    """A caller, by the name that their credential has now."""
     if principal.kind is CredentialKind.USER:
         person = await person_store.find_person(tx, principal.person_id or "")
         return Party("person", principal.person_id or "", "" if person is None else person.email)
+    if principal.kind is CredentialKind.OIDC:
+        # Where several projects trust the caller, the policy may be of another project than the one that is meant.
+        return Party("OIDC token", principal.credential_id if principal.project_id else "", principal.source)
     token = await token_store.find_token_by_id(tx, principal.credential_id)
     return Party(f"{principal.kind} token", principal.credential_id, "" if token is None else token.description)

@@ -8,7 +8,7 @@ from stoker.auth.oidc import looks_like_jwt, not_verified
 from stoker.auth.tokens import hash_secret, parse_kind
 from stoker.domain.errors import NotFound, PermissionDenied, Unauthenticated
 from stoker.domain.principals import CredentialKind, Principal
-from stoker.domain.trust_policies import claims_key, describe_source, matches
+from stoker.domain.trust_policies import claims_key, describe_source, matches, source_of
 from stoker.store import people as person_store
 from stoker.store import tokens as token_store
 from stoker.store import trust_policies as policy_store
@@ -121,6 +121,7 @@ class AuthenticationService:
             trusting_projects=projects,
             untrusted=untrusted == projects,
             untrusted_projects=untrusted,
+            source=source_of(trusting[0].policy),
         )
 
 

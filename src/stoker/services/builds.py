@@ -10,8 +10,10 @@ from stoker.auth.tokens import new_token
 from stoker.domain.builds import Build, BuildResult, BuildStatus, require_running
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.principals import CredentialKind
+from stoker.services.auditing import actor_of
 from stoker.services.endings import end_build, wake_ended
 from stoker.services.lookup import require_build, require_project
+from stoker.services.wakeups import builds_topics
 from stoker.store import builds as build_store
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
@@ -68,6 +70,7 @@ class BuildService:
                 started_at=None,
                 finished_at=None,
                 untrusted=principal.is_untrusted_in(project.id),
+                begun_by=await actor_of(tx, principal),
             )
             await build_store.add_build(tx, build)
             stored = StoredToken(
@@ -82,6 +85,7 @@ class BuildService:
                 untrusted=build.untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
+        self._core.wakeups.wake(*builds_topics(build.organization_id, build.project_id))
         about = {"build_id": build.id, "project_id": project.id}
         _log.info("build %s of project %s was created", build.id, project.id, extra=about)
         return CreatedBuild(build, token.secret)

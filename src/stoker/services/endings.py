@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
 from stoker.domain.refused_addresses import refused_address_hint
-from stoker.services.wakeups import FLEET, QUEUE, build_topic
+from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
 from stoker.services.webhooks import enqueue_build_finished
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
@@ -58,6 +58,8 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     about = {"build_id": build_id, "project_id": build.project_id}
     words = ("build %s of project %s ended: %s", build_id, build.project_id, result.status.value)
     tx.after_commit(lambda: _log.info(*words, extra=about))
+    topics = builds_topics(build.organization_id, build.project_id)
+    tx.after_commit(lambda: core.wakeups.wake(*topics))
     for lease in await lease_store.live_leases_of_build(tx, build_id):
         await end_lease(core, tx, lease, f"build {result.status}")
     await waiting_store.leave_queue(tx, build_id)

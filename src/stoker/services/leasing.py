@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.leases import Lease
 from stoker.domain.machines import Desired, Machine, MachineState
 from stoker.services.tracing import build_cause, machine_cause
+from stoker.services.wakeups import builds_topics
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -41,6 +42,7 @@ async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platfor
         await machine_store.set_desired(tx, machine.id, Desired.RUNNING)
     if build.started_at is None:
         await build_store.mark_build_started(tx, build.id, now)
+    tx.after_commit(lambda: core.wakeups.wake(*builds_topics(build.organization_id, build.project_id)))
     return lease
 
 

@@ -14,17 +14,22 @@ from stoker.domain.overviews import (
 )
 from stoker.domain.pages import Page
 from stoker.services.lookup import require_organization, require_project
+from stoker.services.wakeups import builds_topic
 from stoker.store import builds as build_store
 from stoker.store import organizations as organization_store
 from stoker.store import overviews as overview_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
-    from stoker.domain.builds import BuildStatus
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+
+    from stoker.domain.builds import BuildFilter
     from stoker.domain.overviews import ProjectOverview
     from stoker.domain.pages import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+    from stoker.services.wakeups import Subscription
 
 _LAST_BUILDS = 5
 
@@ -57,24 +62,24 @@ class OverviewService:
             InvalidInput: the search is too long.
             NotFound: there is no such organization, or it isn't the caller's.
         """
-        wanted = search.strip()
-        if len(wanted) > MAX_SEARCH_LENGTH:
-            raise InvalidInput(f"the search has {len(wanted)} characters; {MAX_SEARCH_LENGTH} is the most")
+        wanted = _checked_search(search.strip())
         async with self._core.database.read() as tx:
             organization = await require_organization(tx, principal, organization_id)
             return await overview_store.list_project_overviews(tx, organization.id, wanted, page)
 
     async def builds(
-        self, principal: Principal, project_id: str, status: BuildStatus | None, page: PageRequest
+        self, principal: Principal, project_id: str, wanted: BuildFilter, page: PageRequest
     ) -> Page[BuildOverview]:
-        """A page of a project's builds, the newest first; with a status, of those that stand so.
+        """A page of a project's builds that are wanted, the newest first.
 
         Raises:
+            InvalidInput: the name of who began them is too long.
             NotFound: there is no such project, or it isn't the caller's.
         """
+        _checked_search(wanted.begun_by)
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
-            found = await build_store.list_builds(tx, project.id, page, status)
+            found = await build_store.list_builds(tx, project.id, page, wanted)
             ids = [build.id for build in found.items]
             platforms = await overview_store.platforms_of_builds(tx, ids)
             positions = await overview_store.positions_of_builds(tx, ids)
@@ -97,3 +102,13 @@ class OverviewService:
                 )
             )
         return Page(tuple(items), found.next_token)
+
+    def follow(self, owner_ids: Iterable[str]) -> AbstractContextManager[Subscription]:
+        """Wake-ups for a reader who follows the builds of projects or organizations live, which cost these nothing."""
+        return self._core.wakeups.subscribe(*map(builds_topic, owner_ids))
+
+
+def _checked_search(text: str) -> str:
+    if len(text) > MAX_SEARCH_LENGTH:
+        raise InvalidInput(f"the search has {len(text)} characters; {MAX_SEARCH_LENGTH} is the most")
+    return text

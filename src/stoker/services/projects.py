@@ -15,7 +15,7 @@ from stoker.domain.projects import Organization, Project, ProjectChange, checked
 from stoker.services.auditing import project_party, record
 from stoker.services.endings import fail_builds_of_project, wake_ended
 from stoker.services.lookup import require_organization, require_project, require_seen_project
-from stoker.services.wakeups import FLEET
+from stoker.services.wakeups import FLEET, builds_topic
 from stoker.store import machines as machine_store
 from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
@@ -83,6 +83,7 @@ class ProjectService:
             await record(
                 self._core, tx, principal, Action.PROJECT_CREATE, project_party(project), project.organization_id
             )
+        self._core.wakeups.wake(builds_topic(project.organization_id))
         return project
 
     async def list(self, principal: Principal) -> list[Project]:
@@ -137,7 +138,7 @@ class ProjectService:
                 await record(
                     self._core, tx, principal, Action.PROJECT_UPDATE, target, project.organization_id, change_made
                 )
-        self._core.wakeups.wake(FLEET)
+        self._core.wakeups.wake(FLEET, builds_topic(project.organization_id))
         return changed
 
     async def delete(self, principal: Principal, project_id: str) -> None:
@@ -154,6 +155,7 @@ class ProjectService:
                 self._core, tx, principal, Action.PROJECT_DELETE, project_party(project), project.organization_id
             )
         wake_ended(self._core, ended)
+        self._core.wakeups.wake(builds_topic(project.organization_id))
 
     async def reset(self, principal: Principal, project_id: str) -> Project:
         """Destroy a project's cache. Builds that run fail; the next one starts with an empty cache.

@@ -10,7 +10,7 @@ from stoker.domain.errors import ResourceExhausted
 from stoker.domain.queue import QueuePlace, Waiting, places, whose_turn
 from stoker.services.leasing import add_lease
 from stoker.services.lookup import require_organization
-from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic
+from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, builds_topics
 from stoker.store import builds as build_store
 from stoker.store import waiting as waiting_store
 
@@ -53,6 +53,7 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
             f"the organization has {length} builds that wait for their turn, which is the most; try again later"
         )
     await waiting_store.add_waiting(tx, one)
+    tx.after_commit(lambda: core.wakeups.wake(*builds_topics(one.organization_id, one.project_id)))
     _log.info(
         "build %s of project %s waits for its turn at position %d of its organization",
         build.id,
@@ -83,7 +84,8 @@ class QueueService:
         served: list[str] = []
         async with self._core.database.write() as tx:
             holding = await waiting_store.builds_with_machines(tx)
-            for one in whose_turn(await waiting_store.whole_queue(tx), holding, self._core.limits.builds):
+            queue = await waiting_store.whole_queue(tx)
+            for one in whose_turn(queue, holding, self._core.limits.builds):
                 await waiting_store.leave_queue(tx, one.build_id, one.platform)
                 build = await build_store.find_build(tx, one.build_id)
                 if build is not None and build.status is BuildStatus.RUNNING:
@@ -92,6 +94,9 @@ class QueueService:
                     _log.info("it is the turn of build %s after %.1f s", build.id, waited)
                     served.append(build.id)
         self._core.wakeups.wake(*(build_topic(build_id) for build_id in served))
+        # The places of those behind whoever left are others now.
+        owners = {(one.organization_id, one.project_id) for one in queue}
+        self._core.wakeups.wake(*(topic for owner in owners for topic in builds_topics(*owner)))
         if served:
             self._core.wakeups.wake(FLEET, LEASES)
         return served

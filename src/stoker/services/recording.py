@@ -13,7 +13,7 @@ from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
 from stoker.domain.solve_history import mask_values
 from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
-from stoker.services.wakeups import record_topic
+from stoker.services.wakeups import builds_topic, record_topic
 from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
 from stoker.store import build_work as work_store
@@ -90,7 +90,7 @@ class RecordingService:
         """Store what is new in a ledger, all of it or nothing."""
         async with self._core.database.write() as tx:
             await self._store(tx, solve.build_id, solve.project_id, ledger, final=final)
-        self._core.wakeups.wake(record_topic(solve.build_id))
+        self._core.wakeups.wake(record_topic(solve.build_id), builds_topic(solve.project_id))
 
     async def room_for_attestations(self, solve: Solve) -> int:
         """How many bytes of attestations may still be kept of a solve's build."""
@@ -132,7 +132,7 @@ class RecordingService:
             found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
             if found is not None:
                 await work_store.save_work(tx, solve.build_id, found[0])
-        self._core.wakeups.wake(record_topic(solve.build_id))
+        self._core.wakeups.wake(record_topic(solve.build_id), builds_topic(solve.project_id))
 
     async def report_progress(self, principal: Principal, build_id: str, progress: Iterable[Progress]) -> None:
         """Take what a build's client says of its own work, such as that it connects.
@@ -156,7 +156,7 @@ class RecordingService:
                 ledger.apply(one)
             async with self._core.database.write() as tx:
                 await self._store(tx, build.id, build.project_id, ledger, final=True)
-        self._core.wakeups.wake(record_topic(build.id))
+        self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
     async def report_timings(self, principal: Principal, build_id: str, timings: Sequence[Timing]) -> None:
         """Take what a build's client says of its steps.
@@ -167,7 +167,7 @@ class RecordingService:
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
             await note_store.add_timings(tx, build.id, timings, _MOST_TIMINGS)
-        self._core.wakeups.wake(record_topic(build.id))
+        self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
     async def report_dockerfiles(
         self, principal: Principal, build_id: str, dockerfiles: Sequence[tuple[str, str, str]]
@@ -188,7 +188,7 @@ class RecordingService:
                 if len(contents) <= self._limits.dockerfile_bytes
             ]
             await note_store.save_dockerfiles(tx, kept, replace=True)
-        self._core.wakeups.wake(record_topic(build.id))
+        self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
     async def forget_old(self) -> int:
         """Remove the records of some builds that ended long ago; of how many."""

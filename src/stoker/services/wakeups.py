@@ -27,6 +27,20 @@ def build_topic(build_id: str) -> str:
     return f"build:{build_id}"
 
 
+def builds_topic(owner_id: str) -> str:
+    """Woken when one of the builds of a project, or of an organization, begins, waits, starts or ends.
+
+    That of a project is also woken when more is recorded of one of its builds, and that of an organization when a
+    project of it is created, changed or deleted.
+    """
+    return f"builds:{owner_id}"
+
+
+def builds_topics(organization_id: str, project_id: str) -> tuple[str, str]:
+    """Those of a build's organization and project."""
+    return builds_topic(organization_id), builds_topic(project_id)
+
+
 def record_topic(build_id: str) -> str:
     """Woken when steps or logs of a build were stored, or its record is at its end."""
     return f"record:{build_id}"

@@ -27,7 +27,7 @@ class LimitSettings(SettingsGroup):
     max_waiting_calls_per_token: int = Field(10_000, ge=1, description="The same with one token.")
     max_guest_calls: int = Field(1000, ge=1, description="Calls under way that need no token.")
     max_guest_calls_per_address: int = Field(100, ge=1, description="The same from one address.")
-    max_live_pages: int = Field(5000, ge=1, description="Pages of builds that are followed live at once.")
+    max_live_pages: int = Field(5000, ge=1, description="Pages that are followed live at once.")
     max_live_pages_per_address: int = Field(
         500, ge=1, description="The same from one address, and of one person who is signed in."
     )

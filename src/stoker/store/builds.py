@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, literal, select, update
+from sqlalchemy import Row, bindparam, insert, literal, or_, select, update
 
-from stoker.domain.builds import Build, BuildResult, BuildStatus
+from stoker.domain.audit import Party
+from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus
 from stoker.domain.pages import Page, PageRequest
 from stoker.store.tables.builds import builds
 from stoker.store.tables.organizations import projects
@@ -23,6 +24,7 @@ IS_RUNNING = builds.c.status == literal(BuildStatus.RUNNING.value, literal_execu
 
 def build_of_row(row: Row[Any]) -> Build:
     """A build from what was selected of its table."""
+    by = None if row.begun_by_kind is None else Party(row.begun_by_kind, row.begun_by_id, row.begun_by_name)
     return Build(
         id=row.id,
         organization_id=row.organization_id,
@@ -33,11 +35,13 @@ def build_of_row(row: Row[Any]) -> Build:
         started_at=row.started_at,
         finished_at=row.finished_at,
         untrusted=row.untrusted,
+        begun_by=by,
     )
 
 
 async def add_build(tx: Transaction, build: Build) -> None:
     """Store a new build."""
+    by = build.begun_by
     await tx.execute(
         insert(builds).values(
             id=build.id,
@@ -46,6 +50,9 @@ async def add_build(tx: Transaction, build: Build) -> None:
             status=build.status.value,
             created_at=build.created_at,
             untrusted=build.untrusted,
+            begun_by_kind=None if by is None else by.kind,
+            begun_by_id=None if by is None else by.id,
+            begun_by_name=None if by is None else by.name,
         )
     )
 
@@ -70,17 +77,20 @@ async def find_any_build(tx: Transaction, build_id: str) -> Build | None:
 
 
 async def list_builds(
-    tx: Transaction, project_id: str, page: PageRequest, status: BuildStatus | None = None
+    tx: Transaction, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS
 ) -> Page[Build]:
-    """A page of a project's builds, the newest first; with a status, of those that stand so."""
+    """A page of a project's builds that are wanted, the newest first."""
     query = select(builds).where(builds.c.project_id == project_id)
-    if status is not None:
-        query = query.where(builds.c.status == status.value)
+    if wanted.status is not None:
+        query = query.where(builds.c.status == wanted.status.value)
+    if wanted.begun_by:
+        is_named = builds.c.begun_by_name.icontains(wanted.begun_by, autoescape=True)
+        query = query.where(or_(is_named, builds.c.begun_by_id == wanted.begun_by))
     if page.after is not None:
         query = query.where(builds.c.id < page.after)
     query = query.order_by(builds.c.id.desc()).limit(page.size + 1)
-    # A rare status may be looked for among a great many builds.
-    rows = (await tx.execute(query)).all() if status is None else await tx.scan(query)
+    # What is rare may be looked for among a great many builds.
+    rows = (await tx.execute(query)).all() if wanted == ALL_BUILDS else await tx.scan(query)
     items = tuple(build_of_row(row) for row in rows[: page.size])
     return Page(items, items[-1].id if len(rows) > page.size else None)
 

@@ -16,6 +16,7 @@ from stoker.web.audit_pages import AuditPages
 from stoker.web.build_pages import BuildPages
 from stoker.web.home_pages import HomePages
 from stoker.web.join_pages import JoinPages
+from stoker.web.live import Live
 from stoker.web.login_pages import LoginPages
 from stoker.web.machine_pages import MachinePages
 from stoker.web.member_pages import MemberPages
@@ -47,7 +48,8 @@ _ORGANIZATION = "/organizations/{organization_id}"
 def web_application(services: WebServices) -> Starlette:
     """The pages of a server."""
     sign_in, join = SignInPages(services), JoinPages(services)
-    logins, home, builds = LoginPages(services), HomePages(services), BuildPages(services)
+    live = Live(services.live_refreshes_per_second)
+    logins, home, builds = LoginPages(services), HomePages(services, live), BuildPages(services, live)
     account, audit = AccountPages(services), AuditPages(services)
     changed = {
         "members": MemberPages(services),
@@ -57,6 +59,7 @@ def web_application(services: WebServices) -> Starlette:
     }
     routes = [
         ("/", "GET", home.show),
+        (LIVE_PATH, "GET", home.events),
         ("/sign-in", "GET", sign_in.show),
         ("/sign-in", "POST", sign_in.sign_in),
         ("/sign-in/company", "GET", sign_in.begin_company),
@@ -69,9 +72,8 @@ def web_application(services: WebServices) -> Starlette:
         ("/join/accept", "POST", join.accept),
         ("/logins/{code}", "GET", logins.show),
         ("/logins/{code}", "POST", logins.decide),
-        ("/audit", "GET", AuditPages(services).show),
         ("/projects/{project_id}/trends", "GET", TrendPages(services).show),
-        *_project_routes(services),
+        *_project_routes(services, live),
         ("/account", "GET", account.show),
         ("/account", "POST", account.log_out),
         ("/audit", "GET", audit.show),
@@ -106,15 +108,18 @@ def web_application(services: WebServices) -> Starlette:
     )
 
 
-def _project_routes(services: WebServices) -> list[tuple[str, str, Endpoint]]:
-    projects, settings = ProjectListPages(services), ProjectSettingsPages(services)
+def _project_routes(services: WebServices, live: Live) -> list[tuple[str, str, Endpoint]]:
+    projects, builds = ProjectListPages(services, live), ProjectPages(services, live)
+    settings = ProjectSettingsPages(services)
     tokens, policies = ProjectTokenPages(services), TrustPolicyPages(services)
     organization, project = "/organizations/{organization_id}", "/projects/{project_id}"
     return [
         (organization, "GET", projects.show),
+        (f"{organization}{LIVE_PATH}", "GET", projects.events),
         (f"{organization}/new-project", "GET", projects.show_new),
         (f"{organization}/new-project", "POST", projects.create),
-        (project, "GET", ProjectPages(services).show),
+        (project, "GET", builds.show),
+        (f"{project}{LIVE_PATH}", "GET", builds.events),
         (f"{project}/settings", "GET", settings.show),
         (f"{project}/settings", "POST", settings.save),
         (f"{project}/settings/reset", "POST", settings.reset),

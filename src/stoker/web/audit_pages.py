@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from stoker.domain.audit import AuditEvent, Party
+    from stoker.domain.audit import AuditEvent
     from stoker.domain.pages import Page
     from stoker.domain.projects import Organization
     from stoker.web.places import Reader
@@ -84,7 +83,7 @@ class AuditPages(PlacedPages):
         separator = "\n"
         while True:
             for event in page.items:
-                yield separator + json.dumps(_as_json(event))
+                yield separator + self.services.audit_json(event)
                 separator = ",\n"
             if page.next_token is None:
                 break
@@ -109,21 +108,3 @@ class AuditPages(PlacedPages):
         reader = reader_of(who, person, account, query.get("organization", "") or owned[0].id)
         actor, action = (query.get(name, "").strip()[:200] for name in ("actor", "action"))
         return _Wanted(reader, owned, AuditFilter(actor=actor, action=action))
-
-
-def _as_json(event: AuditEvent) -> dict[str, object]:
-    return {
-        "eventId": event.id,
-        "organizationId": event.organization_id or "",
-        "occurredAt": event.occurred_at.isoformat().replace("+00:00", "Z"),
-        "actor": _party(event.actor),
-        "action": event.action.value,
-        "target": _party(event.target),
-        "detail": event.detail,
-        "address": event.address,
-        "requestId": event.request_id,
-    }
-
-
-def _party(party: Party) -> dict[str, str]:
-    return {"kind": party.kind, "id": party.id, "name": party.name}

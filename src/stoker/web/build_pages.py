@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, StokerError
+from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
 from stoker.web.ansi import line_html, marked_html
+from stoker.web.events import MADE_FOR_ONE, event_stream, sign_in_to_follow
 from stoker.web.forms import read_form
-from stoker.web.live import Change, LiveBuilds
+from stoker.web.live import Subject
 from stoker.web.pages import Pages, go_to, render, rendered, sign_in_first
 from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step
 
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.projects import Project
     from stoker.domain.steps import LogLine, RecordSummary, Step
+    from stoker.web.live import Live
     from stoker.web.pages import WebServices
     from stoker.web.sessions import SignedIn
 
 _DOWNLOADED_LINES = 10_000
 _MAX_DIGITS = 9
-_CHECK_SECONDS = 15.0
-_RETRY_MILLISECONDS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,9 @@ class _Seen:
 class BuildPages(Pages):
     """Builds, for members of their organization, and for anyone as long as they are shared."""
 
-    def __init__(self, services: WebServices) -> None:
+    def __init__(self, services: WebServices, live: Live) -> None:
         super().__init__(services)
-        self._live = LiveBuilds(services.records, services.live_refreshes_per_second)
+        self._live = live
 
     async def show(self, request: Request) -> Response:
         """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
@@ -68,7 +67,8 @@ class BuildPages(Pages):
         after = _number(request, "after", 0)
         if not seen.is_same_for_all:
             return HTMLResponse(await self._page(seen, after))
-        return HTMLResponse(await self._live.page(seen.build, f"{seen.base}?{after}", lambda: self._page(seen, after)))
+        subject, name = self._subject(seen.build), f"{seen.base}?{after}"
+        return HTMLResponse(await self._live.shared(subject, name, lambda: self._page(seen, after)))
 
     async def _page(self, seen: _Seen, after: int) -> str:
         build, records, sizes = seen.build, self.services.records, self.services.page_sizes
@@ -172,19 +172,21 @@ class BuildPages(Pages):
         """GET …/events: a server-sent event each time that there is something new to see, until the build is over."""
         seen = await self._seen(request)
         if seen is None:
-            raise PermissionDenied("sign in to follow this build")
-        return StreamingResponse(self._changes(request, seen), media_type="text/event-stream")
+            raise sign_in_to_follow()
+        weight = 1 if seen.is_same_for_all else MADE_FOR_ONE
+        subject = self._subject(seen.build)
+        return event_stream(self.services, self._live, subject, lambda: self._seen(request), weight)
 
     async def share(self, request: Request) -> Response:
         """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""
+        build_id = request.path_params["build_id"]
         who = await self.who(request)
         if who is None:
-            return sign_in_first(request)
+            return sign_in_first(request, f"/builds/{build_id}")
         form = await read_form(request)
         who.require_form(form)
         person = await self.services.authentication.person(who.person.id, "session")
         caller = replace(person, needed_role=Role.MEMBER)
-        build_id = request.path_params["build_id"]
         if form.get("decision") == "share":
             await self.services.sharing.share(caller, build_id)
         elif form.get("decision") == "stop":
@@ -232,39 +234,9 @@ class BuildPages(Pages):
             lines = await self.services.records.lines_of(build, step.number, first, _DOWNLOADED_LINES)
             yield b"".join(line.content for line in lines)
 
-    async def _changes(self, request: Request, seen: _Seen) -> AsyncGenerator[str]:
-        """Events without content: what there is to see, the page itself says to those who still may see it."""
-        # Browsers come again when a stream breaks, as it does with the API: not all of them at once.
-        chance = int.from_bytes(self.services.randomness.token_bytes(4))
-        yield f"retry: {_RETRY_MILLISECONDS + chance % _RETRY_MILLISECONDS}\n\n"
-        checked = self.services.monotonic()
-        async with aclosing(self._live.changes(seen.build, _weight(seen))) as changes:
-            async for change in changes:
-                if self.services.monotonic() - checked >= _CHECK_SECONDS:
-                    checked = self.services.monotonic()
-                    if not await self._may_see(request):
-                        break
-                if change is Change.LAST:
-                    break
-                yield _event(change)
-            else:
-                return
-        yield _event(Change.LAST)
-
-    async def _may_see(self, request: Request) -> bool:
-        try:
-            return await self._seen(request) is not None
-        except StokerError:
-            return False
-
-
-def _event(change: Change) -> str:
-    return f"event: {change.value}\ndata:\n\n"
-
-
-def _weight(seen: _Seen) -> float:
-    """What a refresh costs: one page is made for all to whom a build is shared, but each member's is made anew."""
-    return 1 if seen.is_same_for_all else 10
+    def _subject(self, build: Build) -> Subject:
+        records = self.services.records
+        return Subject(f"build {build.id}", lambda: records.follow(build), lambda: records.may_grow(build))
 
 
 def _follows(build: Build, state: RecordState) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers as bars of a chart, which the server draws."""
+"""Numbers as bars, which the server draws. All places and lengths are percents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LEAST_HEIGHT = 0.8
+_LEAST_LENGTH = 0.3
 _GAP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class ChartBar:
-    """One bar; all places are percents of the chart's width and height.
+    """One upright bar; all places are percents of the chart's width and height.
 
     Attributes:
         index: which of the numbers it stands for.
@@ -36,7 +37,7 @@ class Chart:
 
 
 def chart(numbers: Sequence[float | None], most: float | None = None) -> Chart:
-    """A chart of numbers, none of them negative. What isn't known leaves its place empty.
+    """A chart of numbers, none of them negative. A nothing is seen to be there; what is None leaves its place empty.
 
     Args:
         numbers: from left to right.
@@ -51,3 +52,14 @@ def chart(numbers: Sequence[float | None], most: float | None = None) -> Chart:
             left = round((index + _GAP / 2) * step, 2)
             bars.append(ChartBar(index, left, round((1 - _GAP) * step, 2), round(100 - height, 2), height))
     return Chart(tuple(bars), top)
+
+
+def length(value: float, whole: float) -> float:
+    """The length of a lying bar for a part of a whole. What is not nothing can be seen."""
+    return 0 if value <= 0 or whole <= 0 else round(min(max(value / whole * 100, _LEAST_LENGTH), 100), 2)
+
+
+def lengths(values: Sequence[float]) -> list[float]:
+    """The length of a lying bar for each value, of which the largest is the whole."""
+    largest = max(values, default=0)
+    return [length(value, largest) for value in values]

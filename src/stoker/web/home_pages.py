@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.overviews import OVERVIEW_PERIOD
 from stoker.domain.pages import Page, checked_page
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
 from stoker.web.pages import Pages, render, sign_in_first
 from stoker.web.places import Reader
 
@@ -14,10 +15,17 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from stoker.domain.overviews import ProjectOverview
+    from stoker.domain.principals import Principal
+    from stoker.web.live import Live, Subject
+    from stoker.web.pages import WebServices
 
 
 class HomePages(Pages):
     """What a person sees first."""
+
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
 
     async def show(self, request: Request) -> Response:
         """GET /: my organizations; of a single one its projects as well."""
@@ -25,11 +33,15 @@ class HomePages(Pages):
         if who is None:
             return sign_in_first(request)
         person = await self.services.authentication.person(who.person.id, "session")
-        overviews = await self.services.overviews.organizations(person)
+        subject = self._subject(person)
+        overviews = await self._live.shared(
+            subject, f"roles {dict(person.roles)}", lambda: self.services.overviews.organizations(person)
+        )
         projects: Page[ProjectOverview] = Page((), None)
         if len(overviews) == 1:
-            projects = await self.services.overviews.projects(
-                person, overviews[0].organization.id, "", checked_page(self.services.page_sizes.projects, "")
+            organization_id, page = overviews[0].organization.id, checked_page(self.services.page_sizes.projects, "")
+            projects = await self._live.shared(
+                subject, "projects", lambda: self.services.overviews.projects(person, organization_id, "", page)
             )
         return render(
             "home.html",
@@ -39,3 +51,15 @@ class HomePages(Pages):
             days=OVERVIEW_PERIOD.days,
             now=self.services.now(),
         )
+
+    async def events(self, request: Request) -> Response:
+        """GET /events: an event each time that builds of my organizations begin or end."""
+        who = await self.who(request)
+        if who is None:
+            raise sign_in_to_follow()
+        person = await self.services.authentication.person(who.person.id, "session")
+        subject = self._subject(person)
+        return event_stream(self.services, self._live, subject, lambda: self.who(request), MADE_FOR_ONE)
+
+    def _subject(self, person: Principal) -> Subject:
+        return builds_of(self.services.overviews, person.organization_ids)

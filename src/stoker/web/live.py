@@ -1,6 +1,6 @@
-"""Builds that are followed live: one look at each for all who follow it, and a pace for the refreshes of all together.
+"""What is followed live: one look at each build or list for all who follow it, and a pace for the refreshes of all.
 
-However many follow, the server sees to it that a build doesn't notice: what changed is looked up once a second at most,
+However many follow, the server sees to it that no build notices: what changed is looked up once a second at most,
 an event says nothing but that there is something new, and events are so far apart that the pages which browsers then
 ask for take no more than a part of its time.
 """
@@ -12,18 +12,19 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from contextlib import AbstractContextManager
 
-    from stoker.domain.builds import Build
-    from stoker.services.records import RecordService
+    from stoker.services.wakeups import Subscription
 
 LEAST_SECONDS_BETWEEN = 1.0
 _HEARTBEAT_SECONDS = 15.0
 _MOST_KEPT = 100
 _log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 
 
 class Change(Enum):
@@ -34,17 +35,32 @@ class Change(Enum):
     LAST = "end"
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A build, or a list of them, that can be followed.
+
+    Attributes:
+        key: tells it from all others.
+        follow: wake-ups when there may be something new.
+        may_grow: whether more may come.
+    """
+
+    key: str
+    follow: Callable[[], AbstractContextManager[Subscription]]
+    may_grow: Callable[[], Awaitable[bool]]
+
+
 @dataclass(slots=True)
 class _Followed:
-    """A build that somebody follows. ``version`` counts what is new; ``is_over`` is None when that can't be known."""
+    """What somebody follows. ``version`` counts what is new; ``is_over`` is None when that can't be known."""
 
     version: int = 0
     is_over: bool | None = False
     followers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     looking: asyncio.Task[None] | None = None
-    pages: dict[str, tuple[int, float, asyncio.Task[str]]] = field(
-        default_factory=dict[str, "tuple[int, float, asyncio.Task[str]]"]
+    kept: dict[str, tuple[int, float, asyncio.Task[Any]]] = field(
+        default_factory=dict[str, "tuple[int, float, asyncio.Task[Any]]"]
     )
 
     def tell(self, *, is_over: bool | None) -> None:
@@ -54,25 +70,24 @@ class _Followed:
         self.changed = asyncio.Event()
 
 
-class LiveBuilds:
-    """Tells all who follow builds that there is something new.
+class Live:
+    """Tells all who follow something that there is something new.
 
-    ``per_second`` is how many of them are told in a second, all builds together: with more, each is told less often.
+    ``per_second`` is how many of them are told in a second, all together: with more, each is told less often.
     """
 
-    def __init__(self, records: RecordService, per_second: float) -> None:
-        self._records = records
+    def __init__(self, per_second: float) -> None:
         self._seconds_each = 1 / per_second
         self._next_turn = 0.0
         self._followed: dict[str, _Followed] = {}
 
-    async def changes(self, build: Build, weight: float) -> AsyncGenerator[Change]:
-        """What happens to a build, to its end: at once that there is something to see, and then what is new.
+    async def changes(self, subject: Subject, weight: float) -> AsyncGenerator[Change]:
+        """What happens to it, to its end: at once that there is something to see, and then what is new.
 
-        ``weight`` is how many refreshes one of this follower's costs. Without an end when the build can't be looked at.
+        ``weight`` is how many refreshes one of this follower's costs. Without an end when it can't be looked at.
         """
         seen = 0
-        with self._following(build) as followed:
+        with self._following(subject) as followed:
             while True:
                 changed = followed.changed
                 if followed.version == seen and not await _happens(changed, _HEARTBEAT_SECONDS):
@@ -86,30 +101,30 @@ class LiveBuilds:
                 if followed.is_over:
                     return
 
-    async def page(self, build: Build, name: str, render: Callable[[], Awaitable[str]]) -> str:
-        """A page of a build that is the same for all its readers: while somebody follows, made once for what is new.
+    async def shared(self, subject: Subject, name: str, make: Callable[[], Awaitable[Made]]) -> Made:
+        """What is the same for all readers of something: while somebody follows it, made once for what is new.
 
         It is never older than a second, since it also says how long things have taken so far.
         """
-        followed = self._followed.get(build.id)
+        followed = self._followed.get(subject.key)
         if followed is None:
-            return await render()
+            return await make()
         now = asyncio.get_running_loop().time()
-        kept = followed.pages.get(name)
+        kept = followed.kept.get(name)
         if kept is None or kept[0] != followed.version or now - kept[1] >= LEAST_SECONDS_BETWEEN:
-            if len(followed.pages) >= _MOST_KEPT:
-                followed.pages.clear()
-            kept = followed.version, now, asyncio.create_task(_made(render))
-            followed.pages[name] = kept
+            if len(followed.kept) >= _MOST_KEPT:
+                followed.kept.clear()
+            kept = followed.version, now, asyncio.create_task(_made(make))
+            followed.kept[name] = kept
         # Others wait for it too, so it is made even when the first who asked is gone.
-        return await asyncio.shield(kept[2])
+        return await asyncio.shield(cast("asyncio.Task[Made]", kept[2]))
 
     @contextmanager
-    def _following(self, build: Build) -> Generator[_Followed]:
-        followed = self._followed.get(build.id)
+    def _following(self, subject: Subject) -> Generator[_Followed]:
+        followed = self._followed.get(subject.key)
         if followed is None or followed.is_over is not False:
-            followed = self._followed[build.id] = _Followed()
-            followed.looking = asyncio.create_task(self._look(build, followed))
+            followed = self._followed[subject.key] = _Followed()
+            followed.looking = asyncio.create_task(self._look(subject, followed))
         followed.followers += 1
         try:
             yield followed
@@ -118,16 +133,16 @@ class LiveBuilds:
             if not followed.followers:
                 if followed.looking is not None:
                     followed.looking.cancel()
-                if self._followed.get(build.id) is followed:
-                    del self._followed[build.id]
+                if self._followed.get(subject.key) is followed:
+                    del self._followed[subject.key]
 
-    async def _look(self, build: Build, followed: _Followed) -> None:
-        """Look at a build after each wake-up, and tell what is new, once a second at most."""
+    async def _look(self, subject: Subject, followed: _Followed) -> None:
+        """Look at it after each wake-up, and tell what is new, once a second at most."""
         try:
             is_new = True
-            with self._records.follow(build) as subscription:
+            with subject.follow() as subscription:
                 while True:
-                    is_over = not await self._records.may_grow(build)
+                    is_over = not await subject.may_grow()
                     if is_new or is_over:
                         followed.tell(is_over=is_over)
                     if is_over:
@@ -135,7 +150,7 @@ class LiveBuilds:
                     await asyncio.sleep(LEAST_SECONDS_BETWEEN)
                     is_new = await subscription.wait(_HEARTBEAT_SECONDS)
         except Exception:
-            _log.exception("build %s can't be followed; who does will try again", build.id)
+            _log.exception("%s can't be followed; who does will try again", subject.key)
             followed.tell(is_over=None)
 
     async def _turn(self, weight: float) -> None:
@@ -155,5 +170,5 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def _made(render: Callable[[], Awaitable[str]]) -> str:
-    return await render()
+async def _made(make: Callable[[], Awaitable[Made]]) -> Made:
+    return await make()

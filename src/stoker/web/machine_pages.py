@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import CRASHES_IN_A_ROW, MachineState
-from stoker.web.bars import length
+from stoker.web.charts import length
 from stoker.web.listing import asked_part, part_of
 from stoker.web.pages import render, sign_in_first
 from stoker.web.places import PlacedPages

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from stoker.auth.company import CompanySignIn
+    from stoker.domain.audit import AuditEvent
     from stoker.domain.clock import Randomness
     from stoker.services.analysis import AnalysisService
     from stoker.services.audit import AuditService
@@ -78,6 +79,7 @@ class WebServices:
     builds: BuildService
     sharing: SharingService
     audit: AuditService
+    audit_json: Callable[[AuditEvent], str]
     records: RecordService
     analysis: AnalysisService
     page_sizes: PageSizes

@@ -9,6 +9,7 @@ from stoker.domain.hardware import Hardware
 from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pages import checked_page
 from stoker.services.projects import NewProject
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
 from stoker.web.pages import go_to, render, sign_in_first, status_of
 from stoker.web.places import AT_THE_FORM, PlacedPages, form_of
 from stoker.web.project_forms import hardware_of, new_fields, policy_of, typed_fields
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from stoker.domain.errors import StokerError
+    from stoker.web.live import Live, Subject
+    from stoker.web.pages import WebServices
     from stoker.web.places import Reader
 
 _LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.ProjectService/CreateProject"
@@ -25,6 +28,10 @@ _LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.Pro
 
 class ProjectListPages(PlacedPages):
     """Projects, for members of their organization."""
+
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
 
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}: its projects, with ``?search=`` those of such a name or id."""
@@ -34,7 +41,12 @@ class ProjectListPages(PlacedPages):
         search = request.query_params.get("search", "").strip()
         after = request.query_params.get("page", "")
         page = checked_page(self.services.page_sizes.projects, after)
-        found = await self.services.overviews.projects(reader.calling(_LIST), reader.organization.id, search, page)
+        caller = reader.calling(_LIST)
+        found = await self._live.shared(
+            self._subject(reader),
+            f"list {after} {search}",
+            lambda: self.services.overviews.projects(caller, reader.organization.id, search, page),
+        )
         base = f"/organizations/{reader.organization.id}"
         wanted = {"search": search} if search else {}
         return render(
@@ -48,6 +60,15 @@ class ProjectListPages(PlacedPages):
             more=f"{base}?{urlencode({**wanted, 'page': found.next_token})}" if found.next_token else "",
             now=self.services.now(),
         )
+
+    async def events(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/events: an event each time that builds of it begin or end."""
+        reader = await self.reader(request)
+        if reader is None:
+            raise sign_in_to_follow()
+        reader.calling(_LIST)
+        subject = self._subject(reader)
+        return event_stream(self.services, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
 
     async def show_new(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/new-project."""
@@ -77,6 +98,9 @@ class ProjectListPages(PlacedPages):
         except AT_THE_FORM as error:
             return self._form(reader, fields, error)
         return go_to(f"/projects/{project.id}")
+
+    def _subject(self, reader: Reader) -> Subject:
+        return builds_of(self.services.overviews, [reader.organization.id])
 
     def _form(self, reader: Reader, fields: dict[str, str], problem: StokerError | None = None) -> Response:
         return render(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput
 from stoker.domain.usage import PeriodName, ProjectUsage, named_period
-from stoker.web.bars import HEIGHT, WIDTH, columns, lengths
+from stoker.web.charts import chart, lengths
 from stoker.web.formats import duration, number
 from stoker.web.pages import render, sign_in_first
 from stoker.web.places import PlacedPages
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from stoker.domain.usage import DayUsage, OrganizationUsage
-    from stoker.web.bars import Column
+    from stoker.web.charts import ChartBar
 
 _PERIODS = {
     PeriodName.THIS_MONTH: "This month",
@@ -30,13 +30,13 @@ _PERIODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class DailyChart:
     """A chart by day: what it shows, what that adds up to and is at most, and each bar with its own words."""
 
     title: str
     total: str
     most: str
-    bars: Sequence[tuple[Column, str]]
+    bars: Sequence[tuple[ChartBar, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Row:
     """A project, with the lengths of its bars; or all others together, which have no id."""
 
     usage: ProjectUsage
-    built: int
-    kept: int
+    built: float
+    kept: float
 
 
 class UsagePages(PlacedPages):
@@ -73,8 +73,6 @@ class UsagePages(PlacedPages):
             totals=_together(usage.projects, ""),
             days=days,
             charts=_charts(days),
-            width=WIDTH,
-            height=HEIGHT,
             rows=_rows(usage, self.services.page_sizes.usage_projects),
         )
 
@@ -86,7 +84,7 @@ def _period(request: Request) -> PeriodName:
         raise InvalidInput(f"there is no such period; choose one of: {', '.join(PeriodName)}") from error
 
 
-def _charts(days: Sequence[DayUsage]) -> list[Chart]:
+def _charts(days: Sequence[DayUsage]) -> list[DailyChart]:
     return [
         _chart("Build time", days, lambda day: day.build_time.total_seconds(), duration),
         _chart("Builds", days, lambda day: day.builds, lambda value: number(round(value))),
@@ -96,12 +94,11 @@ def _charts(days: Sequence[DayUsage]) -> list[Chart]:
 
 def _chart(
     title: str, days: Sequence[DayUsage], value: Callable[[DayUsage], float], shown: Callable[[float], str]
-) -> Chart:
+) -> DailyChart:
     values = [value(day) for day in days]
     words = [f"{day.day:%Y-%m-%d}: {shown(one)}" for day, one in zip(days, values, strict=True)]
-    return Chart(
-        title, shown(sum(values)), shown(max(values, default=0)), list(zip(columns(values), words, strict=True))
-    )
+    bars = [(bar, words[bar.index]) for bar in chart([one or None for one in values]).bars]
+    return DailyChart(title, shown(sum(values)), shown(max(values, default=0)), bars)
 
 
 def _rows(usage: OrganizationUsage, most: int) -> list[Row]:

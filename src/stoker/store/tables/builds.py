@@ -16,6 +16,10 @@ builds = Table(
     Column("error", Text),
     Column("hint", Text),
     Column("untrusted", Boolean, nullable=False, server_default=false()),
+    # No foreign key: who began a build stays on record when the credential is gone.
+    Column("begun_by_kind", Text),
+    Column("begun_by_id", Text),
+    Column("begun_by_name", Text),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),

@@ -1,4 +1,4 @@
-// Keeps a build's page up to date: the server says that something changed, and the page is asked for again.
+// Keeps a page up to date: the server says that something changed, and the page is asked for again.
 const RETRY_MILLISECONDS = 5000;
 // The server says something every 15 seconds; a stream that says nothing for longer is dead, though nobody was told.
 const SILENCE_MILLISECONDS = 45000;
@@ -15,7 +15,7 @@ function follow() {
   source = null;
   clearTimeout(silence);
   if (over || document.hidden) return;
-  const opened = new EventSource(`${location.pathname}/events`);
+  const opened = new EventSource(`${location.pathname.replace(/\/$/, "")}/events`);
   source = opened;
   listen();
   opened.addEventListener("nothing", listen);
