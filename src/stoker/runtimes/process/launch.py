@@ -21,7 +21,6 @@ from stoker.runtimes.process.logs import trim
 from stoker.runtimes.process.proxies import VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from stoker.runtimes.process.config import ProcessRuntimeConfig
@@ -49,61 +48,74 @@ _ENVIRONMENT = VARIABLES | {"no_proxy", "ssl_cert_file", "ssl_cert_dir", "tz", "
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def launch(
-    config: ProcessRuntimeConfig,
-    folder: MachineFolder,
-    cgroup_files: list[Path],
-    wait_for_network: Callable[[], None] | None,
-) -> subprocess.Popen[bytes]:
-    """Start the machine's processes and return the outermost, which is in its cgroups already.
+class Launch:
+    """A machine's processes: first only one that waits, so that it can be put in its place while files are written."""
 
-    Args:
-        config: the runtime's settings.
-        folder: has the engine's files.
-        cgroup_files: what the process is written into.
-        wait_for_network: returns when the network is there; when it raises, no step ever runs. None: there is none.
+    def __init__(self, config: ProcessRuntimeConfig, folder: MachineFolder) -> None:
+        """Start the outermost process, which waits for `begin`. When this process dies before that, it ends.
 
-    Raises:
-        OSError: it could not be started, or not be put into its cgroups.
-    """
-    view = machine_view(config)
-    for target in (view, CNI_STATE):
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    trim(folder.log, config.log_bytes)
+        Args:
+            config: the runtime's settings.
+            folder: exists; what is in it is not needed before `begin`.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        for target in (machine_view(config), CNI_STATE):
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trim(folder.log, config.log_bytes)
+        gate, self._key = os.pipe()
+        try:
+            with folder.log.open("ab") as log:
+                self.process = subprocess.Popen(
+                    _command(config, folder),
+                    stdin=gate,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env=_environment(config, folder),
+                    # Out of the terminal's reach: a Ctrl-C there is for the server alone.
+                    start_new_session=True,
+                )
+        except BaseException:
+            os.close(self._key)
+            raise
+        finally:
+            os.close(gate)
+
+    def move(self, cgroup_files: list[Path]) -> None:
+        """Put the process into its cgroups, before it begins. Takes some milliseconds: the kernel waits for all CPUs.
+
+        Raises:
+            OSError: it could not be put there.
+        """
+        for file in cgroup_files:
+            file.write_text(str(self.process.pid))
+
+    def begin(self) -> None:
+        """Let the engine start: its files are there."""
+        os.write(self._key, _GO)
+
+    def connect(self) -> None:
+        """Let it run steps: its network is there. The processes no longer depend on this one."""
+        os.write(self._key, _GO)
+        os.close(self._key)
+
+    def abandon(self) -> None:
+        """End what was started."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._key)
+
+
+def _command(config: ProcessRuntimeConfig, folder: MachineFolder) -> list[str]:
     command = ["sh", "-c", _WAIT, "stoker-machine"]
     command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "--"]
     command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
-    command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE), str(folder.network_lock)]
-    command += [str(config.buildkitd), "--config", str(folder.config)]
-    gate, key = os.pipe()
-    try:
-        with folder.log.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=gate,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env=_environment(config, folder),
-                # Out of the terminal's reach: a Ctrl-C there is for the server alone.
-                start_new_session=True,
-            )
-        try:
-            for file in cgroup_files:
-                file.write_text(str(process.pid))
-            os.write(key, _GO)
-            if wait_for_network is not None:
-                wait_for_network()
-            os.write(key, _GO)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-    finally:
-        os.close(gate)
-        os.close(key)
-    return process
+    command += [str(folder.path), str(machine_view(config)), str(folder.network_state), str(CNI_STATE)]
+    command += [str(folder.network_lock), str(config.buildkitd), "--config", str(folder.config)]
+    return command
 
 
 def _environment(config: ProcessRuntimeConfig, folder: MachineFolder) -> dict[str, str]:

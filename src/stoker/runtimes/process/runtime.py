@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from stoker.domain.machines import Placement
-from stoker.domain.privileges import NO_PRIVILEGES
 from stoker.runtimes.contract import Ending, Observed, Owned
 from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
 from stoker.runtimes.process import logs
-from stoker.runtimes.process.bridges import Bridge, Bridges, forward_ipv6
 from stoker.runtimes.process.cgroups import Cgroups
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.config import checked_name, is_name
 from stoker.runtimes.process.emulation import emulated_platforms, ensure_emulation, native_platform
 from stoker.runtimes.process.endings import damage_told
 from stoker.runtimes.process.engine_files import (
-    STEPS_GROUP,
     MachineFolder,
-    container_runtime_script,
-    engine_config,
-    find_cni_plugins,
-    network_config,
 )
-from stoker.runtimes.process.firewall import Firewall
-from stoker.runtimes.process.firewall_rules import Address, Admission, Services
-from stoker.runtimes.process.launch import launch
-from stoker.runtimes.process.limits import capped, host_size, limits_of
-from stoker.runtimes.process.memory import events_file, wait_kill
-from stoker.runtimes.process.privileges import read_privileges, written_privileges
+from stoker.runtimes.process.machine_networks import MachineNetworks
+from stoker.runtimes.process.memory import wait_kill
 from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
-from stoker.runtimes.process.proxies import proxies
-from stoker.runtimes.process.resolvers import engine_resolvers, host_resolvers
+from stoker.runtimes.process.starts import MachineStarts
 from stoker.runtimes.process.step_networks import unisolated_for
 from stoker.runtimes.process.trees import destroy
 from stoker.runtimes.process.volume_store import VolumeStore
@@ -45,28 +32,20 @@ from stoker.runtimes.process.volume_store import VolumeStore
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Callable
-    from concurrent.futures import Executor
-    from pathlib import Path
 
     from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.platforms import Platform
-    from stoker.domain.privileges import Privileges
     from stoker.runtimes.contract import MachineSpec
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.volumes import Volumes
 
 _log = logging.getLogger(__name__)
-_HOST = "127.0.0.1"
 _UNISOLATED = (
     "UNSAFE: RUN steps are on this host's own network and reach whatever it reaches, itself and its loopback addresses "
     "included; build nothing here that you don't trust"
 )
 _DELETES_AT_ONCE = 2
-# The volume, the cgroups, the bridge and the rules.
-_BESIDE_A_START = 4
 _MEASURES_AT_ONCE = 1
-# Housekeeping drops cache long before builds have to be refused.
-_HOUSEKEEPING_FACTOR = 2
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,12 +60,10 @@ class ProcessRuntime:
         self._kept_logs = config.data / "logs" / "machines"
         self._store = VolumeStore(config)
         self._cgroups = Cgroups(config.server_id)
-        self._bridges = Bridges(
-            config.server_id, config.network_pool, config.subnet_prefix, config.run_folder, ipv6=config.ipv6
-        )
-        self._firewall = Firewall(config.server_id, config.allowed_networks, config.denied_networks)
-        self._proxies = frozenset[tuple[Address, int]]()
         self._isolated = not config.allow_unisolated or unisolated_for() is None
+        self._networks = MachineNetworks(config, self._machines, self._cgroups)
+        networks = self._networks if self._isolated else None
+        self._starts = MachineStarts(config, self._machines, self._store, self._cgroups, networks)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._is_released = False
@@ -239,42 +216,9 @@ class ProcessRuntime:
         find_program("unshare", package="util-linux")
         self._cgroups.prepare()
         self._is_released = False
-        warnings = self._prepare_networks() if self._isolated else (_UNISOLATED,)
+        warnings = self._networks.prepare() if self._isolated else (_UNISOLATED,)
         ensure_emulation()
         return (*warnings, *self._store.prepare())
-
-    def _prepare_networks(self) -> tuple[str, ...]:
-        find_program("ip", package="iproute2")
-        find_cni_plugins()
-        warnings: tuple[str, ...] = ()
-        # Locked, so that a machine that is being started is either not yet in the sets or has its bridge.
-        with self._bridges.choosing() as host:
-            if self._config.ipv6 and host.has_ipv6:
-                try:
-                    forward_ipv6()
-                except OSError as error:
-                    warnings = (f"RUN steps have no IPv6: the host can't pass it on ({error.strerror})",)
-            machines = {name: machine_id for machine_id, name in self._bridges.machines().items()}
-            present = [self._admission(machines[bridge.name], bridge) for bridge in self._bridges.present(host)]
-            self._proxies = proxies()
-            self._firewall.prepare([one for one in present if one is not None], self._services())
-        return warnings
-
-    def _admission(self, machine_id: str, bridge: Bridge) -> Admission | None:
-        """What the firewall is told of a machine that runs; None when nothing of it does any more."""
-        engine = self._cgroups.engine_group(machine_id)
-        return None if engine is None else Admission(bridge, engine, self._kept_privileges(machine_id))
-
-    def _services(self) -> Services:
-        steps = self._config.name_servers or host_resolvers()
-        return Services(steps, engine_resolvers(), self._proxies)
-
-    def _kept_privileges(self, machine_id: str) -> Privileges:
-        """What a machine was started with, not what its project has now: a change counts from the next start."""
-        try:
-            return read_privileges(MachineFolder(self._machines / machine_id).privileges.read_text())
-        except (FileNotFoundError, NotADirectoryError):
-            return NO_PRIVILEGES
 
     def _launch(self, spec: MachineSpec) -> Placement:
         if self._is_released:
@@ -284,89 +228,13 @@ class ProcessRuntime:
         if spec.platform not in self.platforms():
             raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
         try:
-            # Left only when what was begun in it has ended, so that a stop afterwards finds everything.
-            with ThreadPoolExecutor(max_workers=_BESIDE_A_START) as beside:
-                return self._launch_connected(spec, beside)
+            if not self._isolated:
+                _log.warning("machine %s: %s", spec.machine_id, _UNISOLATED)
+            placement, process = self._starts.start(spec)
         except (RuntimeFailed, OSError) as error:
             raise MachineStartFailed(f"machine {spec.machine_id} did not start: {error}") from error
-
-    def _launch_connected(self, spec: MachineSpec, beside: Executor) -> Placement:
-        machine_id = spec.machine_id
-        # Asking the file system takes some milliseconds, so that goes on beside the rest.
-        volume = beside.submit(self._store.volumes().open, spec.volume_id, spec.cache_policy.keep_bytes)
-        folder = self._make_folder(machine_id)
-        folder.privileges.write_text(written_privileges(spec.privileges))
-        chosen = Future[Bridge]()
-        host = host_size()
-        size = capped(spec.size, host)
-        grouped = beside.submit(self._cgroups.create, machine_id, limits_of(size, host, self._config.max_processes))
-        connection = beside.submit(self._connect, machine_id, chosen, grouped, beside) if self._isolated else None
-        port = _free_port()
-        toml = engine_config(
-            spec,
-            self._config,
-            folder,
-            volume=volume.result().path,
-            min_free_bytes=_HOUSEKEEPING_FACTOR * self._store.reserve(),
-            port=port,
-            cgroup=self._cgroups.path(machine_id),
-            emulated=spec.platform is not native_platform(),
-            isolated=self._isolated,
-        )
-        folder.config.write_text(toml)
-        if connection is None:
-            _log.warning("machine %s: %s", machine_id, _UNISOLATED)
-        else:
-            folder.network.write_text(network_config(folder, chosen.result()))
-        process = launch(self._config, folder, grouped.result(), None if connection is None else connection.result)
-        self._children[machine_id] = process
-        return Placement(
-            _HOST,
-            port,
-            process.pid,
-            started_ticks(process.pid),
-            cpus=size.cpus,
-            memory_bytes=size.memory_bytes,
-            over_policy=volume.result().over_policy,
-        )
-
-    def _make_folder(self, machine_id: str) -> MachineFolder:
-        folder = MachineFolder(self._machines / machine_id)
-        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in (folder.container_state, folder.addresses, folder.network_state, folder.temporary):
-            destroy(part)
-            part.mkdir(mode=0o700)
-        script = container_runtime_script(folder, self._cgroups.path(machine_id), self._memory_events(machine_id))
-        folder.container_runtime.write_text(script)
-        folder.container_runtime.chmod(0o700)
-        return folder
-
-    def _connect(self, machine_id: str, chosen: Future[Bridge], grouped: Future[list[Path]], beside: Executor) -> None:
-        """Make the machine's bridge, and the rules without which nothing may use it; `chosen` says early what it is."""
-        try:
-            self._forget_bridge(machine_id)
-            with self._bridges.choosing() as host:
-                bridge = self._bridges.choose(machine_id, host)
-                # Changing rules takes the kernel as long as all the rest, so it goes on beside it.
-                admission = beside.submit(self._admit, machine_id, bridge, grouped)
-                chosen.set_result(bridge)
-                self._bridges.create(machine_id, bridge)
-        except BaseException as error:
-            if not chosen.done():
-                chosen.set_exception(error)
-            raise
-        admission.result()
-
-    def _admit(self, machine_id: str, bridge: Bridge, grouped: Future[list[Path]]) -> None:
-        grouped.result()
-        admission = self._admission(machine_id, bridge)
-        if admission is None:
-            raise MachineStartFailed(f"machine {machine_id} has no cgroup of version 2, by which its engine is known")
-        self._firewall.admit(admission, self._services())
-
-    def _forget_bridge(self, machine_id: str) -> None:
-        if not self._bridges.delete(machine_id):
-            raise MachineStartFailed(f"the bridge of machine {machine_id}'s last run can't be deleted")
+        self._children[spec.machine_id] = process
+        return placement
 
     def _ask_to_end(self, machine_id: str) -> int | None:
         outer = self._cgroups.outer_process(machine_id)
@@ -379,10 +247,6 @@ class ProcessRuntime:
             out_of_memory=self._cgroups.engine_ran_out_of_memory(machine_id),
         )
 
-    def _memory_events(self, machine_id: str) -> Path | None:
-        found = self._cgroups.memory_group(machine_id)
-        return None if found is None else found[0] / STEPS_GROUP / "$id" / events_file(unified=found[1])
-
     def _remove(self, machine_id: str) -> None:
         self._cgroups.kill(machine_id)
         self._reap(machine_id)
@@ -390,11 +254,7 @@ class ProcessRuntime:
         with suppress(OSError):  # a full disk must not keep a machine from being stopped
             logs.keep(folder.log, self._kept_logs, self._config.kept_log_bytes, self._config.kept_logs)
         try:
-            is_deleted = self._bridges.delete(machine_id)
-            if self._isolated:
-                # While the engine's cgroup is there: without it, its elements have no name.
-                engine = self._cgroups.engine_group(machine_id)
-                self._firewall.forget(self._bridges.name(machine_id), engine, self._kept_privileges(machine_id))
+            is_deleted = self._networks.disconnect(machine_id, with_rules=self._isolated)
             removals = (("its bridge", is_deleted), ("cgroups with processes", self._cgroups.remove(machine_id)))
             left = [what for what, is_removed in removals if not is_removed]
         except RuntimeFailed as error:
@@ -424,7 +284,7 @@ class ProcessRuntime:
             raise MachineStopFailed("; ".join(failures))
         try:
             if self._isolated:
-                self._firewall.release()
+                self._networks.release()
         except RuntimeFailed as error:
             raise MachineStopFailed(str(error)) from error
         self._cgroups.release()
@@ -439,7 +299,7 @@ class ProcessRuntime:
         # Without a look at volumes, which may be on a file system that can't be read any more.
         folders = self._machines.iterdir() if self._machines.is_dir() else ()
         machines = {folder.name for folder in folders if is_name(folder.name)}
-        return frozenset(machines) | self._cgroups.machines() | frozenset(self._bridges.machines())
+        return frozenset(machines) | self._cgroups.machines() | self._networks.machines()
 
     def _tend_volumes(self) -> None:
         try:
@@ -463,9 +323,3 @@ class ProcessRuntime:
     def _trim_logs(self) -> None:
         for machine_id in self._list_machines():
             logs.trim(MachineFolder(self._machines / machine_id).log, self._config.log_bytes)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
