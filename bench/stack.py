@@ -44,7 +44,11 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class BuildKitAddress:
-    """Where a buildkitd is reached, the name it proves, and the files to prove one's own with."""
+    """Where a buildkitd is reached, the name it proves, and the files to prove one's own with.
+
+    Attributes:
+        enter: what a command begins with to be where the address can be reached.
+    """
 
     host: str
     port: int
@@ -52,6 +56,7 @@ class BuildKitAddress:
     ca: Path
     certificate: Path
     key: Path
+    enter: tuple[str, ...] = ()
 
     @property
     def credentials(self) -> ControlCredentials:
@@ -60,7 +65,7 @@ class BuildKitAddress:
     def buildctl(self, buildctl: Path, *arguments: str) -> list[str]:
         connection = [f"--addr=tcp://{self.host}:{self.port}", f"--tlsservername={self.server_name}"]
         files = [f"--tlscacert={self.ca}", f"--tlscert={self.certificate}", f"--tlskey={self.key}"]
-        return [str(buildctl), *connection, *files, *arguments]
+        return [*self.enter, str(buildctl), *connection, *files, *arguments]
 
 
 @dataclass(frozen=True, slots=True)
