@@ -108,6 +108,23 @@ def fetched(held: Held, folder: Path, targets: dict[str, Target]) -> dict[str, b
     return found
 
 
+def proxied(held: Held, folder: Path, targets: dict[str, Target]) -> dict[str, bool]:
+    """Which of them a step gets an answer from by way of BuildKit's proxy."""
+    hosts = {name: f"[{address}]" if ":" in address else address for name, (address, _) in targets.items()}
+    asked = "\\\n".join(
+        f" (printf 'GET http://{hosts[name]}:{port}/ HTTP/1.0\\r\\n\\r\\n' | nc -w 8 $proxy | head -n 1"
+        f" | sed 's,^,{name} ,')&"
+        for name, (_, port) in targets.items()
+    )
+    proxy = "proxy=$(echo $http_proxy | sed 's,http://,,; s,/$,,; s,:, ,'); echo by $proxy;"
+    built = held.endpoint.build(write_context(folder, f"{proxy} {asked} wait"), "--no-cache", "--proxy-network")
+    assert built.code == 0, built.output
+    said = dict(re.findall(r"^#\d+ [\d.]+ (\S+) HTTP/\S+ (\d+) ", built.output, re.MULTILINE))
+    assert said.keys() == targets.keys(), built.output
+    assert set(said.values()) <= {"200", "502"}, built.output
+    return {name: status == "200" for name, status in said.items()}
+
+
 def listens(port: int) -> bool:
     return f":{port} " in run("ss", "-Hltn")
 
@@ -251,6 +268,39 @@ def test_what_buildkit_fetches_itself_is_under_the_same_rules(
         other.finish()
     with capsys.disabled():
         sys.stdout.write("\nwhat an ADD asked                                                   answer\n")
+        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
+            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+    assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
+
+
+def test_buildkits_own_proxy_takes_steps_no_further(
+    servers: tuple[Server, Server], net: Internet, web_server: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client may ask for it (`SolveRequest.ProxyNetwork`): BuildKit then dials what a step asks for."""
+    first, second = servers
+    own, other = hold(first, tmp_path / "own"), hold(first, tmp_path / "other")
+    try:
+        ports = {"web-server-of-host": web_server, "api": int(first.url.rpartition(":")[2])}
+        ports |= {"api-of-other-server": int(second.url.rpartition(":")[2]), "its-buildkitd": other.port}
+        here = ["127.0.0.1", address_of(own.bridge, 4), address_of(other.bridge, 6), net.host_side, *own_addresses()]
+        refused: dict[str, Target] = {
+            f"{name}-at-{address}": (address, port) for name, port in ports.items() for address in here
+        }
+        refused |= {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
+        refused |= {f"metadata-{address}": (address, 80) for address in net.metadata}
+        refused |= {"denied-by-the-operator": (net.denied, 80)}
+        allowed: dict[str, Target] = {
+            "internet": (net.public, 80),
+            "internet-v6": (net.public6, 80),
+            "allowed-by-the-operator": (net.allowed, 80),
+            "allowed-by-the-operator-v6": (net.allowed6, 80),
+        }
+        found = proxied(own, tmp_path / "context", allowed | refused)
+    finally:
+        own.finish()
+        other.finish()
+    with capsys.disabled():
+        sys.stdout.write("\nwhat a RUN step asked BuildKit's proxy                             answer\n")
         for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
             sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
