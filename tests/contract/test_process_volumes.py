@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stoker.domain.cache_policy import CachePolicy
+from stoker.runtimes.contract import Owned
 from stoker.runtimes.errors import HostUnfit, SnapshotsUnsupported, VolumeFailed
 from stoker.runtimes.process.config import StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
@@ -335,6 +337,25 @@ async def test_caches_are_never_taken_for_deleted_while_they_are_not_mounted(hos
         await host.runtime.delete_volume("volume")
     await host.runtime.prepare_host()
     assert (await host.runtime.list_owned()).volumes == {"volume"}
+
+
+async def test_machines_are_found_while_the_store_can_not_be_read(host: MachineHost) -> None:
+    await host.start_ready()
+    # The folder of a process that has ended: it is there, and can't be listed.
+    ended = await asyncio.create_subprocess_exec("sleep", "60")
+    run("mount", "--bind", f"/proc/{ended.pid}/task", str(folder_of(host)))
+    try:
+        ended.kill()
+        await ended.wait()
+        with pytest.raises(OSError, match="No such"):
+            list(folder_of(host).iterdir())
+        assert await host.runtime.list_owned() == Owned(frozenset({"machine"}), None)
+        assert await host.runtime.stop("machine", GRACE_SECONDS), (
+            "what uses the store can be stopped, so that it can heal"
+        )
+    finally:
+        run("umount", str(folder_of(host)))
+    assert await host.runtime.list_owned() == Owned(frozenset(), frozenset({"volume"}))
 
 
 async def test_a_full_store_is_told_and_snapshots_make_way_for_builds(new_host: NewHost) -> None:

@@ -104,7 +104,8 @@ class FleetController:
             self._spawn(self._work, machine_id, self._remove_orphan(machine_id))
         async with self._core.database.read() as tx:
             volumes = await volume_store.known_volume_ids(tx)
-        for volume_id in sorted(owned.volumes - volumes):
+        # Without them, machines are stopped nevertheless: a broken volume store heals only when none uses it.
+        for volume_id in sorted((owned.volumes or frozenset()) - volumes):
             _log.warning("volume %s belongs to no project that is known; it is left alone", volume_id)
 
     async def _begin_anew(self) -> list[Machine]:

@@ -54,10 +54,13 @@ class Observed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """Ids of the machines and volumes of which anything is left on the runtime."""
+    """Ids of the machines and volumes of which anything is left on the runtime.
+
+    ``volumes`` is None while the place that has them can't be read.
+    """
 
     machines: frozenset[str]
-    volumes: frozenset[str]
+    volumes: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,7 +293,12 @@ class ProcessRuntime:
             self._machines.rmdir()
 
     def _list_owned(self) -> Owned:
-        return Owned(machines=self._list_machines(), volumes=self._store.volumes().ids())
+        machines = self._list_machines()
+        try:
+            return Owned(machines, self._store.volumes().ids())
+        except OSError:
+            _log.exception("the volume store can't be read")
+            return Owned(machines, None)
 
     def _list_machines(self) -> frozenset[str]:
         # Without a look at volumes, which may be on a file system that can't be read any more.
