@@ -73,6 +73,13 @@ def test_the_exit_code_is_the_commands(stoker: Command) -> None:
     assert stoker("buildx", "kept", "--", "sh", "-c", "exit 7").code == 7
 
 
+def test_the_builds_end_is_told_when_the_api_is_back(server: Server, stoker: Command, project: str) -> None:
+    result = stoker("buildx", "kept", "--", "sh", "-c", f"kill -KILL {server.part('api')}")
+    assert result.code == 0, result.output
+    assert "trying again for 10 s" in result.output
+    assert [status for _, status, _ in server.builds(project)] == ["succeeded"]
+
+
 def test_a_builder_has_a_machine_for_each_platform(
     stoker: Command, server: Server, project: str, tmp_path: Path
 ) -> None:

@@ -12,9 +12,11 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stoker.client.errors import ApiError
+from stoker.client.patience import patiently
 from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 HEALTH_SECONDS = 20.0
 RENEW_SECONDS = 12 * 3600.0
 _OVERLAP_SECONDS = 11 * 3600.0
+# Somebody pressed Ctrl-C and waits.
+_END_SECONDS = 10.0
 
 
 class BuildxFailed(Exception):
@@ -117,7 +121,8 @@ class RemoteBuilder:
         self._sessions.append(session)
         self._say(f"build {build.id} in project {self._project_id}")
         for platform in self._platforms:
-            endpoint = session.endpoints[platform] = await self._api.endpoint(build, platform)
+            endpoint = await patiently(partial(self._api.endpoint, build, platform), self._say)
+            session.endpoints[platform] = endpoint
             self._write(platform, endpoint)
         return session.endpoints
 
@@ -132,12 +137,14 @@ class RemoteBuilder:
                     await self.open()
 
     async def close(self) -> None:
-        """Give all endpoints back."""
-        for session in self._sessions:
-            with suppress(ApiError):
-                await self._api.finish_build(session.build, None)
-        self._sessions.clear()
+        """Remove the certificates, and give all endpoints back, also while the API restarts."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        for session in self._sessions:
+            try:
+                await patiently(partial(self._api.finish_build, session.build, None), self._say, _END_SECONDS)
+            except ApiError as error:
+                self._say(f"build {session.build.id} could not be ended, so it ends by itself in some minutes: {error}")
+        self._sessions.clear()
 
     async def _keep(self, session: _Session) -> None:
         if time.monotonic() - session.began > RENEW_SECONDS + _OVERLAP_SECONDS:
