@@ -224,6 +224,26 @@ def test_builds_are_listed_newest_first_over_all_pages(company: Company, stoker:
     assert "running" in shown
 
 
+def test_a_build_is_shown_with_who_began_it_and_why_it_failed(company: Company, stoker: Command) -> None:
+    project = company.project("with a failure")
+    (other,) = Registry(company.server).builds(project, company.organization, 1)
+    build = company.call("depot.build.v1.BuildService/CreateBuild", {"projectId": project}).body["buildId"]
+    failure = {"buildId": build, "error": {"error": "the oven is cold\nlight it"}}
+    assert company.call("depot.build.v1.BuildService/FinishBuild", failure).status == 200
+    flag = ("--project", project)
+    listed = stoker.apart("builds", "list", *flag).lines
+    assert (column(listed, "ID"), column(listed, "STATUS")) == ([build, other], ["failed", "running"])
+    who = column(listed, "BEGUN BY")[0]
+    assert who == company.owner.email
+    for chosen in (("--status", "failed"), ("--begun-by", who[:4].upper()), ("--status", "failed", "--begun-by", who)):
+        assert column(stoker.apart("builds", "list", *flag, *chosen).lines, "ID") == [build]
+    assert "no such builds" in stoker.apart("builds", "list", *flag, "--status", "canceled").stderr
+    shown = stoker.apart("builds", "show", build).lines
+    assert [line.split()[-1] for line in shown if line.startswith("begun by")] == [who]
+    error = [line.removeprefix("error").strip() for line in shown if line.endswith(("oven is cold", "light it"))]
+    assert error == ["the oven is cold", "light it"]
+
+
 def test_usage_is_what_the_api_counts(company: Company, stoker: Command) -> None:
     project = company.project("counted")
     Registry(company.server).builds(project, company.organization, 3)

@@ -97,7 +97,9 @@ REQUESTS: dict[str, dict[str, object]] = {
     "depot.core.v1.ProjectService/UpdateToken": {"tokenId": "{token}", "description": "described"},
     "depot.core.v1.UsageService/GetProjectUsage": _PROJECT,
     "stoker.v1.AuditService/ListEvents": _ORGANIZATION,
+    "stoker.v1.BuildService/GetBuild": _BUILD,
     "stoker.v1.BuildService/ListBuildWarnings": _BUILD,
+    "stoker.v1.BuildService/ListBuilds": _PROJECT,
     "stoker.v1.CacheService/ShowCache": _PROJECT,
     "stoker.v1.OrganizationService/ChangeMemberRole": _MEMBER | {"role": "ROLE_VIEWER"},
     "stoker.v1.OrganizationService/CreateInvitation": _ORGANIZATION

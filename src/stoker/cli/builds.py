@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stoker._gen.depot.core.v1 import build_pb as pb
-from stoker._gen.depot.core.v1.build_connect import BuildServiceClient
-from stoker._gen.stoker.v1 import builds_pb as own_pb
-from stoker._gen.stoker.v1.builds_connect import BuildServiceClient as OwnBuildServiceClient
+from stoker._gen.depot.core.v1.build_pb import Build as CoreBuild
+from stoker._gen.stoker.v1 import builds_pb as pb
+from stoker._gen.stoker.v1.builds_connect import BuildServiceClient
 from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time, tell
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_Status = CoreBuild.Status
+_STATUSES = {one.name.lower(): one for one in (_Status.RUNNING, _Status.SUCCESS, _Status.FAILED, _Status.CANCELED)}
 
 
 @click.group("builds")
@@ -24,14 +26,19 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project.")
+@click.option("--status", type=click.Choice(list(_STATUSES)), help="Only builds of this status.")
+@click.option("--begun-by", default="", help="Only builds begun by who has this in their name, or as id.")
 @limit_flag(50)
 @remote_command
-def list_builds(remote: Remote, project_id: str, limit: int) -> None:
+def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: str, limit: int) -> None:
     """List a project's builds, the newest first."""
+    wanted = _Status.UNSPECIFIED if status is None else _STATUSES[status]
 
     async def all_(builds: BuildServiceClient) -> pb.ListBuildsResponse:
         async def page(size: int, token: str) -> tuple[Sequence[pb.Build], str]:
-            request = pb.ListBuildsRequest(project_id=project_id, page_size=size, page_token=token)
+            request = pb.ListBuildsRequest(
+                project_id=project_id, page_size=size, page_token=token, status=wanted, begun_by=begun_by
+            )
             answer = await builds.list_builds(request)
             return answer.builds, answer.next_page_token
 
@@ -43,11 +50,19 @@ def list_builds(remote: Remote, project_id: str, limit: int) -> None:
         print_json(answer)
         return
     rows = [
-        (one.build_id, _status(one), shown_time(one.created_at), shown_time(one.finished_at), _duration(one))
+        (
+            one.build_id,
+            _status(one),
+            shown_time(one.created_at),
+            shown_time(one.finished_at),
+            _duration(one),
+            _begun_by(one),
+        )
         for one in answer.builds
     ]
-    titles = ("ID", "STATUS", "CREATED (UTC)", "FINISHED (UTC)", "DURATION")
-    print_table(titles, rows, empty="nothing was built in this project yet")
+    titles = ("ID", "STATUS", "CREATED (UTC)", "FINISHED (UTC)", "DURATION", "BEGUN BY")
+    nothing = "no such builds" if status or begun_by else "nothing was built in this project yet"
+    print_table(titles, rows, empty=nothing)
     if answer.next_page_token:
         tell(f"these are the newest {limit}; --limit shows more")
 
@@ -70,10 +85,13 @@ def show_build(remote: Remote, build: str) -> None:
             ("started (UTC)", shown_time(one.started_at)),
             ("finished (UTC)", shown_time(one.finished_at)),
             ("duration", _duration(one)),
+            ("steps", f"{one.total_steps}, {one.cached_steps} of them cached"),
+            ("begun by", _begun_by(one)),
+            *([("error", one.error)] if one.error else []),
         ]
     )
-    request = own_pb.ListBuildWarningsRequest(build_id=build)
-    for warning in remote.call(OwnBuildServiceClient, lambda builds: builds.list_build_warnings(request)).warnings:
+    request = pb.ListBuildWarningsRequest(build_id=build)
+    for warning in remote.call(BuildServiceClient, lambda builds: builds.list_build_warnings(request)).warnings:
         place = f"{warning.filename}:{warning.line}: " if warning.filename else ""
         click.echo(f"warning: {place}{warning.message}")
 
@@ -86,3 +104,8 @@ def _duration(build: pb.Build) -> str:
     if not build.has_field("build_duration_seconds"):
         return ""
     return shown_seconds(build.build_duration_seconds)
+
+
+def _begun_by(build: pb.Build) -> str:
+    who = build.begun_by
+    return "" if who is None else who.name or f"{who.kind} {who.id}".strip()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from stoker.domain.errors import InvalidInput
+
 if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.people import Role
@@ -18,6 +20,17 @@ RATED_BUILDS = 20
 """Of how many of its last builds a project's success rate is."""
 
 MAX_SEARCH_LENGTH = 128
+
+
+def checked_search(text: str) -> str:
+    """A text that is searched for.
+
+    Raises:
+        InvalidInput: it is too long.
+    """
+    if len(text) > MAX_SEARCH_LENGTH:
+        raise InvalidInput(f"the search has {len(text)} characters; {MAX_SEARCH_LENGTH} is the most")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         ),
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
-        (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(services.records)),
+        (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(services.builds, services.records)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),
         (machines_connect.MachineServiceASGIApplication, MachineHandlers(services.machines)),

@@ -61,14 +61,15 @@ def _event(event: AuditEvent) -> pb.AuditEvent:
         event_id=event.id,
         organization_id=event.organization_id or "",
         occurred_at=Timestamp.from_datetime(event.occurred_at),
-        actor=_party(event.actor),
+        actor=encode_party(event.actor),
         action=event.action.value,
-        target=_party(event.target),
+        target=encode_party(event.target),
         detail=event.detail,
         address=event.address,
         request_id=event.request_id,
     )
 
 
-def _party(party: Party) -> pb.AuditParty:
+def encode_party(party: Party) -> pb.AuditParty:
+    """Who or what, on the wire."""
     return pb.AuditParty(kind=party.kind, id=party.id, name=party.name)

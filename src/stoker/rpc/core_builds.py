@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
 
-_STATUS = {
+STATUS_ON_WIRE = {
     BuildStatus.RUNNING: pb.Build.Status.RUNNING,
     BuildStatus.SUCCEEDED: pb.Build.Status.SUCCESS,
     BuildStatus.FAILED: pb.Build.Status.FAILED,
     BuildStatus.CANCELED: pb.Build.Status.CANCELED,
 }
+"""How builds' states are told."""
 
 
 class CoreBuildHandlers(CoreBuilds):
@@ -75,7 +76,7 @@ class CoreBuildHandlers(CoreBuilds):
 def _encode(build: Build, record: RecordSummary) -> pb.Build:
     encoded = pb.Build(
         build_id=build.id,
-        status=_STATUS[build.status],
+        status=STATUS_ON_WIRE[build.status],
         created_at=Timestamp.from_datetime(build.created_at),
         started_at=encode_moment(build.started_at),
         finished_at=encode_moment(build.finished_at),

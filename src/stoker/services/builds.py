@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import new_token
-from stoker.domain.builds import Build, BuildResult, BuildStatus, require_running
-from stoker.domain.errors import InvalidInput, NotFound
+from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus, require_running
+from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied
+from stoker.domain.overviews import checked_search
+from stoker.domain.pages import Page
 from stoker.domain.principals import CredentialKind
 from stoker.services.auditing import actor_of
 from stoker.services.endings import end_build, wake_ended
@@ -19,7 +21,7 @@ from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
-    from stoker.domain.pages import Page, PageRequest
+    from stoker.domain.pages import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
 
@@ -104,17 +106,24 @@ class BuildService:
             NotFound: there is none, or it isn't the caller's.
         """
         async with self._core.database.read() as tx:
-            return await require_build(tx, principal, build_id)
+            return _as_seen_by(principal, await require_build(tx, principal, build_id))
 
-    async def list(self, principal: Principal, project_id: str, page: PageRequest) -> Page[Build]:
-        """A page of a project's builds, the newest first.
+    async def list(
+        self, principal: Principal, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS
+    ) -> Page[Build]:
+        """A page of a project's builds that are wanted, the newest first.
 
         Raises:
+            InvalidInput: the name of who began them is too long.
+            PermissionDenied: the caller may not look for people.
             NotFound: there is no such project, or it isn't the caller's.
         """
+        if checked_search(wanted.begun_by) and not _sees_people(principal):
+            raise PermissionDenied("only people may look for who began builds; log in with `stoker login`")
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
-            return await build_store.list_builds(tx, project.id, page)
+            found = await build_store.list_builds(tx, project.id, page, wanted)
+        return Page(tuple(_as_seen_by(principal, build) for build in found.items), found.next_token)
 
     async def finish(self, principal: Principal, build_id: str, result: BuildResult) -> None:
         """End a build: its endpoints are given back and closed.
@@ -128,3 +137,12 @@ class BuildService:
             require_running(build)
             await end_build(self._core, tx, build.id, result)
         wake_ended(self._core, [build_id])
+
+
+def _sees_people(principal: Principal) -> bool:
+    """Whether somebody may know who the people of an organization are, which is for these people alone."""
+    return principal.kind is CredentialKind.USER
+
+
+def _as_seen_by(principal: Principal, build: Build) -> Build:
+    return build if _sees_people(principal) else replace(build, begun_by=None)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import InvalidInput
 from stoker.domain.overviews import (
-    MAX_SEARCH_LENGTH,
     OVERVIEW_PERIOD,
     BuildOverview,
     OrganizationFigures,
     OrganizationOverview,
+    checked_search,
 )
 from stoker.domain.pages import Page
 from stoker.services.lookup import require_organization, require_project
@@ -62,7 +61,7 @@ class OverviewService:
             InvalidInput: the search is too long.
             NotFound: there is no such organization, or it isn't the caller's.
         """
-        wanted = _checked_search(search.strip())
+        wanted = checked_search(search.strip())
         async with self._core.database.read() as tx:
             organization = await require_organization(tx, principal, organization_id)
             return await overview_store.list_project_overviews(tx, organization.id, wanted, page)
@@ -76,7 +75,7 @@ class OverviewService:
             InvalidInput: the name of who began them is too long.
             NotFound: there is no such project, or it isn't the caller's.
         """
-        _checked_search(wanted.begun_by)
+        checked_search(wanted.begun_by)
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
             found = await build_store.list_builds(tx, project.id, page, wanted)
@@ -106,9 +105,3 @@ class OverviewService:
     def follow(self, owner_ids: Iterable[str]) -> AbstractContextManager[Subscription]:
         """Wake-ups for a reader who follows the builds of projects or organizations live, which cost these nothing."""
         return self._core.wakeups.subscribe(*map(builds_topic, owner_ids))
-
-
-def _checked_search(text: str) -> str:
-    if len(text) > MAX_SEARCH_LENGTH:
-        raise InvalidInput(f"the search has {len(text)} characters; {MAX_SEARCH_LENGTH} is the most")
-    return text

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import builds_pb
-from .builds_pb import ListBuildWarningsRequest, ListBuildWarningsResponse
+from .builds_pb import GetBuildRequest, GetBuildResponse, ListBuildWarningsRequest, ListBuildWarningsResponse, ListBuildsRequest, ListBuildsResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 
 
 class BuildService(Protocol):
+    async def list_builds(self, request: ListBuildsRequest, ctx: RequestContext[ListBuildsRequest, ListBuildsResponse], /) -> ListBuildsResponse:
+        """
+        A page of a project's builds, the newest first.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
+        """
+        One build.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     async def list_build_warnings(self, request: ListBuildWarningsRequest, ctx: RequestContext[ListBuildWarningsRequest, ListBuildWarningsResponse], /) -> ListBuildWarningsResponse:
         """
         What a build was warned of, by BuildKit, by its Dockerfile linter and by this server.
@@ -55,6 +67,28 @@ class BuildServiceASGIApplication(ConnectASGIApplication[BuildService]):
         super().__init__(
             service=service,
             endpoints=lambda svc: {
+                "/stoker.v1.BuildService/ListBuilds": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListBuilds",
+                        service_name="stoker.v1.BuildService",
+                        input=ListBuildsRequest,
+                        output=ListBuildsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_builds,
+                ),
+                "/stoker.v1.BuildService/GetBuild": Endpoint.unary(
+                    method=MethodInfo(
+                        name="GetBuild",
+                        service_name="stoker.v1.BuildService",
+                        input=GetBuildRequest,
+                        output=GetBuildResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.get_build,
+                ),
                 "/stoker.v1.BuildService/ListBuildWarnings": Endpoint.unary(
                     method=MethodInfo(
                         name="ListBuildWarnings",
@@ -80,6 +114,52 @@ class BuildServiceASGIApplication(ConnectASGIApplication[BuildService]):
 
 
 class BuildServiceClient(ConnectClient):
+    async def list_builds(
+        self,
+        request: ListBuildsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListBuildsResponse:
+        """
+        A page of a project's builds, the newest first.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListBuilds",
+                service_name="stoker.v1.BuildService",
+                input=ListBuildsRequest,
+                output=ListBuildsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def get_build(
+        self,
+        request: GetBuildRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetBuildResponse:
+        """
+        One build.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetBuild",
+                service_name="stoker.v1.BuildService",
+                input=GetBuildRequest,
+                output=GetBuildResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def list_build_warnings(
         self,
         request: ListBuildWarningsRequest,
@@ -105,6 +185,18 @@ class BuildServiceClient(ConnectClient):
         )
 
 class BuildServiceSync(Protocol):
+    def list_builds(self, request: ListBuildsRequest, ctx: RequestContext[ListBuildsRequest, ListBuildsResponse], /) -> ListBuildsResponse:
+        """
+        A page of a project's builds, the newest first.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
+        """
+        One build.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     def list_build_warnings(self, request: ListBuildWarningsRequest, ctx: RequestContext[ListBuildWarningsRequest, ListBuildWarningsResponse], /) -> ListBuildWarningsResponse:
         """
         What a build was warned of, by BuildKit, by its Dockerfile linter and by this server.
@@ -127,6 +219,28 @@ class BuildServiceWSGIApplication(ConnectWSGIApplication):
     ) -> None:
         super().__init__(
             endpoints={
+                "/stoker.v1.BuildService/ListBuilds": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListBuilds",
+                        service_name="stoker.v1.BuildService",
+                        input=ListBuildsRequest,
+                        output=ListBuildsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_builds,
+                ),
+                "/stoker.v1.BuildService/GetBuild": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="GetBuild",
+                        service_name="stoker.v1.BuildService",
+                        input=GetBuildRequest,
+                        output=GetBuildResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.get_build,
+                ),
                 "/stoker.v1.BuildService/ListBuildWarnings": EndpointSync.unary(
                     method=MethodInfo(
                         name="ListBuildWarnings",
@@ -152,6 +266,52 @@ class BuildServiceWSGIApplication(ConnectWSGIApplication):
 
 
 class BuildServiceClientSync(ConnectClientSync):
+    def list_builds(
+        self,
+        request: ListBuildsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListBuildsResponse:
+        """
+        A page of a project's builds, the newest first.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListBuilds",
+                service_name="stoker.v1.BuildService",
+                input=ListBuildsRequest,
+                output=ListBuildsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def get_build(
+        self,
+        request: GetBuildRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetBuildResponse:
+        """
+        One build.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetBuild",
+                service_name="stoker.v1.BuildService",
+                input=GetBuildRequest,
+                output=GetBuildResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     def list_build_warnings(
         self,
         request: ListBuildWarningsRequest,

@@ -13,10 +13,270 @@ from typing import Literal, TYPE_CHECKING, TypeAlias
 
 from protobuf import Message
 from protobuf._codegen import file_desc
+from protobuf.wkt.google.protobuf import timestamp_pb
+
+from . import audit_pb
+from ...depot.core.v1 import build_pb
 
 if TYPE_CHECKING:
     from protobuf import DescFile
+    from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
+    from ...depot.core.v1.build_pb import Build as Build_
+    from .audit_pb import AuditParty
+
+
+_ListBuildsRequestFields: TypeAlias = Literal["project_id", "page_size", "page_token", "status", "begun_by"]
+
+class ListBuildsRequest(Message[_ListBuildsRequestFields]):
+    """
+    ```proto
+    message stoker.v1.ListBuildsRequest
+    ```
+
+    Attributes:
+        project_id:
+            ```proto
+            string project_id = 1;
+            ```
+        page_size:
+            50 by default, at most 500.
+
+            ```proto
+            int32 page_size = 2;
+            ```
+        page_token:
+            ```proto
+            string page_token = 3;
+            ```
+        status:
+            Only builds of this status, unless it is unspecified.
+
+            ```proto
+            depot.core.v1.Build.Status status = 4;
+            ```
+        begun_by:
+            Only builds begun by somebody with this in their name, in any case, or with this id; empty for all.
+
+            ```proto
+            string begun_by = 5;
+            ```
+    """
+
+    __slots__ = ("project_id", "page_size", "page_token", "status", "begun_by")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            project_id: str = "",
+            page_size: int = 0,
+            page_token: str = "",
+            status: Build_.Status | None = None,
+            begun_by: str = "",
+        ) -> None:
+            pass
+
+        project_id: str
+        page_size: int
+        page_token: str
+        status: Build_.Status
+        begun_by: str
+
+_ListBuildsResponseFields: TypeAlias = Literal["builds", "next_page_token"]
+
+class ListBuildsResponse(Message[_ListBuildsResponseFields]):
+    """
+    ```proto
+    message stoker.v1.ListBuildsResponse
+    ```
+
+    Attributes:
+        builds:
+            ```proto
+            repeated stoker.v1.Build builds = 1;
+            ```
+        next_page_token:
+            ```proto
+            string next_page_token = 2;
+            ```
+    """
+
+    __slots__ = ("builds", "next_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            builds: list[Build] | None = None,
+            next_page_token: str = "",
+        ) -> None:
+            pass
+
+        builds: list[Build]
+        next_page_token: str
+
+_GetBuildRequestFields: TypeAlias = Literal["build_id"]
+
+class GetBuildRequest(Message[_GetBuildRequestFields]):
+    """
+    ```proto
+    message stoker.v1.GetBuildRequest
+    ```
+
+    Attributes:
+        build_id:
+            ```proto
+            string build_id = 1;
+            ```
+    """
+
+    __slots__ = ("build_id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build_id: str = "",
+        ) -> None:
+            pass
+
+        build_id: str
+
+_GetBuildResponseFields: TypeAlias = Literal["build"]
+
+class GetBuildResponse(Message[_GetBuildResponseFields]):
+    """
+    ```proto
+    message stoker.v1.GetBuildResponse
+    ```
+
+    Attributes:
+        build:
+            ```proto
+            optional stoker.v1.Build build = 1;
+            ```
+    """
+
+    __slots__ = ("build",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build: Build | None = None,
+        ) -> None:
+            pass
+
+        build: Build | None
+
+_BuildFields: TypeAlias = Literal["build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by"]
+
+class Build(Message[_BuildFields]):
+    """
+    A build as the Build API tells of it, with fields of the same names, and more.
+
+    ```proto
+    message stoker.v1.Build
+    ```
+
+    Attributes:
+        build_id:
+            ```proto
+            string build_id = 1;
+            ```
+        project_id:
+            ```proto
+            string project_id = 2;
+            ```
+        status:
+            ```proto
+            depot.core.v1.Build.Status status = 3;
+            ```
+        created_at:
+            ```proto
+            optional google.protobuf.Timestamp created_at = 4;
+            ```
+        started_at:
+            ```proto
+            optional google.protobuf.Timestamp started_at = 5;
+            ```
+        finished_at:
+            ```proto
+            optional google.protobuf.Timestamp finished_at = 6;
+            ```
+        build_duration_seconds:
+            From the first endpoint to the end.
+
+            ```proto
+            optional int32 build_duration_seconds = 7;
+            ```
+        saved_duration_seconds:
+            How long the cached steps took when the same work was last done in the project; while the build runs, so far.
+
+            ```proto
+            optional int32 saved_duration_seconds = 8;
+            ```
+        cached_steps:
+            ```proto
+            optional int32 cached_steps = 9;
+            ```
+        total_steps:
+            ```proto
+            optional int32 total_steps = 10;
+            ```
+        error:
+            Why it failed, and what may be done about it; empty unless it failed.
+
+            ```proto
+            string error = 11;
+            ```
+        begun_by:
+            Whose credential it was created with, by the name that it had then; not there where that wasn't recorded.
+
+            ```proto
+            optional stoker.v1.AuditParty begun_by = 12;
+            ```
+    """
+
+    __slots__ = ("build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build_id: str = "",
+            project_id: str = "",
+            status: Build_.Status | None = None,
+            created_at: Timestamp | None = None,
+            started_at: Timestamp | None = None,
+            finished_at: Timestamp | None = None,
+            build_duration_seconds: int | None = None,
+            saved_duration_seconds: int | None = None,
+            cached_steps: int | None = None,
+            total_steps: int | None = None,
+            error: str = "",
+            begun_by: AuditParty | None = None,
+        ) -> None:
+            pass
+
+        build_id: str
+        project_id: str
+        status: Build_.Status
+        created_at: Timestamp | None
+        started_at: Timestamp | None
+        finished_at: Timestamp | None
+        build_duration_seconds: int
+        saved_duration_seconds: int
+        cached_steps: int
+        total_steps: int
+        error: str
+        begun_by: AuditParty | None
 
 _ListBuildWarningsRequestFields: TypeAlias = Literal["build_id"]
 
@@ -128,9 +388,18 @@ class BuildWarning(Message[_BuildWarningFields]):
 
 
 _DESC = file_desc(
-    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2n\n\x0cBuildService\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
-    [],
+    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xbe\x01\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\x8c\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunByB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2\xfe\x01\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
+    [
+        build_pb.desc(),
+        timestamp_pb.desc(),
+        audit_pb.desc(),
+    ],
     {
+        "ListBuildsRequest": ListBuildsRequest,
+        "ListBuildsResponse": ListBuildsResponse,
+        "GetBuildRequest": GetBuildRequest,
+        "GetBuildResponse": GetBuildResponse,
+        "Build": Build,
         "ListBuildWarningsRequest": ListBuildWarningsRequest,
         "ListBuildWarningsResponse": ListBuildWarningsResponse,
         "BuildWarning": BuildWarning,
