@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from stoker.web.formats import duration
 from tests.harness.browser import PASSWORD
 from tests.harness.chromium import DESKTOP, PHONE, Chromium, Seat, processes_of, running_chromium
 from tests.harness.contexts import HEADER, make_context, run
@@ -242,6 +243,49 @@ def test_a_build_is_watched_live(
     assert page.evaluate("window.sameDocument"), "it was never loaded anew"
     eventually(lambda: seen(page) and closed, "its stream has ended")
     assert len(streams) == 1
+
+
+def test_what_runs_is_counted_on_in_the_servers_words(
+    owned: Server, ada: Seat, tmp_path: Path, begun: Callable[[subprocess.Popen[str]], str]
+) -> None:
+    context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {waits('/counted')}"))
+    build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" begun"))
+    ada.page.clock.install()
+    for place, many in ((f"/builds/{build}", 2), (f"/projects/{owned.project}", 1)):
+        page = ada.open(place)
+        counted = page.locator("[data-running]")
+        expect(counted).to_have_count(many)
+        first = float(counted.first.get_attribute("data-running") or "")
+        # Less than the silence after which the page asks the server again.
+        page.clock.run_for(30_000)
+        words = [duration(first + 30 + tenths / 10) for tenths in range(-15, 100)]
+        assert counted.first.inner_text() in words
+    let_go("/counted")
+    expect(page.locator(f"tr:has(a[href='/builds/{build}']) [data-running]")).to_have_count(0)
+
+    lengths = [
+        0,
+        0.04,
+        0.36,
+        9.94,
+        9.97,
+        10.4,
+        42,
+        59.4,
+        59.6,
+        60,
+        61,
+        119.7,
+        3599.4,
+        3599.6,
+        3600,
+        7260,
+        86399,
+        86400,
+        1e6,
+    ]
+    script = "lengths => import('/static/running.js').then(module => lengths.map(module.duration))"
+    assert page.evaluate(script, lengths) == [duration(length) for length in lengths]
 
 
 def test_builds_that_begin_and_end_are_seen_in_their_lists(owned: Server, ada: Seat) -> None:

@@ -78,7 +78,8 @@ class BuildPages(Pages):
         shown = steps[: sizes.steps]
         failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
-        scale = _scale(build, summary, self.services.now())
+        now = self.services.now()
+        scale = _scale(build, summary, now)
         return rendered(
             "build.html",
             seen.who,
@@ -90,6 +91,7 @@ class BuildPages(Pages):
             warnings=await records.warnings_of(build),
             attestations=await records.attestations_of(build) if seen.project is not None else [],
             sizes=sizes,
+            now=now,
             follows=_follows(build, summary.state),
             platforms=bars(shown, scale, {step.number for step in analysis.path.steps}),
             ticks=scale.ticks(),

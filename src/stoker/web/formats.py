@@ -99,8 +99,15 @@ def _two(whole: int, large: int, large_name: str, small: int, small_name: str) -
     return f"{first} {large_name} {second} {small_name}" if second else f"{first} {large_name}"
 
 
+def running(value: float | timedelta) -> Markup:
+    """How long something that runs has taken so far; pages go on to count by themselves (static/running.js)."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return Markup('<span data-running="{seconds:.1f}">{words}</span>').format(seconds=seconds, words=duration(seconds))
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     "duration": duration,
+    "running": running,
     "size": size,
     "number": number,
     "ordinal": ordinal,
