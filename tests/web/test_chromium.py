@@ -17,6 +17,7 @@ from tests.harness.browser import PASSWORD
 from tests.harness.chromium import DESKTOP, PHONE, Chromium, Seat, processes_of, running_chromium
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
+from tests.harness.endpoint import get_endpoint
 from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
@@ -263,29 +264,30 @@ def test_what_runs_is_counted_on_in_the_servers_words(
     let_go("/counted")
     expect(page.locator(f"tr:has(a[href='/builds/{build}']) [data-running]")).to_have_count(0)
 
-    lengths = [
-        0,
-        0.04,
-        0.36,
-        9.94,
-        9.97,
-        10.4,
-        42,
-        59.4,
-        59.6,
-        60,
-        61,
-        119.7,
-        3599.4,
-        3599.6,
-        3600,
-        7260,
-        86399,
-        86400,
-        1e6,
-    ]
+    around = "0 0.04 0.36 9.94 9.97 10.4 42 59.4 59.6 60 61 119.7 3599.4 3599.6 3600 7260 86399 86400 1000000"
+    lengths = [float(length) for length in around.split()]
     script = "lengths => import('/static/running.js').then(module => lengths.map(module.duration))"
     assert page.evaluate(script, lengths) == [duration(length) for length in lengths]
+
+
+def test_a_machine_that_starts_and_stops_is_seen_among_the_others(owned: Server, ada: Seat, tmp_path: Path) -> None:
+    project = owned.new_project("machined")
+    page = ada.open(f"/organizations/{owned.first['DEPOT_ORG_ID']}/machines")
+    page.evaluate("window.sameDocument = true")
+    focused_on = page.get_by_role("link").first
+    focused_on.focus()
+    build, token = owned.new_build(project)
+    get_endpoint(owned, build, token, tmp_path)
+    row = page.locator("tr", has_text="machined")
+    expect(row.locator(".tag")).to_have_text("ready")
+    expect(row.get_by_role("link", name=f"Build {build}")).to_be_visible()
+    ended = {"buildId": build, "success": {}}
+    assert owned.call("depot.build.v1.BuildService/FinishBuild", ended, token=token).status == 200
+    expect(row.get_by_role("link", name=f"Build {build}")).to_have_count(0)
+    assert owned.call("depot.core.v1.ProjectService/ResetProject", {"projectId": project}).status == 200
+    expect(row.locator(".tag")).to_have_text("stopped")
+    expect(focused_on).to_be_focused()
+    assert page.evaluate("window.sameDocument"), "it was never loaded anew"
 
 
 def test_builds_that_begin_and_end_are_seen_in_their_lists(owned: Server, ada: Seat) -> None:

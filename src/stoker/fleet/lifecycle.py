@@ -31,7 +31,7 @@ from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
 from stoker.services.endings import fail_builds_of_machine, hint_builds_of_machine, wake_ended
 from stoker.services.tracing import machine_cause
-from stoker.services.wakeups import FLEET, VOLUMES, machine_topic
+from stoker.services.wakeups import FLEET, VOLUMES, machine_topic, machines_topic
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import projects as project_store
@@ -196,6 +196,7 @@ class MachineLifecycle:
             )
             await machine_store.save_claimed(tx, starting, self._claim, self._core.now())
             await machine_store.mark_machine_current(tx, machine.id)
+        self._wake_readers(machine)
         files = await asyncio.to_thread(self._certificates.machine, machine.id, starting.server_name)
         spec = MachineSpec(
             machine_id=machine.id,
@@ -250,6 +251,7 @@ class MachineLifecycle:
             "its" if given is None or given.cpus is None else given.cpus,
             size,
         )
+        self._wake_readers(machine)
         self._core.wakeups.wake(machine_topic(machine.id), FLEET)
 
     async def _fail_start(self, machine: Machine, problem: str) -> None:
@@ -281,6 +283,7 @@ class MachineLifecycle:
                 await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
             stopping = replace(current, state=checked_transition(current.state, MachineState.STOPPING))
             await machine_store.save_claimed(tx, stopping, self._claim, self._core.now())
+        self._wake_readers(machine)
         # With its state of before: it still runs.
         if machine.build_id is None:
             await self._looks.remember(current)
@@ -353,12 +356,17 @@ class MachineLifecycle:
             if fail_builds is not None:
                 ended = await fail_builds_of_machine(self._core, tx, machine.id, fail_builds)
         wake_ended(self._core, ended)
+        self._wake_readers(machine)
         return moved
 
     async def _save(self, machine: Machine) -> Machine:
         async with self._core.database.write() as tx:
             await machine_store.save_claimed(tx, machine, self._claim, self._core.now())
+        self._wake_readers(machine)
         return machine
+
+    def _wake_readers(self, machine: Machine) -> None:
+        self._core.wakeups.wake(machines_topic(machine.organization_id))
 
 
 def _memory_note(machine: Machine) -> str:

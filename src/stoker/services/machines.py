@@ -9,14 +9,18 @@ from stoker.domain.machines import MachineOverview
 from stoker.domain.pages import Page, numbered_page
 from stoker.domain.usage import checked_period, gigabyte_days
 from stoker.services.lookup import require_organization, require_project
+from stoker.services.wakeups import builds_topic, machines_topic
 from stoker.store.machine_facts import facts_of_machines, find_machines
 from stoker.store.machine_use import holders_of_machines, last_uses_of_machines, times_of_machines
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from stoker.domain.machines import MachineFacts
     from stoker.domain.pages import NumberedPageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+    from stoker.services.wakeups import Subscription
 
 _MOST_HOLDERS = 5
 
@@ -71,3 +75,7 @@ class MachineService:
             for one in found.items
         )
         return Page(items, found.next_token)
+
+    def follow(self, organization_id: str) -> AbstractContextManager[Subscription]:
+        """Wake-ups for a reader who follows an organization's machines live: their states, and builds that use them."""
+        return self._core.wakeups.subscribe(machines_topic(organization_id), builds_topic(organization_id))

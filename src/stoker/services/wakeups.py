@@ -51,6 +51,11 @@ def machine_topic(machine_id: str) -> str:
     return f"machine:{machine_id}"
 
 
+def machines_topic(organization_id: str) -> str:
+    """Woken when the state of one of an organization's machines changes."""
+    return f"machines:{organization_id}"
+
+
 def login_topic(code: str) -> str:
     """Woken when a login is approved or refused."""
     return f"login:{code}"

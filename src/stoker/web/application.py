@@ -50,7 +50,7 @@ def web_application(services: WebServices) -> Starlette:
     sign_in, join = SignInPages(services), JoinPages(services)
     live = Live(services.live_refreshes_per_second)
     logins, home, builds = LoginPages(services), HomePages(services, live), BuildPages(services, live)
-    account, audit = AccountPages(services), AuditPages(services)
+    account, audit, machines = AccountPages(services), AuditPages(services), MachinePages(services, live)
     changed = {
         "members": MemberPages(services),
         "tokens": OrganizationTokenPages(services),
@@ -78,7 +78,8 @@ def web_application(services: WebServices) -> Starlette:
         ("/account", "POST", account.log_out),
         ("/audit", "GET", audit.show),
         ("/audit/events.json", "GET", audit.download),
-        (f"{_ORGANIZATION}/machines", "GET", MachinePages(services).show),
+        (f"{_ORGANIZATION}/machines", "GET", machines.show),
+        (f"{_ORGANIZATION}/machines{LIVE_PATH}", "GET", machines.events),
         (f"{_ORGANIZATION}/usage", "GET", UsagePages(services).show),
         *((f"{_ORGANIZATION}/{name}", "GET", pages.show) for name, pages in changed.items()),
         *((f"{_ORGANIZATION}/{name}", "POST", pages.change) for name, pages in changed.items()),

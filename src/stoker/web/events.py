@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+    from stoker.services.machines import MachineService
     from stoker.services.overviews import OverviewService
     from stoker.web.live import Live
     from stoker.web.pages import WebServices
@@ -28,6 +29,11 @@ MADE_FOR_ONE = 10
 def builds_of(overviews: OverviewService, owner_ids: Sequence[str]) -> Subject:
     """All builds of projects or organizations, as something to follow: it never ends."""
     return Subject(f"builds of {' '.join(owner_ids)}", lambda: overviews.follow(owner_ids), _for_ever)
+
+
+def machines_of(machines: MachineService, organization_id: str) -> Subject:
+    """All machines of an organization, as something to follow: it never ends."""
+    return Subject(f"machines of {organization_id}", lambda: machines.follow(organization_id), _for_ever)
 
 
 def sign_in_to_follow() -> PermissionDenied:

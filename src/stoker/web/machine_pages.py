@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.machines import CRASHES_IN_A_ROW, MachineState
 from stoker.web.charts import length
+from stoker.web.events import MADE_FOR_ONE, event_stream, machines_of, sign_in_to_follow
 from stoker.web.listing import asked_part, part_of
 from stoker.web.pages import render, sign_in_first
 from stoker.web.places import PlacedPages
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from stoker.domain.machines import MachineFacts
+    from stoker.web.live import Live, Subject
+    from stoker.web.pages import WebServices
+    from stoker.web.places import Reader
 
+_LIST = "stoker.v1.MachineService/ListMachines"
 _TAGS = {
     MachineState.READY: "succeeded",
     MachineState.STARTING: "running",
@@ -38,16 +43,24 @@ class State:
 class MachinePages(PlacedPages):
     """Machines, for all members."""
 
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
+
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/machines."""
         reader = await self.reader(request)
         if reader is None:
             return sign_in_first(request)
         asked = asked_part(request, self.services.page_sizes.rows)
-        caller = reader.calling("stoker.v1.MachineService/ListMachines")
-        found = await self.services.machines.overview(caller, reader.organization.id, asked)
-        usage = await self.services.usage.of_organization(
-            reader.calling("depot.core.v1.UsageService/GetUsage"), None, None
+        caller, counting = reader.calling(_LIST), reader.calling("depot.core.v1.UsageService/GetUsage")
+        found = await self._live.shared(
+            self._subject(reader),
+            f"machines {asked.after}",
+            lambda: self.services.machines.overview(caller, reader.organization.id, asked),
+        )
+        usage = await self._live.shared(
+            self._subject(reader), "usage", lambda: self.services.usage.of_organization(counting, None, None)
         )
         now = self.services.now()
         return render(
@@ -61,6 +74,18 @@ class MachinePages(PlacedPages):
             cache_bytes=usage.cache_bytes,
             now=now,
         )
+
+    async def events(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/machines/events: see `event_stream`."""
+        reader = await self.reader(request)
+        if reader is None:
+            raise sign_in_to_follow()
+        reader.calling(_LIST)
+        subject = self._subject(reader)
+        return event_stream(self.services, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
+
+    def _subject(self, reader: Reader) -> Subject:
+        return machines_of(self.services.machines, reader.organization.id)
 
 
 def state_of(machine: MachineFacts, now: datetime) -> State:
