@@ -121,7 +121,7 @@ def once(page: Page) -> str:
 
 def cells(page: Page, first: str) -> list[str]:
     """The words of a row of a table, by its first cell."""
-    for row in re.findall(r"<tr>(.*?)</tr>", page.text, re.DOTALL):
+    for row in re.findall(r"<tr[^>]*>(.*?)</tr>", page.text, re.DOTALL):
         found = [
             " ".join(unescape(re.sub(r"<[^>]*>", " ", cell)).split())
             for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
