@@ -144,6 +144,31 @@ def says_hello(address: str, port: int) -> bool:
         return False
 
 
+def show(asked: str, found: dict[str, bool], capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the table, what was reached first."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{asked:67} answer\n")
+        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
+            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+
+
+def reachable(net: Internet) -> dict[str, Target]:
+    """What every build may reach, and what the operator allowed."""
+    return {
+        "internet": (net.public, 80),
+        "internet-v6": (net.public6, 80),
+        "allowed-by-the-operator": (net.allowed, 80),
+        "allowed-by-the-operator-v6": (net.allowed6, 80),
+    }
+
+
+def forbidden(net: Internet) -> dict[str, Target]:
+    """Web servers that are there, and that nobody may reach."""
+    found: dict[str, Target] = {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
+    found |= {f"metadata-{address}": (address, 80) for address in net.metadata}
+    return found | {"denied-by-the-operator": (net.denied, 80)}
+
+
 SERVING = (
     "ip -4 addr show scope global | sed -n 's,.*inet \\(.*\\)/.*,serving at \\1,p';"
     " ip -6 addr show scope global | sed -n 's,.*inet6 \\(.*\\)/.*,serving6 at \\1,p';"
@@ -192,17 +217,9 @@ def test_steps_reach_the_internet_and_nothing_else(
         }
         for place, address in host.items():
             refused |= {f"own-buildkitd-{place}": (address, own.port), f"its-buildkitd-{place}": (address, other.port)}
-        refused |= {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
-        refused |= {f"metadata-{address}": (address, 80) for address in net.metadata}
         refused |= {f"step-of-other-machine-{address}": (address, 80) for address in steps}
-        refused |= {"name-server-but-not-dns": (net.name_server, 80), "denied-by-the-operator": (net.denied, 80)}
-        allowed: dict[str, Target] = {
-            "internet": (net.public, 80),
-            "internet-v6": (net.public6, 80),
-            "internet-by-name": ("example.test", 80),
-            "allowed-by-the-operator": (net.allowed, 80),
-            "allowed-by-the-operator-v6": (net.allowed6, 80),
-        }
+        refused |= forbidden(net) | {"name-server-but-not-dns": (net.name_server, 80)}
+        allowed = reachable(net) | {"internet-by-name": ("example.test", 80)}
         found = reached(own, tmp_path / "context", allowed | refused)
         # All that was there to be reached, so it was the rules that refused.
         there = [*net.private, *net.private6, *net.metadata, net.denied]
@@ -217,10 +234,7 @@ def test_steps_reach_the_internet_and_nothing_else(
         neighbour.wait()
         own.finish()
         other.finish()
-    with capsys.disabled():
-        sys.stdout.write("\nwhat a RUN step asked                                               answer\n")
-        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
-            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+    show("what a RUN step asked", found, capsys)
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
 
 
@@ -247,15 +261,8 @@ def test_what_buildkit_fetches_itself_is_under_the_same_rules(
             if says_hello(address, port) or name != "web-server-of-host"
         }
         refused |= {f"its-buildkitd-at-{address}": (address, other.port) for address in ("127.0.0.1", net.host_side)}
-        refused |= {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
-        refused |= {f"metadata-{address}": (address, 80) for address in net.metadata}
-        refused |= {"denied-by-the-operator": (net.denied, 80)}
-        allowed: dict[str, Target] = {
-            "internet": (net.public, 80),
-            "internet-v6": (net.public6, 80),
-            "allowed-by-the-operator": (net.allowed, 80),
-            "allowed-by-the-operator-v6": (net.allowed6, 80),
-        }
+        refused |= forbidden(net)
+        allowed = reachable(net)
         found = fetched(own, tmp_path / "contexts", allowed | refused)
         why = f"dial tcp {net.private[0]}:80: connect: connection refused"
         first.call("depot.build.v1.BuildService/FinishBuild", {"buildId": own.build, "error": {"error": why}})
@@ -266,10 +273,7 @@ def test_what_buildkit_fetches_itself_is_under_the_same_rules(
     finally:
         own.finish()
         other.finish()
-    with capsys.disabled():
-        sys.stdout.write("\nwhat an ADD asked                                                   answer\n")
-        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
-            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+    show("what an ADD asked", found, capsys)
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
 
 
@@ -286,23 +290,13 @@ def test_buildkits_own_proxy_takes_steps_no_further(
         refused: dict[str, Target] = {
             f"{name}-at-{address}": (address, port) for name, port in ports.items() for address in here
         }
-        refused |= {f"private-{address}": (address, 80) for address in (*net.private, *net.private6)}
-        refused |= {f"metadata-{address}": (address, 80) for address in net.metadata}
-        refused |= {"denied-by-the-operator": (net.denied, 80)}
-        allowed: dict[str, Target] = {
-            "internet": (net.public, 80),
-            "internet-v6": (net.public6, 80),
-            "allowed-by-the-operator": (net.allowed, 80),
-            "allowed-by-the-operator-v6": (net.allowed6, 80),
-        }
+        refused |= forbidden(net)
+        allowed = reachable(net)
         found = proxied(own, tmp_path / "context", allowed | refused)
     finally:
         own.finish()
         other.finish()
-    with capsys.disabled():
-        sys.stdout.write("\nwhat a RUN step asked BuildKit's proxy                             answer\n")
-        for name, answered in sorted(found.items(), key=lambda item: (not item[1], item[0])):
-            sys.stdout.write(f"{name:67} {'reached' if answered else 'refused'}\n")
+    show("what a RUN step asked BuildKit's proxy", found, capsys)
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
 
 
