@@ -64,6 +64,8 @@ class Launch:
         for target in (machine_view(config), CNI_STATE):
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
         trim(folder.log, config.log_bytes)
+        # Here rather than by the shell, whose failure nobody could explain.
+        folder.network_lock.touch(mode=0o600)
         gate, self._key = os.pipe()
         try:
             with folder.log.open("ab") as log:
