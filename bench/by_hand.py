@@ -20,6 +20,7 @@ from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of
 from stoker.buildkit.control import wait_until_ready
 from stoker.client.api import Api
 from stoker.domain.machines import Placement
+from stoker.runtimes.process.cni_files import find_cni_plugins
 from tests.harness.waiting import eventually
 
 BY_HAND = "buildkitd by hand"
@@ -94,7 +95,7 @@ async def copy_of_machine(stack: Stack, api: Api) -> ByHand:
         address = replace(machine.address, port=int(probe.getsockname()[1]))
     moved = _moved(config, folder, address)
     (folder / "buildkitd.toml").write_text(tomli_w.dumps(moved))
-    (folder / "networked.toml").write_text(tomli_w.dumps(_networked(moved, config, folder)))
+    (folder / "networked.toml").write_text(tomli_w.dumps(_networked(moved, folder)))
     return ByHand(stack.engine.buildkitd, folder / "buildkitd.toml", folder / "networked.toml", folder / "log", address)
 
 
@@ -120,12 +121,12 @@ def _moved(config: dict[str, Any], folder: Path, address: BuildKitAddress) -> di
     }
 
 
-def _networked(moved: dict[str, Any], config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _networked(moved: dict[str, Any], folder: Path) -> dict[str, Any]:
     """With a bridge that CNI's own plugin makes; there are no rules that keep steps from anything."""
     ipam = {"type": "host-local", "dataDir": str(folder / "addresses"), "ranges": [[{"subnet": _BRIDGE_SUBNET}]]}
     plugin = {"type": "bridge", "bridge": _BRIDGE, "isGateway": True, "ipam": ipam}
     network = folder / "bridge.conflist"
     network.write_text(json.dumps({"cniVersion": "1.0.0", "name": "by-hand", "plugins": [plugin]}))
-    plugins = config["worker"]["oci"]["cniBinaryPath"]
-    worker = moved["worker"]["oci"] | {"networkMode": "cni", "cniConfigPath": str(network), "cniBinaryPath": plugins}
+    paths = {"cniConfigPath": str(network), "cniBinaryPath": str(find_cni_plugins())}
+    worker = moved["worker"]["oci"] | {"networkMode": "cni", **paths}
     return moved | {"worker": moved["worker"] | {"oci": worker}}

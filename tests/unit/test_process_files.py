@@ -19,10 +19,11 @@ from stoker.runtimes.contract import MachineCertificates, MachineSpec
 from stoker.runtimes.errors import VolumeDeleteFailed
 from stoker.runtimes.process import logs
 from stoker.runtimes.process.bridges import Bridge
+from stoker.runtimes.process.cni_files import network_config
 from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
 from stoker.runtimes.process.emulation import emulated_platforms, native_platform, registration
 from stoker.runtimes.process.endings import damage_told
-from stoker.runtimes.process.engine_files import MachineFolder, engine_config, network_config
+from stoker.runtimes.process.engine_files import MachineFolder, engine_config
 from stoker.runtimes.process.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
 from stoker.runtimes.process.memory import kills_in
 from stoker.runtimes.process.privileges import read_privileges, written_privileges
@@ -108,7 +109,7 @@ def test_steps_get_addresses_of_both_versions_where_the_bridge_has_them() -> Non
     bridge = Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400, IPv6Network("fd00:1::/96"))
     (plugin,) = json.loads(network_config(FOLDER, bridge))["plugins"]
     assert plugin["ipam"]["ranges"][1] == [{"subnet": "fd00:1::/96", "gateway": "fd00:1::1"}]
-    assert plugin["ipam"]["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+    assert plugin["ipam"]["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0", "gw": "fd00:1::1"}]
 
 
 def test_privileges_are_read_as_they_were_written() -> None:

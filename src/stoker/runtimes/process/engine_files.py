@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
-from stoker.runtimes.errors import HostUnfit
 from stoker.runtimes.process.commands import find_program
 
 if TYPE_CHECKING:
     from stoker.runtimes.contract import MachineSpec
-    from stoker.runtimes.process.bridges import Bridge
     from stoker.runtimes.process.config import ProcessRuntimeConfig
 
 # Fixed in libcni, which BuildKit gives no other folder.
@@ -55,8 +53,6 @@ fi
 exit "$code"
 """
 _DAY_SECONDS = 24 * 3600
-_CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
-_CNI_PLUGINS = ("bridge", "host-local", "loopback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +97,11 @@ class MachineFolder:
         return self.path / "cni"
 
     @property
+    def network_plugins(self) -> Path:
+        """The CNI plugins that it may use."""
+        return self.path / "cni-plugins"
+
+    @property
     def addresses(self) -> Path:
         """Where the addresses given to steps are remembered."""
         return self.path / "addresses"
@@ -111,6 +112,11 @@ class MachineFolder:
         return self.path / "tmp"
 
     @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """The folders in it, which each start begins empty."""
+        return self.container_state, self.network_state, self.network_plugins, self.addresses, self.temporary
+
+    @property
     def log(self) -> Path:
         """The engine's output."""
         return self.path / f"{self.path.name}.log"
@@ -119,38 +125,6 @@ class MachineFolder:
 def machine_view(config: ProcessRuntimeConfig) -> Path:
     """Where a machine sees its own folder, in its own mount namespace alone."""
     return config.run_folder / "machine"
-
-
-def find_cni_plugins() -> Path:
-    """The folder with the CNI plugins.
-
-    Raises:
-        HostUnfit: there is none.
-    """
-    for folder in _CNI_FOLDERS:
-        if all((folder / plugin).exists() for plugin in _CNI_PLUGINS):
-            return folder
-    raise HostUnfit("the CNI plugins are missing; install the package containernetworking-plugins")
-
-
-def network_config(folder: MachineFolder, bridge: Bridge) -> str:
-    """The CNI configuration: attach to the machine's own bridge. Rules and address translation are not its job."""
-    subnets = [(bridge.subnet, bridge.gateway, "0.0.0.0/0"), (bridge.subnet6, bridge.gateway6, "::/0")]
-    given = [(str(subnet), str(gateway), out) for subnet, gateway, out in subnets if subnet is not None]
-    plugin = {
-        "type": "bridge",
-        "bridge": bridge.name,
-        "isGateway": True,
-        "ipMasq": False,
-        "mtu": bridge.mtu,
-        "ipam": {
-            "type": "host-local",
-            "ranges": [[{"subnet": subnet, "gateway": gateway}] for subnet, gateway, _ in given],
-            "routes": [{"dst": out} for _, _, out in given],
-            "dataDir": str(folder.addresses),
-        },
-    }
-    return json.dumps({"cniVersion": "0.4.0", "name": "stoker", "plugins": [plugin]}, indent=1)
 
 
 def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: Path | None) -> str:
@@ -216,7 +190,7 @@ def engine_config(
     """
     network: dict[str, object] = {"networkMode": "host"}
     if isolated:
-        plugins = str(find_cni_plugins())
+        plugins = str(folder.network_plugins)
         network = {"networkMode": "cni", "cniConfigPath": str(folder.network), "cniBinaryPath": plugins}
     worker: dict[str, object] = {
         "enabled": True,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from stoker.domain.privileges import NO_PRIVILEGES
 from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.bridges import Bridge, Bridges, forward_ipv6
+from stoker.runtimes.process.cni_files import find_cni_plugins
 from stoker.runtimes.process.commands import find_program
-from stoker.runtimes.process.engine_files import MachineFolder, find_cni_plugins
+from stoker.runtimes.process.engine_files import MachineFolder
 from stoker.runtimes.process.firewall import Firewall
 from stoker.runtimes.process.firewall_rules import Address, Admission, Services
 from stoker.runtimes.process.privileges import read_privileges

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.machines import Placement
 from stoker.runtimes.process.bridges import Bridge
+from stoker.runtimes.process.cni_files import network_config, write_cni_plugins
 from stoker.runtimes.process.emulation import native_platform
 from stoker.runtimes.process.engine_files import (
     STEPS_GROUP,
     MachineFolder,
     container_runtime_script,
     engine_config,
-    network_config,
 )
 from stoker.runtimes.process.launch import Launch
 from stoker.runtimes.process.limits import capped, host_size, limits_of
@@ -139,9 +139,11 @@ class MachineStarts:
 
     def _fill(self, folder: MachineFolder, spec: MachineSpec) -> None:
         folder.privileges.write_text(written_privileges(spec.privileges))
-        for part in (folder.container_state, folder.addresses, folder.network_state, folder.temporary):
+        for part in folder.own_folders:
             destroy(part)
             part.mkdir(mode=0o700)
+        if self.networks is not None:
+            write_cni_plugins(folder)
         events = self._memory_events(spec.machine_id)
         script = container_runtime_script(folder, self._cgroups.path(spec.machine_id), events)
         folder.container_runtime.write_text(script)

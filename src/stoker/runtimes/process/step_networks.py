@@ -10,8 +10,8 @@ from stoker.domain.host import Finding, Verdict
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.bridges import forwards_ipv6, read_host_addresses
 from stoker.runtimes.process.cgroups import ENGINE_DEPTH, Cgroups
+from stoker.runtimes.process.cni_files import find_cni_plugins
 from stoker.runtimes.process.commands import find_program, last_line, run
-from stoker.runtimes.process.engine_files import find_cni_plugins
 
 RUN_AS_ROOT = "run as root (sudo); in a container, give it all privileges"
 # A bit of /proc/PID/status, CapEff (linux/capability.h).
