@@ -17,7 +17,8 @@ from typing import Any
 import tomli_w
 
 from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of
-from stoker.buildkit.control import wait_until_ready
+from stoker._gen.moby.buildkit.v1.control_pb import ListWorkersRequest
+from stoker.buildkit.control import control_client, wait_until_ready
 from stoker.client.api import Api
 from stoker.domain.machines import Placement
 from stoker.runtimes.process.cni_files import find_cni_plugins
@@ -29,12 +30,16 @@ _BRIDGE = "stkbyhand"
 _BRIDGE_SUBNET = "198.18.77.0/24"  # set aside for benchmarks (RFC 2544)
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 15.0
-_OF_THE_MACHINE = frozenset({"binary", "cniConfigPath", "cniBinaryPath", "defaultCgroupParent"})
+_OF_THE_MACHINE = frozenset({"binary", "cniConfigPath", "cniBinaryPath", "defaultCgroupParent", "platforms"})
 
 
 async def ready(address: BuildKitAddress) -> None:
+    """Return when a client has its first answer to ListWorkers."""
+    placement = Placement(address.host, address.port)
     async with asyncio.timeout(_READY_SECONDS):
-        await wait_until_ready(Placement(address.host, address.port), address.server_name, address.credentials)
+        await wait_until_ready(placement, address.server_name, address.credentials)
+        async with control_client(placement, address.server_name, address.credentials) as client:
+            await client.list_workers(ListWorkersRequest())
 
 
 def wait_stopped(stack: Stack) -> None:
@@ -110,14 +115,17 @@ def _copy(volume: Path, target: Path) -> None:
 
 
 def _moved(config: dict[str, Any], folder: Path, address: BuildKitAddress) -> dict[str, Any]:
-    """The machine's configuration without what belongs to that machine: its network, cgroups and container state."""
+    """The machine's configuration without what belongs to that machine: its network, cgroups and container state.
+
+    Without its platform too: by hand, nobody tells BuildKit what it runs on.
+    """
     tls = config["grpc"]["tls"] | {"cert": str(folder / "cert"), "key": str(folder / "key")}
     kept = {name: value for name, value in config["worker"]["oci"].items() if name not in _OF_THE_MACHINE}
     return config | {
         "root": str(folder / "volume"),
         "grpc": {"address": [f"tcp://{address.host}:{address.port}"], "tls": tls},
         "otel": {"socketPath": str(folder / "otel.sock")},
-        "worker": config["worker"] | {"oci": kept | {"networkMode": "host"}},
+        "worker": {"oci": kept | {"networkMode": "host"}, "containerd": {"enabled": False}},
     }
 
 

@@ -219,7 +219,7 @@ def traces(config: ProcessRuntimeConfig) -> frozenset[str]:
     found |= {f"rules {line}" for line in run("nft", "list", "ruleset").splitlines() if config.server_id in line}
     found |= {f"cgroup {path}" for path, _, _ in os.walk("/sys/fs/cgroup") if group in path}
     places = [config.data / "machines", config.data / "volumes" / ".deleting", Path("/run/runc"), Path("/run/buildkit")]
-    places += [Path("/var/lib/cni"), Path("/run/netns"), config.run_folder / "machine"]
+    places += [Path("/var/lib/cni"), Path("/run/netns"), config.run_folder / "machine", Path("/etc/buildkit")]
     found |= {f"file {path}" for place in places for path in place.rglob("*")}
     found |= {f"file {path}" for path in Path("/tmp").iterdir() if path.name.startswith("buildkit")}  # noqa: S108
     return frozenset(found)

@@ -48,7 +48,7 @@ def config(**settings: object) -> ProcessRuntimeConfig:
     return ProcessRuntimeConfig(**{**base, **settings})  # pyright: ignore[reportArgumentType]
 
 
-def written(spec: MachineSpec = SPEC, *, emulated: bool = False, **settings: object) -> dict[str, dict[str, object]]:
+def written(spec: MachineSpec = SPEC, **settings: object) -> dict[str, dict[str, object]]:
     text = engine_config(
         spec,
         config(**settings),
@@ -57,7 +57,7 @@ def written(spec: MachineSpec = SPEC, *, emulated: bool = False, **settings: obj
         min_free_bytes=7,
         port=4242,
         cgroup="/stoker/s/machine",
-        emulated=emulated,
+        view=Path("/view"),
     )
     return tomllib.loads(text)
 
@@ -88,9 +88,10 @@ def test_without_days_nothing_is_dropped_for_its_age() -> None:
     assert rules == [{"all": True, "maxUsedSpace": 10**10, "minFreeSpace": 7}]
 
 
-def test_an_emulated_machine_offers_its_platform_first() -> None:
-    assert written(emulated=True)["worker"]["oci"]["platforms"] == ["linux/arm64"]  # pyright: ignore[reportIndexIssue]
-    assert "platforms" not in written()["worker"]["oci"]  # pyright: ignore[reportOperatorIssue]
+def test_a_machine_offers_its_platform_first_and_looks_for_no_other() -> None:
+    assert written()["worker"]["oci"]["platforms"] == ["linux/arm64"]  # pyright: ignore[reportIndexIssue]
+    # BuildKit looks when it has none for either of its workers, enabled or not.
+    assert written()["worker"]["containerd"]["platforms"] == ["linux/arm64"]  # pyright: ignore[reportIndexIssue]
 
 
 def test_name_servers_are_written_only_when_set() -> None:

@@ -11,7 +11,7 @@ from connectrpc.protocol import ProtocolType
 from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
-from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, ListWorkersRequest, PruneRequest, UsageRecord
+from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, InfoRequest, PruneRequest, UsageRecord
 from stoker.buildkit.moments import EPOCH, decode_moment
 from stoker.domain.cache_contents import CacheRecord
 
@@ -46,21 +46,20 @@ def read_credentials(files: PairFiles, authority: bytes) -> ControlCredentials:
 
 
 async def wait_until_ready(placement: Placement, server_name: str, credentials: ControlCredentials) -> None:
-    """Return as soon as a machine answers ListWorkers and proves its name. Give it a deadline from outside.
+    """Return as soon as a machine answers Info and proves its name. Give it a deadline from outside.
 
-    BuildKit's own health service says nothing of its workers, so this call is what readiness means.
+    BuildKit serves calls when it has a worker, which its own health service says nothing of. ListWorkers would say
+    the same, but first run a program of each architecture that BuildKit knows.
     """
     await _listens(placement)
     async with control_client(placement, server_name, credentials) as client:
         while True:
             try:
-                answer = await client.list_workers(ListWorkersRequest(), timeout_ms=_CALL_TIMEOUT_MS)
+                await client.info(InfoRequest(), timeout_ms=_CALL_TIMEOUT_MS)
             except ConnectError:
-                pass
+                await asyncio.sleep(_PAUSE)
             else:
-                if answer.record:
-                    return
-            await asyncio.sleep(_PAUSE)
+                return
 
 
 async def _listens(placement: Placement) -> None:

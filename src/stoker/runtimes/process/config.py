@@ -58,8 +58,8 @@ class ProcessRuntimeConfig:
         log_bytes: the bound of a running machine's log.
         kept_log_bytes: what is kept of it when the machine stops.
         kept_logs: of how many machines.
-        run_folder: where servers on one host agree on subnets; must be the same for all of them. Short: each machine
-            sees its own folder there, because a socket's path has at most 107 bytes.
+        run_folder: where servers on one host agree on subnets; must be the same for all of them. Short: where
+            /etc can't be written, each machine sees its own folder there, and a socket's path has at most 107 bytes.
     """
 
     server_id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CNI_STATE = Path("/var/lib/cni")
 # Where buildkitd puts the groups of steps, within the one that it is given.
 STEPS_GROUP = "buildkit"
+# Fixed in BuildKit (util/appdefaults).
+_BUILDKIT_FOLDER = Path("/etc/buildkit")
 _STEP_SCORE = 500
 _BTRFS_TYPE = 0x94
 _COPYING = (0x40049409, 0x4020940D, 0xC0189436)  # FICLONE, FICLONERANGE, FIDEDUPERANGE (linux/fs.h)
@@ -122,9 +125,18 @@ class MachineFolder:
         return self.path / f"{self.path.name}.log"
 
 
-def machine_view(config: ProcessRuntimeConfig) -> Path:
-    """Where a machine sees its own folder, in its own mount namespace alone."""
-    return config.run_folder / "machine"
+def make_machine_view(config: ProcessRuntimeConfig) -> Path:
+    """Make the place where a machine sees its own folder, in its own mount namespace alone.
+
+    It is where BuildKit looks for a configuration before it reads its options, so it finds its own there. Otherwise it
+    would take the host's, and where that has none run a program of each architecture that it knows.
+    """
+    with suppress(OSError):
+        _BUILDKIT_FOLDER.mkdir(mode=0o755, exist_ok=True)
+        return _BUILDKIT_FOLDER
+    view = config.run_folder / "machine"
+    view.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return view
 
 
 def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: Path | None) -> str:
@@ -181,13 +193,14 @@ def engine_config(
     min_free_bytes: int,
     port: int,
     cgroup: str,
-    emulated: bool,
+    view: Path,
     isolated: bool = True,
 ) -> str:
     """The engine's configuration (BuildKit's docs/buildkitd.toml.md).
 
-    Steps of a machine that isn't ``isolated`` are on the host's own network.
+    ``view`` is where the machine sees its own folder. When it isn't ``isolated``, steps are on the host's own network.
     """
+    platforms = [str(spec.platform)]
     network: dict[str, object] = {"networkMode": "host"}
     if isolated:
         plugins = str(folder.network_plugins)
@@ -202,9 +215,9 @@ def engine_config(
         "max-parallelism": config.max_parallelism or spec.size.cpus,
         "gc": True,
         "gcpolicy": _cache_rules(spec, min_free_bytes),
+        # What it offers first. It adds what else runs here when somebody asks.
+        "platforms": platforms,
     }
-    if emulated:
-        worker["platforms"] = [str(spec.platform)]
     certificates = spec.certificates
     # Otherwise the host's own, read again whenever they change.
     names = {"dns": {"nameservers": [str(server) for server in config.name_servers]}} if config.name_servers else {}
@@ -222,9 +235,9 @@ def engine_config(
                     "ca": str(certificates.ca.absolute()),
                 },
             },
-            "otel": {"socketPath": str(machine_view(config) / "otel.sock")},
+            "otel": {"socketPath": str(view / "otel.sock")},
             "cdi": {"disabled": True},
             "history": {"maxAge": f"{config.history_seconds}s", "maxEntries": config.history_entries},
-            "worker": {"oci": worker, "containerd": {"enabled": False}},
+            "worker": {"oci": worker, "containerd": {"enabled": False, "platforms": platforms}},
         }
     )

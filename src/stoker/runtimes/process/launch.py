@@ -16,7 +16,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.process.commands import find_program
-from stoker.runtimes.process.engine_files import CNI_STATE, machine_view
+from stoker.runtimes.process.engine_files import CNI_STATE
 from stoker.runtimes.process.logs import trim
 from stoker.runtimes.process.proxies import VARIABLES
 
@@ -51,18 +51,18 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Launch:
     """A machine's processes: first only one that waits, so that it can be put in its place while files are written."""
 
-    def __init__(self, config: ProcessRuntimeConfig, folder: MachineFolder) -> None:
+    def __init__(self, config: ProcessRuntimeConfig, folder: MachineFolder, view: Path) -> None:
         """Start the outermost process, which waits for `begin`. When this process dies before that, it ends.
 
         Args:
             config: the runtime's settings.
             folder: exists; what is in it is not needed before `begin`.
+            view: where the machine is to see its folder; exists too.
 
         Raises:
             OSError: it could not be started.
         """
-        for target in (machine_view(config), CNI_STATE):
-            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        CNI_STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
         trim(folder.log, config.log_bytes)
         # Here rather than by the shell, whose failure nobody could explain.
         folder.network_lock.touch(mode=0o600)
@@ -70,7 +70,7 @@ class Launch:
         try:
             with folder.log.open("ab") as log:
                 self.process = subprocess.Popen(
-                    _command(config, folder),
+                    _command(config, folder, view),
                     stdin=gate,
                     stdout=log,
                     stderr=log,
@@ -110,12 +110,12 @@ class Launch:
         os.close(self._key)
 
 
-def _command(config: ProcessRuntimeConfig, folder: MachineFolder) -> list[str]:
+def _command(config: ProcessRuntimeConfig, folder: MachineFolder, view: Path) -> list[str]:
     command = ["sh", "-c", _WAIT, "stoker-machine"]
     command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "--"]
     command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
-    command += [str(folder.path), str(machine_view(config)), str(folder.network_state), str(CNI_STATE)]
+    command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE)]
     command += [str(folder.network_lock), str(config.buildkitd), "--config", str(folder.config)]
     return command
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from stoker.domain.machines import Placement
 from stoker.runtimes.process.bridges import Bridge
 from stoker.runtimes.process.cni_files import network_config, write_cni_plugins
-from stoker.runtimes.process.emulation import native_platform
 from stoker.runtimes.process.engine_files import (
     STEPS_GROUP,
     MachineFolder,
     container_runtime_script,
     engine_config,
+    make_machine_view,
 )
 from stoker.runtimes.process.launch import Launch
 from stoker.runtimes.process.limits import capped, host_size, limits_of
@@ -84,7 +84,8 @@ class MachineStarts:
         host = host_size()
         size = capped(spec.size, host)
         grouped = beside.submit(self._cgroups.create, machine_id, limits_of(size, host, self._config.max_processes))
-        launching = beside.submit(self._launch, folder, grouped)
+        view = make_machine_view(self._config)
+        launching = beside.submit(self._launch, folder, view, grouped)
         try:
             chosen = Future[Bridge]()
             connection = (
@@ -101,7 +102,7 @@ class MachineStarts:
                 min_free_bytes=_HOUSEKEEPING_FACTOR * self._store.reserve(),
                 port=port,
                 cgroup=self._cgroups.path(machine_id),
-                emulated=spec.platform is not native_platform(),
+                view=view,
                 isolated=connection is not None,
             )
             folder.config.write_text(toml)
@@ -128,8 +129,8 @@ class MachineStarts:
         )
         return placement, process
 
-    def _launch(self, folder: MachineFolder, grouped: Future[list[Path]]) -> Launch:
-        launch = Launch(self._config, folder)
+    def _launch(self, folder: MachineFolder, view: Path, grouped: Future[list[Path]]) -> Launch:
+        launch = Launch(self._config, folder, view)
         try:
             launch.move(grouped.result())
         except BaseException:
