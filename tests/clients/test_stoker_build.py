@@ -121,7 +121,7 @@ def test_another_platform_is_built_on_its_machine(
     assert ("warning: linux/arm64 is emulated on this server" in shown) == (platform.machine() == "x86_64"), shown
 
 
-def test_two_platforms_are_built_in_one_build(server: Server, stoker: Command, tmp_path: Path) -> None:
+def test_two_platforms_are_built_in_one_build(server: Server, stoker: Command, project: str, tmp_path: Path) -> None:
     step = run("/bin/busybox uname -m > /machine")
     context = add_busyboxes(make_context(tmp_path / "context", FOREIGN_HEADER + step))
     output = ["--output", f"type=local,dest={tmp_path / 'out'}"]
@@ -131,6 +131,10 @@ def test_two_platforms_are_built_in_one_build(server: Server, stoker: Command, t
     assert result.code == 0, result.output
     assert (tmp_path / "out" / "linux_amd64" / "machine").read_text() == "x86_64\n"
     assert (tmp_path / "out" / "linux_arm64" / "machine").read_text() == "aarch64\n"
+    ((build, _, _),) = server.builds(project)
+    shown = stoker("builds", "show", build).output
+    emulated = "linux/arm64" if platform.machine() == "x86_64" else "linux/amd64"
+    assert re.findall(r"warning: (\S+) is emulated on this server", shown) == [emulated], shown
 
 
 def test_a_failing_step_gives_its_exit_code_and_a_failed_build(

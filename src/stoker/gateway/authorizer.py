@@ -98,7 +98,13 @@ class Authorizer:
             raise InvalidInput("the message can't be decoded") from error
         requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")
         return await self._gate.admit(
-            identity[0], platform, requested, call.ref, entitlements=call.entitlements, begins=call.begins
+            identity[0],
+            platform,
+            requested,
+            call.ref,
+            entitlements=call.entitlements,
+            builds_for=call.platforms,
+            begins=call.begins,
         )
 
     async def _read(self, receive: Receive) -> bytes:

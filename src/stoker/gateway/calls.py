@@ -8,6 +8,7 @@ from enum import Enum
 
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
 from stoker.domain.errors import InvalidInput, PermissionDenied
+from stoker.domain.platforms import Platform, platforms_in
 
 _CONTROL = "/moby.buildkit.v1.Control/"
 _FRONTEND = "/moby.buildkit.v1.frontend.LLBBridge/"
@@ -36,10 +37,18 @@ _CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that a build makes: the ref it names, the privileges it asks for, and whether a solve begins with it."""
+    """A call that a build makes.
+
+    Attributes:
+        ref: the solve that it names, if any.
+        entitlements: the privileges that it asks for.
+        platforms: those for which it names that it builds; none for the machine's own.
+        begins: whether a solve begins with it.
+    """
 
     ref: str | None = None
     entitlements: tuple[str, ...] = ()
+    platforms: frozenset[Platform] = frozenset()
     begins: bool = False
 
 
@@ -65,7 +74,8 @@ def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
             return Call(solve_header)
         case RefSource.SOLVE:
             solve = SolveRequest.from_binary(_message(body))
-            return Call(solve.Ref, tuple(solve.Entitlements), begins=True)
+            platforms = platforms_in(solve.FrontendAttrs.get("platform", ""))
+            return Call(solve.Ref, tuple(solve.Entitlements), platforms, begins=True)
         case RefSource.STATUS:
             return Call(StatusRequest.from_binary(_message(body)).Ref)
         case RefSource.HISTORY:

@@ -53,7 +53,7 @@ class GateService:
         Args:
             core: what every service needs.
             privileges: what operators gave single projects, by their ids.
-            emulated: the platforms whose machines emulate them, of which the record warns.
+            emulated: the platforms that machines emulate, of which the record warns.
             records: whether solves are recorded.
         """
         self._core = core
@@ -71,6 +71,7 @@ class GateService:
         ref: str | None,
         *,
         entitlements: tuple[str, ...] = (),
+        builds_for: frozenset[Platform] = frozenset(),
         begins: bool = False,
     ) -> Destination:
         """The machine that a build may call now.
@@ -81,6 +82,7 @@ class GateService:
             requested_name: the name that the caller wants to reach (TLS SNI).
             ref: the solve that the call is about, if it is about one. The first build that names a ref owns it.
             entitlements: the privileges that the solve asks for.
+            builds_for: the platforms that the solve names, if it names any.
             begins: whether the solve begins with this call, so that it is recorded from now on.
 
         Raises:
@@ -107,7 +109,7 @@ class GateService:
         elif ref is not None and owner != build_id:
             raise PermissionDenied("that ref is not one of this build's")
         if ref is not None and begins and self._records:
-            await self._begin_record(ref, build_id, machine)
+            await self._begin_record(ref, build_id, machine, builds_for | {machine.platform})
         return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
 
     def _check_entitlements(self, machine: Machine, wanted: tuple[str, ...]) -> None:
@@ -129,12 +131,13 @@ class GateService:
                 self._owners.popitem(last=False)
         return owner
 
-    async def _begin_record(self, ref: str, build_id: str, machine: Machine) -> None:
+    async def _begin_record(self, ref: str, build_id: str, machine: Machine, builds_for: frozenset[Platform]) -> None:
         """Before its machine sees the solve, which is when there is something to follow."""
         async with self._core.database.write() as tx:
             begun = await solve_store.begin_record(tx, ref, machine.run, machine.volume_id)
-            if begun and machine.platform in self._emulated:
-                await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, machine.platform)])
+            emulated = sorted(builds_for & self._emulated)
+            if begun and emulated:
+                await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, one) for one in emulated])
         if begun:
             self._core.wakeups.wake(SOLVES)
 
