@@ -105,9 +105,31 @@ def test_a_login_is_kept_for_its_user_alone(owned: Server, ada: Browser, stoker:
 
     assert stoker.apart("logout").code == 0
     assert token not in file.read_text()
+    assert "revoked" in stoker.apart("whoami", DEPOT_API_URL=owned.url, DEPOT_TOKEN=token).stderr
     gone = stoker.apart("whoami")
     assert (gone.code, gone.stdout) == (1, "")
     assert "stoker login" in gone.stderr
+
+
+def test_a_login_whose_server_is_away_is_kept_unless_it_needn_t_know(stoker: Command, tmp_path: Path) -> None:
+    file, away = credentials_file(tmp_path), "http://127.0.0.1:1"
+    write_credentials(file, Credentials(away, {away: "stoker_usr_" + "a" * 36}))
+
+    refused = stoker.apart("logout")
+    assert (refused.code, away in file.read_text()) == (1, True)
+    assert "can't reach" in refused.stderr
+    assert "stoker logout --local" in refused.stderr
+
+    assert stoker.apart("logout", "--local").code == 0
+    assert away not in file.read_text()
+
+
+def test_a_login_that_the_server_no_longer_knows_can_be_ended(owned: Server, stoker: Command, tmp_path: Path) -> None:
+    file = credentials_file(tmp_path)
+    write_credentials(file, Credentials(owned.url, {owned.url: "stoker_usr_" + "a" * 36}))
+
+    assert stoker.apart("logout").code == 0
+    assert owned.url not in file.read_text()
 
 
 def test_a_login_in_a_terminal_shows_that_it_waits(owned: Server, ada: Browser, stoker: Command) -> None:

@@ -19,7 +19,7 @@ from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
 from tests.contract.test_wire import WIRE
 from tests.harness.issuer import Issuer, IssuerHost
-from tests.harness.people import CLOCK, RANDOMNESS, Registry, blank_token
+from tests.harness.people import CLOCK, RANDOMNESS, Account, Registry, blank_token
 from tests.harness.server import Server
 
 PUBLIC_METHODS = sorted(method for method in METHODS if not method.startswith("grpc."))
@@ -180,6 +180,7 @@ class World:
     project: str
     tokens: dict[str, str]
     things: dict[str, str]
+    people: dict[str, Account]
     count: int = 0
 
     def fresh(self, method: str, credential: str) -> tuple[dict[str, str], str]:
@@ -233,6 +234,8 @@ class World:
         things, token = self.things, self.tokens.get(credential, "")
         if credential in RIGHTFUL and right_answer(method, credential) != "permission_denied":
             things, token = self.fresh(method, credential)
+        if method.endswith("/LogOut") and credential in self.people:
+            token = self.registry.token(blank_token(CredentialKind.USER, person_id=self.people[credential].id))
         request = {name: _filled(value, things) for name, value in REQUESTS.get(method, {}).items()}
         return self.code(method, request, token)
 
@@ -289,6 +292,8 @@ def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
         role.value: registry.person(role.value, **{f"o{organization}": role})
         for role in (Role.VIEWER, Role.MEMBER, Role.OWNER)
     }
+    people["nobody's person"] = registry.person("nobody")
+    people["other organization's owner"] = registry.person("elsewhere", **{f"o{other_organization}": Role.OWNER})
     build, build_token = server.new_build(project)
     past = now - timedelta(seconds=1)
     tokens = {
@@ -302,10 +307,8 @@ def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
             replace(blank_token(CredentialKind.USER, person_id=people["owner"].id), expires_at=past)
         ),
         "organization": server.token,
-        **{role: person.token for role, person in people.items()},
-        "nobody's person": registry.person("nobody").token,
+        **{credential: person.token for credential, person in people.items()},
         "other organization": registry.token(replace(own, organization_id=other_organization)),
-        "other organization's owner": registry.person("elsewhere", **{f"o{other_organization}": Role.OWNER}).token,
         "project": registry.token(
             blank_token(CredentialKind.PROJECT, organization_id=organization, project_id=project)
         ),
@@ -332,7 +335,7 @@ def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
     tokens |= {f"untrusted {kind}": registry.token(replace(token, untrusted=True)) for kind, token in marked.items()}
     made = server.call("stoker.v1.WebhookService/CreateWebhook", {"projectId": project, "url": NOWHERE})
     things["webhook"] = made.body["webhook"]["webhookId"]
-    world = World(server, issuer, registry, organization, project, tokens, things)
+    world = World(server, issuer, registry, organization, project, tokens, things, people)
     tokens["OIDC matched"] = world.trusted(project, "ours")
     tokens["OIDC matched elsewhere"] = world.trusted(other_project, "theirs")
     return world

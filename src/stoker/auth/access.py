@@ -116,6 +116,7 @@ METHODS: dict[str, Access] = {
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
+    "stoker.v1.AccountService/LogOut": _ANY_PERSON,
     "stoker.v1.AuditService/ListEvents": _PEOPLE_DECIDE,
     "stoker.v1.BuildService/GetBuild": _SEE,
     "stoker.v1.BuildService/ListBuildWarnings": _SEE,

@@ -1,20 +1,25 @@
-"""`stoker logout`: forget a token."""
+"""`stoker logout`: end a login."""
 
 from __future__ import annotations
 
 import click
+from connectrpc.code import Code
 
+from stoker._gen.stoker.v1.organizations_connect import AccountServiceClient
+from stoker._gen.stoker.v1.organizations_pb import LogOutRequest
 from stoker.cli.connecting import api_address, store_credentials, stored_credentials, token_source
 from stoker.cli.output import tell
+from stoker.cli.remote import wait_for
+from stoker.cli.terminal import Problem
+from stoker.client.calls import Caller, Calls
+from stoker.client.errors import ApiError
 
 
 @click.command("logout")
 @click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
-def command(api_url: str | None) -> None:
-    """Forget the token of a login.
-
-    The server isn't told: whoever has a copy of the token can use it until it expires.
-    """
+@click.option("--local", "is_local", is_flag=True, help="Don't tell the server: copies of the token go on working.")
+def command(api_url: str | None, is_local: bool) -> None:  # noqa: FBT001
+    """End a login: its token opens nothing any more, and is forgotten."""
     credentials = stored_credentials()
     if not (api_url or credentials.tokens):
         tell("there is no login")
@@ -23,7 +28,18 @@ def command(api_url: str | None) -> None:
     if url not in credentials.tokens:
         tell(f"there is no login at {url}")
         return
+    if not is_local:
+        wait_for(_revoke(Caller(url, credentials.tokens[url])))
     store_credentials(credentials.without(url))
-    tell(f"the login at {url} is forgotten")
+    tell(f"the login at {url} is forgotten" if is_local else f"the login at {url} has ended")
     if token_source():
         tell(f"{token_source()} is still set in this shell")
+
+
+async def _revoke(caller: Caller) -> None:
+    try:
+        await Calls(caller).of(AccountServiceClient).log_out(LogOutRequest())
+    except ApiError as error:
+        # It opens nothing already: it has expired, or somebody revoked it.
+        if error.code is not Code.UNAUTHENTICATED:
+            raise Problem(str(error), "`stoker logout --local` forgets it here, without telling the server") from error

@@ -168,7 +168,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
             ProjectHandlers(services.projects, services.tokens, services.trust_policies),
         ),
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
-        (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations)),
+        (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations, services.logins)),
         (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(services.builds, services.records)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),

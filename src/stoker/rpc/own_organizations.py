@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.people import Invitation, Person
     from stoker.domain.projects import Organization
+    from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService as Organizations
     from stoker.store.tokens import StoredToken
 
@@ -30,8 +31,9 @@ _ROLES_ON_WIRE = {role: wire for wire, role in _ROLES.items()}
 class AccountHandlers(AccountService):
     """The person who calls."""
 
-    def __init__(self, organizations: Organizations) -> None:
+    def __init__(self, organizations: Organizations, logins: LoginService) -> None:
         self._organizations = organizations
+        self._logins = logins
 
     async def get_account(
         self, request: pb.GetAccountRequest, ctx: RequestContext[Any, Any], /
@@ -43,6 +45,11 @@ class AccountHandlers(AccountService):
             for one, role in account.organizations
         ]
         return pb.GetAccountResponse(person=_person(account.person), memberships=memberships)
+
+    async def log_out(self, request: pb.LogOutRequest, ctx: RequestContext[Any, Any], /) -> pb.LogOutResponse:
+        """Revoke the caller's own token."""
+        await self._logins.log_out_caller(caller())
+        return pb.LogOutResponse()
 
 
 class OwnOrganizationHandlers(OrganizationService):

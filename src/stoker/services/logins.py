@@ -15,11 +15,13 @@ from stoker.services.auditing import person_party, record_for_person
 from stoker.services.tokens import token_party
 from stoker.services.wakeups import login_topic
 from stoker.store import logins as login_store
+from stoker.store import people as person_store
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
     from stoker.domain.people import Person
+    from stoker.domain.principals import Principal
     from stoker.services.core import Core
 
 _CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: a code never spells anything, and none looks like a digit
@@ -154,6 +156,18 @@ class LoginService:
             await token_store.revoke_token(tx, checked, self._core.now())
             target = token_party(known[checked])
             await record_for_person(self._core, tx, person_party(person), Action.TOKEN_REVOKE, target, person)
+
+    async def log_out_caller(self, principal: Principal) -> None:
+        """Let the token with which a person calls open nothing any more.
+
+        Raises:
+            NotFound: the caller is no person, or calls without a token of theirs.
+        """
+        async with self._core.database.read() as tx:
+            person = await person_store.find_person(tx, principal.person_id or "")
+        if person is None:
+            raise NotFound("this credential belongs to no person; its organization or project revokes it")
+        await self.log_out(person, principal.credential_id)
 
     async def _try_to_finish(self, secret_hash: bytes) -> str | None:
         now = self._core.now()

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import organizations_pb
-from .organizations_pb import ChangeMemberRoleRequest, ChangeMemberRoleResponse, CreateInvitationRequest, CreateInvitationResponse, CreateOrganizationRequest, CreateOrganizationResponse, CreateTokenRequest, CreateTokenResponse, GetAccountRequest, GetAccountResponse, ListInvitationsRequest, ListInvitationsResponse, ListMembersRequest, ListMembersResponse, ListTokensRequest, ListTokensResponse, RemoveMemberRequest, RemoveMemberResponse, RenameOrganizationRequest, RenameOrganizationResponse, RevokeInvitationRequest, RevokeInvitationResponse, RevokeTokenRequest, RevokeTokenResponse
+from .organizations_pb import ChangeMemberRoleRequest, ChangeMemberRoleResponse, CreateInvitationRequest, CreateInvitationResponse, CreateOrganizationRequest, CreateOrganizationResponse, CreateTokenRequest, CreateTokenResponse, GetAccountRequest, GetAccountResponse, ListInvitationsRequest, ListInvitationsResponse, ListMembersRequest, ListMembersResponse, ListTokensRequest, ListTokensResponse, LogOutRequest, LogOutResponse, RemoveMemberRequest, RemoveMemberResponse, RenameOrganizationRequest, RenameOrganizationResponse, RevokeInvitationRequest, RevokeInvitationResponse, RevokeTokenRequest, RevokeTokenResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -37,6 +37,12 @@ class AccountService(Protocol):
     async def get_account(self, request: GetAccountRequest, ctx: RequestContext[GetAccountRequest, GetAccountResponse], /) -> GetAccountResponse:
         """
         Who the caller is, and where they belong.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def log_out(self, request: LogOutRequest, ctx: RequestContext[LogOutRequest, LogOutResponse], /) -> LogOutResponse:
+        """
+        Let the token that is sent with this call open nothing any more.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -68,6 +74,17 @@ class AccountServiceASGIApplication(ConnectASGIApplication[AccountService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.get_account,
+                ),
+                "/stoker.v1.AccountService/LogOut": Endpoint.unary(
+                    method=MethodInfo(
+                        name="LogOut",
+                        service_name="stoker.v1.AccountService",
+                        input=LogOutRequest,
+                        output=LogOutResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.log_out,
                 ),
             },
             interceptors=interceptors,
@@ -109,6 +126,29 @@ class AccountServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def log_out(
+        self,
+        request: LogOutRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> LogOutResponse:
+        """
+        Let the token that is sent with this call open nothing any more.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="LogOut",
+                service_name="stoker.v1.AccountService",
+                input=LogOutRequest,
+                output=LogOutResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class AccountServiceSync(Protocol):
     """
@@ -117,6 +157,12 @@ class AccountServiceSync(Protocol):
     def get_account(self, request: GetAccountRequest, ctx: RequestContext[GetAccountRequest, GetAccountResponse], /) -> GetAccountResponse:
         """
         Who the caller is, and where they belong.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def log_out(self, request: LogOutRequest, ctx: RequestContext[LogOutRequest, LogOutResponse], /) -> LogOutResponse:
+        """
+        Let the token that is sent with this call open nothing any more.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -146,6 +192,17 @@ class AccountServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.get_account,
+                ),
+                "/stoker.v1.AccountService/LogOut": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="LogOut",
+                        service_name="stoker.v1.AccountService",
+                        input=LogOutRequest,
+                        output=LogOutResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.log_out,
                 ),
             },
             interceptors=interceptors,
@@ -181,6 +238,29 @@ class AccountServiceClientSync(ConnectClientSync):
                 service_name="stoker.v1.AccountService",
                 input=GetAccountRequest,
                 output=GetAccountResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def log_out(
+        self,
+        request: LogOutRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> LogOutResponse:
+        """
+        Let the token that is sent with this call open nothing any more.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="LogOut",
+                service_name="stoker.v1.AccountService",
+                input=LogOutRequest,
+                output=LogOutResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),
