@@ -85,7 +85,7 @@ async def test_a_machine_whose_engine_was_killed_for_memory_says_so(host: Machin
     # What the page cache doesn't have of it would be charged to the machine, and the kernel would rather drop that and
     # read it again, for minutes, than kill anybody.
     host.config.buildkitd.read_bytes()
-    machine = await host.start(host.spec("machine", size=MachineSize(cpus=1, memory_bytes=12 * MEBIBYTE)))
+    machine = await host.start(host.spec("machine", size=MachineSize(cpus=1, memory_bytes=8 * MEBIBYTE)))
     await asyncio.wait_for(host.runtime.wait_exit("machine", machine.placement), READY_SECONDS)
     assert (await host.runtime.why_ended("machine")).out_of_memory
     await host.runtime.stop("machine", 0)
