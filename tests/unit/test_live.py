@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 from stoker.services.wakeups import Wakeups
 from stoker.web.live import Change, Live, Subject
@@ -58,6 +59,25 @@ async def test_no_more_are_told_in_a_second_than_the_server_bears() -> None:
     for one in followers:
         one.cancel()
     await asyncio.gather(*followers, return_exceptions=True)
+
+
+async def test_what_ages_is_told_anew_though_nothing_happens() -> None:
+    it, live, times = Followed(), Live(PER_SECOND, heartbeat_seconds=0.01), asyncio.Queue[float]()
+    it.subject = replace(it.subject, ages=True)
+    follower = asyncio.create_task(told(live, it, times))
+    while it.looks < 3:
+        await times.get()
+    it.end()
+    assert (await follower).count(Change.SOME) >= 2
+
+
+async def test_what_does_not_age_is_told_of_only_when_something_happens() -> None:
+    it, live, times = Followed(), Live(PER_SECOND, heartbeat_seconds=0.01), asyncio.Queue[float]()
+    follower = asyncio.create_task(told(live, it, times))
+    while it.looks < 3:
+        await times.get()
+    it.end()
+    assert (await follower).count(Change.SOME) == 1
 
 
 async def test_a_page_is_made_once_for_all_until_there_is_something_new() -> None:

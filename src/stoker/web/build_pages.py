@@ -238,7 +238,8 @@ class BuildPages(Pages):
 
     def _subject(self, build: Build) -> Subject:
         records = self.services.records
-        return Subject(f"build {build.id}", lambda: records.follow(build), lambda: records.may_grow(build))
+        # Its bars are as long as its steps have taken so far.
+        return Subject(f"build {build.id}", lambda: records.follow(build), lambda: records.may_grow(build), ages=True)
 
 
 def _follows(build: Build, state: RecordState) -> bool:

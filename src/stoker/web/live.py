@@ -43,11 +43,13 @@ class Subject:
         key: tells it from all others.
         follow: wake-ups when there may be something new.
         may_grow: whether more may come.
+        ages: whether what is shown of it depends on the time, so that it is to be seen anew even when nothing happens.
     """
 
     key: str
     follow: Callable[[], AbstractContextManager[Subscription]]
     may_grow: Callable[[], Awaitable[bool]]
+    ages: bool = False
 
 
 @dataclass(slots=True)
@@ -74,10 +76,12 @@ class Live:
     """Tells all who follow something that there is something new.
 
     ``per_second`` is how many of them are told in a second, all together: with more, each is told less often.
+    ``heartbeat_seconds`` is how long none is told nothing at all.
     """
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, heartbeat_seconds: float = _HEARTBEAT_SECONDS) -> None:
         self._seconds_each = 1 / per_second
+        self._heartbeat_seconds = heartbeat_seconds
         self._next_turn = 0.0
         self._followed: dict[str, _Followed] = {}
 
@@ -90,7 +94,7 @@ class Live:
         with self._following(subject) as followed:
             while True:
                 changed = followed.changed
-                if followed.version == seen and not await _happens(changed, _HEARTBEAT_SECONDS):
+                if followed.version == seen and not await _happens(changed, self._heartbeat_seconds):
                     yield Change.NONE
                     continue
                 await self._turn(weight)
@@ -148,7 +152,7 @@ class Live:
                     if is_over:
                         return
                     await asyncio.sleep(LEAST_SECONDS_BETWEEN)
-                    is_new = await subscription.wait(_HEARTBEAT_SECONDS)
+                    is_new = await subscription.wait(self._heartbeat_seconds) or subject.ages
         except Exception:
             _log.exception("%s can't be followed; who does will try again", subject.key)
             followed.tell(is_over=None)
