@@ -14,9 +14,10 @@ import pytest
 from stoker.auth.access import METHODS
 from stoker.domain.audit import Action
 from stoker.domain.people import Role
+from stoker.domain.principals import CredentialKind
 from tests.harness.browser import Browser
 from tests.harness.command import Command
-from tests.harness.people import Account, Registry
+from tests.harness.people import Account, Registry, blank_token
 from tests.harness.server import Server
 from tests.web.test_people import OWNER, PASSWORD, join, owner_code, sign_in
 
@@ -24,6 +25,7 @@ LIST = "stoker.v1.AuditService/ListEvents"
 PROJECTS, ORGANIZATIONS = "depot.core.v1.ProjectService", "stoker.v1.OrganizationService"
 BUILDS, TRUST = "depot.core.v1.BuildService", "stoker.v1.TrustService"
 WEBHOOKS = "stoker.v1.WebhookService"
+LOG_OUT = "stoker.v1.AccountService/LogOut"
 RECORDED = {
     f"{PROJECTS}/AddTrustPolicy": Action.POLICY_ADD,
     f"{PROJECTS}/CreateProject": Action.PROJECT_CREATE,
@@ -49,6 +51,7 @@ RECORDED = {
     f"{ORGANIZATIONS}/RevokeToken": Action.TOKEN_REVOKE,
     f"{WEBHOOKS}/CreateWebhook": Action.WEBHOOK_CREATE,
     f"{WEBHOOKS}/DeleteWebhook": Action.WEBHOOK_DELETE,
+    LOG_OUT: Action.TOKEN_REVOKE,
 }
 # What builds do is in the record of builds; a login counts when it is approved, which is done on a page.
 UNRECORDED = {
@@ -80,7 +83,7 @@ class Audited:
     owner: Account
 
     def call(self, method: str, request: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-        answer = self.server.call(method, request, token=self.owner.token, **more)
+        answer = self.server.call(method, request, **{"token": self.owner.token, **more})
         assert answer.status == 200, (method, answer)
         return answer.body
 
@@ -138,6 +141,9 @@ def change_everything(audited: Audited) -> tuple[set[str], list[str]]:
     token = call(f"{ORGANIZATIONS}/CreateToken", {**own, "description": "robots"})
     call(f"{ORGANIZATIONS}/RevokeToken", {**own, "tokenId": token["tokenId"]})
     call(f"{ORGANIZATIONS}/RenameOrganization", {**own, "name": "renamed"})
+    called.add(LOG_OUT)
+    laptop = audited.registry.token(blank_token(CredentialKind.USER, person_id=audited.owner.id))
+    audited.call(LOG_OUT, token=laptop)
     call(f"{ORGANIZATIONS}/CreateOrganization", {"name": "second"})
     return called, made
 

@@ -23,9 +23,10 @@ from connectrpc.code import Code
 from pyqwest import FullResponse, HTTPVersion, SyncClient, SyncHTTPTransport
 
 from stoker.domain.people import Role
+from stoker.domain.principals import CredentialKind
 from tests.contract.test_wire import WIRE, contract_of
 from tests.harness.own_protos import OWN_FILES
-from tests.harness.people import Account, Registry
+from tests.harness.people import Account, Registry, blank_token
 from tests.harness.server import Server
 from tests.harness.wire_values import RandomMessages, mutated
 
@@ -74,14 +75,18 @@ class RandomRequests:
 
     def __init__(self, rng: random.Random, token: str, organization: str, owner: Account) -> None:
         self._rng = rng
-        self._always = [token] * 3 + [owner.token] * 2
+        self._token = token
+        self._owner_token = owner.token
+        self._build_token = ""
         self._known = [organization, owner.email]
         self._ids: list[str] = []
-        self._tokens: list[str] = []
 
     def aim(self, project: str, build: str, build_token: str) -> None:
         self._ids = [*self._known, project, project, build, build]
-        self._tokens = [*self._always, build_token, "nonsense"]
+        self._build_token = build_token
+
+    def log_in(self, owner_token: str) -> None:
+        self._owner_token = owner_token
 
     def next(self) -> Request:
         rng = self._rng
@@ -91,7 +96,8 @@ class RandomRequests:
         compressed = rng.random() < 0.1
         streaming = protocol != "connect" or kind != "unary"
         body = self._body(message, codec, kind, streaming=streaming, compressed=compressed)
-        headers = {"authorization": f"Bearer {rng.choice(self._tokens)}", "te": "trailers"}
+        tokens = [*[self._token] * 3, *[self._owner_token] * 2, self._build_token, "nonsense"]
+        headers = {"authorization": f"Bearer {rng.choice(tokens)}", "te": "trailers"}
         headers["content-type"] = _content_type(protocol, codec, streaming=streaming)
         if compressed:
             headers[_encoding_header(protocol, streaming=streaming)] = "gzip"
@@ -201,7 +207,8 @@ def target(make_server: Callable[..., Server]) -> Server:
 def test_no_request_gets_an_internal_error(target: Server) -> None:
     rng = random.Random(SEED)  # noqa: S311
     organization = target.first["DEPOT_ORG_ID"]
-    owner = Registry(target).person("owner", **{f"o{organization}": Role.OWNER})
+    registry = Registry(target)
+    owner = registry.person("owner", **{f"o{organization}": Role.OWNER})
     requests = RandomRequests(rng, target.token, organization, owner)
     outcomes: Counter[tuple[str, str]] = Counter()
     with ExitStack() as stack:
@@ -227,6 +234,8 @@ def test_no_request_gets_an_internal_error(target: Server) -> None:
             assert "\n" not in found.message.strip(), what
             assert len(found.message) < 2000, what
             outcomes[request.method, found.code] += 1
+            if request.method.endswith("/LogOut") and found.code == "ok":
+                requests.log_in(registry.token(blank_token(CredentialKind.USER, person_id=owner.id)))
     _check_they_reached_something(outcomes)
 
 
