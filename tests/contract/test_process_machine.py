@@ -370,6 +370,38 @@ async def test_it_is_the_same_where_cgroups_are_unified() -> None:
     assert re.search(rb"\d\d passed", output), output.decode()
 
 
+async def test_it_is_the_same_where_etc_can_not_be_written(tmp_path: Path) -> None:
+    """Where a machine can't see its folder as BuildKit's own, it is given its configuration all the same."""
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "runs_contained", __file__]
+    layers = f"lowerdir=/etc,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    read_only = (
+        f"mount -t tmpfs tmpfs {tmp_path} && mkdir {tmp_path}/upper {tmp_path}/work && "
+        f"mount -t overlay overlay -o {layers} /etc && rm -rf /etc/buildkit && mount -o remount,ro /etc && "
+        '! mkdir /etc/buildkit 2>/dev/null && exec "$@"'
+    )
+    process = await asyncio.create_subprocess_exec(
+        "unshare", "--mount", "sh", "-c", read_only, "sh", *tests, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert b"1 passed" in output, output.decode()
+
+
+async def test_a_configuration_of_the_hosts_own_buildkit_does_not_get_in(host: MachineHost, tmp_path: Path) -> None:
+    folder = Path("/etc/buildkit")
+    folder.mkdir(exist_ok=True)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "buildkitd.toml").write_text("this = is no configuration [")
+    run("mount", "--bind", str(theirs), str(folder))
+    try:
+        machine = await host.start_ready()
+        built = await machine.build(write_context(tmp_path / "context", "touch /made"))
+    finally:
+        run("umount", str(folder))
+    assert built.code == 0, built.text
+
+
 async def test_a_terminals_interrupt_does_not_reach_the_machine(host: MachineHost) -> None:
     await host.start_ready()
     pids = machine_processes(host.config.server_id, "machine")
