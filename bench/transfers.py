@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tests.harness.contexts import make_context
 
 GATEWAY = "buildctl, through the gateway"
 _BYTES = 500 * 1000**2
-_BITS_PER_SECOND = 1000**3
+_LINKS = (1000**3, 500 * 1000**2)  # bits a second
 _BLOCK = 4 * 1000**2
 _CONTEXT = "FROM scratch\nCOPY payload /payload\n"
 
@@ -46,26 +46,34 @@ async def _compare(stack: Stack, rounds: int, seconds: float) -> list[Comparison
 
 def _all(stack: Stack, gateway: BuildKitAddress, rounds: int, seconds: float) -> list[Comparison]:
     ways = {GATEWAY: gateway, DIRECT: running_address(stack)}
+    share = seconds / (1 + len(_LINKS)) / len(_TRANSFERS)
+    found = _each(stack, ways, "on one host", rounds, share)
+    for rate in _LINKS:
+        with slow_link(rate) as link:
+            beyond = {name: link.beyond(way) for name, way in ways.items()}
+            found += _each(stack, beyond, f"over {rate / 1000**3:g} Gbit/s", rounds, share)
+    return found
+
+
+def _each(
+    stack: Stack, ways: Mapping[str, BuildKitAddress], where: str, rounds: int, seconds: float
+) -> list[Comparison]:
+    """Each transfer in ``rounds`` rounds at most, and about ``seconds``."""
     context = make_context(stack.folder / "context", _CONTEXT, payload="")
-    with slow_link(_BITS_PER_SECOND) as link:
-        beyond = {name: link.beyond(way) for name, way in ways.items()}
-        places = {"on one host": ways, f"over {_BITS_PER_SECOND // 1000**3} Gbit/s": beyond}
-        share = seconds / len(places) / len(_TRANSFERS)
-        found: list[Comparison] = []
-        for where, addresses in places.items():
-            for what, transfer in _TRANSFERS.items():
-                busy: list[float] = []
-                alternatives = [
-                    Alternative(GATEWAY, _counted(partial(transfer, stack, context, addresses[GATEWAY]), stack, busy)),
-                    Alternative(DIRECT, partial(transfer, stack, context, addresses[DIRECT])),
-                ]
-                title = f"{what}, {where}"
-                times = compare(title, alternatives, against=DIRECT, rounds=bounded_rounds(rounds, share))
-                straight = next(one for one in times.measurements if one.name == DIRECT)
-                # The first round doesn't count.
-                spent = Measurement("CPU time of the gateway", tuple(busy[1:]))
-                found += [times, Comparison(f"{title}: what the gateway does", DIRECT, (spent, straight))]
-        return found
+    found: list[Comparison] = []
+    for what, transfer in _TRANSFERS.items():
+        busy: list[float] = []
+        alternatives = [
+            Alternative(GATEWAY, _counted(partial(transfer, stack, context, ways[GATEWAY]), stack, busy)),
+            Alternative(DIRECT, partial(transfer, stack, context, ways[DIRECT])),
+        ]
+        title = f"{what}, {where}"
+        times = compare(title, alternatives, against=DIRECT, rounds=bounded_rounds(rounds, seconds))
+        straight = next(one for one in times.measurements if one.name == DIRECT)
+        # The first round doesn't count.
+        spent = Measurement("CPU time of the gateway", tuple(busy[1:]))
+        found += [times, Comparison(f"{title}: what the gateway does", DIRECT, (spent, straight))]
+    return found
 
 
 def _counted(transfer: Callable[[], float], stack: Stack, busy: list[float]) -> Callable[[], float]:
