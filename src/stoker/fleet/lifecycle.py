@@ -29,7 +29,12 @@ from stoker.domain.privileges import privileges_of
 from stoker.fleet.throw_away import fill_volume, has_outlived_its_build, volume_of
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
-from stoker.services.endings import fail_builds_of_machine, hint_builds_of_machine, wake_ended
+from stoker.services.endings import (
+    explain_failures_of_machine,
+    fail_builds_of_machine,
+    hint_builds_of_machine,
+    wake_ended,
+)
 from stoker.services.tracing import machine_cause
 from stoker.services.wakeups import FLEET, VOLUMES, machine_topic, machines_topic
 from stoker.store import leases as lease_store
@@ -355,6 +360,7 @@ class MachineLifecycle:
             await machine_store.save_claimed(tx, moved, self._claim, self._core.now())
             if fail_builds is not None:
                 ended = await fail_builds_of_machine(self._core, tx, machine.id, fail_builds)
+                ended += await explain_failures_of_machine(self._core, tx, machine, fail_builds)
         wake_ended(self._core, ended)
         self._wake_readers(machine)
         return moved

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
+from stoker.domain.lost_connections import is_lost_connection
 from stoker.domain.refused_addresses import refused_address_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
 from stoker.services.webhooks import enqueue_build_finished
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stoker.domain.leases import Lease
+    from stoker.domain.machines import Machine
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
 _log = logging.getLogger(__name__)
+# Clients see that a connection broke before it is known here that a machine ended, and some tell so at once.
+_TOLD_BEFORE = timedelta(seconds=10)
 
 
 async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> None:
@@ -85,6 +90,16 @@ async def fail_builds_of_machine(core: Core, tx: Transaction, machine_id: str, r
     """Fail all builds that hold a machine; their ids."""
     leases = await lease_store.live_leases_of_machine(tx, machine_id)
     return await fail_builds(core, tx, [lease.build_id for lease in leases], reason)
+
+
+async def explain_failures_of_machine(core: Core, tx: Transaction, machine: Machine, reason: str) -> list[str]:
+    """Say why the connections of builds broke whose clients told their failure first; their ids."""
+    failures = await build_store.failures_on_machine(tx, machine, core.now() - _TOLD_BEFORE)
+    lost = {build_id: error for build_id, error in failures.items() if error is not None and is_lost_connection(error)}
+    for build_id, error in lost.items():
+        if reason not in error:
+            await build_store.explain_failure(tx, build_id, bounded_error(f"{error}\n{reason}"))
+    return list(lost)
 
 
 async def hint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) -> None:

@@ -9,12 +9,13 @@ from sqlalchemy import Row, bindparam, insert, literal, or_, select, update
 from stoker.domain.audit import Party
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus
 from stoker.domain.pages import Page, PageRequest
-from stoker.store.tables.builds import builds
+from stoker.store.tables.builds import builds, leases
 from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from stoker.domain.machines import Machine
     from stoker.store.database import Transaction
 
 
@@ -134,6 +135,28 @@ async def hint_builds(tx: Transaction, build_ids: list[str], hint: str) -> None:
 async def hint_of(tx: Transaction, build_id: str) -> str | None:
     """What may explain a build's failure, if anything is known."""
     return (await tx.execute(select(builds.c.hint).where(builds.c.id == build_id))).scalar_one_or_none()
+
+
+async def failures_on_machine(tx: Transaction, machine: Machine, since: datetime) -> dict[str, str | None]:
+    """Builds that held a machine and failed since then, and their errors."""
+    query = (
+        select(builds.c.id, builds.c.error)
+        .join(leases, leases.c.build_id == builds.c.id)
+        .where(
+            # The project is what leases are found by.
+            leases.c.project_id == machine.project_id,
+            leases.c.ended_at >= since,
+            leases.c.machine_id == machine.id,
+            builds.c.status == BuildStatus.FAILED.value,
+            builds.c.finished_at >= since,
+        )
+    )
+    return {row.id: row.error for row in await tx.execute(query)}
+
+
+async def explain_failure(tx: Transaction, build_id: str, error: str) -> None:
+    """Store more of why a build failed."""
+    await tx.execute(update(builds).where(builds.c.id == build_id).values(error=error))
 
 
 async def end_build(tx: Transaction, build_id: str, result: BuildResult, now: datetime) -> bool:
