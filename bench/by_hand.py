@@ -17,8 +17,7 @@ from typing import Any
 import tomli_w
 
 from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of
-from stoker._gen.moby.buildkit.v1.control_pb import ListWorkersRequest
-from stoker.buildkit.control import control_client, wait_until_ready
+from stoker.buildkit.control import wait_until_ready
 from stoker.client.api import Api
 from stoker.domain.machines import Placement
 from stoker.runtimes.process.cni_files import find_cni_plugins
@@ -34,12 +33,8 @@ _OF_THE_MACHINE = frozenset({"binary", "cniConfigPath", "cniBinaryPath", "defaul
 
 
 async def ready(address: BuildKitAddress) -> None:
-    """Return when a client has its first answer to ListWorkers."""
-    placement = Placement(address.host, address.port)
     async with asyncio.timeout(_READY_SECONDS):
-        await wait_until_ready(placement, address.server_name, address.credentials)
-        async with control_client(placement, address.server_name, address.credentials) as client:
-            await client.list_workers(ListWorkersRequest())
+        await wait_until_ready(Placement(address.host, address.port), address.server_name, address.credentials)
 
 
 def wait_stopped(stack: Stack) -> None:

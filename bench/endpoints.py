@@ -15,8 +15,11 @@ from bench.by_hand import (
     wait_stopped,
 )
 from bench.measure import Comparison, Samples, bounded_rounds
-from bench.stack import BenchmarkFailed, Stack, address_of, running_stack
+from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, address_of, running_stack
+from stoker._gen.moby.buildkit.v1.control_pb import ListWorkersRequest
+from stoker.buildkit.control import control_client
 from stoker.client.api import Api, RemoteBuild, open_api
+from stoker.domain.machines import Placement
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 
@@ -80,6 +83,13 @@ async def _timed_endpoint(stack: Stack, api: Api, samples: Samples, until_active
     samples.add(until_active, active)
     samples.add(until_ready, active + time.perf_counter() - began)
     return build
+
+
+async def _list_workers(address: BuildKitAddress) -> None:
+    """What the depot CLI calls first; the machine is ready for it."""
+    placement = Placement(address.host, address.port)
+    async with control_client(placement, address.server_name, address.credentials) as client:
+        await client.list_workers(ListWorkersRequest())
 
 
 async def _measure_by_hand(by_hand: ByHand, samples: Samples) -> None:

@@ -49,11 +49,12 @@ def test_three_crashes_in_a_row_bring_a_pause_and_a_success_ends_the_row(own: Se
 
     for number in (1, 2):
         assert "in a row" not in crash(own, depot, slow, number)
+        assert only_machine(own)["crashes"] == number
         assert "retryAt" not in only_machine(own)
     assert "that was 3 times in a row, so it starts again in 5 s" in crash(own, depot, slow, 3)
     eventually(lambda: only_machine(own)["state"] == "stopped", "what is left of it is cleaned up")
     machine = only_machine(own)
-    assert str(machine["problem"]) in str(own.builds()[-1][2])
+    assert (machine["crashes"], machine["problem"]) == (3, str(own.builds()[-1][2]).splitlines()[-1])
     assert "retryAt" in machine
     stoker = Command(tmp_path, {"DEPOT_API_URL": own.url, "DEPOT_TOKEN": own.token})
     assert "crashed 3 times, starts at" in stoker.apart("machines").stdout
@@ -80,6 +81,14 @@ def test_a_failure_that_a_client_told_first_is_explained(own: Server, tmp_path: 
     reasons = [reason for _, _, reason in own.builds()]
     assert "BuildKit ended unexpectedly" in str(reasons[0])
     assert reasons[1:] == [f"{broken}\n{reasons[0]}", "exit code: 1"]
+
+    for number in (2, 3):
+        build, token = own.new_build()
+        get_endpoint(own, build, token, tmp_path / f"again-{number}")
+        os.kill(own.placements()[0]["process_id"], signal.SIGKILL)
+        eventually(lambda: own.builds()[-1][1] == "failed", "the machine's next end is known")
+    assert "3 times in a row" in str(own.builds()[-1][2])
+    assert [reason for _, _, reason in own.builds()][:3] == reasons, "what is explained stays as it is"
 
 
 def test_machines_are_listed_with_what_they_have(server: Server, tmp_path: Path) -> None:

@@ -80,6 +80,11 @@ def bounded_error(text: str) -> str:
     return text if len(text) <= MAX_ERROR_LENGTH else text[: MAX_ERROR_LENGTH - 1] + "…"
 
 
+def explained_error(error: str | None, hint: str) -> str:
+    """A build's error with what explains it, cut where that is longer than what is kept."""
+    return bounded_error(f"{error}\n{hint}" if error else hint)
+
+
 def require_running(build: Build) -> None:
     """Pass when the build still runs.
 

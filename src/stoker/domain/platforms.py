@@ -17,8 +17,14 @@ class Platform(StrEnum):
         return self.value.partition("/")[2]
 
 
-# Other names of architectures (containerd/platforms).
+# Other names of architectures (uname(2), containerd/platforms).
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+
+
+def platform_of(architecture: str) -> Platform | None:
+    """The platform of an architecture, by any of its names: ``arm64``, ``aarch64``."""
+    name = _ALIASES.get(architecture, architecture)
+    return next((platform for platform in Platform if platform.architecture == name), None)
 
 
 def platforms_in(option: str) -> frozenset[Platform]:
@@ -26,10 +32,6 @@ def platforms_in(option: str) -> frozenset[Platform]:
 
     What else it names is left out.
     """
-    found: set[Platform] = set()
-    for name in option.lower().split(","):
-        parts = name.strip().split("/")
-        system, architecture = ("linux", parts[0]) if len(parts) == 1 else parts[:2]
-        value = f"{system}/{_ALIASES.get(architecture, architecture)}"
-        found.update(platform for platform in Platform if platform.value == value)
-    return frozenset(found)
+    names = [name.strip().split("/") for name in option.lower().split(",")]
+    architectures = [name[0] if len(name) == 1 else name[1] for name in names if len(name) == 1 or name[0] == "linux"]
+    return frozenset(found for found in map(platform_of, architectures) if found is not None)

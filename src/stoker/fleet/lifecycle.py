@@ -359,8 +359,9 @@ class MachineLifecycle:
         async with self._core.database.write() as tx:
             await machine_store.save_claimed(tx, moved, self._claim, self._core.now())
             if fail_builds is not None:
-                ended = await fail_builds_of_machine(self._core, tx, machine.id, fail_builds)
-                ended += await explain_failures_of_machine(self._core, tx, machine, fail_builds)
+                # Before others fail of it, whose error is the explanation.
+                ended = await explain_failures_of_machine(self._core, tx, machine, fail_builds)
+                ended += await fail_builds_of_machine(self._core, tx, machine.id, fail_builds)
         wake_ended(self._core, ended)
         self._wake_readers(machine)
         return moved

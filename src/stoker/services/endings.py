@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from stoker.domain.builds import BuildResult, BuildStatus, bounded_error
+from stoker.domain.builds import BuildResult, BuildStatus, bounded_error, explained_error
 from stoker.domain.lost_connections import is_lost_connection
 from stoker.domain.refused_addresses import refused_address_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
@@ -53,7 +53,7 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     if result.status is BuildStatus.FAILED:
         hint = await build_store.hint_of(tx, build_id) or refused_address_hint(error)
         if hint is not None:
-            error = bounded_error(f"{error}\n{hint}" if error else hint)
+            error = explained_error(error, hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
         return False
     if result.status is BuildStatus.SUCCEEDED:
@@ -94,11 +94,10 @@ async def fail_builds_of_machine(core: Core, tx: Transaction, machine_id: str, r
 
 async def explain_failures_of_machine(core: Core, tx: Transaction, machine: Machine, reason: str) -> list[str]:
     """Say why the connections of builds broke whose clients told their failure first; their ids."""
-    failures = await build_store.failures_on_machine(tx, machine, core.now() - _TOLD_BEFORE)
-    lost = {build_id: error for build_id, error in failures.items() if error is not None and is_lost_connection(error)}
+    failures = await build_store.unexplained_failures(tx, machine, core.now() - _TOLD_BEFORE)
+    lost = {build_id: error for build_id, error in failures.items() if is_lost_connection(error)}
     for build_id, error in lost.items():
-        if reason not in error:
-            await build_store.explain_failure(tx, build_id, bounded_error(f"{error}\n{reason}"))
+        await build_store.explain_failure(tx, build_id, explained_error(error, reason), reason)
     return list(lost)
 
 

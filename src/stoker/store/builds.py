@@ -137,8 +137,8 @@ async def hint_of(tx: Transaction, build_id: str) -> str | None:
     return (await tx.execute(select(builds.c.hint).where(builds.c.id == build_id))).scalar_one_or_none()
 
 
-async def failures_on_machine(tx: Transaction, machine: Machine, since: datetime) -> dict[str, str | None]:
-    """Builds that held a machine and failed since then, and their errors."""
+async def unexplained_failures(tx: Transaction, machine: Machine, since: datetime) -> dict[str, str | None]:
+    """Builds that held a machine and failed since then, of which nothing else is known, and their errors."""
     query = (
         select(builds.c.id, builds.c.error)
         .join(leases, leases.c.build_id == builds.c.id)
@@ -149,14 +149,15 @@ async def failures_on_machine(tx: Transaction, machine: Machine, since: datetime
             leases.c.machine_id == machine.id,
             builds.c.status == BuildStatus.FAILED.value,
             builds.c.finished_at >= since,
+            builds.c.hint.is_(None),
         )
     )
     return {row.id: row.error for row in await tx.execute(query)}
 
 
-async def explain_failure(tx: Transaction, build_id: str, error: str) -> None:
-    """Store more of why a build failed."""
-    await tx.execute(update(builds).where(builds.c.id == build_id).values(error=error))
+async def explain_failure(tx: Transaction, build_id: str, error: str, hint: str) -> None:
+    """Store a failed build's error anew, with the hint that is now in it."""
+    await tx.execute(update(builds).where(builds.c.id == build_id).values(error=error, hint=hint))
 
 
 async def end_build(tx: Transaction, build_id: str, result: BuildResult, now: datetime) -> bool:

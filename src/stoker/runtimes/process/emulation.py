@@ -10,12 +10,11 @@ import platform
 from contextlib import suppress
 from pathlib import Path
 
-from stoker.domain.platforms import Platform
+from stoker.domain.platforms import Platform, platform_of
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
 from stoker.runtimes.process.commands import find_program, run
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_NATIVE = {"x86_64": Platform.AMD64, "amd64": Platform.AMD64, "aarch64": Platform.ARM64, "arm64": Platform.ARM64}
 _QEMU = {Platform.AMD64: "qemu-x86_64", Platform.ARM64: "qemu-aarch64"}
 # Bytes 18 and 19 of an ELF header, little-endian (elf(5), e_machine).
 _MACHINE = {Platform.AMD64: 0x3E, Platform.ARM64: 0xB7}
@@ -29,9 +28,10 @@ def native_platform() -> Platform:
         HostUnfit: no machine can be for it.
     """
     machine = platform.machine()
-    if machine not in _NATIVE:
+    native = platform_of(machine)
+    if native is None:
         raise HostUnfit(f"{machine} hosts are not supported; use x86-64 or arm64")
-    return _NATIVE[machine]
+    return native
 
 
 def emulated_platforms(folder: Path = _BINFMT) -> frozenset[Platform]:
