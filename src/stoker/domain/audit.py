@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput
+from stoker.domain.shortening import shortened
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -114,8 +115,8 @@ class AuditFilter:
 
 
 def bounded_text(text: str) -> str:
-    """``text``, cut where it is longer than what is kept."""
-    return text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
+    """``text``, without its middle where it is longer than what is kept."""
+    return shortened(text, MAX_TEXT_LENGTH)
 
 
 def described_change(before: Project, after: Project) -> str:

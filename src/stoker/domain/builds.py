@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import FailedPrecondition
+from stoker.domain.shortening import shortened
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,13 +77,15 @@ ALL_BUILDS = BuildFilter()
 
 
 def bounded_error(text: str) -> str:
-    """``text``, cut where it is longer than what is kept."""
-    return text if len(text) <= MAX_ERROR_LENGTH else text[: MAX_ERROR_LENGTH - 1] + "…"
+    """``text``, without its middle where it is longer than what is kept."""
+    return shortened(text, MAX_ERROR_LENGTH)
 
 
 def explained_error(error: str | None, hint: str) -> str:
-    """A build's error with what explains it, cut where that is longer than what is kept."""
-    return bounded_error(f"{error}\n{hint}" if error else hint)
+    """A build's error with what explains it, which stays whole where both together are longer than what is kept."""
+    if not error:
+        return bounded_error(hint)
+    return bounded_error(f"{shortened(error, max(MAX_ERROR_LENGTH - len(hint) - 1, 0))}\n{hint}")
 
 
 def require_running(build: Build) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stoker.domain.masking import mask_assignments
+from stoker.domain.shortening import shortened
 from stoker.domain.step_graph import inputs_first
 from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Step, Transfer, platform_of, work_key
 
@@ -234,19 +235,19 @@ class SolveLedger:
         entry = self._entry(event.digest)
         if entry is None:
             return
-        name = _bounded(mask_assignments(event.name), _LONGEST_NAME)
+        name = shortened(mask_assignments(event.name), _LONGEST_NAME)
         before = entry.step
         # A step may go on after it was completed: what it needs may have to be done after all.
         begun = min(filter(None, (before.started_at, event.started_at)), default=None)
         after = replace(
             before,
             name=name,
-            group=_bounded(mask_assignments(event.group), _LONGEST_NAME),
+            group=shortened(mask_assignments(event.group), _LONGEST_NAME),
             platform=platform_of(name, self._platform),
             started_at=begun,
             completed_at=event.completed_at,
             cached=event.cached,
-            error=_bounded(mask_assignments(event.error), _LONGEST_ERROR) if event.error else None,
+            error=shortened(mask_assignments(event.error), _LONGEST_ERROR) if event.error else None,
             inputs=event.inputs[:_MOST_INPUTS],
         )
         if after != before:
@@ -259,7 +260,7 @@ class SolveLedger:
         one = event.transfer
         if entry is None or (one.id not in entry.transfers and len(entry.transfers) >= _MOST_TRANSFERS):
             return
-        one = replace(one, id=_bounded(one.id, _LONGEST_TEXT), name=_bounded(one.name, _LONGEST_TEXT))
+        one = replace(one, id=shortened(one.id, _LONGEST_TEXT), name=shortened(one.name, _LONGEST_TEXT))
         if entry.transfers.get(one.id) != one:
             entry.transfers[one.id] = one
             entry.dirty = True
@@ -322,10 +323,10 @@ class SolveLedger:
                 solve_ref=self.ref,
                 digest=event.digest,
                 level=event.level,
-                short=_bounded(mask_assignments(event.short), _LONGEST_TEXT),
-                detail=tuple(_bounded(mask_assignments(one), _LONGEST_TEXT) for one in event.detail[:_MOST_DETAILS]),
-                url=_bounded(event.url, _LONGEST_TEXT),
-                filename=_bounded(event.filename, _LONGEST_TEXT),
+                short=shortened(mask_assignments(event.short), _LONGEST_TEXT),
+                detail=tuple(shortened(mask_assignments(one), _LONGEST_TEXT) for one in event.detail[:_MOST_DETAILS]),
+                url=shortened(event.url, _LONGEST_TEXT),
+                filename=shortened(event.filename, _LONGEST_TEXT),
                 ranges=event.ranges[:_MOST_DETAILS],
             )
         )
@@ -370,7 +371,3 @@ def _blank(build_id: str, ref: str, digest: str, platform: str) -> Step:
         clipped=False,
         saved=None,
     )
-
-
-def _bounded(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

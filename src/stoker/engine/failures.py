@@ -6,6 +6,7 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
+from stoker.domain.shortening import shortened
 from stoker.engine.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def failed_command(what: str, finished: Finished, log: Path) -> EngineUnavailabl
             return EngineUnavailable(f"{what} failed: {remedy} (log: {log})")
     said = [line.strip() for line in finished.tail if not _NOISE.match(line)]
     if said:
-        reason = said[-1][:_MAX_REASON]
+        reason = shortened(said[-1], _MAX_REASON)
     elif finished.status < 0:
         reason = f"it was killed by signal {-finished.status}"
     else:

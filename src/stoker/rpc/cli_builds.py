@@ -15,6 +15,7 @@ from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.domain.errors import InvalidInput, Unimplemented
 from stoker.domain.masking import mask_assignments
 from stoker.domain.pages import checked_page
+from stoker.domain.shortening import shortened
 from stoker.domain.steps import Timing
 from stoker.rpc.caller import caller
 from stoker.rpc.encoding import decode_moment, decode_platform, encode_moment
@@ -171,11 +172,11 @@ class CliBuildHandlers(CliBuilds):
 
 def _timing(step: pb.BuildStep) -> Timing:
     return Timing(
-        name=mask_assignments(step.name[:_LONGEST_TEXT]),
+        name=shortened(mask_assignments(step.name), _LONGEST_TEXT),
         started_at=decode_moment(step.start_time, "start_time"),
         duration=timedelta(milliseconds=step.duration_ms),
         cached=step.cached,
-        error=mask_assignments(step.error[:_LONGEST_TEXT]) if step.has_field("error") else None,
+        error=shortened(mask_assignments(step.error), _LONGEST_TEXT) if step.has_field("error") else None,
         stable_digest=step.stable_digest[:256],
     )
 

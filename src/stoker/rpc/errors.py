@@ -13,6 +13,7 @@ from protobuf.wkt import Duration
 
 from stoker._gen.google.rpc.error_details_pb import RetryInfo
 from stoker.domain import errors
+from stoker.domain.shortening import shortened
 
 if TYPE_CHECKING:
     from stoker.domain.clock import Randomness
@@ -52,9 +53,7 @@ def _plainer(error: ConnectError, method: str, message_name: str) -> ConnectErro
     """Errors that the RPC library made of a request, in words for somebody who doesn't know the library."""
     if error.code is Code.INVALID_ARGUMENT and error.message.startswith("unmarshal message"):
         problem = _CLASS_NAME.sub(r"\1", error.message.partition(": ")[2]) or "it can't be decoded"
-        if len(problem) > _LONGEST_PROBLEM:
-            half = _LONGEST_PROBLEM // 2
-            problem = f"{problem[:half]} … {problem[-half:]}"
+        problem = shortened(problem, _LONGEST_PROBLEM)
         return ConnectError(Code.INVALID_ARGUMENT, f"the request is not a valid {message_name}: {problem}")
     if error.code is Code.UNIMPLEMENTED and error.message == "Not implemented":
         return ConnectError(

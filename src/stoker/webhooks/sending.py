@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from httpcore2 import AsyncConnectionPool, NetworkError, ProtocolError, TimeoutException, UnsupportedProtocol
 
+from stoker.domain.shortening import shortened
 from stoker.domain.webhooks import signature
 from stoker.webhooks.network import DestinationRefused, GuardedNetwork
 
@@ -64,7 +65,7 @@ class Sender:
         except (TimeoutError, TimeoutException):
             return Outcome("failed", error=f"no answer within {self._timeout:g} s")
         except (NetworkError, ProtocolError, UnsupportedProtocol, OSError, ValueError) as error:
-            return Outcome("failed", error=(str(error) or type(error).__name__)[:_LONGEST_ERROR])
+            return Outcome("failed", error=shortened(str(error) or type(error).__name__, _LONGEST_ERROR))
         if 200 <= status < 300:
             return Outcome("delivered", status)
         moved = "; redirects are not followed" if 300 <= status < 400 else ""

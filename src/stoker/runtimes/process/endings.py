@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from stoker.domain.shortening import shortened
+
 # What bbolt, which has all of BuildKit's databases, says or dies of when a file isn't what it wrote; and what reading a
 # file that the disk can't give back looks like. Nothing that a full disk says is among them. BuildKit says that it is
 # "resetting" its cache database when it begins a new one by itself.
@@ -19,4 +21,4 @@ _LONGEST = 200
 def damage_told(log: bytes) -> str | None:
     """The line in which buildkitd says that its volume is damaged; None when it says no such thing."""
     found = _DAMAGE.search(log)
-    return None if found is None else found.group().decode(errors="replace").strip()[:_LONGEST]
+    return None if found is None else shortened(found.group().decode(errors="replace").strip(), _LONGEST)
