@@ -13,7 +13,7 @@ from stoker.settings.effective import Settings
 _ROOT = Path(__file__).parents[2]
 _ROW = re.compile(
     r"^\| (?P<what>[^|]+) \| (?P<per>[^|]+) \| `(?P<setting>[a-z_]+)` \| (?P<default>[^|]+) \| (?P<beyond>[^|]+) \|$",
-    re.M,
+    re.MULTILINE,
 )
 
 

@@ -1,0 +1,117 @@
+"""Another organization that works meanwhile: builds from the cache, one after the other, and a load balancer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from tests.harness.contexts import HEADER, make_context, run
+from tests.harness.depot import Depot
+from tests.harness.server import Server
+
+HEALTH = "/grpc.health.v1.Health/Check"
+BALANCER = "127.0.0.250"
+HEALTH_PAUSE = 0.1
+HEALTH_TIMEOUT = 10.0
+STEPS = 3
+
+
+@dataclass
+class Noticed:
+    """What a neighbour noticed in some time: seconds of builds and health checks, and what failed."""
+
+    builds: list[float] = field(default_factory=list[float])
+    health_checks: list[float] = field(default_factory=list[float])
+    failures: list[str] = field(default_factory=list[str])
+
+    @property
+    def build_seconds(self) -> float:
+        return median(self.builds) if self.builds else float("nan")
+
+    @property
+    def slowest_health_check(self) -> float:
+        return max(self.health_checks, default=float("nan"))
+
+
+@dataclass
+class Neighbour:
+    """One project of another organization, whose build is in its cache."""
+
+    server: Server
+    depot: Depot
+    project: str
+    context: Path
+
+    @classmethod
+    def settle(cls, server: Server, folder: Path, project: str | None = None) -> Neighbour:
+        """Build once, so that the next builds come from the cache."""
+        home = folder / "home"
+        home.mkdir(parents=True)
+        context = make_context(folder / "context", HEADER + run("echo one") + run("echo two"))
+        neighbour = cls(server, Depot(server, home), project or server.project, context)
+        neighbour._build(Noticed())
+        return neighbour
+
+    def build(self, noticed: Noticed) -> None:
+        """Build once."""
+        self._build(noticed, cached=STEPS)
+
+    def _build(self, noticed: Noticed, cached: int = 0) -> None:
+        began = time.monotonic()
+        done = self.depot.build(cwd=self.context, DEPOT_PROJECT_ID=self.project)
+        if done.code != 0:
+            noticed.failures.append(f"a neighbour's build failed: {done.output[-2000:]}")
+            return
+        noticed.builds.append(time.monotonic() - began)
+        if done.cached < cached:
+            noticed.failures.append(f"a neighbour's build was not cached: {done.output[-2000:]}")
+
+    def check_health(self, noticed: Noticed) -> None:
+        """Ask once whether the server is well, as a load balancer does: with a connection of its own."""
+        began = time.monotonic()
+        address = urlsplit(self.server.url)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=HEALTH_TIMEOUT, source_address=(BALANCER, 0)
+        )
+        try:
+            with closing(connection):
+                connection.request("POST", HEALTH, b"{}", {"content-type": "application/json"})
+                answer = connection.getresponse()
+                body = json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            noticed.failures.append(f"a health check failed: {error!r}")
+        else:
+            if (answer.status, body.get("status")) != (200, "SERVING"):
+                noticed.failures.append(f"a health check was answered {answer.status} {body}")
+        noticed.health_checks.append(time.monotonic() - began)
+
+    @contextmanager
+    def working(self) -> Iterator[Noticed]:
+        """Builds and health checks go on meanwhile, and one build at least is begun and ended."""
+        noticed, stopped = Noticed(), threading.Event()
+
+        def build() -> None:
+            while not stopped.is_set():
+                self.build(noticed)
+
+        def check() -> None:
+            while not stopped.wait(HEALTH_PAUSE):
+                self.check_health(noticed)
+
+        threads = [threading.Thread(target=work) for work in (build, check)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield noticed
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join()

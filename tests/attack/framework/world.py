@@ -1,0 +1,138 @@
+"""A server with an organization that attacks and one that does not."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stoker.domain.people import Role
+from stoker.domain.principals import CredentialKind
+from tests.attack.framework.attack import Attack, Given
+from tests.harness.endpoint import get_endpoint
+from tests.harness.people import Account, Registry, blank_token
+from tests.harness.server import Server
+
+_ROOT = Path(__file__).parents[3]
+_GRACE_SECONDS = 30.0
+
+CREATE_BUILD = "depot.build.v1.BuildService/CreateBuild"
+FINISH_BUILD = "depot.build.v1.BuildService/FinishBuild"
+CREATE_PROJECT = "depot.core.v1.ProjectService/CreateProject"
+CREATE_TOKEN = "depot.core.v1.ProjectService/CreateToken"
+CREATE_UNTRUSTED_TOKEN = "stoker.v1.TrustService/CreateProjectToken"
+
+
+@dataclass
+class World:
+    """A server, the attacker's organization, and what attacks have begun there.
+
+    Attributes:
+        organization: the attackers'.
+        neighbours: the server's first organization, which the attackers don't belong to.
+        neighbours_events: how many events its audit log had before.
+    """
+
+    server: Server
+    folder: Path
+    organization: str
+    owner: Account
+    project: str
+    project_token: str
+    untrusted_token: str
+    neighbours: str
+    neighbours_events: int
+    _builds: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def make(cls, server: Server, folder: Path) -> World:
+        registry = Registry(server)
+        organization = registry.organization("attackers")
+        owner = registry.person(f"attacker-{secrets.token_hex(4)}", **{f"o{organization}": Role.OWNER})
+        whole = registry.token(blank_token(CredentialKind.ORGANIZATION, organization_id=organization))
+        project = _body(server, CREATE_PROJECT, {"name": "attack", "regionId": "us-east-1"}, whole)["project"]
+        wanted = {"projectId": project["projectId"], "description": "attack"}
+        token = _body(server, CREATE_TOKEN, wanted, whole)["secret"]
+        untrusted = _body(server, CREATE_UNTRUSTED_TOKEN, wanted | {"untrusted": True}, whole)["secret"]
+        neighbours = server.first["DEPOT_ORG_ID"]
+        ((events,),) = server.query("select count(*) from audit_events where organization_id = ?", neighbours)
+        return cls(server, folder, organization, owner, project["projectId"], token, untrusted, neighbours, events)
+
+    def new_build(self, *, untrusted: bool = True) -> tuple[str, str]:
+        """The id and the token of a new build of the attackers."""
+        credential = self.untrusted_token if untrusted else self.project_token
+        made = _body(self.server, CREATE_BUILD, {"projectId": self.project}, credential)
+        self._builds.append(made["buildId"])
+        return made["buildId"], made["buildToken"]
+
+    def build_with_token(self) -> Given:
+        """An untrusted build that runs."""
+        build, token = self.new_build()
+        return {"build": build, "token": token}
+
+    def build_with_endpoint(self) -> Given:
+        """An untrusted build that has its machine."""
+        given = self.build_with_token()
+        endpoint = get_endpoint(self.server, given["build"], given["token"], self.folder / given["build"])
+        return given | {
+            "address": endpoint.address,
+            "server_name": endpoint.server_name,
+            "folder": str(endpoint.folder),
+            "buildctl": str(self.server.engine.buildctl),
+        }
+
+    def finish_builds(self) -> None:
+        """End all builds of the attackers."""
+        while self._builds:
+            self.server.call(FINISH_BUILD, {"buildId": self._builds.pop(), "success": {}}, token=self.project_token)
+
+    def attack(self, attack: Attack, given: Given, seconds: float, seed: int) -> Attempt:
+        """Begin an attack in a process of its own."""
+        module = attack.run.__module__
+        number = sys.modules[module].ATTACKS.index(attack)
+        address = urlsplit(self.server.url)
+        order = {"module": module, "number": number, "api": (address.hostname, address.port), "given": given}
+        order |= {"seconds": seconds, "seed": seed}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.attack.framework.attacker"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(order))
+        process.stdin.close()
+        process.stdin = None
+        return Attempt(process, seconds)
+
+
+@dataclass
+class Attempt:
+    """An attack that goes on."""
+
+    process: subprocess.Popen[str]
+    seconds: float
+
+    def end(self) -> Counter[str]:
+        """What came of it, when it has ended by itself."""
+        try:
+            output, errors = self.process.communicate(timeout=self.seconds + _GRACE_SECONDS)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+        assert self.process.returncode == 0, f"the attacker failed: {errors[-4000:]}"
+        return Counter(json.loads(output))
+
+
+def _body(server: Server, method: str, request: dict[str, object], token: str) -> Given:
+    answer = server.call(method, request, token=token)
+    assert answer.status == 200, (method, answer)
+    return answer.body
