@@ -165,6 +165,7 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
             lifetime=timedelta(hours=settings.webhook_hours),
         ),
         allow_private=settings.webhook_private_addresses,
+        denied=settings.denied_networks,
     )
 
 

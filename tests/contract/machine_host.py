@@ -314,13 +314,13 @@ server.serve_forever()
 class Internet:
     """A network namespace that stands for the internet and, at some addresses, for a private network.
 
-    Its addresses of the internet are those that documents use (RFC 5737, RFC 3849), which are nobody's.
+    Its addresses of the internet are among those of AS112 (RFC 7534, RFC 7535), which serve to be answered by anybody.
     """
 
-    public: str = "203.0.113.2"
-    public6: str = "2001:db8:77::2"
-    host_side: str = "203.0.113.1"
-    host_side6: str = "2001:db8:77::1"
+    public: str = "192.31.196.2"
+    public6: str = "2620:4f:8000:77::2"
+    host_side: str = "192.31.196.1"
+    host_side6: str = "2620:4f:8000:77::1"
     private: tuple[str, ...] = ("172.20.77.1", "192.168.77.1", "100.64.77.1", "169.254.77.77", "10.77.0.1")
     # A unique local address, one that was meant for sites, and IPv4's 10.77.0.1 as 6to4 and as NAT64 write it.
     private6: tuple[str, ...] = ("fd77::1", "fec0:77::1", "2002:a4d:1::1", "64:ff9b::a4d:1")
@@ -329,7 +329,7 @@ class Internet:
     allowed: str = "10.78.0.1"
     allowed6: str = "fd78::1"
     # The same kind of address as `public`, for what an operator denies.
-    denied: str = "203.0.113.66"
+    denied: str = "192.31.196.66"
 
     @property
     def routed(self) -> tuple[str, ...]:

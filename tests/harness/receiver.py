@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -38,9 +39,9 @@ class Received:
 
 
 class Receiver:
-    """Listens on loopback; ``answer`` says with which status, and headers, a message is answered."""
+    """Listens on loopback, or elsewhere; ``answer`` says with which status, and headers, a message is answered."""
 
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.received: list[Received] = []
         self.answer: Callable[[Received], tuple[int, dict[str, str]]] = lambda _: (204, {})
         receiver = self
@@ -62,14 +63,15 @@ class Receiver:
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
             def handle_error(self, *_: object) -> None: ...
 
-        self._server = Quiet(("127.0.0.1", port), Handler)
+        self._server = Quiet((host, port), Handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
+from stoker.domain.special_addresses import is_public
+
 # How Go names a connection that was refused (net.OpError).
 _REFUSED = re.compile(r"dial tcp (?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([0-9.]+)):\d+: connect: connection refused")
 
@@ -16,7 +18,7 @@ def refused_address_hint(error: str | None) -> str | None:
             address = ip_address(match[1] or match[2])
         except ValueError:
             continue
-        if not address.is_global:
+        if not is_public(address):
             return (
                 f"builds reach {address}, like all addresses that aren't on the internet, only where the operator of "
                 "this server names it (setting allowed_networks, or that of the project)"

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from stoker.domain.errors import InvalidInput
@@ -28,10 +28,6 @@ _SECRET_PREFIX = "whsec_"  # noqa: S105
 _LONGEST_PAUSE = timedelta(hours=1)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _PORTS = {"http": 80, "https": 443}
-# Addresses of IPv6 that stand for one of IPv4 in their last four bytes: RFC 6052 (NAT64), RFC 4291 (compatible).
-_EMBEDDED_LAST = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
-# NAT64 of a network of its own (RFC 8215), and Teredo (RFC 4380).
-_TUNNELS = (IPv6Network("64:ff9b:1::/48"), IPv6Network("2001::/32"))
 
 
 class DeliveryState(StrEnum):
@@ -150,23 +146,6 @@ def host_of(url: str) -> str:
 def shown_host(url: str) -> str:
     """The part of an address that may be logged: what follows may hold somebody's secret."""
     return urlsplit(url).netloc
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is somewhere in the internet, and not on this host, in a private network or a cloud's own.
-
-    What is_global says is from IANA's registries of special addresses; those of IPv6 that carry one of IPv4 are judged
-    by that.
-    """
-    if isinstance(address, IPv6Address):
-        embedded = address.ipv4_mapped or address.sixtofour
-        if embedded is None and any(address in network for network in _EMBEDDED_LAST):
-            embedded = IPv4Address(int(address) & 0xFFFFFFFF)
-        if embedded is not None:
-            return is_public(embedded)
-        if address.is_site_local or any(address in network for network in _TUNNELS):
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def webhook_key(server_key: bytes, webhook_id: str) -> bytes:

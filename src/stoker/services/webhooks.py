@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.audit import Action, Party
 from stoker.domain.errors import InvalidInput, NotFound, ResourceExhausted
 from stoker.domain.ids import checked_id
+from stoker.domain.special_addresses import is_public
 from stoker.domain.webhooks import (
     BUILD_FINISHED,
     MAX_WEBHOOKS,
@@ -18,7 +19,6 @@ from stoker.domain.webhooks import (
     Webhook,
     checked_url,
     host_of,
-    is_public,
     literal_address,
     shown_host,
     shown_secret,

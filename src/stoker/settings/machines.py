@@ -29,7 +29,7 @@ class MachineSettings(SettingsGroup):
         (), description="Private ranges that RUN steps may reach nevertheless, such as 10.20.0.0/16."
     )
     denied_networks: tuple[IPvAnyNetwork, ...] = Field(
-        (), description="More ranges that RUN steps may not reach; they count before allowed_networks."
+        (), description="More ranges that RUN steps and webhooks may not reach; they count before allowed_networks."
     )
     name_servers: tuple[IPvAnyAddress, ...] = Field(
         (), description="Name servers that RUN steps ask, instead of the host's own."

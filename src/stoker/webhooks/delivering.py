@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.builds import Build
+    from stoker.domain.special_addresses import Network
     from stoker.domain.webhooks import Webhook
     from stoker.services.core import Core
 
@@ -43,6 +44,7 @@ class DeliveryOptions:
     timeout: timedelta
     patience: Patience
     allow_private: bool
+    denied: tuple[Network, ...] = ()
 
 
 class WebhookDeliverer:
@@ -58,7 +60,12 @@ class WebhookDeliverer:
     async def run(self) -> None:
         """Deliver what is due, whenever it is, until cancelled."""
         options = self._options
-        sender = Sender(options.parallel, options.timeout.total_seconds(), allow_private=options.allow_private)
+        sender = Sender(
+            options.parallel,
+            options.timeout.total_seconds(),
+            allow_private=options.allow_private,
+            denied=options.denied,
+        )
         try:
             with self._core.wakeups.subscribe(WEBHOOKS) as subscription:
                 while True:

@@ -1,8 +1,8 @@
 """Connections to nowhere but the internet.
 
 Whoever may make a webhook chooses where this server connects to, so an address must not lead to what only this server
-reaches: itself, private networks, a cloud's metadata. Names are looked up here, and the connection goes to exactly the
-addresses that were looked at, so that a name can't mean something else a moment later.
+reaches: itself, by any of its addresses, private networks, a cloud's metadata. Names are looked up here, and the
+connection goes to exactly the addresses that were looked at, so that a name can't mean something else a moment later.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from httpcore2 import AnyIOBackend, AsyncNetworkBackend, ConnectError
 
-from stoker.domain.webhooks import is_public
+from stoker.domain.special_addresses import embedded_address, is_public
+from stoker.webhooks.routes import leaves_this_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from httpcore2 import SOCKET_OPTION, AsyncNetworkStream
+
+    from stoker.domain.special_addresses import Address, Network
 
 _MOST_ADDRESSES = 4
 
@@ -32,9 +35,16 @@ class DestinationRefused(Exception):
 class GuardedNetwork(AsyncNetworkBackend):
     """Looks up names and opens connections."""
 
-    def __init__(self, lookups: int, *, allow_private: bool) -> None:
-        """``lookups`` is how many names are looked up at once; they have threads of their own, as some take long."""
+    def __init__(self, lookups: int, *, allow_private: bool, denied: tuple[Network, ...] = ()) -> None:
+        """Prepare to connect.
+
+        Args:
+            lookups: how many names are looked up at once; they have threads of their own, as some take long.
+            allow_private: connect to private networks and this host too.
+            denied: ranges to which nothing is sent in any case.
+        """
         self._allow_private = allow_private
+        self._denied = denied
         self._plain = AnyIOBackend()
         self._threads = ThreadPoolExecutor(lookups, "webhook names")
 
@@ -49,7 +59,7 @@ class GuardedNetwork(AsyncNetworkBackend):
         """Connect to one of a host's addresses.
 
         Raises:
-            DestinationRefused: one of them isn't public.
+            DestinationRefused: one of them isn't public, or is this host's own.
             ConnectError: it has none, or none takes connections.
         """
         problem: Exception | None = None
@@ -73,6 +83,22 @@ class GuardedNetwork(AsyncNetworkBackend):
             addresses = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         except (OSError, UnicodeError) as error:
             raise ConnectError(f"{host} can't be found: {error}") from error
-        if not self._allow_private and not all(is_public(ip_address(one)) for one in addresses):
-            raise DestinationRefused(f"{host} is in a private network, which this server doesn't send webhooks to")
+        for address in addresses:
+            self._require_elsewhere(host, ip_address(address))
         return addresses[:_MOST_ADDRESSES]
+
+    def _require_elsewhere(self, host: str, address: Address) -> None:
+        """Refuse an address to which nothing is sent. It is seen as what a connection to it would end at, too."""
+        both = [one for one in (address, embedded_address(address)) if one is not None]
+        if any(one in network for network in self._denied for one in both):
+            raise DestinationRefused(f"{host} is in a network that this server's operator denies (denied_networks)")
+        if self._allow_private:
+            return
+        if not is_public(address):
+            raise DestinationRefused(f"{host} is in a private network, which this server doesn't send webhooks to")
+        try:
+            is_elsewhere = all(leaves_this_host(one) for one in both)
+        except OSError as error:
+            raise ConnectError(f"the way to {host} can't be told: {error.strerror}") from error
+        if not is_elsewhere:
+            raise DestinationRefused(f"{host} is this server's own host, which it doesn't send webhooks to")

@@ -16,6 +16,8 @@ from stoker.webhooks.network import DestinationRefused, GuardedNetwork
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from stoker.domain.special_addresses import Network
+
 _LONGEST_ERROR = 300
 
 
@@ -45,9 +47,11 @@ class Outcome:
 class Sender:
     """Sends messages, each over a connection of its own, within a time. No redirect is followed, no answer read."""
 
-    def __init__(self, parallel: int, timeout_seconds: float, *, allow_private: bool) -> None:
+    def __init__(
+        self, parallel: int, timeout_seconds: float, *, allow_private: bool, denied: tuple[Network, ...] = ()
+    ) -> None:
         self._timeout = timeout_seconds
-        self._network = GuardedNetwork(parallel, allow_private=allow_private)
+        self._network = GuardedNetwork(parallel, allow_private=allow_private, denied=denied)
         self._pool = AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
             max_connections=parallel,

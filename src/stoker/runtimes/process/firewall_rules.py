@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import TYPE_CHECKING
 
+from stoker.domain.special_addresses import special_ranges
 from stoker.runtimes.process.cgroups import ENGINE_DEPTH
 
 if TYPE_CHECKING:
@@ -21,23 +22,8 @@ if TYPE_CHECKING:
 
 Address = IPv4Address | IPv6Address
 
-# From IANA's special-purpose registries (RFC 6890): whatever is not the internet.
-PRIVATE_RANGES = (
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-)
-# All but 2000::/3, which alone is given out, and what is in there for special uses: protocols such as Teredo, and 6to4,
-# whose addresses hold IPv4 ones, private ones too. Outside are those of NAT64, for the same reason.
-PRIVATE_RANGES_IPV6 = ("::/3", "2001::/23", "2002::/16", "4000::/2", "8000::/1")
+# Whatever is not the internet.
+PRIVATE_RANGES, PRIVATE_RANGES_IPV6 = (tuple(map(str, ranges)) for ranges in special_ranges())
 # What a neighbour on the bridge has to be asked and answered (RFC 4861), without which IPv6 reaches nobody.
 _NEIGHBOURS = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255"
 # Every packet of the host comes by here, those between the gateway and machines too: most are through before a set is
