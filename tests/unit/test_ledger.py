@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -90,6 +91,18 @@ def test_what_is_over_a_limit_is_counted_and_leaves_no_hole() -> None:
     assert text(batch) == b"1234567\n"
     assert [(step.stdout_bytes, step.dropped_bytes) for step in batch.steps] == [(19, 11)]
     assert batch.dropped_steps == 1
+
+
+def test_a_solve_of_many_steps_is_taken_in_as_fast_for_each_as_one_of_few() -> None:
+    def seconds(steps: int) -> float:
+        one = ledger()
+        begun = time.perf_counter()
+        for number in range(steps):
+            one.apply(vertex(f"sha256:{number}"))
+        return time.perf_counter() - begun
+
+    few = min(seconds(2_000) for _ in range(3))
+    assert min(seconds(40_000) for _ in range(3)) < 20 * few * 3, "20 times as many, and twice as many as are kept"
 
 
 def test_the_same_work_has_the_same_key_whatever_comes_after_it() -> None:

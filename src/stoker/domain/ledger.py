@@ -31,6 +31,7 @@ _MOST_INPUTS = 1000
 _MOST_TRANSFERS = 200
 _MOST_WARNINGS = 1000
 _MOST_DETAILS = 20
+_MOST_DROPPED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class SolveLedger:
         self._limits = limits
         self._budget = budget
         self._entries: dict[str, _Entry] = {}
+        self._unnumbered = 0
         self._dropped_digests: set[str] = set()
         self._warnings: list[BuildWarning] = []
         self._dockerfiles: dict[str, Dockerfile] = {}
@@ -188,6 +190,7 @@ class SolveLedger:
         changed = [entry for entry in self._entries.values() if entry.dirty and (final or entry.is_under_way)]
         for entry in sorted(changed, key=lambda entry: entry.step.started_at or _NEVER):
             if entry.step.number == 0:
+                self._unnumbered -= 1
                 self._budget.steps += 1
                 entry.step = replace(entry.step, number=self._budget.steps)
             entry.step = replace(
@@ -222,10 +225,11 @@ class SolveLedger:
         """The step of that digest, a new one if need be; None when there are too many."""
         found = self._entries.get(digest)
         if found is None:
-            unnumbered = sum(1 for entry in self._entries.values() if entry.step.number == 0)
-            if self._budget.steps + unnumbered >= self._limits.steps or len(digest) > _LONGEST_TEXT:
-                self._dropped_digests.add(digest)
+            if self._budget.steps + self._unnumbered >= self._limits.steps or len(digest) > _LONGEST_TEXT:
+                if len(self._dropped_digests) < _MOST_DROPPED:
+                    self._dropped_digests.add(digest[:_LONGEST_TEXT])
                 return None
+            self._unnumbered += 1
             found = _Entry(_blank(self._build_id, self.ref, digest, self._platform), {1: _Stream(0), 2: _Stream(0)}, {})
             found.dirty = True
             self._entries[digest] = found
