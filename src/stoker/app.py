@@ -218,6 +218,7 @@ class ApiProcess:
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
                 max_message_bytes=settings.max_message_bytes,
+                max_message_parts=settings.max_message_parts,
                 limits=call_limits(settings),
                 monotonic=monotonic,
                 meter=core.meter,

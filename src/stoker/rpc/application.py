@@ -111,6 +111,7 @@ class RpcServices:
     public_url: str
     connection_wait: timedelta
     max_message_bytes: int
+    max_message_parts: int
     limits: CallLimits
     monotonic: Callable[[], float]
     meter: Meter
@@ -178,7 +179,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (audit_connect.AuditServiceASGIApplication, AuditHandlers(services.audit)),
         (webhooks_connect.WebhookServiceASGIApplication, WebhookHandlers(services.webhooks)),
     ]
-    codecs = api_codecs()
+    codecs = api_codecs(most_parts=services.max_message_parts)
     routes: dict[str, Route] = {}
     descriptors = [service.desc() for _, service in handlers]
     health = HealthHandlers(frozenset(descriptor.type_name for descriptor in descriptors))

@@ -6,10 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 
+from stoker.rpc.message_parts import require_few_json_parts, require_few_parts
+
 if TYPE_CHECKING:
     from protobuf import Message, Registry
 
 _UNKNOWN_FIELD = "is unknown"
+_MOST_PARTS = 100_000
+
+
+class BinaryCodec:
+    """Protobuf, of a bounded number of parts."""
+
+    def __init__(self, most_parts: int) -> None:
+        self._codec = proto_binary_codec()
+        self._most_parts = most_parts
+
+    def name(self) -> str:
+        """The name in content types."""
+        return self._codec.name()
+
+    def encode(self, message: Message) -> bytes:
+        """A message in protobuf's binary format."""
+        return self._codec.encode(message)
+
+    def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:  # noqa: ANN401
+        """A message from protobuf's binary format.
+
+        Raises:
+            ConnectError: it has too many parts.
+            ValueError: it isn't one.
+        """
+        require_few_parts(data, message_class, self._most_parts)
+        return self._codec.decode(data, message_class)
 
 
 class JsonCodec:
@@ -18,8 +47,9 @@ class JsonCodec:
     The library's lenient decoder drops both, so that a misspelled value would silently become the default.
     """
 
-    def __init__(self, registry: Registry | None) -> None:
+    def __init__(self, registry: Registry | None, most_parts: int = _MOST_PARTS) -> None:
         """``registry`` knows the messages that an Any may hold."""
+        self._most_parts = most_parts
         self._strict = proto_json_codec(registry, ignore_unknown_fields=False)
         self._lenient = proto_json_codec(registry)
 
@@ -35,8 +65,10 @@ class JsonCodec:
         """A message from JSON.
 
         Raises:
+            ConnectError: it has too many parts.
             ValueError: it isn't one.
         """
+        require_few_json_parts(data, self._most_parts)
         try:
             return self._strict.decode(data, message_class)
         except ValueError as error:
@@ -45,6 +77,11 @@ class JsonCodec:
             return self._lenient.decode(data, message_class)
 
 
-def api_codecs(registry: Registry | None = None) -> tuple[Codec[Any, Any], ...]:
-    """All codecs, the binary one first. Our own messages hold no Any, so they need no ``registry``."""
-    return (proto_binary_codec(), JsonCodec(registry))
+def api_codecs(registry: Registry | None = None, *, most_parts: int = _MOST_PARTS) -> tuple[Codec[Any, Any], ...]:
+    """All codecs, the binary one first.
+
+    Args:
+        registry: the messages that an Any may hold; our own messages hold none.
+        most_parts: of a message; see `require_few_parts`.
+    """
+    return (BinaryCodec(most_parts), JsonCodec(registry, most_parts))

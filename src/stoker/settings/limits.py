@@ -11,6 +11,9 @@ class LimitSettings(SettingsGroup):
     """What callers may ask for."""
 
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest API message.")
+    max_message_parts: int = Field(
+        100_000, ge=1000, description="Fields of an API message, a nested message or list counted as six."
+    )
     max_header_kilobytes: int = Field(60, ge=8, le=8192, description="Largest header of an API request.")
     request_seconds: float = Field(60, gt=0, le=3600, description="How long an API message may take to arrive.")
     requests_per_second: float = Field(1000, gt=0, description="API calls a second with one token, for long.")
