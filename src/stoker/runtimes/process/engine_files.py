@@ -28,6 +28,7 @@ _BTRFS_TYPE = 0x94
 _COPYING = (0x40049409, 0x4020940D, 0xC0189436)  # FICLONE, FICLONERANGE, FIDEDUPERANGE (linux/fs.h)
 
 # Only `run` starts a step. Its last word is the step's id, and buildkitd deletes the group afterwards, not before.
+# The group is compared whole: BuildKit passes a parent that ends with `.slice:` on as it is, with every `..` in it.
 _CONTAINER_RUNTIME = """\
 #!/bin/sh
 run= bundle= before= id=
@@ -37,7 +38,7 @@ for word; do
     before=$word id=$word
 done
 [ "$run" ] || exec {runtime} "$@"
-if ! grep -q -F {group} "$bundle/config.json"; then
+if ! grep -q -F '"cgroupsPath":"{group}/'"$id"'"' "$bundle/config.json"; then
     echo "stoker: a step may not choose its cgroup; leave cgroup-parent out" >&2
     exit 1
 fi
@@ -155,7 +156,7 @@ def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: 
     program = find_program("runc", "crun", package="runc")
     return _CONTAINER_RUNTIME.format(
         runtime=f"{shlex.quote(program)} --root {shlex.quote(str(folder.container_state))}",
-        group=shlex.quote(f'"cgroupsPath":"{cgroup}/'),
+        group=f"{cgroup}/{STEPS_GROUP}",
         events="" if memory_events is None else memory_events,
         score=_STEP_SCORE,
         ioctls=_ioctl_rules(),
