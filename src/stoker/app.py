@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import uvicorn
 
 from stoker.assembly import (
+    build_pages,
     call_limits,
     company_sign_in,
     delivery_options,
@@ -190,6 +191,7 @@ class ApiProcess:
                 randomness=core.randomness,
                 cookies=cookies,
                 live_refreshes_per_second=settings.live_refreshes_per_second,
+                build_pages=build_pages(settings),
                 now=core.now,
                 monotonic=monotonic,
             )

@@ -119,10 +119,16 @@ def page_rates(settings: Settings) -> PageRates:
     )
 
 
+def build_pages(settings: Settings) -> Bound:
+    """How many pages of builds are made or wait for it."""
+    return Bound(settings.max_build_pages, settings.max_build_pages_per_address)
+
+
 def page_sizes(settings: Settings) -> PageSizes:
     """How much one page shows."""
     return PageSizes(
         steps=settings.page_steps,
+        name_characters=settings.page_name_characters,
         step_lines=settings.page_step_lines,
         lines=settings.page_lines,
         failed_lines=settings.page_failed_lines,

@@ -37,6 +37,12 @@ class LimitSettings(SettingsGroup):
     live_refreshes_per_second: float = Field(
         50, gt=0, description="Refreshes of all live pages a second; with more viewers each is refreshed less often."
     )
+    max_build_pages: int = Field(
+        500, ge=1, description="Pages and searches of builds that are being made or wait for it; one is made at a time."
+    )
+    max_build_pages_per_address: int = Field(
+        20, ge=1, description="The same for one address, and for one person who is signed in."
+    )
     max_remembered_callers: int = Field(100_000, ge=1, description="Callers whose rate is kept in memory.")
     max_api_connections: int = Field(50_000, ge=1, description="Connections to the API at once.")
     trusted_proxies: int = Field(

@@ -10,7 +10,10 @@ from stoker.settings.group import SettingsGroup
 class PageSettings(SettingsGroup):
     """How much pages show."""
 
-    page_steps: int = Field(2000, ge=1, le=20_000, description="Steps that one page of a build shows.")
+    page_steps: int = Field(500, ge=1, le=20_000, description="Steps that one page of a build shows.")
+    page_name_characters: int = Field(
+        500, ge=20, le=10_000, description="Characters of a step's name on a build's page; its own page has all."
+    )
     page_step_lines: int = Field(50, ge=1, le=10_000, description="Lines of each step's log on a build's page.")
     page_lines: int = Field(2000, ge=1, le=100_000, description="Lines of logs on a build's page, of all its steps.")
     page_failed_lines: int = Field(20, ge=1, le=10_000, description="Lines of a failed step's log above the others.")

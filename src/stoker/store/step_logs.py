@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Integer, column, delete, func, insert, select, values
 
+from stoker.domain.pacing import paced
 from stoker.store.log_format import pack_lines, unpack_lines
 from stoker.store.tables.records import log_chunks
 
@@ -53,7 +54,7 @@ async def read_lines(tx: Transaction, build_id: str, step_number: int, first: in
     )
     rows = await tx.scan(query)
     wanted = range(first, first + size)
-    return [line for row in rows for line in unpack_lines(row.content, row.first_line, wanted)]
+    return await paced(line for row in rows for line in unpack_lines(row.content, row.first_line, wanted))
 
 
 async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -> dict[int, list[LogLine]]:
@@ -62,16 +63,19 @@ async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -
     wanted = list(firsts.items())
     for begin in range(0, len(wanted), _STEPS_AT_ONCE):
         columns = values(column("number", Integer), column("first", Integer))
-        ends = columns.data(wanted[begin : begin + _STEPS_AT_ONCE]).cte("ends")
+        from_there = columns.data(wanted[begin : begin + _STEPS_AT_ONCE]).cte("ends")
         query = (
             select(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.content)
-            .join(ends, ends.c.number == log_chunks.c.step_number)
-            .where(log_chunks.c.build_id == build_id, log_chunks.c.first_line + log_chunks.c.lines > ends.c.first)
+            .join(from_there, from_there.c.number == log_chunks.c.step_number)
+            .where(log_chunks.c.build_id == build_id, log_chunks.c.first_line + log_chunks.c.lines > from_there.c.first)
             .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
         )
-        for row in await tx.scan(query):
-            end = range(firsts[row.step_number], _NO_END)
-            found.setdefault(row.step_number, []).extend(unpack_lines(row.content, row.first_line, end))
+        rows = await tx.scan(query)
+        ends = ((row, range(firsts[row.step_number], _NO_END)) for row in rows)
+        for number, line in await paced(
+            (row.step_number, line) for row, end in ends for line in unpack_lines(row.content, row.first_line, end)
+        ):
+            found.setdefault(number, []).append(line)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Row, Select, case, delete, func, insert, select, type_coerce, update
 
 from stoker.domain.build_work import BuildWork
+from stoker.domain.pacing import paced
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
 from stoker.store.tables.columns import microseconds, moment_of
 from stoker.store.tables.records import steps
@@ -124,7 +125,7 @@ def _own(build_id: str) -> Select[*tuple[Any, ...]]:
 async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> list[Step]:
     """The next steps of a build after a number, in the order of their numbers; see `_own`."""
     query = _own(build_id).where(steps.c.number > after).order_by(steps.c.number).limit(size)
-    return [_step(row) for row in await tx.execute(query)]
+    return await paced(_step(row) for row in await tx.scan(query))
 
 
 async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | None = None) -> list[Step]:
@@ -132,7 +133,7 @@ async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | N
     query = _own(build_id).order_by(steps.c.number).limit(most)
     if platform is not None:
         query = query.where(steps.c.platform == platform)
-    return [_step(row) for row in await tx.scan(query)]
+    return await paced(_step(row) for row in await tx.scan(query))
 
 
 async def failed_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:

@@ -15,11 +15,13 @@ from stoker.web.ansi import line_html, marked_html
 from stoker.web.events import MADE_FOR_ONE, event_stream, sign_in_to_follow
 from stoker.web.forms import read_form
 from stoker.web.live import Subject
-from stoker.web.pages import Pages, go_to, render, rendered, sign_in_first
+from stoker.web.page_limits import caller_of
+from stoker.web.pages import Pages, go_to, rendered_in_pieces, sign_in_first
+from stoker.web.render_queue import RenderQueue
 from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from datetime import datetime
 
     from starlette.requests import Request
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from stoker.web.pages import WebServices
     from stoker.web.sessions import SignedIn
 
-_DOWNLOADED_LINES = 10_000
+_DOWNLOADED_LINES = 1000
 _MAX_DIGITS = 9
 
 
@@ -58,6 +60,7 @@ class BuildPages(Pages):
     def __init__(self, services: WebServices, live: Live) -> None:
         super().__init__(services)
         self._live = live
+        self._pages, self._searches = RenderQueue(services.build_pages), RenderQueue(services.build_pages)
 
     async def show(self, request: Request) -> Response:
         """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
@@ -65,10 +68,18 @@ class BuildPages(Pages):
         if seen is None:
             return sign_in_first(request)
         after = _number(request, "after", 0)
+        return await self._made(request, seen, f"?{after}", lambda: self._page(seen, after))
+
+    async def _made(
+        self, request: Request, seen: _Seen, name: str, page: Callable[[], Awaitable[str]], *, searches: bool = False
+    ) -> Response:
+        """A page that takes long, when it is its reader's turn; the same one for all strangers who ask meanwhile."""
+        caller, queue = caller_of(request.scope), self._searches if searches else self._pages
         if not seen.is_same_for_all:
-            return HTMLResponse(await self._page(seen, after))
-        subject, name = self._subject(seen.build), f"{seen.base}?{after}"
-        return HTMLResponse(await self._live.shared(subject, name, lambda: self._page(seen, after)))
+            return HTMLResponse(await queue.make(caller, page))
+        subject = self._subject(seen.build)
+        made = await self._live.shared(subject, f"{seen.base}{name}", lambda: queue.make(caller, page))
+        return HTMLResponse(made)
 
     async def _page(self, seen: _Seen, after: int) -> str:
         build, records, sizes = seen.build, self.services.records, self.services.page_sizes
@@ -80,7 +91,7 @@ class BuildPages(Pages):
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
         now = self.services.now()
         scale = _scale(build, summary, now)
-        return rendered(
+        return await rendered_in_pieces(
             "build.html",
             seen.who,
             seen=seen,
@@ -110,12 +121,16 @@ class BuildPages(Pages):
         if seen is None:
             return sign_in_first(request)
         step = await self._step(request, seen.build)
-        summary = await self.services.records.summary_of(seen.build)
-        analysis = await self.services.analysis.analysis_of(seen.build, summary.state)
         line = _number(request, "line", step.log_lines)
         window = self.services.page_sizes.window_lines
         first = max(min(line, step.log_lines) - 1, 0) // window * window
-        return render(
+        return await self._made(request, seen, f"/{step.number}/{first}", lambda: self._step_page(seen, step, first))
+
+    async def _step_page(self, seen: _Seen, step: Step, first: int) -> str:
+        summary = await self.services.records.summary_of(seen.build)
+        analysis = await self.services.analysis.analysis_of(seen.build, summary.state)
+        window = self.services.page_sizes.window_lines
+        return await rendered_in_pieces(
             "step.html",
             seen.who,
             seen=seen,
@@ -134,9 +149,13 @@ class BuildPages(Pages):
         seen = await self._seen(request)
         if seen is None:
             return sign_in_first(request)
-        sizes, text = self.services.page_sizes, request.query_params.get("q", "").strip()
+        text = request.query_params.get("q", "").strip()
+        return await self._made(request, seen, f"/search?{text}", lambda: self._search_page(seen, text), searches=True)
+
+    async def _search_page(self, seen: _Seen, text: str) -> str:
+        sizes = self.services.page_sizes
         found, is_whole = await self.services.records.search(seen.build, text, sizes.search_hits, sizes.search_bytes)
-        return render(
+        return await rendered_in_pieces(
             "search.html",
             seen.who,
             seen=seen,

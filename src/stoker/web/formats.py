@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from stoker.domain.shortening import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -115,5 +117,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "moment": moment,
     "day": day,
     "ago": ago,
+    "shortened": shortened,
 }
 """What templates call them."""

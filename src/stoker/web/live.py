@@ -52,6 +52,21 @@ class Subject:
     ages: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A page that is being made or was, of which version, and since when."""
+
+    version: int
+    since: float
+    page: asyncio.Task[Any]
+
+    def is_good(self, version: int, now: float) -> bool:
+        if not self.page.done():
+            return self.version == version
+        is_made = not self.page.cancelled() and self.page.exception() is None
+        return is_made and self.version == version and now - self.since < LEAST_SECONDS_BETWEEN
+
+
 @dataclass(slots=True)
 class _Followed:
     """What somebody follows. ``version`` counts what is new; ``is_over`` is None when that can't be known."""
@@ -61,9 +76,7 @@ class _Followed:
     followers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     looking: asyncio.Task[None] | None = None
-    kept: dict[str, tuple[int, float, asyncio.Task[Any]]] = field(
-        default_factory=dict[str, "tuple[int, float, asyncio.Task[Any]]"]
-    )
+    kept: dict[str, _Kept] = field(default_factory=dict[str, "_Kept"])
 
     def tell(self, *, is_over: bool | None) -> None:
         self.version += 1
@@ -84,6 +97,7 @@ class Live:
         self._heartbeat_seconds = heartbeat_seconds
         self._next_turn = 0.0
         self._followed: dict[str, _Followed] = {}
+        self._kept: dict[str, _Kept] = {}
 
     async def changes(self, subject: Subject, weight: float) -> AsyncGenerator[Change]:
         """What happens to it, to its end: at once that there is something to see, and then what is new.
@@ -106,22 +120,22 @@ class Live:
                     return
 
     async def shared(self, subject: Subject, name: str, make: Callable[[], Awaitable[Made]]) -> Made:
-        """What is the same for all readers of something: while somebody follows it, made once for what is new.
+        """What is the same for all readers of something: made once for what is new and for all who ask within a second.
 
-        It is never older than a second, since it also says how long things have taken so far.
+        It is not kept for longer than that, since it also says how long things have taken so far, and not at all when
+        it could not be made.
         """
         followed = self._followed.get(subject.key)
-        if followed is None:
-            return await make()
-        now = asyncio.get_running_loop().time()
-        kept = followed.kept.get(name)
-        if kept is None or kept[0] != followed.version or now - kept[1] >= LEAST_SECONDS_BETWEEN:
-            if len(followed.kept) >= _MOST_KEPT:
-                followed.kept.clear()
-            kept = followed.version, now, asyncio.create_task(_made(make))
-            followed.kept[name] = kept
+        pages, version = (self._kept, 0) if followed is None else (followed.kept, followed.version)
+        loop = asyncio.get_running_loop()
+        kept = pages.get(name)
+        if kept is None or not kept.is_good(version, loop.time()):
+            if len(pages) >= _MOST_KEPT:
+                pages.clear()
+            kept = pages[name] = _Kept(version, loop.time(), asyncio.create_task(_made(make)))
+            loop.call_later(LEAST_SECONDS_BETWEEN, _drop, pages, name, kept)
         # Others wait for it too, so it is made even when the first who asked is gone.
-        return await asyncio.shield(cast("asyncio.Task[Made]", kept[2]))
+        return await asyncio.shield(cast("asyncio.Task[Made]", kept.page))
 
     @contextmanager
     def _following(self, subject: Subject) -> Generator[_Followed]:
@@ -172,6 +186,12 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _drop(pages: dict[str, _Kept], name: str, kept: _Kept) -> None:
+    """Give back the memory of a page that is too old, unless there is another in its place."""
+    if pages.get(name) is kept and kept.page.done():
+        del pages[name]
 
 
 async def _made(make: Callable[[], Awaitable[Made]]) -> Made:

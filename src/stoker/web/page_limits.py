@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _READING = ("GET", "HEAD")
 _RETRY_SECONDS = 1.0
 LIVE_PATH = "/events"
+_CALLER = "stoker.caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class PageRates:
     pages: Rate
     forms: Rate
     remembered: int
+
+
+def caller_of(scope: Scope) -> object:
+    """Who is counted for a request: the session of whoever is signed in, or else an address."""
+    return scope.get(_CALLER)
 
 
 class PageLimits:
@@ -73,6 +79,7 @@ class PageLimits:
             await PlainTextResponse(text, 429, {"retry-after": seconds})(scope, receive, send)
             return
         places.take(caller)
+        scope[_CALLER] = caller
         try:
             await self._app(scope, receive, send)
         finally:

@@ -11,6 +11,7 @@ class PageSizes:
 
     Attributes:
         steps: of a build on one page.
+        name_characters: of a step's name there; its own page has all of it.
         step_lines: of each step's log on the build's page.
         lines: of all logs there.
         failed_lines: of the failed step's log, above the others.
@@ -27,6 +28,7 @@ class PageSizes:
     """
 
     steps: int
+    name_characters: int
     step_lines: int
     lines: int
     failed_lines: int

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stoker.domain import errors
+from stoker.domain.pacing import paced
 from stoker.web.formats import FILTERS
 from stoker.web.sessions import Cookies, SignedIn, signed_in
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from stoker.auth.company import CompanySignIn
     from stoker.domain.audit import AuditEvent
     from stoker.domain.clock import Randomness
+    from stoker.domain.rates import Bound
     from stoker.services.analysis import AnalysisService
     from stoker.services.audit import AuditService
     from stoker.services.authentication import AuthenticationService
@@ -94,6 +96,7 @@ class WebServices:
     randomness: Randomness
     cookies: Cookies
     live_refreshes_per_second: float
+    build_pages: Bound
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
 
@@ -106,6 +109,14 @@ def render(template: str, who: SignedIn | None = None, *, status: int = 200, **v
 def rendered(template: str, who: SignedIn | None = None, **values: object) -> str:
     """The HTML of such a page."""
     return _templates.get_template(template).render(who=who, **values)
+
+
+async def rendered_in_pieces(template: str, who: SignedIn | None = None, **values: object) -> str:
+    """The same of a page that takes long, while others have their turns.
+
+    Pieces are what the template itself writes: what a macro makes is one of them.
+    """
+    return "".join(await paced(_templates.get_template(template).generate(who=who, **values)))
 
 
 def go_to(path: str) -> RedirectResponse:
