@@ -13,6 +13,9 @@ import pytest
 from stoker.engine import Engine, ensure_engine, given_engine
 from tests.harness.depot import Depot
 from tests.harness.server import Server
+from tests.harness.signals import give_children_default_signals
+
+give_children_default_signals()
 
 
 class _Quiet:

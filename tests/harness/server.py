@@ -19,8 +19,8 @@ from typing import Any
 
 from stoker.engine import Engine
 
-START_SECONDS = 30
-STOP_SECONDS = 60
+START_SECONDS = 120
+STOP_SECONDS = 120
 
 
 @dataclass

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(check: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def eventually(check: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Return when ``check`` is true; fail when it isn't in time."""
     deadline = time.monotonic() + seconds
     while not check():

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import re
-import signal
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ import click
 from stoker.cli.build import machine_platform, project_or_environment
 from stoker.cli.connecting import resolve_caller
 from stoker.cli.remote import hint_for
-from stoker.cli.signals import unless
+from stoker.cli.signals import stop_signals, unless
 from stoker.cli.terminal import Problem
 from stoker.client.api import open_api
 from stoker.client.buildx import Buildx, BuildxFailed, RemoteBuilder
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from stoker.client.calls import Caller
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]{0,63}")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command("buildx", context_settings={"ignore_unknown_options": True})
@@ -87,7 +85,7 @@ async def _hold(
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     async with open_api(caller.url, caller.token) as api:
         holder = RemoteBuilder(api, project, platforms, folder, _say)

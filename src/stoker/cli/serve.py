@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import TYPE_CHECKING
 
 import click
 
 from stoker.cli.engine import require_engine
 from stoker.cli.options import effective_settings, setting_flags
-from stoker.cli.signals import unless
+from stoker.cli.signals import stop_signals, unless
 from stoker.cli.terminal import Problem, say
 from stoker.domain.host import Verdict, refusal
 from stoker.runtimes.errors import RuntimeFailed
@@ -56,6 +55,8 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
     Raises:
         Problem: the server can't start.
     """
+    # First of all, so that what is started for the engine can be interrupted too.
+    stop_signals()
     _check(settings)
     engine = require_engine(settings)
     try:
@@ -96,7 +97,7 @@ async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | No
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in stop_signals():
         loop.add_signal_handler(number, on_signal)
     try:
         starting = asyncio.create_task(supervisor.start())

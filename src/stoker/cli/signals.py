@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that are to end a long-running command in order: SIGINT, SIGTERM, and SIGHUP unless under `nohup`.
+
+    What was ignored when the command began is no longer ignored afterwards, or every child would inherit that (POSIX,
+    exec), and no step of a build could be interrupted. SIGINT ends the command even where a script's `&` left it
+    ignored: whoever sends it means it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) in {signal.SIG_IGN, _stay}:
+        signal.signal(signal.SIGHUP, _stay)
+        return (signal.SIGINT, signal.SIGTERM)
+    return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _stay(*_: object) -> None:
+    """Do nothing, as SIG_IGN would, but for this process alone."""
 
 
 async def unless(event: asyncio.Event, work: asyncio.Task[object], *, cancel: bool = True) -> bool:
