@@ -43,9 +43,9 @@ def test_a_project_from_its_creation_to_its_end(company: Company, stoker: Comman
     listed = stoker.apart("projects", "list")
     assert project in column(listed.lines, "ID")
     assert "blue bakery" in column(listed.lines, "NAME")
-    assert stoker.apart("projects", "update", project, "--name", "red bakery", "--hardware", "4x4").code == 0
+    assert stoker.apart("projects", "update", project, "--name", "red bakery", "--hardware", "4x8").code == 0
     shown = stoker.apart("projects", "show", project).stdout
-    assert all(word in shown for word in ("red bakery", "eu-central-1", "4x4", "7 GB, 3 days", company.organization))
+    assert all(word in shown for word in ("red bakery", "eu-central-1", "4x8", "7 GB, 3 days", company.organization))
     assert stoker.apart("projects", "reset", project, "--yes").code == 0
     assert stoker.apart("projects", "delete", project, "--yes").code == 0
     assert company.call(f"{PROJECTS}/GetProject", {"projectId": project}).code == "not_found"

@@ -117,11 +117,11 @@ CASES = [
         "was not found",
     ),
     Case(
-        "method that is not built yet",
+        "method that needs an image registry",
         "depot.build.v1.RegistryService/ListImages",
         {},
         "unimplemented",
-        "not built yet",
+        "push to a registry of your own instead",
     ),
     Case("method that is nowhere", "depot.core.v1.ProjectService/Nope", {}, "unimplemented", ""),
     Case("service that is nowhere", "depot.core.v9.Nope/Nope", {}, "unimplemented", "there is no method"),
@@ -138,9 +138,9 @@ def test_bad_input_is_refused_with_a_reason(server: Server, case: Case) -> None:
     assert before == (server.query("select count(*) from projects"), server.query("select count(*) from builds"))
 
 
-def finish_without_result(server: Server) -> Answer:
+def finish_with_a_misspelled_result(server: Server) -> Answer:
     build, _ = server.new_build()
-    return server.call(f"{BUILDS}/FinishBuild", {"buildId": build})
+    return server.call(f"{BUILDS}/FinishBuild", {"buildId": build, "result": "failed"})
 
 
 def finish_twice(server: Server) -> Answer:
@@ -189,7 +189,7 @@ def garbage_in_protobuf(server: Server) -> Answer:
 @pytest.mark.parametrize(
     ("attempt", "code", "says"),
     [
-        (finish_without_result, "invalid_argument", "say success or error"),
+        (finish_with_a_misspelled_result, "invalid_argument", "leave it out for a success"),
         (finish_twice, "failed_precondition", "has ended already: it succeeded"),
         (platform_unspecified, "invalid_argument", "use PLATFORM_AMD64 or PLATFORM_ARM64"),
         (connection_for_a_finished_build, "failed_precondition", "has ended already"),

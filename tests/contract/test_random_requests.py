@@ -24,7 +24,8 @@ from pyqwest import FullResponse, HTTPVersion, SyncClient, SyncHTTPTransport
 
 from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
-from tests.contract.test_wire import WIRE, contract_of
+from tests.contract.test_wire import WIRE
+from tests.harness.descriptors import contract_of
 from tests.harness.own_protos import OWN_FILES
 from tests.harness.people import Account, Registry, blank_token
 from tests.harness.server import Server
@@ -37,8 +38,8 @@ GRPC_CODES = dict(enumerate(["ok", *(code.value for code in Code)]))
 NEVER = ("internal", "unknown", "data_loss")
 # gRPC says that this, and nothing else, is `internal` (PROTOCOL-HTTP2.md, "Compressed-Flag").
 PRESCRIBED = "protocol error: sent compressed message without compression support"
-OWN = contract_of(OWN_FILES)
-CONTRACT = {part: WIRE[part] | OWN[part] for part in ("services", "messages", "enums")}
+OWN = contract_of(file.proto for file in OWN_FILES)
+CONTRACT = {part: WIRE[part] | getattr(OWN, part) for part in ("services", "messages", "enums")}
 METHODS = [
     *(
         (service, name, method["input"], method["kind"])

@@ -268,10 +268,10 @@ def test_settings_are_saved_and_what_was_not_touched_stays_to_the_byte(house: Ho
     path = f"/projects/{project}/settings"
     page = house.member.get(path)
     shown = value_of(page, "keep_gb")
-    fields = {"name": "renamed", "region": "eu-central-1", "hardware": "4x4", "keep_gb": shown, "keep_days": "0"}
+    fields = {"name": "renamed", "region": "eu-central-1", "hardware": "4x8", "keep_gb": shown, "keep_days": "0"}
     saved = house.member.submit(page, path, **fields)
     assert "were saved" in saved.words
-    assert project_row(house, project) == ("renamed", "eu-central-1", "4x4", 1234567890, 0, 1)
+    assert project_row(house, project) == ("renamed", "eu-central-1", "4x8", 1234567890, 0, 1)
 
 
 @pytest.mark.parametrize("what", ["reset", "delete"])

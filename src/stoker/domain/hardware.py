@@ -12,6 +12,7 @@ class Hardware(StrEnum):
     """A machine's size: CPUs by gibibytes of memory."""
 
     SIZE_4X4 = "4x4"
+    SIZE_4X8 = "4x8"
     SIZE_8X8 = "8x8"
     SIZE_8X16 = "8x16"
     SIZE_16X32 = "16x32"

@@ -19,6 +19,7 @@ from stoker._gen.depot.cli.v1 import push_connect
 from stoker._gen.depot.cli.v1beta1 import login_connect, projects_connect
 from stoker._gen.depot.core.v1 import build_connect as core_build_connect
 from stoker._gen.depot.core.v1 import organization_connect, project_connect, usage_connect
+from stoker._gen.depot.registry.v1beta1 import registry_connect as depot_registry_connect
 from stoker._gen.grpc.health.v1 import health_connect
 from stoker._gen.stoker.v1 import (
     audit_connect,
@@ -43,6 +44,7 @@ from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor,
 from stoker.rpc.limits import CallLimits, LimitsInterceptor
 from stoker.rpc.logins import LoginHandlers
 from stoker.rpc.machines import MachineHandlers
+from stoker.rpc.no_registry import refused_services
 from stoker.rpc.organizations import OrganizationHandlers
 from stoker.rpc.own_builds import OwnBuildHandlers
 from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
@@ -118,14 +120,6 @@ class RpcServices:
     tracer: Tracer
 
 
-class _NotYetRegistry(registry_connect.RegistryService):
-    """Not built yet."""
-
-
-class _NotYetPush(push_connect.PushService):
-    """Not built yet."""
-
-
 def service_routes(
     application: type[Any],
     handlers: object,
@@ -154,12 +148,13 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         services.builds, services.endpoints, services.recording, services.public_url, services.connection_wait
     )
     core_builds = CoreBuildHandlers(services.builds, services.sharing, services.records, services.public_url)
+    project_images, pushes, registry = refused_services()
     handlers: list[tuple[type[Any], Any]] = [
         (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds, services.records)),
-        (registry_connect.RegistryServiceASGIApplication, _NotYetRegistry()),
+        (registry_connect.RegistryServiceASGIApplication, project_images),
         (buildkit_connect.BuildKitServiceASGIApplication, BuildKitHandlers(services.endpoints)),
         (cli_build_connect.BuildServiceASGIApplication, cli_builds),
-        (push_connect.PushServiceASGIApplication, _NotYetPush()),
+        (push_connect.PushServiceASGIApplication, pushes),
         (login_connect.LoginServiceASGIApplication, LoginHandlers(services.logins, services.public_url)),
         (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
         (core_build_connect.BuildServiceASGIApplication, core_builds),
@@ -169,6 +164,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
             ProjectHandlers(services.projects, services.tokens, services.trust_policies),
         ),
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
+        (depot_registry_connect.RegistryServiceASGIApplication, registry),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations, services.logins)),
         (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(services.builds, services.records)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),

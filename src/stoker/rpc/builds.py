@@ -10,7 +10,6 @@ from protobuf.wkt import Timestamp
 from stoker._gen.depot.build.v1 import build_pb as pb
 from stoker._gen.depot.build.v1.build_connect import BuildService as Builds
 from stoker.domain.builds import BuildResult, BuildStatus
-from stoker.domain.errors import InvalidInput
 from stoker.domain.pages import checked_numbered_page
 from stoker.rpc.caller import caller
 from stoker.rpc.encoding import encode_moment
@@ -46,12 +45,11 @@ class BuildHandlers(Builds):
     ) -> pb.FinishBuildResponse:
         """End a build; its endpoints close."""
         match request.result:
-            case Oneof(field="success"):
-                result = BuildResult(BuildStatus.SUCCEEDED)
             case Oneof(field="error", value=failure):
                 result = BuildResult(BuildStatus.FAILED, failure.error)
             case _:
-                raise InvalidInput("result is not given; say success or error")
+                # Depot's documentation: "the error result if there was one".
+                result = BuildResult(BuildStatus.SUCCEEDED)
         await self._builds.finish(caller(), request.build_id, result)
         return pb.FinishBuildResponse()
 

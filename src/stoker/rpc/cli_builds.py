@@ -12,13 +12,14 @@ from stoker._gen.depot.cli.v1 import build_pb as pb
 from stoker._gen.depot.cli.v1.build_connect import BuildService as CliBuilds
 from stoker.buildkit.progress import decode_progress
 from stoker.domain.builds import BuildResult, BuildStatus
-from stoker.domain.errors import InvalidInput, Unimplemented
 from stoker.domain.masking import mask_assignments
 from stoker.domain.pages import checked_page
 from stoker.domain.shortening import shortened
 from stoker.domain.steps import Timing
 from stoker.rpc.caller import caller
 from stoker.rpc.encoding import decode_moment, decode_platform, encode_moment
+from stoker.rpc.engines import require_buildkit
+from stoker.rpc.no_registry import no_registry, require_nothing_saved
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,9 +63,8 @@ class CliBuildHandlers(CliBuilds):
         self, request: pb.CreateBuildRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.CreateBuildResponse:
         """Create a build, and the token with which the CLI goes on."""
-        engine = request.required_engine and request.required_engine.engine
-        if engine is not None and engine.field == "dagger":
-            raise Unimplemented("this server builds with BuildKit; it has no Dagger engines")
+        require_buildkit(request.required_engine)
+        require_nothing_saved(request.options)
         created = await self._builds.create_or_ask(caller(), request.project_id)
         return pb.CreateBuildResponse(
             build_id=created.build.id,
@@ -83,14 +83,13 @@ class CliBuildHandlers(CliBuilds):
     ) -> pb.FinishBuildResponse:
         """End a build; its endpoints close."""
         match request.result:
-            case Oneof(field="success"):
-                result = BuildResult(BuildStatus.SUCCEEDED)
             case Oneof(field="error", value=failure):
                 result = BuildResult(BuildStatus.FAILED, getattr(failure, "error", ""))
             case Oneof(field="canceled"):
                 result = BuildResult(BuildStatus.CANCELED)
             case _:
-                raise InvalidInput("result is not given; say success, error or canceled")
+                # Depot's documentation: "the error result if there was one".
+                result = BuildResult(BuildStatus.SUCCEEDED)
         await self._builds.finish(caller(), request.build_id, result)
         return pb.FinishBuildResponse()
 
@@ -98,6 +97,7 @@ class CliBuildHandlers(CliBuilds):
         self, request: pb.GetBuildKitConnectionRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.GetBuildKitConnectionResponse:
         """The endpoint as soon as the machine is ready; after some seconds, pending."""
+        require_buildkit(request.required_engine)
         platform = decode_platform(request.platform)
         endpoint = await self._endpoints.get(caller(), request.build_id, platform)
         if endpoint is None:
@@ -111,6 +111,18 @@ class CliBuildHandlers(CliBuilds):
             ca_cert=pb.Cert(cert=endpoint.ca_certificate),
         )
         return pb.GetBuildKitConnectionResponse(connection=Oneof(field="active", value=active))
+
+    async def get_pull_info(
+        self, request: pb.GetPullInfoRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.GetPullInfoResponse:
+        """Refused: there is no registry to pull from."""
+        raise no_registry()
+
+    async def get_pull_token(
+        self, request: pb.GetPullTokenRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.GetPullTokenResponse:
+        """Refused: there is no registry to pull from."""
+        raise no_registry()
 
     async def list_builds(
         self, request: pb.ListBuildsRequest, ctx: RequestContext[Any, Any], /

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 
+from stoker.rpc.documented_json import as_protobuf_has_it
 from stoker.rpc.message_parts import require_few_json_parts, require_few_parts
 
 if TYPE_CHECKING:
@@ -65,10 +66,11 @@ class JsonCodec:
         """A message from JSON.
 
         Raises:
-            ConnectError: it has too many parts.
+            ConnectError: it has too many parts, or asks for what there is no field for and can't be left out silently.
             ValueError: it isn't one.
         """
         require_few_json_parts(data, self._most_parts)
+        data = as_protobuf_has_it(data, message_class)
         try:
             return self._strict.decode(data, message_class)
         except ValueError as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PLATFORMS = {1: Platform.AMD64, 2: Platform.ARM64}
 _HARDWARE = {
     project_pb.Hardware.HARDWARE_4X4: Hardware.SIZE_4X4,
+    project_pb.Hardware.HARDWARE_4X8: Hardware.SIZE_4X8,
     project_pb.Hardware.HARDWARE_8X8: Hardware.SIZE_8X8,
     project_pb.Hardware.HARDWARE_8X16: Hardware.SIZE_8X16,
     project_pb.Hardware.HARDWARE_16X32: Hardware.SIZE_16X32,

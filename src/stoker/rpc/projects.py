@@ -49,7 +49,8 @@ class ProjectHandlers(Projects):
         self, request: pb.ListProjectsRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ListProjectsResponse:
         """List the projects that the caller may see."""
-        projects = await self._projects.list(caller())
+        region_id = request.region_id if request.has_field("region_id") else None
+        projects = await self._projects.list(caller(), region_id)
         return pb.ListProjectsResponse(projects=[encode_project(project) for project in projects])
 
     async def get_project(

@@ -86,10 +86,20 @@ class ProjectService:
         self._core.wakeups.wake(builds_topic(project.organization_id))
         return project
 
-    async def list(self, principal: Principal) -> list[Project]:
-        """The projects that the caller may see, oldest first."""
+    async def list(self, principal: Principal, region_id: str | None = None) -> list[Project]:
+        """The projects that the caller may see, oldest first; with ``region_id``, those of that region.
+
+        Raises:
+            InvalidInput: the server has no such region, and no project is in it.
+        """
         async with self._core.database.read() as tx:
-            return await project_store.list_projects(tx, principal.organization_ids, only=principal.project_id)
+            found = await project_store.list_projects(tx, principal.organization_ids, only=principal.project_id)
+        if not region_id:
+            return found
+        # A region that is no longer among the settings may still have projects.
+        if all(project.region_id != region_id for project in found):
+            checked_region(region_id, self._core.limits.regions)
+        return [project for project in found if project.region_id == region_id]
 
     async def organizations(self, principal: Principal) -> list[Organization]:
         """The caller's organizations, oldest first."""

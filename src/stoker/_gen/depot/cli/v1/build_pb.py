@@ -638,7 +638,7 @@ class GetBuildResponse(Message[_GetBuildResponseFields]):
         project_id: str
         build_url: str
 
-_GetBuildKitConnectionRequestFields: TypeAlias = Literal["build_id", "platform"]
+_GetBuildKitConnectionRequestFields: TypeAlias = Literal["build_id", "platform", "required_engine"]
 
 class GetBuildKitConnectionRequest(Message[_GetBuildKitConnectionRequestFields]):
     """
@@ -655,9 +655,15 @@ class GetBuildKitConnectionRequest(Message[_GetBuildKitConnectionRequestFields])
             ```proto
             depot.cli.v1.BuilderPlatform platform = 2;
             ```
+        required_engine:
+            Machines have BuildKit; another engine is refused.
+
+            ```proto
+            optional depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngine required_engine = 3;
+            ```
     """
 
-    __slots__ = ("build_id", "platform")
+    __slots__ = ("build_id", "platform", "required_engine")
 
     if TYPE_CHECKING:
 
@@ -666,11 +672,87 @@ class GetBuildKitConnectionRequest(Message[_GetBuildKitConnectionRequestFields])
             *,
             build_id: str = "",
             platform: BuilderPlatform | None = None,
+            required_engine: GetBuildKitConnectionRequest.RequiredEngine | None = None,
         ) -> None:
             pass
 
         build_id: str
         platform: BuilderPlatform
+        required_engine: GetBuildKitConnectionRequest.RequiredEngine | None
+
+    _RequiredEngineFields: TypeAlias = Literal["buildkit", "dagger"]
+
+    class RequiredEngine(Message[_RequiredEngineFields]):
+        """
+        ```proto
+        message depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngine
+        ```
+
+        Attributes:
+            engine:
+                ```proto
+                oneof engine
+                ```
+        """
+
+        __slots__ = ("engine",)
+
+        if TYPE_CHECKING:
+
+            def __init__(
+                self,
+                *,
+                engine: Oneof[Literal["buildkit"], GetBuildKitConnectionRequest.RequiredEngine.BuildKitEngine] | Oneof[Literal["dagger"], GetBuildKitConnectionRequest.RequiredEngine.DaggerEngine] | None = None,
+            ) -> None:
+                pass
+
+            engine: Oneof[Literal["buildkit"], GetBuildKitConnectionRequest.RequiredEngine.BuildKitEngine] | Oneof[Literal["dagger"], GetBuildKitConnectionRequest.RequiredEngine.DaggerEngine] | None
+
+        _BuildKitEngineFields: TypeAlias = NoReturn
+
+        class BuildKitEngine(Message[_BuildKitEngineFields]):
+            """
+            ```proto
+            message depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngine.BuildKitEngine
+            ```
+            """
+
+            __slots__ = ()
+
+            if TYPE_CHECKING:
+
+                def __init__(
+                    self,
+                ) -> None:
+                    pass
+
+        _DaggerEngineFields: TypeAlias = Literal["version"]
+
+        class DaggerEngine(Message[_DaggerEngineFields]):
+            """
+            ```proto
+            message depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngine.DaggerEngine
+            ```
+
+            Attributes:
+                version:
+                    ```proto
+                    string version = 1;
+                    ```
+            """
+
+            __slots__ = ("version",)
+
+            if TYPE_CHECKING:
+
+                def __init__(
+                    self,
+                    *,
+                    version: str = "",
+                ) -> None:
+                    pass
+
+                version: str
 
 _GetBuildKitConnectionResponseFields: TypeAlias = Literal["pending", "active"]
 
@@ -880,7 +962,7 @@ class GetPullInfoRequest(Message[_GetPullInfoRequestFields]):
 
         build_id: str
 
-_GetPullInfoResponseFields: TypeAlias = Literal["reference", "username", "password", "options", "save_for_load"]
+_GetPullInfoResponseFields: TypeAlias = Literal["reference", "username", "password", "options", "save_for_load", "registry_host"]
 
 class GetPullInfoResponse(Message[_GetPullInfoResponseFields]):
     """
@@ -909,9 +991,13 @@ class GetPullInfoResponse(Message[_GetPullInfoResponseFields]):
             ```proto
             bool save_for_load = 5;
             ```
+        registry_host:
+            ```proto
+            string registry_host = 6;
+            ```
     """
 
-    __slots__ = ("reference", "username", "password", "options", "save_for_load")
+    __slots__ = ("reference", "username", "password", "options", "save_for_load", "registry_host")
 
     if TYPE_CHECKING:
 
@@ -923,6 +1009,7 @@ class GetPullInfoResponse(Message[_GetPullInfoResponseFields]):
             password: str = "",
             options: list[BuildOptions] | None = None,
             save_for_load: bool = False,
+            registry_host: str = "",
         ) -> None:
             pass
 
@@ -931,6 +1018,7 @@ class GetPullInfoResponse(Message[_GetPullInfoResponseFields]):
         password: str
         options: list[BuildOptions]
         save_for_load: bool
+        registry_host: str
 
 _GetPullTokenRequestFields: TypeAlias = Literal["project_id", "build_id"]
 
@@ -966,7 +1054,7 @@ class GetPullTokenRequest(Message[_GetPullTokenRequestFields]):
         project_id: str
         build_id: str
 
-_GetPullTokenResponseFields: TypeAlias = Literal["token"]
+_GetPullTokenResponseFields: TypeAlias = Literal["token", "registry_host"]
 
 class GetPullTokenResponse(Message[_GetPullTokenResponseFields]):
     """
@@ -979,9 +1067,13 @@ class GetPullTokenResponse(Message[_GetPullTokenResponseFields]):
             ```proto
             string token = 1;
             ```
+        registry_host:
+            ```proto
+            string registry_host = 2;
+            ```
     """
 
-    __slots__ = ("token",)
+    __slots__ = ("token", "registry_host")
 
     if TYPE_CHECKING:
 
@@ -989,10 +1081,12 @@ class GetPullTokenResponse(Message[_GetPullTokenResponseFields]):
             self,
             *,
             token: str = "",
+            registry_host: str = "",
         ) -> None:
             pass
 
         token: str
+        registry_host: str
 
 _ListBuildsRequestFields: TypeAlias = Literal["project_id", "page_size", "page_token"]
 
@@ -1649,7 +1743,7 @@ class BuildStatus(Enum):
 
 
 _DESC = file_desc(
-    b'\n\x18depot/cli/v1/build.proto\x12\x0cdepot.cli.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emoby/buildkit/v1/control.proto"\xff\x03\n\x12CreateBuildRequest\x12"\n\nproject_id\x18\x01 \x01(\tH\x00R\tprojectId\x88\x01\x01\x124\n\x07options\x18\x02 \x03(\x0b2\x1a.depot.cli.v1.BuildOptionsR\x07options\x12]\n\x0frequired_engine\x18\x03 \x01(\x0b2/.depot.cli.v1.CreateBuildRequest.RequiredEngineH\x01R\x0erequiredEngine\x88\x01\x01\x1a\x8c\x02\n\x0eRequiredEngine\x12\\\n\x08buildkit\x18\x01 \x01(\x0b2>.depot.cli.v1.CreateBuildRequest.RequiredEngine.BuildKitEngineH\x00R\x08buildkit\x12V\n\x06dagger\x18\x02 \x01(\x0b2<.depot.cli.v1.CreateBuildRequest.RequiredEngine.DaggerEngineH\x00R\x06dagger\x1a\x10\n\x0eBuildKitEngine\x1a(\n\x0cDaggerEngine\x12\x18\n\x07version\x18\x01 \x01(\tR\x07versionB\x08\n\x06engineB\r\n\x0b_project_idB\x12\n\x10_required_engine"\xab\x02\n\x0cBuildOptions\x12/\n\x07command\x18\x01 \x01(\x0e2\x15.depot.cli.v1.CommandR\x07command\x12\x12\n\x04tags\x18\x02 \x03(\tR\x04tags\x123\n\x07outputs\x18\x03 \x03(\x0b2\x19.depot.cli.v1.BuildOutputR\x07outputs\x12\x12\n\x04push\x18\x04 \x01(\x08R\x04push\x12\x12\n\x04load\x18\x05 \x01(\x08R\x04load\x12$\n\x0btarget_name\x18\x06 \x01(\tH\x00R\ntargetName\x88\x01\x01\x12\x12\n\x04lint\x18\x07 \x01(\x08R\x04lint\x12\x12\n\x04save\x18\x08 \x01(\x08R\x04save\x12\x1b\n\tsave_tags\x18\t \x03(\tR\x08saveTagsB\x0e\n\x0c_target_name"\xab\x01\n\x0bBuildOutput\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12I\n\nattributes\x18\x02 \x03(\x0b2).depot.cli.v1.BuildOutput.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xd7\x04\n\x13CreateBuildResponse\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1f\n\x0bbuild_token\x18\x02 \x01(\tR\nbuildToken\x122\n\x08registry\x18\x03 \x01(\x0b2\x16.depot.cli.v1.RegistryR\x08registry\x12K\n\x08profiler\x18\x04 \x01(\x0b2*.depot.cli.v1.CreateBuildResponse.ProfilerH\x00R\x08profiler\x88\x01\x01\x12\x1b\n\tbuild_url\x18\x05 \x01(\tR\x08buildUrl\x12\x1d\n\nproject_id\x18\x06 \x01(\tR\tprojectId\x12c\n\x16additional_credentials\x18\x07 \x03(\x0b2,.depot.cli.v1.CreateBuildResponse.CredentialR\x15additionalCredentials\x12N\n\x0fadditional_tags\x18\x08 \x03(\x0b2%.depot.cli.v1.CreateBuildResponse.TagR\x0eadditionalTags\x1a6\n\nCredential\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x1a \n\x08Profiler\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x1a+\n\x03Tag\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x12\n\x04push\x18\x02 \x01(\x08R\x04pushB\x0b\n\t_profiler"\x90\x01\n\x08Registry\x123\n\x16can_use_local_registry\x18\x01 \x01(\x08R\x13canUseLocalRegistry\x12\x1f\n\x0bproxy_image\x18\x02 \x01(\tR\nproxyImage\x12.\n\x13load_using_registry\x18\x03 \x01(\x08R\x11loadUsingRegistry"\xdc\x02\n\x12FinishBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12I\n\x07success\x18\x02 \x01(\x0b2-.depot.cli.v1.FinishBuildRequest.BuildSuccessH\x00R\x07success\x12C\n\x05error\x18\x03 \x01(\x0b2+.depot.cli.v1.FinishBuildRequest.BuildErrorH\x00R\x05error\x12L\n\x08canceled\x18\x04 \x01(\x0b2..depot.cli.v1.FinishBuildRequest.BuildCanceledH\x00R\x08canceled\x1a\x0f\n\rBuildCanceled\x1a"\n\nBuildError\x12\x14\n\x05error\x18\x01 \x01(\tR\x05error\x1a\x0e\n\x0cBuildSuccessB\x08\n\x06result"\x15\n\x13FinishBuildResponse",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"i\n\x10GetBuildResponse\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12\x1b\n\tbuild_url\x18\x03 \x01(\tR\x08buildUrl"t\n\x1cGetBuildKitConnectionRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x129\n\x08platform\x18\x02 \x01(\x0e2\x1d.depot.cli.v1.BuilderPlatformR\x08platform"\x95\x05\n\x1dGetBuildKitConnectionResponse\x12Y\n\x07pending\x18\x01 \x01(\x0b2=.depot.cli.v1.GetBuildKitConnectionResponse.PendingConnectionH\x00R\x07pending\x12V\n\x06active\x18\x02 \x01(\x0b2<.depot.cli.v1.GetBuildKitConnectionResponse.ActiveConnectionH\x00R\x06active\x1a\x84\x03\n\x10ActiveConnection\x12\x1a\n\x08endpoint\x18\x01 \x01(\tR\x08endpoint\x12\x1f\n\x0bserver_name\x18\x02 \x01(\tR\nserverName\x12&\n\x04cert\x18\x03 \x01(\x0b2\x12.depot.cli.v1.CertR\x04cert\x12+\n\x07ca_cert\x18\x04 \x01(\x0b2\x12.depot.cli.v1.CertR\x06caCert\x12c\n\x08identity\x18\x05 \x01(\x0b2E.depot.cli.v1.GetBuildKitConnectionResponse.ActiveConnection.IdentityH\x00R\x08identity\x12W\n\x04gzip\x18\x06 \x01(\x0b2A.depot.cli.v1.GetBuildKitConnectionResponse.ActiveConnection.GzipH\x00R\x04gzip\x1a\x06\n\x04Gzip\x1a\n\n\x08IdentityB\x0c\n\ncompressor\x1a,\n\x11PendingConnection\x12\x17\n\x07wait_ms\x18\x01 \x01(\x05R\x06waitMsB\x0c\n\nconnection",\n\x04Cert\x12\x12\n\x04cert\x18\x01 \x01(\tR\x04cert\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key"/\n\x12GetPullInfoRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\xc5\x01\n\x13GetPullInfoResponse\x12\x1c\n\treference\x18\x01 \x01(\tR\treference\x12\x1a\n\x08username\x18\x02 \x01(\tR\x08username\x12\x1a\n\x08password\x18\x03 \x01(\tR\x08password\x124\n\x07options\x18\x04 \x03(\x0b2\x1a.depot.cli.v1.BuildOptionsR\x07options\x12"\n\rsave_for_load\x18\x05 \x01(\x08R\x0bsaveForLoad"u\n\x13GetPullTokenRequest\x12"\n\nproject_id\x18\x01 \x01(\tH\x00R\tprojectId\x88\x01\x01\x12\x1e\n\x08build_id\x18\x02 \x01(\tH\x01R\x07buildId\x88\x01\x01B\r\n\x0b_project_idB\x0b\n\t_build_id",\n\x14GetPullTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token"n\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken"i\n\x12ListBuildsResponse\x12+\n\x06builds\x18\x01 \x03(\x0b2\x13.depot.cli.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\xc2\x01\n\x05Build\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x121\n\x06status\x18\x02 \x01(\x0e2\x19.depot.cli.v1.BuildStatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12;\n\x0bfinished_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt"r\n\x19ReportBuildContextRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12:\n\x0bdockerfiles\x18\x02 \x03(\x0b2\x18.depot.cli.v1.DockerfileR\x0bdockerfiles"\\\n\nDockerfile\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x1a\n\x08contents\x18\x03 \x01(\tR\x08contents"\x1c\n\x1aReportBuildContextResponse"p\n\x18ReportBuildHealthRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x129\n\x08platform\x18\x02 \x01(\x0e2\x1d.depot.cli.v1.BuilderPlatformR\x08platform"V\n\x19ReportBuildHealthResponse\x129\n\ncancels_at\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcancelsAt"\x8d\x02\n\x13ReportStatusRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12<\n\x08statuses\x18\x02 \x03(\x0b2 .moby.buildkit.v1.StatusResponseR\x08statuses\x12[\n\x0estable_digests\x18\x03 \x03(\x0b24.depot.cli.v1.ReportStatusRequest.StableDigestsEntryR\rstableDigests\x1a@\n\x12StableDigestsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x16\n\x14ReportStatusResponse"\x99\x02\n\x19ReportStatusStreamRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12<\n\x08statuses\x18\x02 \x03(\x0b2 .moby.buildkit.v1.StatusResponseR\x08statuses\x12a\n\x0estable_digests\x18\x03 \x03(\x0b2:.depot.cli.v1.ReportStatusStreamRequest.StableDigestsEntryR\rstableDigests\x1a@\n\x12StableDigestsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x1c\n\x1aReportStatusStreamResponse"k\n\x14ReportTimingsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x128\n\x0bbuild_steps\x18\x02 \x03(\x0b2\x17.depot.cli.v1.BuildStepR\nbuildSteps"\xc4\x02\n\tBuildStep\x129\n\nstart_time\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x02 \x01(\x05R\ndurationMs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x19\n\x05error\x18\x04 \x01(\tH\x00R\x05error\x88\x01\x01\x12(\n\rstable_digest\x18\x05 \x01(\tH\x01R\x0cstableDigest\x88\x01\x01\x12\x16\n\x06cached\x18\x06 \x01(\x08R\x06cached\x12#\n\rinput_digests\x18\x07 \x03(\tR\x0cinputDigests\x12)\n\x10ancestor_digests\x18\x08 \x03(\tR\x0fancestorDigestsB\x08\n\x06_errorB\x10\n\x0e_stable_digest"\x17\n\x15ReportTimingsResponse"n\n\tPageToken\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12B\n\x0flast_created_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\rlastCreatedAt*\x95\x01\n\x07Command\x12\x17\n\x13COMMAND_UNSPECIFIED\x10\x00\x12\x11\n\rCOMMAND_BUILD\x10\x01\x12\x10\n\x0cCOMMAND_BAKE\x10\x02\x12\x12\n\x0eCOMMAND_BUILDX\x10\x03\x12\x12\n\x0eCOMMAND_DAGGER\x10\x04\x12\x10\n\x0cCOMMAND_EXEC\x10\x05\x12\x12\n\x0eCOMMAND_FLYCTL\x10\x06*k\n\x0fBuilderPlatform\x12 \n\x1cBUILDER_PLATFORM_UNSPECIFIED\x10\x00\x12\x1a\n\x16BUILDER_PLATFORM_AMD64\x10\x01\x12\x1a\n\x16BUILDER_PLATFORM_ARM64\x10\x02*\x94\x01\n\x0bBuildStatus\x12\x1c\n\x18BUILD_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14BUILD_STATUS_RUNNING\x10\x01\x12\x19\n\x15BUILD_STATUS_FINISHED\x10\x02\x12\x17\n\x13BUILD_STATUS_FAILED\x10\x03\x12\x19\n\x15BUILD_STATUS_CANCELED\x10\x042\xda\x08\n\x0cBuildService\x12R\n\x0bCreateBuild\x12 .depot.cli.v1.CreateBuildRequest\x1a!.depot.cli.v1.CreateBuildResponse\x12R\n\x0bFinishBuild\x12 .depot.cli.v1.FinishBuildRequest\x1a!.depot.cli.v1.FinishBuildResponse\x12I\n\x08GetBuild\x12\x1d.depot.cli.v1.GetBuildRequest\x1a\x1e.depot.cli.v1.GetBuildResponse\x12p\n\x15GetBuildKitConnection\x12*.depot.cli.v1.GetBuildKitConnectionRequest\x1a+.depot.cli.v1.GetBuildKitConnectionResponse\x12R\n\x0bGetPullInfo\x12 .depot.cli.v1.GetPullInfoRequest\x1a!.depot.cli.v1.GetPullInfoResponse\x12U\n\x0cGetPullToken\x12!.depot.cli.v1.GetPullTokenRequest\x1a".depot.cli.v1.GetPullTokenResponse\x12O\n\nListBuilds\x12\x1f.depot.cli.v1.ListBuildsRequest\x1a .depot.cli.v1.ListBuildsResponse\x12g\n\x12ReportBuildContext\x12\'.depot.cli.v1.ReportBuildContextRequest\x1a(.depot.cli.v1.ReportBuildContextResponse\x12d\n\x11ReportBuildHealth\x12&.depot.cli.v1.ReportBuildHealthRequest\x1a\'.depot.cli.v1.ReportBuildHealthResponse\x12U\n\x0cReportStatus\x12!.depot.cli.v1.ReportStatusRequest\x1a".depot.cli.v1.ReportStatusResponse\x12i\n\x12ReportStatusStream\x12\'.depot.cli.v1.ReportStatusStreamRequest\x1a(.depot.cli.v1.ReportStatusStreamResponse(\x01\x12X\n\rReportTimings\x12".depot.cli.v1.ReportTimingsRequest\x1a#.depot.cli.v1.ReportTimingsResponseb\x06proto3',
+    b'\n\x18depot/cli/v1/build.proto\x12\x0cdepot.cli.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emoby/buildkit/v1/control.proto"\xff\x03\n\x12CreateBuildRequest\x12"\n\nproject_id\x18\x01 \x01(\tH\x00R\tprojectId\x88\x01\x01\x124\n\x07options\x18\x02 \x03(\x0b2\x1a.depot.cli.v1.BuildOptionsR\x07options\x12]\n\x0frequired_engine\x18\x03 \x01(\x0b2/.depot.cli.v1.CreateBuildRequest.RequiredEngineH\x01R\x0erequiredEngine\x88\x01\x01\x1a\x8c\x02\n\x0eRequiredEngine\x12\\\n\x08buildkit\x18\x01 \x01(\x0b2>.depot.cli.v1.CreateBuildRequest.RequiredEngine.BuildKitEngineH\x00R\x08buildkit\x12V\n\x06dagger\x18\x02 \x01(\x0b2<.depot.cli.v1.CreateBuildRequest.RequiredEngine.DaggerEngineH\x00R\x06dagger\x1a\x10\n\x0eBuildKitEngine\x1a(\n\x0cDaggerEngine\x12\x18\n\x07version\x18\x01 \x01(\tR\x07versionB\x08\n\x06engineB\r\n\x0b_project_idB\x12\n\x10_required_engine"\xab\x02\n\x0cBuildOptions\x12/\n\x07command\x18\x01 \x01(\x0e2\x15.depot.cli.v1.CommandR\x07command\x12\x12\n\x04tags\x18\x02 \x03(\tR\x04tags\x123\n\x07outputs\x18\x03 \x03(\x0b2\x19.depot.cli.v1.BuildOutputR\x07outputs\x12\x12\n\x04push\x18\x04 \x01(\x08R\x04push\x12\x12\n\x04load\x18\x05 \x01(\x08R\x04load\x12$\n\x0btarget_name\x18\x06 \x01(\tH\x00R\ntargetName\x88\x01\x01\x12\x12\n\x04lint\x18\x07 \x01(\x08R\x04lint\x12\x12\n\x04save\x18\x08 \x01(\x08R\x04save\x12\x1b\n\tsave_tags\x18\t \x03(\tR\x08saveTagsB\x0e\n\x0c_target_name"\xab\x01\n\x0bBuildOutput\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12I\n\nattributes\x18\x02 \x03(\x0b2).depot.cli.v1.BuildOutput.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xd7\x04\n\x13CreateBuildResponse\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1f\n\x0bbuild_token\x18\x02 \x01(\tR\nbuildToken\x122\n\x08registry\x18\x03 \x01(\x0b2\x16.depot.cli.v1.RegistryR\x08registry\x12K\n\x08profiler\x18\x04 \x01(\x0b2*.depot.cli.v1.CreateBuildResponse.ProfilerH\x00R\x08profiler\x88\x01\x01\x12\x1b\n\tbuild_url\x18\x05 \x01(\tR\x08buildUrl\x12\x1d\n\nproject_id\x18\x06 \x01(\tR\tprojectId\x12c\n\x16additional_credentials\x18\x07 \x03(\x0b2,.depot.cli.v1.CreateBuildResponse.CredentialR\x15additionalCredentials\x12N\n\x0fadditional_tags\x18\x08 \x03(\x0b2%.depot.cli.v1.CreateBuildResponse.TagR\x0eadditionalTags\x1a6\n\nCredential\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x1a \n\x08Profiler\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x1a+\n\x03Tag\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x12\n\x04push\x18\x02 \x01(\x08R\x04pushB\x0b\n\t_profiler"\x90\x01\n\x08Registry\x123\n\x16can_use_local_registry\x18\x01 \x01(\x08R\x13canUseLocalRegistry\x12\x1f\n\x0bproxy_image\x18\x02 \x01(\tR\nproxyImage\x12.\n\x13load_using_registry\x18\x03 \x01(\x08R\x11loadUsingRegistry"\xdc\x02\n\x12FinishBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12I\n\x07success\x18\x02 \x01(\x0b2-.depot.cli.v1.FinishBuildRequest.BuildSuccessH\x00R\x07success\x12C\n\x05error\x18\x03 \x01(\x0b2+.depot.cli.v1.FinishBuildRequest.BuildErrorH\x00R\x05error\x12L\n\x08canceled\x18\x04 \x01(\x0b2..depot.cli.v1.FinishBuildRequest.BuildCanceledH\x00R\x08canceled\x1a\x0f\n\rBuildCanceled\x1a"\n\nBuildError\x12\x14\n\x05error\x18\x01 \x01(\tR\x05error\x1a\x0e\n\x0cBuildSuccessB\x08\n\x06result"\x15\n\x13FinishBuildResponse",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"i\n\x10GetBuildResponse\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12\x1b\n\tbuild_url\x18\x03 \x01(\tR\x08buildUrl"\x94\x04\n\x1cGetBuildKitConnectionRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x129\n\x08platform\x18\x02 \x01(\x0e2\x1d.depot.cli.v1.BuilderPlatformR\x08platform\x12g\n\x0frequired_engine\x18\x03 \x01(\x0b29.depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngineH\x00R\x0erequiredEngine\x88\x01\x01\x1a\xa0\x02\n\x0eRequiredEngine\x12f\n\x08buildkit\x18\x01 \x01(\x0b2H.depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngine.BuildKitEngineH\x00R\x08buildkit\x12`\n\x06dagger\x18\x02 \x01(\x0b2F.depot.cli.v1.GetBuildKitConnectionRequest.RequiredEngine.DaggerEngineH\x00R\x06dagger\x1a\x10\n\x0eBuildKitEngine\x1a(\n\x0cDaggerEngine\x12\x18\n\x07version\x18\x01 \x01(\tR\x07versionB\x08\n\x06engineB\x12\n\x10_required_engine"\x95\x05\n\x1dGetBuildKitConnectionResponse\x12Y\n\x07pending\x18\x01 \x01(\x0b2=.depot.cli.v1.GetBuildKitConnectionResponse.PendingConnectionH\x00R\x07pending\x12V\n\x06active\x18\x02 \x01(\x0b2<.depot.cli.v1.GetBuildKitConnectionResponse.ActiveConnectionH\x00R\x06active\x1a\x84\x03\n\x10ActiveConnection\x12\x1a\n\x08endpoint\x18\x01 \x01(\tR\x08endpoint\x12\x1f\n\x0bserver_name\x18\x02 \x01(\tR\nserverName\x12&\n\x04cert\x18\x03 \x01(\x0b2\x12.depot.cli.v1.CertR\x04cert\x12+\n\x07ca_cert\x18\x04 \x01(\x0b2\x12.depot.cli.v1.CertR\x06caCert\x12c\n\x08identity\x18\x05 \x01(\x0b2E.depot.cli.v1.GetBuildKitConnectionResponse.ActiveConnection.IdentityH\x00R\x08identity\x12W\n\x04gzip\x18\x06 \x01(\x0b2A.depot.cli.v1.GetBuildKitConnectionResponse.ActiveConnection.GzipH\x00R\x04gzip\x1a\x06\n\x04Gzip\x1a\n\n\x08IdentityB\x0c\n\ncompressor\x1a,\n\x11PendingConnection\x12\x17\n\x07wait_ms\x18\x01 \x01(\x05R\x06waitMsB\x0c\n\nconnection",\n\x04Cert\x12\x12\n\x04cert\x18\x01 \x01(\tR\x04cert\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key"/\n\x12GetPullInfoRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\xea\x01\n\x13GetPullInfoResponse\x12\x1c\n\treference\x18\x01 \x01(\tR\treference\x12\x1a\n\x08username\x18\x02 \x01(\tR\x08username\x12\x1a\n\x08password\x18\x03 \x01(\tR\x08password\x124\n\x07options\x18\x04 \x03(\x0b2\x1a.depot.cli.v1.BuildOptionsR\x07options\x12"\n\rsave_for_load\x18\x05 \x01(\x08R\x0bsaveForLoad\x12#\n\rregistry_host\x18\x06 \x01(\tR\x0cregistryHost"u\n\x13GetPullTokenRequest\x12"\n\nproject_id\x18\x01 \x01(\tH\x00R\tprojectId\x88\x01\x01\x12\x1e\n\x08build_id\x18\x02 \x01(\tH\x01R\x07buildId\x88\x01\x01B\r\n\x0b_project_idB\x0b\n\t_build_id"Q\n\x14GetPullTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12#\n\rregistry_host\x18\x02 \x01(\tR\x0cregistryHost"n\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken"i\n\x12ListBuildsResponse\x12+\n\x06builds\x18\x01 \x03(\x0b2\x13.depot.cli.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\xc2\x01\n\x05Build\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x121\n\x06status\x18\x02 \x01(\x0e2\x19.depot.cli.v1.BuildStatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12;\n\x0bfinished_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt"r\n\x19ReportBuildContextRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12:\n\x0bdockerfiles\x18\x02 \x03(\x0b2\x18.depot.cli.v1.DockerfileR\x0bdockerfiles"\\\n\nDockerfile\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x1a\n\x08contents\x18\x03 \x01(\tR\x08contents"\x1c\n\x1aReportBuildContextResponse"p\n\x18ReportBuildHealthRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x129\n\x08platform\x18\x02 \x01(\x0e2\x1d.depot.cli.v1.BuilderPlatformR\x08platform"V\n\x19ReportBuildHealthResponse\x129\n\ncancels_at\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcancelsAt"\x8d\x02\n\x13ReportStatusRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12<\n\x08statuses\x18\x02 \x03(\x0b2 .moby.buildkit.v1.StatusResponseR\x08statuses\x12[\n\x0estable_digests\x18\x03 \x03(\x0b24.depot.cli.v1.ReportStatusRequest.StableDigestsEntryR\rstableDigests\x1a@\n\x12StableDigestsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x16\n\x14ReportStatusResponse"\x99\x02\n\x19ReportStatusStreamRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12<\n\x08statuses\x18\x02 \x03(\x0b2 .moby.buildkit.v1.StatusResponseR\x08statuses\x12a\n\x0estable_digests\x18\x03 \x03(\x0b2:.depot.cli.v1.ReportStatusStreamRequest.StableDigestsEntryR\rstableDigests\x1a@\n\x12StableDigestsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x1c\n\x1aReportStatusStreamResponse"k\n\x14ReportTimingsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x128\n\x0bbuild_steps\x18\x02 \x03(\x0b2\x17.depot.cli.v1.BuildStepR\nbuildSteps"\xc4\x02\n\tBuildStep\x129\n\nstart_time\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x02 \x01(\x05R\ndurationMs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x19\n\x05error\x18\x04 \x01(\tH\x00R\x05error\x88\x01\x01\x12(\n\rstable_digest\x18\x05 \x01(\tH\x01R\x0cstableDigest\x88\x01\x01\x12\x16\n\x06cached\x18\x06 \x01(\x08R\x06cached\x12#\n\rinput_digests\x18\x07 \x03(\tR\x0cinputDigests\x12)\n\x10ancestor_digests\x18\x08 \x03(\tR\x0fancestorDigestsB\x08\n\x06_errorB\x10\n\x0e_stable_digest"\x17\n\x15ReportTimingsResponse"n\n\tPageToken\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12B\n\x0flast_created_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\rlastCreatedAt*\x95\x01\n\x07Command\x12\x17\n\x13COMMAND_UNSPECIFIED\x10\x00\x12\x11\n\rCOMMAND_BUILD\x10\x01\x12\x10\n\x0cCOMMAND_BAKE\x10\x02\x12\x12\n\x0eCOMMAND_BUILDX\x10\x03\x12\x12\n\x0eCOMMAND_DAGGER\x10\x04\x12\x10\n\x0cCOMMAND_EXEC\x10\x05\x12\x12\n\x0eCOMMAND_FLYCTL\x10\x06*k\n\x0fBuilderPlatform\x12 \n\x1cBUILDER_PLATFORM_UNSPECIFIED\x10\x00\x12\x1a\n\x16BUILDER_PLATFORM_AMD64\x10\x01\x12\x1a\n\x16BUILDER_PLATFORM_ARM64\x10\x02*\x94\x01\n\x0bBuildStatus\x12\x1c\n\x18BUILD_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14BUILD_STATUS_RUNNING\x10\x01\x12\x19\n\x15BUILD_STATUS_FINISHED\x10\x02\x12\x17\n\x13BUILD_STATUS_FAILED\x10\x03\x12\x19\n\x15BUILD_STATUS_CANCELED\x10\x042\xda\x08\n\x0cBuildService\x12R\n\x0bCreateBuild\x12 .depot.cli.v1.CreateBuildRequest\x1a!.depot.cli.v1.CreateBuildResponse\x12R\n\x0bFinishBuild\x12 .depot.cli.v1.FinishBuildRequest\x1a!.depot.cli.v1.FinishBuildResponse\x12I\n\x08GetBuild\x12\x1d.depot.cli.v1.GetBuildRequest\x1a\x1e.depot.cli.v1.GetBuildResponse\x12p\n\x15GetBuildKitConnection\x12*.depot.cli.v1.GetBuildKitConnectionRequest\x1a+.depot.cli.v1.GetBuildKitConnectionResponse\x12R\n\x0bGetPullInfo\x12 .depot.cli.v1.GetPullInfoRequest\x1a!.depot.cli.v1.GetPullInfoResponse\x12U\n\x0cGetPullToken\x12!.depot.cli.v1.GetPullTokenRequest\x1a".depot.cli.v1.GetPullTokenResponse\x12O\n\nListBuilds\x12\x1f.depot.cli.v1.ListBuildsRequest\x1a .depot.cli.v1.ListBuildsResponse\x12g\n\x12ReportBuildContext\x12\'.depot.cli.v1.ReportBuildContextRequest\x1a(.depot.cli.v1.ReportBuildContextResponse\x12d\n\x11ReportBuildHealth\x12&.depot.cli.v1.ReportBuildHealthRequest\x1a\'.depot.cli.v1.ReportBuildHealthResponse\x12U\n\x0cReportStatus\x12!.depot.cli.v1.ReportStatusRequest\x1a".depot.cli.v1.ReportStatusResponse\x12i\n\x12ReportStatusStream\x12\'.depot.cli.v1.ReportStatusStreamRequest\x1a(.depot.cli.v1.ReportStatusStreamResponse(\x01\x12X\n\rReportTimings\x12".depot.cli.v1.ReportTimingsRequest\x1a#.depot.cli.v1.ReportTimingsResponseb\x06proto3',
     [
         timestamp_pb.desc(),
         control_pb.desc(),
@@ -1674,6 +1768,9 @@ _DESC = file_desc(
         "GetBuildRequest": GetBuildRequest,
         "GetBuildResponse": GetBuildResponse,
         "GetBuildKitConnectionRequest": GetBuildKitConnectionRequest,
+        "GetBuildKitConnectionRequest.RequiredEngine": GetBuildKitConnectionRequest.RequiredEngine,
+        "GetBuildKitConnectionRequest.RequiredEngine.BuildKitEngine": GetBuildKitConnectionRequest.RequiredEngine.BuildKitEngine,
+        "GetBuildKitConnectionRequest.RequiredEngine.DaggerEngine": GetBuildKitConnectionRequest.RequiredEngine.DaggerEngine,
         "GetBuildKitConnectionResponse": GetBuildKitConnectionResponse,
         "GetBuildKitConnectionResponse.ActiveConnection": GetBuildKitConnectionResponse.ActiveConnection,
         "GetBuildKitConnectionResponse.ActiveConnection.Gzip": GetBuildKitConnectionResponse.ActiveConnection.Gzip,
