@@ -18,6 +18,7 @@ from tests.attack.attacks import ALL
 from tests.attack.framework.attack import Attack
 from tests.attack.framework.memory import forget_peak, peak_bytes, resident_bytes
 from tests.attack.framework.neighbour import Neighbour, Noticed
+from tests.attack.framework.nowhere import nowhere
 from tests.attack.framework.settings import SERVER
 from tests.attack.framework.table import MEGABYTE, Memory, Row
 from tests.attack.framework.world import World
@@ -57,14 +58,14 @@ def pause(seconds: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def scene(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def scene(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     server = make_server(**SERVER)
     folder = tmp_path_factory.mktemp("attack")
-    neighbour = Neighbour.settle(server, folder / "neighbour")
-    quiet = Noticed()
-    for _ in range(3):
-        neighbour.build(quiet)
-    return Scene(World.make(server, folder), neighbour, quiet)
+    with nowhere(), Neighbour.settled(server, folder / "neighbour") as neighbour:
+        quiet = Noticed()
+        for _ in range(3):
+            neighbour.build(quiet)
+        yield Scene(World.make(server, folder), neighbour, quiet)
 
 
 @contextmanager
@@ -80,12 +81,14 @@ def same_processes(server: Server, faults: list[str]) -> Iterator[None]:
 def measured(scene: Scene, attack: Attack) -> Row:
     """Attack while the neighbour works."""
     world, server, faults = scene.world, scene.world.server, []
+    eventually(server.answers, "the server answers", 60)
     given = attack.prepare(world)
     before = scene.before()
     parts = [server.part("api"), server.part("gateway")]
     resident = [resident_bytes(part) for part in parts]
     for part in parts:
         forget_peak(part)
+    newest = scene.neighbour.newest_build()
     with same_processes(server, faults):
         attempt = world.attack(attack, given, SECONDS, SEED)
         with scene.neighbour.working() as during:
@@ -104,6 +107,7 @@ def measured(scene: Scene, attack: Attack) -> Row:
         faults.append(f"builds took {row.ratio:.2f} times as long")
     if IS_LONG and during.slowest_health_check > LONGEST_HEALTH_CHECK:
         faults.append(f"a health check took {during.slowest_health_check:.2f} s")
+    faults += scene.neighbour.unlike(newest)
     try:
         attack.check(world, given, tally)
     except AssertionError as error:
@@ -118,6 +122,5 @@ def measured(scene: Scene, attack: Attack) -> Row:
 def test_neighbours_notice_nothing_of(attack: Attack, scene: Scene, rows: list[Row]) -> None:
     row = measured(scene, attack)
     rows.append(row)
-    eventually(scene.world.server.answers, "the server answers", 60)
     assert row.tally.total() > 0, "the attack did nothing"
     assert row.faults == []

@@ -1,6 +1,32 @@
 """All attacks: one module for each finding."""
 
-from tests.attack.attacks import audit_flood
+from tests.attack.attacks import (
+    audit_flood,
+    cgroup_parents,
+    endless_reports,
+    endless_solves,
+    full_disk,
+    gateway_questions,
+    host_tables,
+    many_vertexes,
+    shared_pages,
+    strangers,
+    webhooks_to_nowhere,
+)
 from tests.attack.framework.attack import Attack
 
-ALL: list[Attack] = [*audit_flood.ATTACKS]
+_MODULES = (
+    cgroup_parents,
+    many_vertexes,
+    endless_reports,
+    strangers,
+    audit_flood,
+    webhooks_to_nowhere,
+    endless_solves,
+    shared_pages,
+    full_disk,
+    host_tables,
+    gateway_questions,
+)
+
+ALL: list[Attack] = [attack for module in _MODULES for attack in module.ATTACKS]

@@ -15,13 +15,22 @@ from urllib.parse import urlsplit
 
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
+from tests.harness.receiver import Receiver
 from tests.harness.server import Server
+from tests.harness.waiting import eventually
 
+CREATE_WEBHOOK = "stoker.v1.WebhookService/CreateWebhook"
 HEALTH = "/grpc.health.v1.Health/Check"
 BALANCER = "127.0.0.250"
 HEALTH_PAUSE = 0.1
 HEALTH_TIMEOUT = 10.0
 STEPS = 3
+_CATCH_UP_SECONDS = 30.0
+_RECORDS = (
+    "select id, (select count(*) from steps where build_id = builds.id), "
+    "(select group_concat(distinct record) from solves where build_id = builds.id) "
+    "from builds where project_id = ? and status != 'running'"
+)
 
 
 @dataclass
@@ -49,16 +58,57 @@ class Neighbour:
     depot: Depot
     project: str
     context: Path
+    receiver: Receiver
+    recorded_steps: int = 0
 
     @classmethod
-    def settle(cls, server: Server, folder: Path, project: str | None = None) -> Neighbour:
-        """Build once, so that the next builds come from the cache."""
+    @contextmanager
+    def settled(cls, server: Server, folder: Path, project: str | None = None) -> Iterator[Neighbour]:
+        """Build once, so that the next builds come from the cache, and have a webhook."""
         home = folder / "home"
         home.mkdir(parents=True)
         context = make_context(folder / "context", HEADER + run("echo one") + run("echo two"))
-        neighbour = cls(server, Depot(server, home), project or server.project, context)
-        neighbour._build(Noticed())
-        return neighbour
+        receiver = Receiver()
+        neighbour = cls(server, Depot(server, home), project or server.project, context, receiver)
+        try:
+            made = server.call(CREATE_WEBHOOK, {"projectId": neighbour.project, "url": receiver.url})
+            assert made.status == 200, made
+            first = Noticed()
+            neighbour._build(first)
+            assert first.failures == []
+            eventually(lambda: neighbour._recorded() > STEPS, "the neighbour's build is recorded", 30)
+            eventually(lambda: receiver.received, "the neighbour's webhook is delivered", 30)
+            neighbour.recorded_steps = neighbour._recorded()
+            yield neighbour
+        finally:
+            receiver.close()
+
+    def _recorded(self) -> int:
+        """How many steps the record of the first build has, when it is complete."""
+        query = f"{_RECORDS} order by id limit 1"
+        ((_, steps, records),) = self.server.query(query, self.project)
+        return steps if records == "complete" else 0
+
+    def newest_build(self) -> str:
+        """The id of the last build so far."""
+        return self.server.query("select max(id) from builds where project_id = ?", self.project)[0][0]
+
+    def unlike(self, after: str) -> list[str]:
+        """What is wrong with records and webhooks of builds that began after a build, once they had their time."""
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        while (found := self._unlike(after)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def _unlike(self, after: str) -> list[str]:
+        found: list[str] = []
+        delivered = {message.content["data"]["build_id"] for message in list(self.receiver.received)}
+        for build, steps, records in self.server.query(_RECORDS + " and id > ? order by id", self.project, after):
+            if (steps, records) != (self.recorded_steps, "complete"):
+                found.append(f"the record of a neighbour's build {build} is {records} with {steps} steps")
+            if build not in delivered:
+                found.append(f"the end of a neighbour's build {build} was told to no webhook")
+        return found
 
     def build(self, noticed: Noticed) -> None:
         """Build once."""

@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,13 +41,13 @@ class World:
     server: Server
     folder: Path
     organization: str
+    organization_token: str
     owner: Account
     project: str
     project_token: str
     untrusted_token: str
     neighbours: str
     neighbours_events: int
-    _builds: list[str] = field(default_factory=list[str])
 
     @classmethod
     def make(cls, server: Server, folder: Path) -> World:
@@ -55,19 +55,27 @@ class World:
         organization = registry.organization("attackers")
         owner = registry.person(f"attacker-{secrets.token_hex(4)}", **{f"o{organization}": Role.OWNER})
         whole = registry.token(blank_token(CredentialKind.ORGANIZATION, organization_id=organization))
-        project = _body(server, CREATE_PROJECT, {"name": "attack", "regionId": "us-east-1"}, whole)["project"]
-        wanted = {"projectId": project["projectId"], "description": "attack"}
+        project = _new_project(server, "attack", whole)
+        wanted = {"projectId": project, "description": "attack"}
         token = _body(server, CREATE_TOKEN, wanted, whole)["secret"]
         untrusted = _body(server, CREATE_UNTRUSTED_TOKEN, wanted | {"untrusted": True}, whole)["secret"]
         neighbours = server.first["DEPOT_ORG_ID"]
         ((events,),) = server.query("select count(*) from audit_events where organization_id = ?", neighbours)
-        return cls(server, folder, organization, owner, project["projectId"], token, untrusted, neighbours, events)
+        return cls(server, folder, organization, whole, owner, project, token, untrusted, neighbours, events)
+
+    def new_project(self, name: str) -> str:
+        """One more project of the attackers."""
+        return _new_project(self.server, name, self.organization_token)
+
+    def new_token(self, project: str) -> str:
+        """A token of a project of theirs."""
+        wanted = {"projectId": project, "description": "attack"}
+        return _body(self.server, CREATE_TOKEN, wanted, self.organization_token)["secret"]
 
     def new_build(self, *, untrusted: bool = True) -> tuple[str, str]:
         """The id and the token of a new build of the attackers."""
         credential = self.untrusted_token if untrusted else self.project_token
         made = _body(self.server, CREATE_BUILD, {"projectId": self.project}, credential)
-        self._builds.append(made["buildId"])
         return made["buildId"], made["buildToken"]
 
     def build_with_token(self) -> Given:
@@ -87,9 +95,11 @@ class World:
         }
 
     def finish_builds(self) -> None:
-        """End all builds of the attackers."""
-        while self._builds:
-            self.server.call(FINISH_BUILD, {"buildId": self._builds.pop(), "success": {}}, token=self.project_token)
+        """End all builds of the attackers, those that attacks made themselves too."""
+        running = "select id from builds where organization_id = ? and status = 'running'"
+        for (build,) in self.server.query(running, self.organization):
+            ended = {"buildId": build, "success": {}}
+            self.server.call(FINISH_BUILD, ended, token=self.organization_token)
 
     def attack(self, attack: Attack, given: Given, seconds: float, seed: int) -> Attempt:
         """Begin an attack in a process of its own."""
@@ -130,6 +140,11 @@ class Attempt:
                 self.process.kill()
         assert self.process.returncode == 0, f"the attacker failed: {errors[-4000:]}"
         return Counter(json.loads(output))
+
+
+def _new_project(server: Server, name: str, token: str) -> str:
+    wanted = {"name": name, "regionId": "us-east-1"}
+    return _body(server, CREATE_PROJECT, wanted, token)["project"]["projectId"]
 
 
 def _body(server: Server, method: str, request: dict[str, object], token: str) -> Given:
