@@ -8,67 +8,29 @@ short.
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from urllib.parse import unquote
 
 import pytest
-from connectrpc.code import Code
-from pyqwest import FullResponse, HTTPVersion, SyncClient, SyncHTTPTransport
+from pyqwest import HTTPVersion, SyncClient, SyncHTTPTransport
 
 from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
-from tests.contract.test_wire import WIRE
-from tests.harness.descriptors import contract_of
-from tests.harness.own_protos import OWN_FILES
 from tests.harness.people import Account, Registry, blank_token
+from tests.harness.protocols import CONTRACT, METHODS, Request, content_type, encoding_header, outcome
 from tests.harness.server import Server
 from tests.harness.wire_values import RandomMessages, mutated
 
 COUNT = int(os.environ.get("STOKER_RANDOM_REQUESTS", "3000"))
 SEED = int(os.environ.get("STOKER_RANDOM_SEED", "1"))
 FRESH_EVERY = 200  # requests after which there is a new project and a new build to aim at
-GRPC_CODES = dict(enumerate(["ok", *(code.value for code in Code)]))
 NEVER = ("internal", "unknown", "data_loss")
 # gRPC says that this, and nothing else, is `internal` (PROTOCOL-HTTP2.md, "Compressed-Flag").
 PRESCRIBED = "protocol error: sent compressed message without compression support"
-OWN = contract_of(file.proto for file in OWN_FILES)
-CONTRACT = {part: WIRE[part] | getattr(OWN, part) for part in ("services", "messages", "enums")}
-METHODS = [
-    *(
-        (service, name, method["input"], method["kind"])
-        for service, methods in CONTRACT["services"].items()
-        for name, method in methods.items()
-    ),
-    ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", "", "bidi_streaming"),
-    ("grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo", "", "bidi_streaming"),
-    ("depot.core.v1.ProjectService", "Nope", "", "unary"),
-]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is sent."""
-
-    method: str
-    protocol: str
-    version: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came back: "ok", an error's code, or the status of an answer that is outside the protocols."""
-
-    code: str
-    message: str
 
 
 class RandomRequests:
@@ -99,9 +61,9 @@ class RandomRequests:
         body = self._body(message, codec, kind, streaming=streaming, compressed=compressed)
         tokens = [*[self._token] * 3, *[self._owner_token] * 2, self._build_token, "nonsense"]
         headers = {"authorization": f"Bearer {rng.choice(tokens)}", "te": "trailers"}
-        headers["content-type"] = _content_type(protocol, codec, streaming=streaming)
+        headers["content-type"] = content_type(protocol, codec, streaming=streaming)
         if compressed:
-            headers[_encoding_header(protocol, streaming=streaming)] = "gzip"
+            headers[encoding_header(protocol, streaming=streaming)] = "gzip"
         # Nothing waits for long, however well a request names something that one can wait for.
         headers |= {"connect-timeout-ms": "500"} if protocol == "connect" else {"grpc-timeout": "500m"}
         if rng.random() < 0.03:
@@ -151,50 +113,6 @@ ODD_HEADERS: list[dict[str, str]] = [
     {"content-type": "application/grpc+nope"},
     {"accept-encoding": "gzip, nope;q=7", "grpc-accept-encoding": "gzip", "connect-accept-encoding": "gzip"},
 ]
-
-
-def _content_type(protocol: str, codec: str, *, streaming: bool) -> str:
-    if protocol == "connect":
-        return f"application/connect+{codec}" if streaming else f"application/{codec}"
-    return f"application/{protocol}+{codec}"
-
-
-def _encoding_header(protocol: str, *, streaming: bool) -> str:
-    if protocol == "connect":
-        return "connect-content-encoding" if streaming else "content-encoding"
-    return "grpc-encoding"
-
-
-def outcome(request: Request, response: FullResponse) -> Outcome:
-    """Read an answer as a client of the request's protocol does."""
-    content = response.content
-    status = response.headers.get("grpc-status")
-    if status is not None:  # an answer of trailers only
-        return Outcome(GRPC_CODES[int(status)], unquote(response.headers.get("grpc-message", "")))
-    if response.status != 200:
-        if response.headers.get("content-type") != "application/json":
-            return Outcome(f"HTTP {response.status}", content.decode())
-        answer = json.loads(content)
-        return Outcome(answer["code"], answer.get("message", ""))
-    if response.headers["content-type"] in ("application/json", "application/proto"):
-        return Outcome("ok", "")
-    if request.protocol == "grpc":
-        return Outcome(GRPC_CODES[int(response.trailers["grpc-status"])], response.trailers.get("grpc-message", ""))
-    *_, (flags, end) = _frames(content)
-    if response.headers.get("connect-content-encoding") == "gzip" or (flags & 1 and request.protocol == "grpc-web"):
-        end = gzip.decompress(end)
-    if flags & 0x80:
-        trailers = dict(line.split(":", 1) for line in end.decode().strip().lower().split("\r\n"))
-        return Outcome(GRPC_CODES[int(trailers["grpc-status"])], unquote(trailers.get("grpc-message", "")))
-    error = json.loads(end).get("error")
-    return Outcome("ok", "") if error is None else Outcome(error["code"], error.get("message", ""))
-
-
-def _frames(content: bytes) -> Iterator[tuple[int, bytes]]:
-    while content:
-        flags, length = struct.unpack_from(">BI", content)
-        yield flags, content[5 : 5 + length]
-        content = content[5 + length :]
 
 
 @pytest.fixture(scope="module")

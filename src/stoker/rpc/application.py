@@ -37,6 +37,7 @@ from stoker.rpc.builds import BuildHandlers
 from stoker.rpc.caches import CacheHandlers
 from stoker.rpc.cli_builds import CliBuildHandlers
 from stoker.rpc.codecs import api_codecs
+from stoker.rpc.compression import GzipCompression
 from stoker.rpc.core_builds import CoreBuildHandlers
 from stoker.rpc.dispatch import Route
 from stoker.rpc.health import HealthHandlers
@@ -129,7 +130,13 @@ def service_routes(
     max_message_bytes: int,
 ) -> dict[str, Route]:
     """The methods of one service, by their paths."""
-    served = application(handlers, interceptors=interceptors, codecs=codecs, read_max_bytes=max_message_bytes)
+    served = application(
+        handlers,
+        interceptors=interceptors,
+        codecs=codecs,
+        compressions=(GzipCompression(),),
+        read_max_bytes=max_message_bytes,
+    )
     return {
         f"/{service.type_name}/{method.name}": Route(served, method.method_kind in _STREAMED_REQUESTS)
         for method in service.methods
@@ -188,6 +195,12 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (ServerReflectionAlphaASGIApplication, ServerReflectionAlphaService(*descriptors)),
     ]
     for application, service in reflections:
-        served = application(service, interceptors=interceptors, read_max_bytes=services.max_message_bytes)
+        served = application(
+            service,
+            interceptors=interceptors,
+            codecs=codecs,
+            compressions=(GzipCompression(),),
+            read_max_bytes=services.max_message_bytes,
+        )
         routes[f"{served.path}/ServerReflectionInfo"] = Route(served, streams_requests=True)
     return routes

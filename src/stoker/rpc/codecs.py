@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
+from connectrpc.errors import ConnectError
 
 from stoker.rpc.documented_json import as_protobuf_has_it
 from stoker.rpc.message_parts import require_few_json_parts, require_few_parts
+from stoker.rpc.nesting import require_shallow_json
 
 if TYPE_CHECKING:
     from protobuf import Message, Registry
 
 _UNKNOWN_FIELD = "is unknown"
 _MOST_PARTS = 100_000
+_ENOUGH_TO_TELL = 64 * 1024
 
 
 class BinaryCodec:
@@ -36,7 +39,7 @@ class BinaryCodec:
 
         Raises:
             ConnectError: it has too many parts.
-            ValueError: it isn't one.
+            ValueError: it isn't one, or is nested too deeply.
         """
         require_few_parts(data, message_class, self._most_parts)
         return self._codec.decode(data, message_class)
@@ -45,7 +48,8 @@ class BinaryCodec:
 class JsonCodec:
     """JSON that ignores fields which only a newer client knows, but refuses values that aren't any of an enum's.
 
-    The library's lenient decoder drops both, so that a misspelled value would silently become the default.
+    The library's lenient decoder drops both, so that a misspelled value would silently become the default. And neither
+    of its decoders counts all nesting, so that is done before.
     """
 
     def __init__(self, registry: Registry | None, most_parts: int = _MOST_PARTS) -> None:
@@ -67,9 +71,15 @@ class JsonCodec:
 
         Raises:
             ConnectError: it has too many parts, or asks for what there is no field for and can't be left out silently.
-            ValueError: it isn't one.
+            ValueError: it isn't one, or is nested too deeply.
         """
-        require_few_json_parts(data, self._most_parts)
+        try:
+            require_few_json_parts(data, self._most_parts)
+        except ConnectError:
+            # What is both is said to be what can't be put right by sending several.
+            require_shallow_json(data[:_ENOUGH_TO_TELL])
+            raise
+        require_shallow_json(data)
         data = as_protobuf_has_it(data, message_class)
         try:
             return self._strict.decode(data, message_class)

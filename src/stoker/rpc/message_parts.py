@@ -13,6 +13,8 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage
 
+from stoker.rpc.nesting import MAX_DEPTH
+
 if TYPE_CHECKING:
     from protobuf import Message
 
@@ -24,7 +26,7 @@ _NESTED_COST = 5
 _WORTH_COUNTING = 8 * 1024
 _MAP_VALUE = 2
 # Wire types (https://protobuf.dev/programming-guides/encoding/#structure).
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = 0, 1, 2, 3, 4, 5
 _LONGEST_VARINT = 70
 
 
@@ -35,11 +37,12 @@ def require_few_parts(data: bytes | bytearray, message_class: type[Message], mos
 
     Raises:
         ConnectError: there are more.
+        ValueError: groups are nested more than `MAX_DEPTH` levels deep.
     """
     if len(data) <= _WORTH_COUNTING:
         return
     ends: list[tuple[int, dict[int, Nested]]] = [(len(data), _nested_in(message_class.desc()))]
-    place = parts = 0
+    place = parts = groups = 0
     try:
         while ends:
             end, nested = ends[-1]
@@ -61,8 +64,12 @@ def require_few_parts(data: bytes | bytearray, message_class: type[Message], mos
                     ends.append((min(place + length, end), _nested_in(inner)))
             elif kind == _VARINT:
                 _, place = _varint(data, place)
-            else:
+            elif kind in (_GROUP, _GROUP_END):
                 # Groups are unknown to us: their fields count like those around them.
+                groups += 1 if kind == _GROUP else -1
+                if groups > MAX_DEPTH:
+                    raise ValueError(f"groups are nested more than {MAX_DEPTH} levels deep; send it with fewer")
+            else:
                 place += 8 if kind == _FIXED64 else 4 if kind == _FIXED32 else 0
     except IndexError:
         return

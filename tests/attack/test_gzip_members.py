@@ -1,0 +1,52 @@
+"""A compressed message costs what it is worth, however it is put together."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import struct
+import time
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.harness.server import Server
+
+CHECK = "grpc.health.v1.Health/Check"
+WATCH = "grpc.health.v1.Health/Watch"
+REFLECTION = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+KINDS = [
+    pytest.param(CHECK, "application/json", "content-encoding", id="Connect"),
+    pytest.param(CHECK, "application/grpc-web+proto", "grpc-encoding", id="gRPC-Web"),
+    pytest.param(WATCH, "application/connect+proto", "connect-content-encoding", id="a stream"),
+    pytest.param(REFLECTION, "application/grpc-web+proto", "grpc-encoding", id="reflection"),
+]
+
+
+@pytest.mark.parametrize(("method", "kind", "encoding"), KINDS)
+def test_a_message_of_many_gzip_members_is_refused_at_once(
+    server: Server, method: str, kind: str, encoding: str
+) -> None:
+    body = gzip.compress(b"") * 200_000
+    if kind != "application/json":
+        body = struct.pack(">BI", 1, len(body)) + body
+    began = time.monotonic()
+    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)) as connection:
+        connection.request("POST", f"/{method}", body, {"content-type": kind, encoding: "gzip"})
+        response = connection.getresponse()
+        answer = response.read().decode(errors="replace") + str(response.headers)
+    assert "more than 8 members" in answer.replace("%20", " ")
+    # It was half a minute, of the whole API.
+    assert time.monotonic() - began < 5
+
+
+def test_a_message_of_a_few_members_is_taken(server: Server) -> None:
+    body = gzip.compress(b"{") + gzip.compress(b"}") + gzip.compress(b"")
+    assert server.call(CHECK, raw=body, token="", headers={"content-encoding": "gzip"}).status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"x", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x"])
+def test_what_is_not_whole_gzip_is_invalid(server: Server, body: bytes) -> None:
+    answer = server.call(CHECK, raw=body, token="", headers={"content-encoding": "gzip"})
+    assert answer.code == "invalid_argument"
