@@ -16,9 +16,10 @@ run: ## Set up, start a server, and build examples/hello with it
 test: check ## Set up, check, and run all tests; ARGS="-k name" for some
 	@.venv/bin/pytest $(ARGS)
 
-soak: dev ## Kill processes in the middle of builds, a hundred times (STOKER_SOAK_ROUNDS), and fill caches by gigabytes
+soak: dev ## Kill processes in the middle of builds, fill caches by gigabytes, and attack for an hour (see CONTRIBUTING.md)
 	@STOKER_SOAK_ROUNDS=$${STOKER_SOAK_ROUNDS:-100} STOKER_CACHE_SCALE=$${STOKER_CACHE_SCALE:-17} \
-		.venv/bin/pytest tests/fault/test_cache_policy.py tests/fault/test_soak.py $(ARGS)
+		STOKER_ATTACK_SOAK_MINUTES=$${STOKER_ATTACK_SOAK_MINUTES:-60} STOKER_ATTACK_SOAK_BUILDS=$${STOKER_ATTACK_SOAK_BUILDS:-20} \
+		.venv/bin/pytest tests/fault/test_cache_policy.py tests/fault/test_soak.py tests/attack/test_attack_soak.py $(ARGS)
 
 check: dev ## Check format, lint, types, import rules and generated code
 	@scripts/check

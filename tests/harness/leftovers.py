@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.harness.server import Server
 
@@ -52,3 +53,9 @@ def unknown_volumes(server: Server) -> set[str]:
     """Volumes on the disk of a server that runs which its database doesn't know."""
     known = {row[0] for row in server.query("select id from volumes where state <> 'deleted'")}
     return {path.name for path in (server.data / "volumes").iterdir() if not path.name.startswith(".")} - known
+
+
+def connections_to(server: Server) -> list[str]:
+    """Established connections of others to the API of a server that runs."""
+    port = urlsplit(server.url).port
+    return _output("ss", "-Htn", "state", "established", f"( sport = :{port} )").splitlines()
