@@ -11,6 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stoker.gateway.asking import (
+    ASKING_CLUSTER,
+    asking_clusters,
+    asking_listener,
+    internal_listeners,
+    no_circuit_breakers,
+)
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,7 +44,6 @@ _ASKED_WITH = (IDENTITY_HEADER, REQUESTED_HEADER, SOLVE_HEADER, *TRACE_HEADERS)
 _STREAM_WINDOW = 16 * 1024 * 1024
 _CONNECTION_WINDOW = 32 * 1024 * 1024
 _SMALL_BODY = 64 * 1024
-_UNBOUNDED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,10 @@ def gateway_configuration(settings: GatewaySettings) -> str:
     return json.dumps(
         {
             "static_resources": {
-                "listeners": [_listener(settings)],
-                "clusters": [_authorizer(settings), _machines(settings)],
+                "listeners": [_listener(settings), asking_listener(settings.max_solve_bytes)],
+                "clusters": [*asking_clusters(settings.authorizer_socket), _machines(settings)],
             },
+            "bootstrap_extensions": [internal_listeners()],
             "overload_manager": {
                 "resource_monitors": [
                     {
@@ -138,6 +146,8 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
                         _route("/moby.buildkit.v1.Control/Solve", settings.max_solve_bytes),
                         _route("/moby.buildkit.v1.Control/Status", _SMALL_BODY),
                         _route("/moby.buildkit.v1.Control/ListenBuildHistory", _SMALL_BODY),
+                        _route("/containerd.services.content.v1.Content/Info", _SMALL_BODY),
+                        _route("/containerd.services.content.v1.Content/Read", _SMALL_BODY),
                         {"match": {"prefix": "/"}, "route": {"cluster": "machines", "timeout": "0s"}},
                     ],
                 }
@@ -198,34 +208,13 @@ def _ext_authz(settings: GatewaySettings) -> dict[str, Any]:
         "http_service": {
             "server_uri": {
                 "uri": "http://authorizer",
-                "cluster": "authorizer",
+                "cluster": ASKING_CLUSTER,
                 "timeout": f"{settings.authorizer_wait_seconds}s",
             },
             "path_prefix": AUTHORIZER_PREFIX,
             "authorization_response": {
                 "allowed_upstream_headers": {"patterns": [{"exact": DESTINATION_HEADER}, {"exact": MACHINE_HEADER}]}
             },
-            # While the API restarts its socket refuses connections: calls wait here for it, up to the timeout above.
-            "retry_policy": {
-                "retry_on": "connect-failure,reset",
-                "num_retries": _UNBOUNDED,
-                "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.2s"},
-            },
-        },
-    }
-
-
-def _authorizer(settings: GatewaySettings) -> dict[str, Any]:
-    return {
-        "name": "authorizer",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "circuit_breakers": _no_circuit_breakers(),
-        "load_assignment": {
-            "cluster_name": "authorizer",
-            "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(settings.authorizer_socket)}}}}]}
-            ],
         },
     }
 
@@ -237,7 +226,7 @@ def _machines(settings: GatewaySettings) -> dict[str, Any]:
         "lb_policy": "CLUSTER_PROVIDED",
         "connect_timeout": "5s",
         "original_dst_lb_config": {"use_http_header": True},
-        "circuit_breakers": _no_circuit_breakers(),
+        "circuit_breakers": no_circuit_breakers(),
         "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 60}},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -275,15 +264,3 @@ def _pair(files: PairFiles) -> dict[str, Any]:
         "certificate_chain": {"filename": str(files.certificate)},
         "private_key": {"filename": str(files.key)},
     }
-
-
-def _no_circuit_breakers() -> dict[str, Any]:
-    """Envoy's defaults (three retries at once, 1024 requests) would refuse calls that may well wait."""
-    threshold = {
-        "priority": "DEFAULT",
-        "max_connections": _UNBOUNDED,
-        "max_pending_requests": _UNBOUNDED,
-        "max_requests": _UNBOUNDED,
-        "max_retries": _UNBOUNDED,
-    }
-    return {"thresholds": [threshold]}
