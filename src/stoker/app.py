@@ -19,6 +19,7 @@ from stoker.assembly import (
     call_limits,
     company_sign_in,
     delivery_options,
+    gate_limits,
     new_people_role,
     oidc_providers,
     open_core,
@@ -42,6 +43,7 @@ from stoker.fleet.lifecycle import MachineLifecycle
 from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
+from stoker.gateway.machine_blobs import MachineBlobs
 from stoker.logs import configure_logging
 from stoker.observing.exposition import Exposition
 from stoker.observing.metrics import PrometheusMeter
@@ -145,7 +147,14 @@ class ApiProcess:
         self._expiry = ExpiryService(core, self._clock_watch)
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
-        gate = GateService(core, options.privileges, runtime.emulated(), records=settings.record_builds)
+        gate = GateService(
+            core,
+            options.privileges,
+            runtime.emulated(),
+            MachineBlobs(credentials),
+            gate_limits(settings),
+            records=settings.record_builds,
+        )
         self._authorizer = Authorizer(gate, core.meter, core.tracer, settings.max_solve_bytes + 1024)
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)

@@ -21,6 +21,7 @@ from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
+from stoker.services.gate import GateLimits
 from stoker.services.meter import NoMeter
 from stoker.services.tracing import NoTracer
 from stoker.services.wakeups import Wakeups
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from stoker.settings.effective import Settings
     from stoker.store.database import Database
 
+# Longer than BuildKit itself waits for a solve that is named before it begins.
+_SOLVE_WAIT_SECONDS = 10.0
 _SIGN_IN_ALGORITHMS = ("RS256", "PS256", "ES256")
 
 
@@ -71,6 +74,15 @@ def limits_of(settings: Settings) -> Limits:
         max_webhook_deliveries=settings.max_webhook_deliveries,
         webhook_history=timedelta(days=settings.webhook_history_days),
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
+    )
+
+
+def gate_limits(settings: Settings) -> GateLimits:
+    """What one build may ask of the gateway."""
+    return GateLimits(
+        questions=settings.max_gateway_calls_per_build,
+        solves=settings.max_solves_per_build,
+        solve_wait_seconds=min(_SOLVE_WAIT_SECONDS, settings.gateway_wait_seconds / 2),
     )
 
 

@@ -58,3 +58,18 @@ def add_busyboxes(context: Path) -> Path:
     for architecture in ARCHITECTURES:
         shutil.copy(busybox(architecture), context / f"busybox-{architecture}")
     return context
+
+
+def make_bake(context: Path, targets: int) -> Path:
+    """Put a bake file of so many targets into a context, each a Dockerfile of its own with a small step."""
+    blocks: list[str] = []
+    for number in range(targets):
+        (context / f"{number}.Dockerfile").write_text(HEADER + run(f"echo {number} > /number"))
+        blocks.append(
+            f'target "t{number}" {{\n  context = "."\n  dockerfile = "{number}.Dockerfile"\n'
+            f'  output = ["type=cacheonly"]\n}}\n'
+        )
+    names = ", ".join(f'"t{number}"' for number in range(targets))
+    group = f'group "default" {{\n  targets = [{names}]\n}}\n'
+    (context / "docker-bake.hcl").write_text(group + "".join(blocks))
+    return context

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
+from stoker._gen.containerd.services.content.v1.content_pb import InfoRequest, ReadContentRequest
+from stoker._gen.moby.buildkit.v1.control_pb import (
+    BuildHistoryRequest,
+    CacheOptions,
+    CacheOptionsEntry,
+    Exporter,
+    SolveRequest,
+    StatusRequest,
+)
 from stoker.domain.errors import InvalidInput, PermissionDenied
 from stoker.domain.platforms import Platform
 from stoker.gateway.calls import Call, read_call
@@ -55,7 +63,7 @@ def test_some_calls_are_about_no_solve(method: str) -> None:
         (CONTROL + "UpdateBuildHistory", b""),
         (CONTROL + "ListenBuildHistory", framed(BuildHistoryRequest().to_binary())),
         ("/moby.buildkit.v1.frontend.LLBBridge/Solve", b""),
-        ("/containerd.services.content.v1.Content/Read", b""),
+        ("/containerd.services.content.v1.Content/List", b""),
         ("/", b""),
         (CONTROL + "Solve/../Prune", b""),
     ],
@@ -63,6 +71,51 @@ def test_some_calls_are_about_no_solve(method: str) -> None:
 def test_what_no_build_needs_is_refused(path: str, body: bytes) -> None:
     with pytest.raises(PermissionDenied):
         read_call(path, None, body)
+
+
+def test_anybody_may_find_out_whether_there_is_a_history() -> None:
+    history = framed(BuildHistoryRequest(Ref="buildx-test-history-api-feature").to_binary())
+    assert read_call(CONTROL + "ListenBuildHistory", None, history) == Call()
+
+
+def test_a_call_may_read_one_blob() -> None:
+    content, digest = "/containerd.services.content.v1.Content/", "sha256:" + "0a" * 32
+    assert read_call(content + "Info", None, framed(InfoRequest(digest=digest).to_binary())) == Call(digest=digest)
+    assert read_call(content + "Read", None, framed(ReadContentRequest(digest=digest).to_binary())).digest == digest
+
+
+@pytest.mark.parametrize(
+    "ref", ["", "a" * 129, "a b", "a\n", "\x1b[2J", "../a", "ä", "a.b", "buildx-test-history-api-feature"]
+)
+def test_the_ref_of_a_solve_has_letters_digits_and_dashes(ref: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_call(CONTROL + "Solve", None, framed(SolveRequest(Ref=ref).to_binary()))
+    with pytest.raises((InvalidInput, PermissionDenied)):
+        read_call("/moby.buildkit.v1.frontend.LLBBridge/Ping", f"{ref}\n", b"")
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        SolveRequest(Exporters=[Exporter(Type="image", Attrs={"name": "registry.depot.dev/p:b", "push": "true"})]),
+        SolveRequest(Exporters=[Exporter(Type="image", Attrs={"name": "a.example/x,REGISTRY.depot.dev.:443/p:b"})]),
+        SolveRequest(ExporterDeprecated="image", ExporterAttrsDeprecated={"name": "registry.depot.dev/p:b"}),
+        SolveRequest(Cache=CacheOptions(ExportRefDeprecated="registry.depot.dev/p:b")),
+        SolveRequest(
+            Cache=CacheOptions(Exports=[CacheOptionsEntry(Type="registry", Attrs={"ref": "o.registry.depot.dev/p"})])
+        ),
+    ],
+)
+def test_nothing_is_pushed_to_the_registry_that_is_built_into_the_depot_cli(solve: SolveRequest) -> None:
+    solve.Ref = "r1"
+    with pytest.raises(PermissionDenied, match=r"depot build --push -t"):
+        read_call(CONTROL + "Solve", None, framed(solve.to_binary()))
+
+
+def test_a_push_elsewhere_is_nobodys_business() -> None:
+    name = "registry.depot.dev.example.com/p:b,library/registry.depot.dev"
+    solve = SolveRequest(Ref="r1", Exporters=[Exporter(Type="image", Attrs={"name": name})])
+    assert read_call(CONTROL + "Solve", None, framed(solve.to_binary())).ref == "r1"
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\0\0", framed(b"x")[:-1], framed(b"x") + b"y", framed(b"x", compressed=1)])

@@ -80,6 +80,33 @@ async def read_history(
         raise ControlFailed(error.message) from error
 
 
+async def blobs_of_solve(
+    placement: Placement, server_name: str, credentials: ControlCredentials, ref: str
+) -> frozenset[str]:
+    """The digests of all that a machine's history names of a solve. Give it a deadline.
+
+    Raises:
+        ControlFailed: it did not work; the machine may have ended.
+    """
+    try:
+        async with control_client(placement, server_name, credentials) as client:
+            found = frozenset[str]()
+            async for event in client.listen_build_history(BuildHistoryRequest(Ref=ref, EarlyExit=True)):
+                if event.record is not None and event.record.Ref == ref:
+                    found |= _named(event.record)
+    except ConnectError as error:
+        raise ControlFailed(error.message) from error
+    return found
+
+
+def _named(record: pb.BuildHistoryRecord) -> frozenset[str]:
+    named = [record.logs, record.trace, record.externalError]
+    for result in (record.Result, *record.Results.values()):
+        if result is not None:
+            named += [result.ResultDeprecated, *result.Attestations, *result.Results.values()]
+    return frozenset(one.digest for one in named if one is not None)
+
+
 async def _record(listen: Any, ref: str) -> pb.BuildHistoryRecord | None:  # noqa: ANN401
     """The history of a solve once BuildKit has written it, a moment after the solve's last status."""
     while True:

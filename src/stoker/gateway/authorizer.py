@@ -18,6 +18,7 @@ from stoker.gateway.configuration import (
     TRACE_HEADERS,
 )
 from stoker.pki.certificates import parse_build_uri
+from stoker.services.gate import SolveRequested
 from stoker.services.tracing import build_cause
 
 if TYPE_CHECKING:
@@ -97,15 +98,13 @@ class Authorizer:
         except ValueError as error:
             raise InvalidInput("the message can't be decoded") from error
         requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")
-        return await self._gate.admit(
-            identity[0],
-            platform,
-            requested,
-            call.ref,
-            entitlements=call.entitlements,
-            builds_for=call.platforms,
-            begins=call.begins,
-        )
+        build_id = identity[0]
+        if call.digest is not None:
+            return await self._gate.admit_blob(build_id, platform, requested, call.digest)
+        if call.begins and call.ref is not None:
+            asked = SolveRequested(call.entitlements, call.platforms)
+            return await self._gate.admit_solve(build_id, platform, requested, call.ref, asked)
+        return await self._gate.admit(build_id, platform, requested, call.ref)
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import Enum
 
+from stoker._gen.containerd.services.content.v1.content_pb import InfoRequest, ReadContentRequest
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
 from stoker.domain.errors import InvalidInput, PermissionDenied
 from stoker.domain.platforms import Platform, platforms_in
+from stoker.gateway.exports import check_exports
 
 _CONTROL = "/moby.buildkit.v1.Control/"
 _FRONTEND = "/moby.buildkit.v1.frontend.LLBBridge/"
+_CONTENT = "/containerd.services.content.v1.Content/"
+_LONGEST_PATH = 200
 _GRPC_HEADER = struct.Struct(">?I")
 
 
-class RefSource(Enum):
-    """Where a call names the solve that it is about."""
+# BuildKit makes refs of 25 letters and digits (its package `identity`). They stand in logs, URLs and commands.
+_REF = re.compile(r"[A-Za-z0-9-]{1,128}")
+_DIGEST = re.compile(r"[a-z0-9]{1,32}:[A-Za-z0-9]{1,256}")
+# With this one buildx finds out whether there is a history at all; it is no solve's.
+_HISTORY_TEST = "buildx-test-history-api-feature"
+
+
+class Subject(Enum):
+    """What a call is about, and where it says so."""
 
     NONE = "none"
     HEADER = "header"
     SOLVE = "solve"
     STATUS = "status"
     HISTORY = "history"
+    BLOB_INFO = "blob info"
+    BLOB = "blob"
 
 
 _CALLS = {
-    _CONTROL + "Info": RefSource.NONE,
-    _CONTROL + "ListWorkers": RefSource.NONE,
-    _CONTROL + "Session": RefSource.NONE,
-    _CONTROL + "Solve": RefSource.SOLVE,
-    _CONTROL + "Status": RefSource.STATUS,
-    _CONTROL + "ListenBuildHistory": RefSource.HISTORY,
+    _CONTROL + "Info": Subject.NONE,
+    _CONTROL + "ListWorkers": Subject.NONE,
+    _CONTROL + "Session": Subject.NONE,
+    _CONTROL + "Solve": Subject.SOLVE,
+    _CONTROL + "Status": Subject.STATUS,
+    _CONTROL + "ListenBuildHistory": Subject.HISTORY,
+    _CONTENT + "Info": Subject.BLOB_INFO,
+    _CONTENT + "Read": Subject.BLOB,
 }
 
 
@@ -44,12 +60,14 @@ class Call:
         entitlements: the privileges that it asks for.
         platforms: those for which it names that it builds; none for the machine's own.
         begins: whether a solve begins with it.
+        digest: the blob that it names, if it reads one.
     """
 
     ref: str | None = None
     entitlements: tuple[str, ...] = ()
     platforms: frozenset[Platform] = frozenset()
     begins: bool = False
+    digest: str | None = None
 
 
 def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
@@ -64,27 +82,50 @@ def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
         PermissionDenied: builds may not make this call.
         InvalidInput: the body can't be read.
     """
-    source = RefSource.HEADER if path.startswith(_FRONTEND) else _CALLS.get(path)
+    source = Subject.HEADER if path.startswith(_FRONTEND) else _CALLS.get(path)
     match source:
-        case RefSource.NONE:
+        case Subject.NONE:
             return Call()
-        case RefSource.HEADER:
+        case Subject.HEADER:
             if not solve_header:
                 raise PermissionDenied("calls of a frontend must name their solve")
-            return Call(solve_header)
-        case RefSource.SOLVE:
-            solve = SolveRequest.from_binary(_message(body))
-            platforms = platforms_in(solve.FrontendAttrs.get("platform", ""))
-            return Call(solve.Ref, tuple(solve.Entitlements), platforms, begins=True)
-        case RefSource.STATUS:
-            return Call(StatusRequest.from_binary(_message(body)).Ref)
-        case RefSource.HISTORY:
+            return Call(_checked(solve_header))
+        case Subject.SOLVE:
+            return _solve(SolveRequest.from_binary(_message(body)))
+        case Subject.STATUS:
+            return Call(_checked(StatusRequest.from_binary(_message(body)).Ref))
+        case Subject.HISTORY:
             ref = BuildHistoryRequest.from_binary(_message(body)).Ref
             if not ref:
                 raise PermissionDenied("the history of other builds is not yours to read; name the ref of a solve")
-            return Call(ref)
+            return Call() if ref == _HISTORY_TEST else Call(_checked(ref))
+        case Subject.BLOB_INFO:
+            return _blob(InfoRequest.from_binary(_message(body)).digest)
+        case Subject.BLOB:
+            return _blob(ReadContentRequest.from_binary(_message(body)).digest)
         case None:
-            raise PermissionDenied(f"a build may not call {path}")
+            raise PermissionDenied(f"a build may not call {path[:_LONGEST_PATH]}")
+
+
+def _solve(solve: SolveRequest) -> Call:
+    ref = _checked(solve.Ref)
+    if ref == _HISTORY_TEST:
+        raise InvalidInput(f"{_HISTORY_TEST} can't be the ref of a solve")
+    check_exports(solve)
+    platforms = platforms_in(solve.FrontendAttrs.get("platform", ""))
+    return Call(ref, tuple(solve.Entitlements), platforms, begins=True)
+
+
+def _checked(ref: str) -> str:
+    if not _REF.fullmatch(ref):
+        raise InvalidInput("the ref of a solve must be 1 to 128 letters, digits and dashes")
+    return ref
+
+
+def _blob(digest: str) -> Call:
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidInput("the digest of a blob must be like sha256:0123abcd")
+    return Call(digest=digest)
 
 
 def _message(body: bytes) -> bytes:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+import asyncio
+from collections import Counter, OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import FailedPrecondition, PermissionDenied, Unavailable
+from stoker.domain.errors import PermissionDenied, ResourceExhausted, Unavailable
 from stoker.domain.privileges import privileges_of
 from stoker.domain.steps import BuildWarning
 from stoker.pki.certificates import endpoint_server_name
-from stoker.services.wakeups import SOLVES
+from stoker.services.wakeups import SOLVES, solve_topic
 from stoker.store import build_notes as note_store
-from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from stoker.domain.machines import Machine
     from stoker.domain.platforms import Platform
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
+    BlobsOfSolve = Callable[[Machine, str], Awaitable[frozenset[str]]]
+
 _LONGEST_NAMES = 200
-_REMEMBERED_REFS = 10_000
+_REMEMBERED_BUILDS = 1000
+# Clients read what the solve left that just ended.
+_LAST_SOLVES = 50
+_NOT_THEIRS = "that ref is not one of this build's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,43 @@ class Destination:
     server_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class GateLimits:
+    """What one build may ask of the gateway.
+
+    Attributes:
+        questions: how many calls of a build may be judged at once.
+        solves: how many solves a build may begin in all.
+        solve_wait_seconds: how long a call waits for the solve that it names to begin.
+    """
+
+    questions: int
+    solves: int
+    solve_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SolveRequested:
+    """What a solve asks for that begins.
+
+    Attributes:
+        entitlements: the privileges.
+        builds_for: the platforms that it names, if it names any.
+    """
+
+    entitlements: tuple[str, ...] = ()
+    builds_for: frozenset[Platform] = frozenset()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The blobs that machines are known to keep of a build's solves: clients read one in several calls."""
+
+    digests: frozenset[str] = frozenset()
+    # Whatever a build asks for, its machine is asked about one of its solves at a time.
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class GateService:
     """Answers the gateway's questions. The answer is yes only while the build has a live lease on the machine."""
 
@@ -44,7 +87,9 @@ class GateService:
         self,
         core: Core,
         privileges: Mapping[str, Privileges],
-        emulated: frozenset[Platform] = frozenset(),
+        emulated: frozenset[Platform],
+        blobs_of_solve: BlobsOfSolve,
+        limits: GateLimits,
         *,
         records: bool,
     ) -> None:
@@ -54,63 +99,141 @@ class GateService:
             core: what every service needs.
             privileges: what operators gave single projects, by their ids.
             emulated: the platforms that machines emulate, of which the record warns.
+            blobs_of_solve: asks a machine for the digests of all that it keeps of a solve that ended.
+            limits: what one build may ask.
             records: whether solves are recorded.
         """
         self._core = core
         self._privileges = privileges
         self._emulated = emulated
+        self._blobs_of_solve = blobs_of_solve
+        self._limits = limits
         self._records = records
-        # Which build a ref belongs to never changes, so it may be remembered; several calls of a build name it.
-        self._owners: OrderedDict[str, str] = OrderedDict()
+        self._under_way = Counter[str]()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
-    async def admit(
-        self,
-        build_id: str,
-        platform: Platform,
-        requested_name: str,
-        ref: str | None,
-        *,
-        entitlements: tuple[str, ...] = (),
-        builds_for: frozenset[Platform] = frozenset(),
-        begins: bool = False,
-    ) -> Destination:
-        """The machine that a build may call now.
+    async def admit(self, build_id: str, platform: Platform, requested_name: str, ref: str | None) -> Destination:
+        """The machine that a build may call now, about a solve or about none.
+
+        A call that comes before its solve waits for it: clients send both at once.
 
         Args:
             build_id: from the caller's certificate.
             platform: from the caller's certificate.
             requested_name: the name that the caller wants to reach (TLS SNI).
-            ref: the solve that the call is about, if it is about one. The first build that names a ref owns it.
-            entitlements: the privileges that the solve asks for.
-            builds_for: the platforms that the solve names, if it names any.
-            begins: whether the solve begins with this call, so that it is recorded from now on.
+            ref: the solve that the call is about, if it is about one.
 
         Raises:
-            PermissionDenied: the build has no live lease, the name is another machine's, the ref is another build's, or
-                the operator has not given its project the privileges.
+            PermissionDenied: the build has no live lease, the name is another machine's, or the ref is no solve's of
+                this build.
+            Unavailable: the machine isn't ready.
+            ResourceExhausted: too many calls of this build are being judged.
+        """
+        with self._judging(build_id):
+            if ref is None:
+                return _destination(await self._machine(build_id, platform, requested_name))
+            with self._core.wakeups.subscribe(solve_topic(ref)) as begun:
+                for seconds in (self._limits.solve_wait_seconds, 0):
+                    async with self._core.database.read() as tx:
+                        machine, owner = await self._leased(tx, build_id, platform, requested_name, ref)
+                    if owner is not None or not seconds:
+                        break
+                    await begun.wait(seconds)
+            if owner != build_id:
+                raise PermissionDenied(_NOT_THEIRS)
+            return _destination(machine)
+
+    async def admit_solve(
+        self, build_id: str, platform: Platform, requested_name: str, ref: str, asked: SolveRequested
+    ) -> Destination:
+        """The machine on which a build may begin a solve, which owns its ref from now on, and is recorded.
+
+        Raises:
+            PermissionDenied: as for `admit`; the ref is another build's; or the operator has not given the project the
+                privileges.
+            ResourceExhausted: as for `admit`, or the build has begun too many solves.
             Unavailable: the machine isn't ready.
         """
+        with self._judging(build_id):
+            async with self._core.database.write() as tx:
+                machine, owner = await self._leased(tx, build_id, platform, requested_name, ref)
+                if owner not in {None, build_id}:
+                    raise PermissionDenied(_NOT_THEIRS)
+                self._check_entitlements(machine, asked.entitlements)
+                destination = _destination(machine)
+                if owner is None:
+                    await self._begin(tx, ref, build_id, machine, asked.builds_for | {machine.platform})
+                    tx.after_commit(lambda: self._core.wakeups.wake(SOLVES, solve_topic(ref)))
+            return destination
+
+    async def admit_blob(self, build_id: str, platform: Platform, requested_name: str, digest: str) -> Destination:
+        """The machine from which a build may read a blob: one of what is kept there of the build's own solves.
+
+        Raises:
+            PermissionDenied: as for `admit`, or the blob isn't one of them.
+            ResourceExhausted: as for `admit`.
+            Unavailable: the machine isn't ready.
+        """
+        with self._judging(build_id):
+            machine = await self._machine(build_id, platform, requested_name)
+            destination = _destination(machine)
+            kept = self._kept.setdefault(build_id, _Kept())
+            self._kept.move_to_end(build_id)
+            while len(self._kept) > _REMEMBERED_BUILDS:
+                self._kept.popitem(last=False)
+            async with kept.asking:
+                if digest not in kept.digests:
+                    await self._look_for(digest, kept, build_id, machine)
+            if digest not in kept.digests:
+                raise PermissionDenied("that blob is not one of what this build's solves left behind")
+            return destination
+
+    async def _look_for(self, digest: str, kept: _Kept, build_id: str, machine: Machine) -> None:
         async with self._core.database.read() as tx:
-            lease = await lease_store.live_lease(tx, build_id, platform)
-            machine = None if lease is None else await machine_store.find_machine(tx, lease.machine_id)
-            owner = None if ref is None else await self._owner(tx, ref)
-        if lease is None or machine is None:
+            refs = await solve_store.refs_on_machine(tx, build_id, machine.id, _LAST_SOLVES)
+        for ref in refs:
+            kept.digests |= await self._blobs_of_solve(machine, ref)
+            if digest in kept.digests:
+                return
+
+    @contextmanager
+    def _judging(self, build_id: str) -> Generator[None]:
+        if self._under_way[build_id] >= self._limits.questions:
+            raise ResourceExhausted(f"build {build_id} makes too many calls at once; wait for some to end")
+        self._under_way[build_id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[build_id] -= 1
+            if not self._under_way[build_id]:
+                del self._under_way[build_id]
+
+    async def _machine(self, build_id: str, platform: Platform, requested_name: str) -> Machine:
+        async with self._core.database.read() as tx:
+            return (await self._leased(tx, build_id, platform, requested_name, ""))[0]
+
+    async def _leased(
+        self, tx: Transaction, build_id: str, platform: Platform, requested_name: str, ref: str
+    ) -> tuple[Machine, str | None]:
+        found = await machine_store.leased_machine(tx, build_id, platform, ref)
+        if found is None:
             raise PermissionDenied(f"build {build_id} has no endpoint for {platform}: it has ended or gave it back")
-        if requested_name != endpoint_server_name(machine.id):
+        if requested_name != endpoint_server_name(found[0].id):
             raise PermissionDenied(
                 f"build {build_id} asks for another machine than its own; use the server name and the certificate "
                 "of the same endpoint"
             )
-        self._check_entitlements(machine, entitlements)
-        if not machine.usable or machine.placement is None or machine.placement.port is None:
-            raise Unavailable(f"the machine of build {build_id} is not ready; get the endpoint again")
-        if ref is not None and owner is None:
-            await self._claim_ref(ref, build_id, machine.id)
-        elif ref is not None and owner != build_id:
-            raise PermissionDenied("that ref is not one of this build's")
-        if ref is not None and begins and self._records:
-            await self._begin_record(ref, build_id, machine, builds_for | {machine.platform})
-        return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
+        return found
+
+    async def _begin(
+        self, tx: Transaction, ref: str, build_id: str, machine: Machine, builds_for: frozenset[Platform]
+    ) -> None:
+        """Before its machine sees the solve, which is when there is something to follow."""
+        if await solve_store.count_solves(tx, build_id) >= self._limits.solves:
+            raise ResourceExhausted(f"build {build_id} has begun {self._limits.solves} solves; create another build")
+        await solve_store.add_solve(tx, ref, build_id, machine, self._core.now(), follow=self._records)
+        emulated = sorted(builds_for & self._emulated) if self._records else []
+        await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, one) for one in emulated])
 
     def _check_entitlements(self, machine: Machine, wanted: tuple[str, ...]) -> None:
         given = privileges_of(machine, self._privileges).entitlements
@@ -123,33 +246,11 @@ class GateService:
                 "of this server to give it to the project (setting project_privileges)"
             )
 
-    async def _owner(self, tx: Transaction, ref: str) -> str | None:
-        owner = self._owners.get(ref) or await solve_store.find_solve_build(tx, ref)
-        if owner is not None:
-            self._owners[ref] = owner
-            while len(self._owners) > _REMEMBERED_REFS:
-                self._owners.popitem(last=False)
-        return owner
 
-    async def _begin_record(self, ref: str, build_id: str, machine: Machine, builds_for: frozenset[Platform]) -> None:
-        """Before its machine sees the solve, which is when there is something to follow."""
-        async with self._core.database.write() as tx:
-            begun = await solve_store.begin_record(tx, ref, machine.run, machine.volume_id)
-            emulated = sorted(builds_for & self._emulated)
-            if begun and emulated:
-                await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, one) for one in emulated])
-        if begun:
-            self._core.wakeups.wake(SOLVES)
-
-    async def _claim_ref(self, ref: str, build_id: str, machine_id: str) -> None:
-        if not ref or len(ref) > 256:
-            raise FailedPrecondition("a solve's ref must have 1 to 256 characters")
-        now = self._core.now()
-        async with self._core.database.write() as tx:
-            if await solve_store.add_solve(tx, ref, build_id=build_id, machine_id=machine_id, now=now):
-                return
-            if await solve_store.find_solve_build(tx, ref) != build_id:
-                raise PermissionDenied("that ref is not one of this build's")
+def _destination(machine: Machine) -> Destination:
+    if not machine.usable or machine.placement is None or machine.placement.port is None:
+        raise Unavailable("the build's machine is not ready; get the endpoint again")
+    return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
 
 
 def _emulation_warning(build_id: str, ref: str, platform: Platform) -> BuildWarning:

@@ -46,6 +46,11 @@ def record_topic(build_id: str) -> str:
     return f"record:{build_id}"
 
 
+def solve_topic(ref: str) -> str:
+    """Woken when a solve begins."""
+    return f"solve:{ref}"
+
+
 def machine_topic(machine_id: str) -> str:
     """Woken when a machine's state changes."""
     return f"machine:{machine_id}"

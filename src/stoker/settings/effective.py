@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stoker.settings.caches import CacheSettings
 from stoker.settings.events import EventSettings
+from stoker.settings.gateway import GatewayLimitSettings
 from stoker.settings.identity import IdentitySettings
 from stoker.settings.limits import LimitSettings
 from stoker.settings.machines import MachineSettings
@@ -17,6 +18,7 @@ class Settings(
     CacheSettings,
     PageSettings,
     RecordSettings,
+    GatewayLimitSettings,
     LimitSettings,
     EventSettings,
     IdentitySettings,

@@ -10,13 +10,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, bindparam, insert, or_, select, update
 
 from stoker.domain.machines import Desired, Machine, MachineState, Placement
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
 from stoker.store.tables.builds import leases
 from stoker.store.tables.machines import machines, volumes
+from stoker.store.tables.records import solves
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,6 +56,17 @@ _MACHINES = select(machines, volumes.c.state.label("volume_state")).outerjoin(
     volumes, volumes.c.id == machines.c.volume_id
 )
 
+_LEASED = (
+    _MACHINES.add_columns(solves.c.build_id.label("solve_build_id"))
+    .join(leases, leases.c.machine_id == machines.c.id)
+    .outerjoin(solves, solves.c.ref == bindparam("ref"))
+    .where(
+        leases.c.build_id == bindparam("build_id"),
+        leases.c.platform == bindparam("platform"),
+        leases.c.ended_at.is_(None),
+    )
+)
+
 
 async def add_machine(tx: Transaction, machine: Machine, now: datetime) -> None:
     """Store a new machine, which doesn't run yet."""
@@ -80,6 +92,18 @@ async def find_machine(tx: Transaction, machine_id: str) -> Machine | None:
     """The machine of that id."""
     row = (await tx.execute(_MACHINES.where(machines.c.id == machine_id))).one_or_none()
     return None if row is None else _machine(row)
+
+
+async def leased_machine(
+    tx: Transaction, build_id: str, platform: Platform, ref: str
+) -> tuple[Machine, str | None] | None:
+    """The machine on which a build has a live lease, and the build that a solve's ref belongs to, if it does yet.
+
+    One statement, put together once: it runs for every call at the gateway.
+    """
+    values = {"build_id": build_id, "platform": platform.value, "ref": ref}
+    row = (await tx.execute(_LEASED, values)).one_or_none()
+    return None if row is None else (_machine(row), row.solve_build_id)
 
 
 async def machine_of(tx: Transaction, project_id: str, platform: Platform) -> Machine | None:

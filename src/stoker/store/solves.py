@@ -1,10 +1,10 @@
-"""Which build a solve's ref belongs to (the first one that names it), and how far its record is."""
+"""Which build a solve's ref belongs to (the first one that solves under it), and how far its record is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, insert, or_, select, update
+from sqlalchemy import Row, Select, func, insert, or_, select, update
 
 from stoker.domain.steps import CLIENT_REF, RecordState, Solve
 from stoker.store.tables.builds import builds
@@ -15,29 +15,48 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from stoker.domain.machines import Machine
     from stoker.store.database import Transaction
 
 
-async def find_solve_build(tx: Transaction, ref: str) -> str | None:
-    """The id of the build that a ref belongs to."""
-    return (await tx.execute(select(solves.c.build_id).where(solves.c.ref == ref))).scalar_one_or_none()
+async def add_solve(tx: Transaction, ref: str, build_id: str, machine: Machine, now: datetime, *, follow: bool) -> bool:
+    """Tie a ref to a build, in this run of its machine with its cache; False when the ref is tied already.
 
-
-async def add_solve(tx: Transaction, ref: str, *, build_id: str, machine_id: str, now: datetime) -> bool:
-    """Tie a ref to a build; False when it is tied already."""
-    values = {"ref": ref, "build_id": build_id, "machine_id": machine_id, "created_at": now}
+    Args:
+        tx: the transaction.
+        ref: the solve's.
+        build_id: whose solve it is.
+        machine: where it runs.
+        now: when it begins.
+        follow: whether it is recorded from now on.
+    """
+    values = {
+        "ref": ref,
+        "build_id": build_id,
+        "machine_id": machine.id,
+        "created_at": now,
+        "machine_run": machine.run,
+        "volume_id": machine.volume_id,
+        "record": RecordState.FOLLOWING.value if follow else None,
+    }
     done = await tx.execute(insert(solves).prefix_with("OR IGNORE", dialect="sqlite").values(values))
     return done.rowcount == 1
 
 
-async def begin_record(tx: Transaction, ref: str, machine_run: int, volume_id: str | None) -> bool:
-    """Mark a solve as one to follow, in this run of its machine with this cache; False when it was marked before."""
-    done = await tx.execute(
-        update(solves)
-        .where(solves.c.ref == ref, solves.c.record.is_(None))
-        .values(record=RecordState.FOLLOWING.value, machine_run=machine_run, volume_id=volume_id)
+async def count_solves(tx: Transaction, build_id: str) -> int:
+    """How many solves a build has begun."""
+    return (await tx.execute(select(func.count()).where(solves.c.build_id == build_id))).scalar_one()
+
+
+async def refs_on_machine(tx: Transaction, build_id: str, machine_id: str, limit: int) -> list[str]:
+    """The refs of a build's last solves on a machine, the latest first."""
+    query = (
+        select(solves.c.ref)
+        .where(solves.c.build_id == build_id, solves.c.machine_id == machine_id)
+        .order_by(solves.c.created_at.desc())
+        .limit(limit)
     )
-    return done.rowcount == 1
+    return list((await tx.execute(query)).scalars())
 
 
 async def end_record(tx: Transaction, ref: str, error: str | None) -> None:

@@ -374,7 +374,7 @@ class WorkerRecord(Message[_WorkerRecordFields]):
         ID: str
         Labels: dict[str, str]
 
-_SolveRequestFields: TypeAlias = Literal["Ref", "Frontend", "FrontendAttrs", "Entitlements"]
+_SolveRequestFields: TypeAlias = Literal["Ref", "ExporterDeprecated", "ExporterAttrsDeprecated", "Frontend", "FrontendAttrs", "Cache", "Entitlements", "Exporters"]
 
 class SolveRequest(Message[_SolveRequestFields]):
     """
@@ -389,6 +389,14 @@ class SolveRequest(Message[_SolveRequestFields]):
             ```proto
             string Ref = 1;
             ```
+        ExporterDeprecated:
+            ```proto
+            string ExporterDeprecated = 3;
+            ```
+        ExporterAttrsDeprecated:
+            ```proto
+            map<string, string> ExporterAttrsDeprecated = 4;
+            ```
         Frontend:
             ```proto
             string Frontend = 6;
@@ -397,13 +405,21 @@ class SolveRequest(Message[_SolveRequestFields]):
             ```proto
             map<string, string> FrontendAttrs = 7;
             ```
+        Cache:
+            ```proto
+            optional moby.buildkit.v1.CacheOptions Cache = 8;
+            ```
         Entitlements:
             ```proto
             repeated string Entitlements = 9;
             ```
+        Exporters:
+            ```proto
+            repeated moby.buildkit.v1.Exporter Exporters = 13;
+            ```
     """
 
-    __slots__ = ("Ref", "Frontend", "FrontendAttrs", "Entitlements")
+    __slots__ = ("Ref", "ExporterDeprecated", "ExporterAttrsDeprecated", "Frontend", "FrontendAttrs", "Cache", "Entitlements", "Exporters")
 
     if TYPE_CHECKING:
 
@@ -411,16 +427,126 @@ class SolveRequest(Message[_SolveRequestFields]):
             self,
             *,
             Ref: str = "",
+            ExporterDeprecated: str = "",
+            ExporterAttrsDeprecated: dict[str, str] | None = None,
             Frontend: str = "",
             FrontendAttrs: dict[str, str] | None = None,
+            Cache: CacheOptions | None = None,
             Entitlements: list[str] | None = None,
+            Exporters: list[Exporter] | None = None,
         ) -> None:
             pass
 
         Ref: str
+        ExporterDeprecated: str
+        ExporterAttrsDeprecated: dict[str, str]
         Frontend: str
         FrontendAttrs: dict[str, str]
+        Cache: CacheOptions | None
         Entitlements: list[str]
+        Exporters: list[Exporter]
+
+_ExporterFields: TypeAlias = Literal["Type", "Attrs"]
+
+class Exporter(Message[_ExporterFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.Exporter
+    ```
+
+    Attributes:
+        Type:
+            ```proto
+            string Type = 1;
+            ```
+        Attrs:
+            ```proto
+            map<string, string> Attrs = 2;
+            ```
+    """
+
+    __slots__ = ("Type", "Attrs")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            Type: str = "",
+            Attrs: dict[str, str] | None = None,
+        ) -> None:
+            pass
+
+        Type: str
+        Attrs: dict[str, str]
+
+_CacheOptionsFields: TypeAlias = Literal["ExportRefDeprecated", "Exports"]
+
+class CacheOptions(Message[_CacheOptionsFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.CacheOptions
+    ```
+
+    Attributes:
+        ExportRefDeprecated:
+            ```proto
+            string ExportRefDeprecated = 1;
+            ```
+        Exports:
+            ```proto
+            repeated moby.buildkit.v1.CacheOptionsEntry Exports = 4;
+            ```
+    """
+
+    __slots__ = ("ExportRefDeprecated", "Exports")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            ExportRefDeprecated: str = "",
+            Exports: list[CacheOptionsEntry] | None = None,
+        ) -> None:
+            pass
+
+        ExportRefDeprecated: str
+        Exports: list[CacheOptionsEntry]
+
+_CacheOptionsEntryFields: TypeAlias = Literal["Type", "Attrs"]
+
+class CacheOptionsEntry(Message[_CacheOptionsEntryFields]):
+    """
+    ```proto
+    message moby.buildkit.v1.CacheOptionsEntry
+    ```
+
+    Attributes:
+        Type:
+            ```proto
+            string Type = 1;
+            ```
+        Attrs:
+            ```proto
+            map<string, string> Attrs = 2;
+            ```
+    """
+
+    __slots__ = ("Type", "Attrs")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            Type: str = "",
+            Attrs: dict[str, str] | None = None,
+        ) -> None:
+            pass
+
+        Type: str
+        Attrs: dict[str, str]
 
 _StatusRequestFields: TypeAlias = Literal["Ref"]
 
@@ -526,7 +652,7 @@ class BuildHistoryEvent(Message[_BuildHistoryEventFields]):
         type: BuildHistoryEventType
         record: BuildHistoryRecord | None
 
-_BuildHistoryRecordFields: TypeAlias = Literal["Ref", "FrontendAttrs", "Result", "Results", "externalError"]
+_BuildHistoryRecordFields: TypeAlias = Literal["Ref", "FrontendAttrs", "logs", "Result", "Results", "trace", "externalError"]
 
 class BuildHistoryRecord(Message[_BuildHistoryRecordFields]):
     """
@@ -543,6 +669,10 @@ class BuildHistoryRecord(Message[_BuildHistoryRecordFields]):
             ```proto
             map<string, string> FrontendAttrs = 3;
             ```
+        logs:
+            ```proto
+            optional moby.buildkit.v1.Descriptor logs = 8;
+            ```
         Result:
             ```proto
             optional moby.buildkit.v1.BuildResultInfo Result = 10;
@@ -551,13 +681,17 @@ class BuildHistoryRecord(Message[_BuildHistoryRecordFields]):
             ```proto
             map<string, moby.buildkit.v1.BuildResultInfo> Results = 11;
             ```
+        trace:
+            ```proto
+            optional moby.buildkit.v1.Descriptor trace = 13;
+            ```
         externalError:
             ```proto
             optional moby.buildkit.v1.Descriptor externalError = 18;
             ```
     """
 
-    __slots__ = ("Ref", "FrontendAttrs", "Result", "Results", "externalError")
+    __slots__ = ("Ref", "FrontendAttrs", "logs", "Result", "Results", "trace", "externalError")
 
     if TYPE_CHECKING:
 
@@ -566,19 +700,23 @@ class BuildHistoryRecord(Message[_BuildHistoryRecordFields]):
             *,
             Ref: str = "",
             FrontendAttrs: dict[str, str] | None = None,
+            logs: Descriptor | None = None,
             Result: BuildResultInfo | None = None,
             Results: dict[str, BuildResultInfo] | None = None,
+            trace: Descriptor | None = None,
             externalError: Descriptor | None = None,
         ) -> None:
             pass
 
         Ref: str
         FrontendAttrs: dict[str, str]
+        logs: Descriptor | None
         Result: BuildResultInfo | None
         Results: dict[str, BuildResultInfo]
+        trace: Descriptor | None
         externalError: Descriptor | None
 
-_BuildResultInfoFields: TypeAlias = Literal["Attestations", "Results"]
+_BuildResultInfoFields: TypeAlias = Literal["ResultDeprecated", "Attestations", "Results"]
 
 class BuildResultInfo(Message[_BuildResultInfoFields]):
     """
@@ -587,6 +725,10 @@ class BuildResultInfo(Message[_BuildResultInfoFields]):
     ```
 
     Attributes:
+        ResultDeprecated:
+            ```proto
+            optional moby.buildkit.v1.Descriptor ResultDeprecated = 1;
+            ```
         Attestations:
             ```proto
             repeated moby.buildkit.v1.Descriptor Attestations = 2;
@@ -597,18 +739,20 @@ class BuildResultInfo(Message[_BuildResultInfoFields]):
             ```
     """
 
-    __slots__ = ("Attestations", "Results")
+    __slots__ = ("ResultDeprecated", "Attestations", "Results")
 
     if TYPE_CHECKING:
 
         def __init__(
             self,
             *,
+            ResultDeprecated: Descriptor | None = None,
             Attestations: list[Descriptor] | None = None,
             Results: dict[int, Descriptor] | None = None,
         ) -> None:
             pass
 
+        ResultDeprecated: Descriptor | None
         Attestations: list[Descriptor]
         Results: dict[int, Descriptor]
 
@@ -1135,7 +1279,7 @@ class BuildHistoryEventType(Enum):
 
 
 _DESC = file_desc(
-    b'\n\x1emoby/buildkit/v1/control.proto\x12\x10moby.buildkit.v1\x1a\x1fgoogle/protobuf/timestamp.proto"*\n\x10DiskUsageRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"J\n\x11DiskUsageResponse\x125\n\x06record\x18\x01 \x03(\x0b2\x1d.moby.buildkit.v1.UsageRecordR\x06record"\x8c\x01\n\x0cPruneRequest\x12\x10\n\x03all\x18\x02 \x01(\x08R\x03all\x12"\n\x0ckeepDuration\x18\x03 \x01(\x03R\x0ckeepDuration\x12"\n\x0cmaxUsedSpace\x18\x05 \x01(\x03R\x0cmaxUsedSpace\x12"\n\x0cminFreeSpace\x18\x06 \x01(\x03R\x0cminFreeSpace"\xb7\x02\n\x0bUsageRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x14\n\x05InUse\x18\x03 \x01(\x08R\x05InUse\x12\x12\n\x04Size\x18\x04 \x01(\x03R\x04Size\x128\n\tCreatedAt\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tCreatedAt\x12:\n\nLastUsedAt\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nLastUsedAt\x12\x1e\n\nUsageCount\x18\x08 \x01(\x03R\nUsageCount\x12 \n\x0bDescription\x18\t \x01(\tR\x0bDescription\x12\x1e\n\nRecordType\x18\n \x01(\tR\nRecordType\x12\x16\n\x06Shared\x18\x0b \x01(\x08R\x06Shared"\r\n\x0bInfoRequest"[\n\x0cInfoResponse\x12K\n\x0fbuildkitVersion\x18\x01 \x01(\x0b2!.moby.buildkit.v1.BuildkitVersionR\x0fbuildkitVersion"a\n\x0fBuildkitVersion\x12\x18\n\x07package\x18\x01 \x01(\tR\x07package\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x1a\n\x08revision\x18\x03 \x01(\tR\x08revision",\n\x12ListWorkersRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"M\n\x13ListWorkersResponse\x126\n\x06record\x18\x01 \x03(\x0b2\x1e.moby.buildkit.v1.WorkerRecordR\x06record"\x9d\x01\n\x0cWorkerRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12B\n\x06Labels\x18\x02 \x03(\x0b2*.moby.buildkit.v1.WorkerRecord.LabelsEntryR\x06Labels\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xfb\x01\n\x0cSolveRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12\x1a\n\x08Frontend\x18\x06 \x01(\tR\x08Frontend\x12W\n\rFrontendAttrs\x18\x07 \x03(\x0b21.moby.buildkit.v1.SolveRequest.FrontendAttrsEntryR\rFrontendAttrs\x12"\n\x0cEntitlements\x18\t \x03(\tR\x0cEntitlements\x1a@\n\x12FrontendAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"!\n\rStatusRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref"e\n\x13BuildHistoryRequest\x12\x1e\n\nActiveOnly\x18\x01 \x01(\x08R\nActiveOnly\x12\x10\n\x03Ref\x18\x02 \x01(\tR\x03Ref\x12\x1c\n\tEarlyExit\x18\x03 \x01(\x08R\tEarlyExit"\x8e\x01\n\x11BuildHistoryEvent\x12;\n\x04type\x18\x01 \x01(\x0e2\'.moby.buildkit.v1.BuildHistoryEventTypeR\x04type\x12<\n\x06record\x18\x02 \x01(\x0b2$.moby.buildkit.v1.BuildHistoryRecordR\x06record"\xf2\x03\n\x12BuildHistoryRecord\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12]\n\rFrontendAttrs\x18\x03 \x03(\x0b27.moby.buildkit.v1.BuildHistoryRecord.FrontendAttrsEntryR\rFrontendAttrs\x129\n\x06Result\x18\n \x01(\x0b2!.moby.buildkit.v1.BuildResultInfoR\x06Result\x12K\n\x07Results\x18\x0b \x03(\x0b21.moby.buildkit.v1.BuildHistoryRecord.ResultsEntryR\x07Results\x12B\n\rexternalError\x18\x12 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\rexternalError\x1a@\n\x12FrontendAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a]\n\x0cResultsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x127\n\x05value\x18\x02 \x01(\x0b2!.moby.buildkit.v1.BuildResultInfoR\x05value:\x028\x01"\xf7\x01\n\x0fBuildResultInfo\x12@\n\x0cAttestations\x18\x02 \x03(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x0cAttestations\x12H\n\x07Results\x18\x03 \x03(\x0b2..moby.buildkit.v1.BuildResultInfo.ResultsEntryR\x07Results\x1aX\n\x0cResultsEntry\x12\x10\n\x03key\x18\x01 \x01(\x03R\x03key\x122\n\x05value\x18\x02 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x05value:\x028\x01"\xe8\x01\n\nDescriptor\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x16\n\x06digest\x18\x02 \x01(\tR\x06digest\x12\x12\n\x04size\x18\x03 \x01(\x03R\x04size\x12O\n\x0bannotations\x18\x05 \x03(\x0b2-.moby.buildkit.v1.Descriptor.AnnotationsEntryR\x0bannotations\x1a>\n\x10AnnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"<\n\x08Position\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x1c\n\tcharacter\x18\x02 \x01(\x05R\tcharacter"G\n\rProgressGroup\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04weak\x18\x03 \x01(\x08R\x04weak"g\n\x05Range\x120\n\x05start\x18\x01 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x05start\x12,\n\x03end\x18\x02 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x03end"x\n\nSourceInfo\x12\x1a\n\x08filename\x18\x01 \x01(\tR\x08filename\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x1e\n\ndefinition\x18\x03 \x01(\x0cR\ndefinition\x12\x1a\n\x08language\x18\x04 \x01(\tR\x08language"\xf0\x01\n\x0eStatusResponse\x124\n\x08vertexes\x18\x01 \x03(\x0b2\x18.moby.buildkit.v1.VertexR\x08vertexes\x12:\n\x08statuses\x18\x02 \x03(\x0b2\x1e.moby.buildkit.v1.VertexStatusR\x08statuses\x12/\n\x04logs\x18\x03 \x03(\x0b2\x1b.moby.buildkit.v1.VertexLogR\x04logs\x12;\n\x08warnings\x18\x04 \x03(\x0b2\x1f.moby.buildkit.v1.VertexWarningR\x08warnings"\xb1\x02\n\x06Vertex\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06inputs\x18\x02 \x03(\tR\x06inputs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n\x06cached\x18\x04 \x01(\x08R\x06cached\x124\n\x07started\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12E\n\rprogressGroup\x18\x08 \x01(\x0b2\x1f.moby.buildkit.v1.ProgressGroupR\rprogressGroup"\x87\x01\n\tVertexLog\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x128\n\ttimestamp\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x16\n\x06stream\x18\x03 \x01(\x03R\x06stream\x12\x10\n\x03msg\x18\x04 \x01(\x0cR\x03msg"\xa4\x02\n\x0cVertexStatus\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x16\n\x06vertex\x18\x02 \x01(\tR\x06vertex\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n\x07current\x18\x04 \x01(\x03R\x07current\x12\x14\n\x05total\x18\x05 \x01(\x03R\x05total\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n\x07started\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted"\xe0\x01\n\rVertexWarning\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x12\x14\n\x05level\x18\x02 \x01(\x03R\x05level\x12\x14\n\x05short\x18\x03 \x01(\x0cR\x05short\x12\x16\n\x06detail\x18\x04 \x03(\x0cR\x06detail\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x120\n\x04info\x18\x06 \x01(\x0b2\x1c.moby.buildkit.v1.SourceInfoR\x04info\x12/\n\x06ranges\x18\x07 \x03(\x0b2\x17.moby.buildkit.v1.RangeR\x06ranges*?\n\x15BuildHistoryEventType\x12\x0b\n\x07STARTED\x10\x00\x12\x0c\n\x08COMPLETE\x10\x01\x12\x0b\n\x07DELETED\x10\x022\xff\x03\n\x07Control\x12T\n\tDiskUsage\x12".moby.buildkit.v1.DiskUsageRequest\x1a#.moby.buildkit.v1.DiskUsageResponse\x12E\n\x04Info\x12\x1d.moby.buildkit.v1.InfoRequest\x1a\x1e.moby.buildkit.v1.InfoResponse\x12H\n\x05Prune\x12\x1e.moby.buildkit.v1.PruneRequest\x1a\x1d.moby.buildkit.v1.UsageRecord0\x01\x12Z\n\x0bListWorkers\x12$.moby.buildkit.v1.ListWorkersRequest\x1a%.moby.buildkit.v1.ListWorkersResponse\x12M\n\x06Status\x12\x1f.moby.buildkit.v1.StatusRequest\x1a .moby.buildkit.v1.StatusResponse0\x01\x12b\n\x12ListenBuildHistory\x12%.moby.buildkit.v1.BuildHistoryRequest\x1a#.moby.buildkit.v1.BuildHistoryEvent0\x01b\x06proto3',
+    b'\n\x1emoby/buildkit/v1/control.proto\x12\x10moby.buildkit.v1\x1a\x1fgoogle/protobuf/timestamp.proto"*\n\x10DiskUsageRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"J\n\x11DiskUsageResponse\x125\n\x06record\x18\x01 \x03(\x0b2\x1d.moby.buildkit.v1.UsageRecordR\x06record"\x8c\x01\n\x0cPruneRequest\x12\x10\n\x03all\x18\x02 \x01(\x08R\x03all\x12"\n\x0ckeepDuration\x18\x03 \x01(\x03R\x0ckeepDuration\x12"\n\x0cmaxUsedSpace\x18\x05 \x01(\x03R\x0cmaxUsedSpace\x12"\n\x0cminFreeSpace\x18\x06 \x01(\x03R\x0cminFreeSpace"\xb7\x02\n\x0bUsageRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x14\n\x05InUse\x18\x03 \x01(\x08R\x05InUse\x12\x12\n\x04Size\x18\x04 \x01(\x03R\x04Size\x128\n\tCreatedAt\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tCreatedAt\x12:\n\nLastUsedAt\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\nLastUsedAt\x12\x1e\n\nUsageCount\x18\x08 \x01(\x03R\nUsageCount\x12 \n\x0bDescription\x18\t \x01(\tR\x0bDescription\x12\x1e\n\nRecordType\x18\n \x01(\tR\nRecordType\x12\x16\n\x06Shared\x18\x0b \x01(\x08R\x06Shared"\r\n\x0bInfoRequest"[\n\x0cInfoResponse\x12K\n\x0fbuildkitVersion\x18\x01 \x01(\x0b2!.moby.buildkit.v1.BuildkitVersionR\x0fbuildkitVersion"a\n\x0fBuildkitVersion\x12\x18\n\x07package\x18\x01 \x01(\tR\x07package\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x1a\n\x08revision\x18\x03 \x01(\tR\x08revision",\n\x12ListWorkersRequest\x12\x16\n\x06filter\x18\x01 \x03(\tR\x06filter"M\n\x13ListWorkersResponse\x126\n\x06record\x18\x01 \x03(\x0b2\x1e.moby.buildkit.v1.WorkerRecordR\x06record"\x9d\x01\n\x0cWorkerRecord\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12B\n\x06Labels\x18\x02 \x03(\x0b2*.moby.buildkit.v1.WorkerRecord.LabelsEntryR\x06Labels\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xde\x04\n\x0cSolveRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12.\n\x12ExporterDeprecated\x18\x03 \x01(\tR\x12ExporterDeprecated\x12u\n\x17ExporterAttrsDeprecated\x18\x04 \x03(\x0b2;.moby.buildkit.v1.SolveRequest.ExporterAttrsDeprecatedEntryR\x17ExporterAttrsDeprecated\x12\x1a\n\x08Frontend\x18\x06 \x01(\tR\x08Frontend\x12W\n\rFrontendAttrs\x18\x07 \x03(\x0b21.moby.buildkit.v1.SolveRequest.FrontendAttrsEntryR\rFrontendAttrs\x124\n\x05Cache\x18\x08 \x01(\x0b2\x1e.moby.buildkit.v1.CacheOptionsR\x05Cache\x12"\n\x0cEntitlements\x18\t \x03(\tR\x0cEntitlements\x128\n\tExporters\x18\r \x03(\x0b2\x1a.moby.buildkit.v1.ExporterR\tExporters\x1aJ\n\x1cExporterAttrsDeprecatedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a@\n\x12FrontendAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x95\x01\n\x08Exporter\x12\x12\n\x04Type\x18\x01 \x01(\tR\x04Type\x12;\n\x05Attrs\x18\x02 \x03(\x0b2%.moby.buildkit.v1.Exporter.AttrsEntryR\x05Attrs\x1a8\n\nAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x7f\n\x0cCacheOptions\x120\n\x13ExportRefDeprecated\x18\x01 \x01(\tR\x13ExportRefDeprecated\x12=\n\x07Exports\x18\x04 \x03(\x0b2#.moby.buildkit.v1.CacheOptionsEntryR\x07Exports"\xa7\x01\n\x11CacheOptionsEntry\x12\x12\n\x04Type\x18\x01 \x01(\tR\x04Type\x12D\n\x05Attrs\x18\x02 \x03(\x0b2..moby.buildkit.v1.CacheOptionsEntry.AttrsEntryR\x05Attrs\x1a8\n\nAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"!\n\rStatusRequest\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref"e\n\x13BuildHistoryRequest\x12\x1e\n\nActiveOnly\x18\x01 \x01(\x08R\nActiveOnly\x12\x10\n\x03Ref\x18\x02 \x01(\tR\x03Ref\x12\x1c\n\tEarlyExit\x18\x03 \x01(\x08R\tEarlyExit"\x8e\x01\n\x11BuildHistoryEvent\x12;\n\x04type\x18\x01 \x01(\x0e2\'.moby.buildkit.v1.BuildHistoryEventTypeR\x04type\x12<\n\x06record\x18\x02 \x01(\x0b2$.moby.buildkit.v1.BuildHistoryRecordR\x06record"\xd8\x04\n\x12BuildHistoryRecord\x12\x10\n\x03Ref\x18\x01 \x01(\tR\x03Ref\x12]\n\rFrontendAttrs\x18\x03 \x03(\x0b27.moby.buildkit.v1.BuildHistoryRecord.FrontendAttrsEntryR\rFrontendAttrs\x120\n\x04logs\x18\x08 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x04logs\x129\n\x06Result\x18\n \x01(\x0b2!.moby.buildkit.v1.BuildResultInfoR\x06Result\x12K\n\x07Results\x18\x0b \x03(\x0b21.moby.buildkit.v1.BuildHistoryRecord.ResultsEntryR\x07Results\x122\n\x05trace\x18\r \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x05trace\x12B\n\rexternalError\x18\x12 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\rexternalError\x1a@\n\x12FrontendAttrsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a]\n\x0cResultsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x127\n\x05value\x18\x02 \x01(\x0b2!.moby.buildkit.v1.BuildResultInfoR\x05value:\x028\x01"\xc1\x02\n\x0fBuildResultInfo\x12H\n\x10ResultDeprecated\x18\x01 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x10ResultDeprecated\x12@\n\x0cAttestations\x18\x02 \x03(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x0cAttestations\x12H\n\x07Results\x18\x03 \x03(\x0b2..moby.buildkit.v1.BuildResultInfo.ResultsEntryR\x07Results\x1aX\n\x0cResultsEntry\x12\x10\n\x03key\x18\x01 \x01(\x03R\x03key\x122\n\x05value\x18\x02 \x01(\x0b2\x1c.moby.buildkit.v1.DescriptorR\x05value:\x028\x01"\xe8\x01\n\nDescriptor\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x16\n\x06digest\x18\x02 \x01(\tR\x06digest\x12\x12\n\x04size\x18\x03 \x01(\x03R\x04size\x12O\n\x0bannotations\x18\x05 \x03(\x0b2-.moby.buildkit.v1.Descriptor.AnnotationsEntryR\x0bannotations\x1a>\n\x10AnnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"<\n\x08Position\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x1c\n\tcharacter\x18\x02 \x01(\x05R\tcharacter"G\n\rProgressGroup\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04weak\x18\x03 \x01(\x08R\x04weak"g\n\x05Range\x120\n\x05start\x18\x01 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x05start\x12,\n\x03end\x18\x02 \x01(\x0b2\x1a.moby.buildkit.v1.PositionR\x03end"x\n\nSourceInfo\x12\x1a\n\x08filename\x18\x01 \x01(\tR\x08filename\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x1e\n\ndefinition\x18\x03 \x01(\x0cR\ndefinition\x12\x1a\n\x08language\x18\x04 \x01(\tR\x08language"\xf0\x01\n\x0eStatusResponse\x124\n\x08vertexes\x18\x01 \x03(\x0b2\x18.moby.buildkit.v1.VertexR\x08vertexes\x12:\n\x08statuses\x18\x02 \x03(\x0b2\x1e.moby.buildkit.v1.VertexStatusR\x08statuses\x12/\n\x04logs\x18\x03 \x03(\x0b2\x1b.moby.buildkit.v1.VertexLogR\x04logs\x12;\n\x08warnings\x18\x04 \x03(\x0b2\x1f.moby.buildkit.v1.VertexWarningR\x08warnings"\xb1\x02\n\x06Vertex\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06inputs\x18\x02 \x03(\tR\x06inputs\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n\x06cached\x18\x04 \x01(\x08R\x06cached\x124\n\x07started\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12E\n\rprogressGroup\x18\x08 \x01(\x0b2\x1f.moby.buildkit.v1.ProgressGroupR\rprogressGroup"\x87\x01\n\tVertexLog\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x128\n\ttimestamp\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x16\n\x06stream\x18\x03 \x01(\x03R\x06stream\x12\x10\n\x03msg\x18\x04 \x01(\x0cR\x03msg"\xa4\x02\n\x0cVertexStatus\x12\x0e\n\x02ID\x18\x01 \x01(\tR\x02ID\x12\x16\n\x06vertex\x18\x02 \x01(\tR\x06vertex\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n\x07current\x18\x04 \x01(\x03R\x07current\x12\x14\n\x05total\x18\x05 \x01(\x03R\x05total\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x124\n\x07started\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07started\x128\n\tcompleted\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcompleted"\xe0\x01\n\rVertexWarning\x12\x16\n\x06vertex\x18\x01 \x01(\tR\x06vertex\x12\x14\n\x05level\x18\x02 \x01(\x03R\x05level\x12\x14\n\x05short\x18\x03 \x01(\x0cR\x05short\x12\x16\n\x06detail\x18\x04 \x03(\x0cR\x06detail\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x120\n\x04info\x18\x06 \x01(\x0b2\x1c.moby.buildkit.v1.SourceInfoR\x04info\x12/\n\x06ranges\x18\x07 \x03(\x0b2\x17.moby.buildkit.v1.RangeR\x06ranges*?\n\x15BuildHistoryEventType\x12\x0b\n\x07STARTED\x10\x00\x12\x0c\n\x08COMPLETE\x10\x01\x12\x0b\n\x07DELETED\x10\x022\xff\x03\n\x07Control\x12T\n\tDiskUsage\x12".moby.buildkit.v1.DiskUsageRequest\x1a#.moby.buildkit.v1.DiskUsageResponse\x12E\n\x04Info\x12\x1d.moby.buildkit.v1.InfoRequest\x1a\x1e.moby.buildkit.v1.InfoResponse\x12H\n\x05Prune\x12\x1e.moby.buildkit.v1.PruneRequest\x1a\x1d.moby.buildkit.v1.UsageRecord0\x01\x12Z\n\x0bListWorkers\x12$.moby.buildkit.v1.ListWorkersRequest\x1a%.moby.buildkit.v1.ListWorkersResponse\x12M\n\x06Status\x12\x1f.moby.buildkit.v1.StatusRequest\x1a .moby.buildkit.v1.StatusResponse0\x01\x12b\n\x12ListenBuildHistory\x12%.moby.buildkit.v1.BuildHistoryRequest\x1a#.moby.buildkit.v1.BuildHistoryEvent0\x01b\x06proto3',
     [
         timestamp_pb.desc(),
     ],
@@ -1151,6 +1295,9 @@ _DESC = file_desc(
         "ListWorkersResponse": ListWorkersResponse,
         "WorkerRecord": WorkerRecord,
         "SolveRequest": SolveRequest,
+        "Exporter": Exporter,
+        "CacheOptions": CacheOptions,
+        "CacheOptionsEntry": CacheOptionsEntry,
         "StatusRequest": StatusRequest,
         "BuildHistoryRequest": BuildHistoryRequest,
         "BuildHistoryEvent": BuildHistoryEvent,

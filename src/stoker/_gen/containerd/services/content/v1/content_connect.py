@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import content_pb
-from .content_pb import ReadContentRequest, ReadContentResponse
+from .content_pb import InfoRequest, InfoResponse, ReadContentRequest, ReadContentResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 
 class Content(Protocol):
+    async def info(self, request: InfoRequest, ctx: RequestContext[InfoRequest, InfoResponse], /) -> InfoResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     def read(self, request: ReadContentRequest, ctx: RequestContext[ReadContentRequest, ReadContentResponse], /) -> AsyncIterator[ReadContentResponse]:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -52,6 +55,17 @@ class ContentASGIApplication(ConnectASGIApplication[Content]):
         super().__init__(
             service=service,
             endpoints=lambda svc: {
+                "/containerd.services.content.v1.Content/Info": Endpoint.unary(
+                    method=MethodInfo(
+                        name="Info",
+                        service_name="containerd.services.content.v1.Content",
+                        input=InfoRequest,
+                        output=InfoResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.info,
+                ),
                 "/containerd.services.content.v1.Content/Read": Endpoint.server_stream(
                     method=MethodInfo(
                         name="Read",
@@ -77,6 +91,26 @@ class ContentASGIApplication(ConnectASGIApplication[Content]):
 
 
 class ContentClient(ConnectClient):
+    async def info(
+        self,
+        request: InfoRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> InfoResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="Info",
+                service_name="containerd.services.content.v1.Content",
+                input=InfoRequest,
+                output=InfoResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     def read(
         self,
         request: ReadContentRequest,
@@ -99,6 +133,9 @@ class ContentClient(ConnectClient):
         )
 
 class ContentSync(Protocol):
+    def info(self, request: InfoRequest, ctx: RequestContext[InfoRequest, InfoResponse], /) -> InfoResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
     def read(self, request: ReadContentRequest, ctx: RequestContext[ReadContentRequest, ReadContentResponse], /) -> Iterator[ReadContentResponse]:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -118,6 +155,17 @@ class ContentWSGIApplication(ConnectWSGIApplication):
     ) -> None:
         super().__init__(
             endpoints={
+                "/containerd.services.content.v1.Content/Info": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="Info",
+                        service_name="containerd.services.content.v1.Content",
+                        input=InfoRequest,
+                        output=InfoResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.info,
+                ),
                 "/containerd.services.content.v1.Content/Read": EndpointSync.server_stream(
                     method=MethodInfo(
                         name="Read",
@@ -143,6 +191,26 @@ class ContentWSGIApplication(ConnectWSGIApplication):
 
 
 class ContentClientSync(ConnectClientSync):
+    def info(
+        self,
+        request: InfoRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> InfoResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="Info",
+                service_name="containerd.services.content.v1.Content",
+                input=InfoRequest,
+                output=InfoResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     def read(
         self,
         request: ReadContentRequest,

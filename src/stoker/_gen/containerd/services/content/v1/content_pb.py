@@ -18,6 +18,96 @@ if TYPE_CHECKING:
     from protobuf import DescFile
 
 
+_InfoRequestFields: TypeAlias = Literal["digest"]
+
+class InfoRequest(Message[_InfoRequestFields]):
+    """
+    ```proto
+    message containerd.services.content.v1.InfoRequest
+    ```
+
+    Attributes:
+        digest:
+            ```proto
+            string digest = 1;
+            ```
+    """
+
+    __slots__ = ("digest",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            digest: str = "",
+        ) -> None:
+            pass
+
+        digest: str
+
+_InfoResponseFields: TypeAlias = Literal["info"]
+
+class InfoResponse(Message[_InfoResponseFields]):
+    """
+    ```proto
+    message containerd.services.content.v1.InfoResponse
+    ```
+
+    Attributes:
+        info:
+            ```proto
+            optional containerd.services.content.v1.Info info = 1;
+            ```
+    """
+
+    __slots__ = ("info",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            info: Info | None = None,
+        ) -> None:
+            pass
+
+        info: Info | None
+
+_InfoFields: TypeAlias = Literal["digest", "size"]
+
+class Info(Message[_InfoFields]):
+    """
+    ```proto
+    message containerd.services.content.v1.Info
+    ```
+
+    Attributes:
+        digest:
+            ```proto
+            string digest = 1;
+            ```
+        size:
+            ```proto
+            int64 size = 2;
+            ```
+    """
+
+    __slots__ = ("digest", "size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            digest: str = "",
+            size: int = 0,
+        ) -> None:
+            pass
+
+        digest: str
+        size: int
+
 _ReadContentRequestFields: TypeAlias = Literal["digest", "offset", "size"]
 
 class ReadContentRequest(Message[_ReadContentRequestFields]):
@@ -94,9 +184,12 @@ class ReadContentResponse(Message[_ReadContentResponseFields]):
 
 
 _DESC = file_desc(
-    b'\n,containerd/services/content/v1/content.proto\x12\x1econtainerd.services.content.v1"X\n\x12ReadContentRequest\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x12\n\x04size\x18\x03 \x01(\x03R\x04size"A\n\x13ReadContentResponse\x12\x16\n\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data2|\n\x07Content\x12q\n\x04Read\x122.containerd.services.content.v1.ReadContentRequest\x1a3.containerd.services.content.v1.ReadContentResponse0\x01b\x06proto3',
+    b'\n,containerd/services/content/v1/content.proto\x12\x1econtainerd.services.content.v1"%\n\x0bInfoRequest\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest"H\n\x0cInfoResponse\x128\n\x04info\x18\x01 \x01(\x0b2$.containerd.services.content.v1.InfoR\x04info"2\n\x04Info\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n\x04size\x18\x02 \x01(\x03R\x04size"X\n\x12ReadContentRequest\x12\x16\n\x06digest\x18\x01 \x01(\tR\x06digest\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x12\n\x04size\x18\x03 \x01(\x03R\x04size"A\n\x13ReadContentResponse\x12\x16\n\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data2\xdf\x01\n\x07Content\x12a\n\x04Info\x12+.containerd.services.content.v1.InfoRequest\x1a,.containerd.services.content.v1.InfoResponse\x12q\n\x04Read\x122.containerd.services.content.v1.ReadContentRequest\x1a3.containerd.services.content.v1.ReadContentResponse0\x01b\x06proto3',
     [],
     {
+        "InfoRequest": InfoRequest,
+        "InfoResponse": InfoResponse,
+        "Info": Info,
         "ReadContentRequest": ReadContentRequest,
         "ReadContentResponse": ReadContentResponse,
     },
