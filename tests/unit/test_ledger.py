@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stoker.domain.ledger import Batch, BuildBudget, RecordLimits, SolveLedger
-from stoker.domain.masking import mask_assignments
+from stoker.domain.masking import mask_secrets
 from stoker.domain.progress import LogEvent, Progress, VertexEvent
 from stoker.domain.steps import Step, work_key
 
@@ -147,4 +147,4 @@ def test_a_key_takes_in_what_was_announced_late() -> None:
     ],
 )
 def test_values_of_what_looks_secret_are_masked(name: str, masked: str) -> None:
-    assert mask_assignments(name) == masked
+    assert mask_secrets(name) == masked

@@ -14,6 +14,7 @@ from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
 from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, InfoRequest, PruneRequest, UsageRecord
 from stoker.buildkit.moments import EPOCH, decode_moment
 from stoker.domain.cache_contents import CacheRecord
+from stoker.domain.masking import mask_secrets
 
 if TYPE_CHECKING:
     from stoker.domain.machines import Placement
@@ -87,7 +88,7 @@ async def prune(placement: Placement, server_name: str, credentials: ControlCred
             request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
             return sum([record.Size async for record in client.prune(request)])
     except ConnectError as error:
-        raise ControlFailed(error.message) from error
+        raise ControlFailed(mask_secrets(error.message)) from error
 
 
 async def cache_records(
@@ -102,7 +103,7 @@ async def cache_records(
         async with control_client(placement, server_name, credentials) as client:
             answer = await client.disk_usage(DiskUsageRequest())
     except ConnectError as error:
-        raise ControlFailed(error.message) from error
+        raise ControlFailed(mask_secrets(error.message)) from error
     return tuple(_cache_record(record) for record in answer.record)
 
 
@@ -115,7 +116,7 @@ def _cache_record(record: UsageRecord) -> CacheRecord:
         last_used_at=decode_moment(record.LastUsedAt),
         uses=record.UsageCount,
         in_use=record.InUse,
-        description=record.Description,
+        description=mask_secrets(record.Description),
     )
 
 

@@ -18,6 +18,7 @@ from stoker._gen.containerd.services.content.v1.content_pb import ReadContentReq
 from stoker._gen.google.rpc.status_pb import Status
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryEventType, BuildHistoryRequest
 from stoker.buildkit.control import ControlFailed, control_client, control_transport, control_url
+from stoker.domain.masking import mask_secrets
 from stoker.domain.solve_history import (
     Attestation,
     SolveHistory,
@@ -77,7 +78,7 @@ async def read_history(
         async with _blobs(placement, server_name, credentials) as blobs:
             return await _read(blobs, record, most_bytes)
     except ConnectError as error:
-        raise ControlFailed(error.message) from error
+        raise ControlFailed(mask_secrets(error.message)) from error
 
 
 async def blobs_of_solve(

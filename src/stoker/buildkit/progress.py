@@ -10,6 +10,7 @@ from connectrpc.errors import ConnectError
 from stoker._gen.moby.buildkit.v1.control_pb import StatusRequest
 from stoker.buildkit.control import ControlFailed, control_client
 from stoker.buildkit.moments import EPOCH, decode_moment
+from stoker.domain.masking import mask_secrets
 from stoker.domain.progress import LogEvent, Progress, TransferEvent, VertexEvent, WarningEvent
 from stoker.domain.steps import SourceRange, Transfer
 
@@ -43,7 +44,7 @@ async def follow_solve(
                 yield decode_progress(status)
     except ConnectError as error:
         unknown = error.code is Code.NOT_FOUND or "no such job" in error.message
-        raise (SolveUnknown if unknown else ControlFailed)(error.message) from error
+        raise (SolveUnknown if unknown else ControlFailed)(mask_secrets(error.message)) from error
 
 
 def decode_progress(status: pb.StatusResponse) -> Progress:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stoker.domain.masking import mask_assignments
+from stoker.domain.masking import mask_secrets
 from stoker.domain.shortening import shortened
 from stoker.domain.step_graph import inputs_first
 from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Step, Transfer, platform_of, work_key
@@ -239,19 +239,19 @@ class SolveLedger:
         entry = self._entry(event.digest)
         if entry is None:
             return
-        name = shortened(mask_assignments(event.name), _LONGEST_NAME)
+        name = _stored(event.name, _LONGEST_NAME)
         before = entry.step
         # A step may go on after it was completed: what it needs may have to be done after all.
         begun = min(filter(None, (before.started_at, event.started_at)), default=None)
         after = replace(
             before,
             name=name,
-            group=shortened(mask_assignments(event.group), _LONGEST_NAME),
+            group=_stored(event.group, _LONGEST_NAME),
             platform=platform_of(name, self._platform),
             started_at=begun,
             completed_at=event.completed_at,
             cached=event.cached,
-            error=shortened(mask_assignments(event.error), _LONGEST_ERROR) if event.error else None,
+            error=_stored(event.error, _LONGEST_ERROR) if event.error else None,
             inputs=event.inputs[:_MOST_INPUTS],
         )
         if after != before:
@@ -264,7 +264,7 @@ class SolveLedger:
         one = event.transfer
         if entry is None or (one.id not in entry.transfers and len(entry.transfers) >= _MOST_TRANSFERS):
             return
-        one = replace(one, id=shortened(one.id, _LONGEST_TEXT), name=shortened(one.name, _LONGEST_TEXT))
+        one = replace(one, id=_stored(one.id, _LONGEST_TEXT), name=_stored(one.name, _LONGEST_TEXT))
         if entry.transfers.get(one.id) != one:
             entry.transfers[one.id] = one
             entry.dirty = True
@@ -327,10 +327,10 @@ class SolveLedger:
                 solve_ref=self.ref,
                 digest=event.digest,
                 level=event.level,
-                short=shortened(mask_assignments(event.short), _LONGEST_TEXT),
-                detail=tuple(shortened(mask_assignments(one), _LONGEST_TEXT) for one in event.detail[:_MOST_DETAILS]),
-                url=shortened(event.url, _LONGEST_TEXT),
-                filename=shortened(event.filename, _LONGEST_TEXT),
+                short=_stored(event.short, _LONGEST_TEXT),
+                detail=tuple(_stored(one, _LONGEST_TEXT) for one in event.detail[:_MOST_DETAILS]),
+                url=_stored(event.url, _LONGEST_TEXT),
+                filename=_stored(event.filename, _LONGEST_TEXT),
                 ranges=event.ranges[:_MOST_DETAILS],
             )
         )
@@ -375,3 +375,8 @@ def _blank(build_id: str, ref: str, digest: str, platform: str) -> Step:
         clipped=False,
         saved=None,
     )
+
+
+def _stored(text: str, most: int) -> str:
+    """What is kept of a text that a build says."""
+    return shortened(mask_secrets(text), most)

@@ -8,7 +8,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from stoker.domain.masking import MASK, looks_secret, mask_assignments
+from stoker.domain.masking import MASK, mask_arguments, mask_secrets
+from stoker.domain.secret_names import looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -112,10 +113,17 @@ def _masked(value: object, secrets: list[str], name: str = "") -> object:
     if isinstance(value, dict):
         return {key: _masked(one, secrets, key) for key, one in cast("dict[str, object]", value).items()}
     if isinstance(value, list):
-        return [_masked(one, secrets) for one in cast("list[object]", value)]
+        return _masked_list(cast("list[object]", value), secrets)
     if not isinstance(value, str):
         return value
-    return MASK if _is_secret(name) else mask_assignments(mask_values(value, secrets))
+    return MASK if _is_secret(name) else mask_secrets(mask_values(value, secrets))
+
+
+def _masked_list(values: list[object], secrets: list[str]) -> list[object]:
+    masked = [_masked(one, secrets) for one in values]
+    # Such as the arguments of a process.
+    texts = [one for one in masked if isinstance(one, str)]
+    return list(mask_arguments(texts)) if 1 < len(texts) == len(masked) else masked
 
 
 def _file(name: object, data: object) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from stoker._gen.depot.cli.v1 import build_pb as pb
 from stoker._gen.depot.cli.v1.build_connect import BuildService as CliBuilds
 from stoker.buildkit.progress import decode_progress
 from stoker.domain.builds import BuildResult, BuildStatus
-from stoker.domain.masking import mask_assignments
+from stoker.domain.masking import mask_secrets
 from stoker.domain.pages import checked_page
 from stoker.domain.shortening import shortened
 from stoker.domain.steps import Timing
@@ -184,11 +184,11 @@ class CliBuildHandlers(CliBuilds):
 
 def _timing(step: pb.BuildStep) -> Timing:
     return Timing(
-        name=shortened(mask_assignments(step.name), _LONGEST_TEXT),
+        name=shortened(mask_secrets(step.name), _LONGEST_TEXT),
         started_at=decode_moment(step.start_time, "start_time"),
         duration=timedelta(milliseconds=step.duration_ms),
         cached=step.cached,
-        error=shortened(mask_assignments(step.error), _LONGEST_TEXT) if step.has_field("error") else None,
+        error=shortened(mask_secrets(step.error), _LONGEST_TEXT) if step.has_field("error") else None,
         stable_digest=step.stable_digest[:256],
     )
 

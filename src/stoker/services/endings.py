@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error, explained_error
 from stoker.domain.lost_connections import is_lost_connection
+from stoker.domain.masking import mask_secrets
 from stoker.domain.refused_addresses import refused_address_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
 from stoker.services.webhooks import enqueue_build_finished
@@ -49,9 +50,10 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
         return False
     # Likewise not before its beginning.
     now = max(core.now(), build.started_at or build.created_at)
-    error = None if result.error is None else bounded_error(result.error)
+    said = None if result.error is None else mask_secrets(result.error)
+    error = None if said is None else bounded_error(said)
     if result.status is BuildStatus.FAILED:
-        hint = await build_store.hint_of(tx, build_id) or refused_address_hint(error)
+        hint = await build_store.hint_of(tx, build_id) or refused_address_hint(said)
         if hint is not None:
             error = explained_error(error, hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
