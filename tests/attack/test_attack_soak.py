@@ -21,6 +21,7 @@ from tests.attack.framework.attack import Attack
 from tests.attack.framework.memory import forget_peak, peak_bytes
 from tests.attack.framework.neighbour import HEALTH_PAUSE, Neighbour, Noticed
 from tests.attack.framework.nowhere import nowhere
+from tests.attack.framework.process import attack_process
 from tests.attack.framework.settings import SERVER
 from tests.attack.framework.table import MEGABYTE
 from tests.attack.framework.world import World
@@ -111,8 +112,10 @@ def test_honest_builds_outlive_all_attacks(
         tell(f"{BUILDERS} neighbours, seed {SEED}")
         with building(neighbours) as noticed:
             for attack, seconds, seed in attacks_until(time.monotonic() + 60 * MINUTES):
-                given = attack.prepare(world)
-                tally = world.attack(attack, given, seconds, seed).end()
+                with attack_process(attack) as process:
+                    given = attack.prepare(world)
+                    process.begin(attacked, given, seconds, seed)
+                    tally = process.end()
                 try:
                     attack.check(world, given, tally)
                 except AssertionError as error:

@@ -19,13 +19,14 @@ from tests.attack.framework.attack import Attack
 from tests.attack.framework.memory import forget_peak, peak_bytes, resident_bytes
 from tests.attack.framework.neighbour import Neighbour, Noticed
 from tests.attack.framework.nowhere import nowhere
+from tests.attack.framework.process import attack_process
 from tests.attack.framework.settings import SERVER
 from tests.attack.framework.table import MEGABYTE, Memory, Row
 from tests.attack.framework.world import World
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
-SECONDS = float(os.environ.get("STOKER_ATTACK_SECONDS", "3"))
+SECONDS = float(os.environ.get("STOKER_ATTACK_SECONDS", "2"))
 SEED = int(os.environ.get("STOKER_ATTACK_SEED", "1"))
 IS_LONG = SECONDS >= 30
 BASE_SECONDS = SECONDS / 3 if IS_LONG else 0
@@ -65,6 +66,7 @@ def scene(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathF
         quiet = Noticed()
         for _ in range(3):
             neighbour.build(quiet)
+            neighbour.check_health(quiet)
         yield Scene(World.make(server, folder), neighbour, quiet)
 
 
@@ -82,17 +84,18 @@ def measured(scene: Scene, attack: Attack) -> Row:
     """Attack while the neighbour works."""
     world, server, faults = scene.world, scene.world.server, []
     eventually(server.answers, "the server answers", 60)
-    given = attack.prepare(world)
-    before = scene.before()
-    parts = [server.part("api"), server.part("gateway")]
-    resident = [resident_bytes(part) for part in parts]
-    for part in parts:
-        forget_peak(part)
-    newest = scene.neighbour.newest_build()
-    with same_processes(server, faults):
-        attempt = world.attack(attack, given, SECONDS, SEED)
-        with scene.neighbour.working() as during:
-            tally = attempt.end()
+    with attack_process(attack) as process:
+        given = attack.prepare(world)
+        before = scene.before()
+        parts = [server.part("api"), server.part("gateway")]
+        resident = [resident_bytes(part) for part in parts]
+        for part in parts:
+            forget_peak(part)
+        newest = scene.neighbour.newest_build()
+        with same_processes(server, faults):
+            process.begin(server, given, SECONDS, SEED)
+            with scene.neighbour.working() as during:
+                tally = process.end()
     try:
         peaks = [peak_bytes(part) for part in parts]
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def _rows() -> list[re.Match[str]]:
     return list(_ROW.finditer((_ROOT / "docs" / "limits.md").read_text(encoding="utf-8")))
 
 
+@functools.cache
 def _reached() -> set[str]:
     """The settings named by ``@pytest.mark.bound("setting", ...)`` on any test."""
     found: set[str] = set()

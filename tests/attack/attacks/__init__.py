@@ -3,6 +3,7 @@
 from tests.attack.attacks import (
     audit_flood,
     cgroup_parents,
+    deep_messages,
     endless_reports,
     endless_solves,
     full_disk,
@@ -16,6 +17,7 @@ from tests.attack.attacks import (
 from tests.attack.framework.attack import Attack
 
 _MODULES = (
+    deep_messages,
     cgroup_parents,
     many_vertexes,
     endless_reports,

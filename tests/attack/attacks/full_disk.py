@@ -17,10 +17,13 @@ _FILL = (
 
 
 async def _fill(attacker: Attacker) -> None:
+    async def fill() -> str:
+        _, output = await build(attacker, Path(attacker.given["context"]))
+        return f"the step {last_said(output)}"
+
     while not attacker.over:
         await attacker.turn(1)
-        _, output = await build(attacker, Path(attacker.given["context"]))
-        attacker.count(f"the step {last_said(output)}")
+        await attacker.attempt(fill())
 
 
 def _prepare(world: World) -> Given:

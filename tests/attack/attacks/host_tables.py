@@ -16,10 +16,13 @@ _SOURCE = Path(__file__).with_name("host_tables.c")
 
 
 async def _use_up(attacker: Attacker) -> None:
+    async def use_up() -> str:
+        _, output = await build(attacker, Path(attacker.given["context"]))
+        return f"the step {last_said(output)}"
+
     while not attacker.over:
         await attacker.turn(1)
-        _, output = await build(attacker, Path(attacker.given["context"]))
-        attacker.count(f"the step {last_said(output)}")
+        await attacker.attempt(use_up())
 
 
 def _prepare(world: World, *arguments: str) -> Given:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.attack.framework.attack import Attacker
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 20.0
 
 
 async def build(attacker: Attacker, context: Path, *arguments: str) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""The process of an attacker: ``python -m tests.attack.framework.attacker``, told what to do on its standard input.
+"""The process of an attacker: ``python -m tests.attack.framework.attacker MODULE NUMBER``, told more on standard input.
 
 It runs at the lowest priority. Attacker, server and neighbours share the host's processors, and what is to be measured
 is how the server shares itself, not how the kernel shares them.
@@ -17,7 +17,7 @@ import sys
 from tests.attack.framework.attack import Attack, Attacker, AttackOver
 
 LOWEST_PRIORITY = 19
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 25.0
 
 
 async def _run(attack: Attack, attacker: Attacker) -> None:
@@ -27,11 +27,11 @@ async def _run(attack: Attack, attacker: Attacker) -> None:
 
 
 def main() -> None:
-    order = json.load(sys.stdin)
     os.nice(LOWEST_PRIORITY)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    attack: Attack = importlib.import_module(order["module"]).ATTACKS[order["number"]]
+    attack: Attack = importlib.import_module(sys.argv[1]).ATTACKS[int(sys.argv[2])]
+    order = json.load(sys.stdin)
     attacker = Attacker(tuple(order["api"]), order["seconds"], order["given"], order["seed"], attack.most)
     asyncio.run(_run(attack, attacker))
     json.dump(attacker.tally, sys.stdout)

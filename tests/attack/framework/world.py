@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import subprocess
-import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from stoker.domain.people import Role
 from stoker.domain.principals import CredentialKind
-from tests.attack.framework.attack import Attack, Given
+from tests.attack.framework.attack import Given
 from tests.harness.endpoint import get_endpoint
 from tests.harness.people import Account, Registry, blank_token
 from tests.harness.server import Server
-
-_ROOT = Path(__file__).parents[3]
-_GRACE_SECONDS = 30.0
 
 CREATE_BUILD = "depot.build.v1.BuildService/CreateBuild"
 FINISH_BUILD = "depot.build.v1.BuildService/FinishBuild"
@@ -100,46 +92,6 @@ class World:
         for (build,) in self.server.query(running, self.organization):
             ended = {"buildId": build, "success": {}}
             self.server.call(FINISH_BUILD, ended, token=self.organization_token)
-
-    def attack(self, attack: Attack, given: Given, seconds: float, seed: int) -> Attempt:
-        """Begin an attack in a process of its own."""
-        module = attack.run.__module__
-        number = sys.modules[module].ATTACKS.index(attack)
-        address = urlsplit(self.server.url)
-        order = {"module": module, "number": number, "api": (address.hostname, address.port), "given": given}
-        order |= {"seconds": seconds, "seed": seed}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.attack.framework.attacker"],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(order))
-        process.stdin.close()
-        process.stdin = None
-        return Attempt(process, seconds)
-
-
-@dataclass
-class Attempt:
-    """An attack that goes on."""
-
-    process: subprocess.Popen[str]
-    seconds: float
-
-    def end(self) -> Counter[str]:
-        """What came of it, when it has ended by itself."""
-        try:
-            output, errors = self.process.communicate(timeout=self.seconds + _GRACE_SECONDS)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-        assert self.process.returncode == 0, f"the attacker failed: {errors[-4000:]}"
-        return Counter(json.loads(output))
 
 
 def _new_project(server: Server, name: str, token: str) -> str:
