@@ -43,6 +43,7 @@ from stoker.fleet.lifecycle import MachineLifecycle
 from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
 from stoker.gateway.authorizer import Authorizer
+from stoker.gateway.failures import FAILURE_PATH, FailureReasons
 from stoker.gateway.machine_blobs import MachineBlobs
 from stoker.logs import configure_logging
 from stoker.observing.exposition import Exposition
@@ -77,6 +78,7 @@ from stoker.services.recording import RecordingService
 from stoker.services.records import RecordService
 from stoker.services.sharing import SharingService
 from stoker.services.sign_in import SignInService
+from stoker.services.solve_failures import SolveFailures
 from stoker.services.token_uses import TokenUseService
 from stoker.services.tokens import TokenService
 from stoker.services.trust_policies import TrustPolicyService
@@ -156,6 +158,7 @@ class ApiProcess:
             records=settings.record_builds,
         )
         self._authorizer = Authorizer(gate, core.meter, core.tracer, settings.max_solve_bytes + 1024)
+        self._failures = FailureReasons(SolveFailures(core, settings.gateway_wait_seconds / 2))
         self._forgetting = ForgettingService(core)
         providers = oidc_providers(settings)
         self._documents = IssuerDocuments(settings.oidc_timeout_seconds)
@@ -307,6 +310,9 @@ class ApiProcess:
             await self._token_uses.store()
 
     async def _control(self, scope: Event, receive: Receive, send: Send) -> None:
+        if scope["path"] == FAILURE_PATH:
+            await self._failures(scope, send)
+            return
         if scope["path"] != CONTROL_STOP:
             await self._authorizer(scope, receive, send)
             return

@@ -17,6 +17,7 @@ from stoker.gateway.configuration import (
     SOLVE_HEADER,
     TRACE_HEADERS,
 )
+from stoker.gateway.failures import REF_HEADER
 from stoker.pki.certificates import parse_build_uri
 from stoker.services.gate import SolveRequested
 from stoker.services.tracing import build_cause
@@ -58,7 +59,7 @@ class Authorizer:
         span = self._begin_span(scope)
         try:
             body = await self._read(receive)
-            destination = await self._decide(scope, body)
+            destination, ref = await self._decide(scope, body)
         except StokerError as error:
             status = _STATUS.get(type(error), 403)
             self._note(span, _ANSWERS[status])
@@ -69,6 +70,8 @@ class Authorizer:
             await _answer(send, 500, "the server could not decide; its log says why")
         else:
             headers = {DESTINATION_HEADER: destination.address, MACHINE_HEADER: destination.server_name}
+            if ref is not None:
+                headers[REF_HEADER] = ref
             self._note(span, "allowed")
             await _answer(send, 200, "", headers)
 
@@ -85,7 +88,7 @@ class Authorizer:
         self._meter.gateway_answered(answer)
         span.end(None if answer == "allowed" else answer, {"stoker.answer": answer})
 
-    async def _decide(self, scope: Event, body: bytes) -> Destination:
+    async def _decide(self, scope: Event, body: bytes) -> tuple[Destination, str | None]:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         identity = parse_build_uri(headers.get(IDENTITY_HEADER.encode(), b"").decode("ascii", "replace"))
         platform = None if identity is None else _ARCHITECTURES.get(identity[1])
@@ -100,11 +103,13 @@ class Authorizer:
         requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")
         build_id = identity[0]
         if call.digest is not None:
-            return await self._gate.admit_blob(build_id, platform, requested, call.digest)
-        if call.begins and call.ref is not None:
+            destination = await self._gate.admit_blob(build_id, platform, requested, call.digest)
+        elif call.begins and call.ref is not None:
             asked = SolveRequested(call.entitlements, call.platforms)
-            return await self._gate.admit_solve(build_id, platform, requested, call.ref, asked)
-        return await self._gate.admit(build_id, platform, requested, call.ref)
+            destination = await self._gate.admit_solve(build_id, platform, requested, call.ref, asked)
+        else:
+            destination = await self._gate.admit(build_id, platform, requested, call.ref)
+        return destination, call.ref
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []

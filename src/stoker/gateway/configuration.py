@@ -18,6 +18,7 @@ from stoker.gateway.asking import (
     internal_listeners,
     no_circuit_breakers,
 )
+from stoker.gateway.failures import AUTHORIZATION, REF_HEADER, failures_filter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,10 @@ _ASKED_WITH = (IDENTITY_HEADER, REQUESTED_HEADER, SOLVE_HEADER, *TRACE_HEADERS)
 _STREAM_WINDOW = 16 * 1024 * 1024
 _CONNECTION_WINDOW = 32 * 1024 * 1024
 _SMALL_BODY = 64 * 1024
+# Envoy's most for a field. A larger one would break the whole connection, which builds share; told so by this setting
+# of HTTP/2 (RFC 9113, 6.5.2), BuildKit breaks off the one call.
+_MOST_HEADERS_KB, _LARGEST_HEADER_KB = 8192, 256
+_MAX_HEADER_LIST_SIZE, _HEADERS_BYTES = 6, 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,8 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
                     },
                 },
             },
-            {"name": "ext_authz", "typed_config": _ext_authz(settings)},
+            failures_filter(settings.authorizer_wait_seconds),
+            {"name": AUTHORIZATION, "typed_config": _ext_authz(settings)},
             {"name": "router", "typed_config": {"@type": _ROUTER}},
         ],
     }
@@ -185,7 +191,7 @@ def _route(path: str, max_body: int) -> dict[str, Any]:
         "match": {"path": path},
         "route": {"cluster": "machines", "timeout": "0s"},
         "typed_per_filter_config": {
-            "ext_authz": {
+            AUTHORIZATION: {
                 "@type": _EXT_AUTHZ + "ExtAuthzPerRoute",
                 "check_settings": {
                     "with_request_body": {
@@ -213,7 +219,8 @@ def _ext_authz(settings: GatewaySettings) -> dict[str, Any]:
             },
             "path_prefix": AUTHORIZER_PREFIX,
             "authorization_response": {
-                "allowed_upstream_headers": {"patterns": [{"exact": DESTINATION_HEADER}, {"exact": MACHINE_HEADER}]}
+                "allowed_upstream_headers": {"patterns": [{"exact": DESTINATION_HEADER}, {"exact": MACHINE_HEADER}]},
+                "dynamic_metadata_from_headers": {"patterns": [{"exact": REF_HEADER}]},
             },
         },
     }
@@ -236,8 +243,12 @@ def _machines(settings: GatewaySettings) -> dict[str, Any]:
                     "auto_san_validation": True,
                     "override_auto_sni_header": MACHINE_HEADER,
                 },
+                # Failures quote the whole Dockerfile in a header field; see `failures`.
+                "common_http_protocol_options": {"max_response_headers_kb": _MOST_HEADERS_KB},
                 "explicit_http_config": {
                     "http2_protocol_options": {
+                        "max_header_field_size_kb": _LARGEST_HEADER_KB,
+                        "custom_settings_parameters": [{"identifier": _MAX_HEADER_LIST_SIZE, "value": _HEADERS_BYTES}],
                         "initial_stream_window_size": _STREAM_WINDOW,
                         "initial_connection_window_size": _CONNECTION_WINDOW,
                     }

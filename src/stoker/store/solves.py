@@ -115,6 +115,12 @@ async def followed_solves(tx: Transaction) -> list[Solve]:
     return [_solve(row) for row in await tx.execute(query)]
 
 
+async def find_solve(tx: Transaction, ref: str) -> Solve | None:
+    """The solve of that ref."""
+    row = (await tx.execute(_solves().where(solves.c.ref == ref))).one_or_none()
+    return None if row is None else _solve(row)
+
+
 async def solves_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str, list[Solve]]:
     """The solves of builds by the builds' ids, the oldest first. Builds without any are left out."""
     found: dict[str, list[Solve]] = {}

@@ -257,3 +257,19 @@ async def save_savings(tx: Transaction, build_id: str, saved: Mapping[int, timed
 async def forget_steps(tx: Transaction, build_ids: Sequence[str]) -> int:
     """Remove the steps of builds; how many those were."""
     return (await tx.execute(delete(steps).where(steps.c.build_id.in_(build_ids)))).rowcount
+
+
+async def first_failure(tx: Transaction, build_id: str, solve_ref: str) -> str | None:
+    """The error of the step that failed first in a solve. Steps that were canceled because of it don't count."""
+    query = (
+        select(steps.c.error)
+        .where(
+            steps.c.build_id == build_id,
+            steps.c.solve_ref == solve_ref,
+            steps.c.error.is_not(None),
+            steps.c.error.not_like("%context canceled%"),
+        )
+        .order_by(steps.c.completed_at.is_(None), steps.c.completed_at, steps.c.number)
+        .limit(1)
+    )
+    return (await tx.execute(query)).scalar_one_or_none()
