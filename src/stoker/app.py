@@ -42,6 +42,7 @@ from stoker.fleet.housekeeping import Housekeeping
 from stoker.fleet.lifecycle import MachineLifecycle
 from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.options import FleetOptions
+from stoker.fleet.volume_bounds import VolumeBounds
 from stoker.gateway.authorizer import Authorizer
 from stoker.gateway.failures import FAILURE_PATH, FailureReasons
 from stoker.gateway.machine_blobs import MachineBlobs
@@ -136,6 +137,7 @@ class ApiProcess:
             privileges=project_privileges(settings),
         )
         claim = core.new_id()
+        self._volume_bounds = VolumeBounds(core, runtime)
         self._measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.measure_seconds))
         self._token_uses = TokenUseService(core)
         housekeeping = Housekeeping(core, runtime, credentials, options)
@@ -256,6 +258,7 @@ class ApiProcess:
             asyncio.create_task(_keep_going("expiry", self._expire), name="expiry"),
             asyncio.create_task(_keep_going("queue", self._queue.run), name="queue"),
             asyncio.create_task(_keep_going("forgetting", self._forget), name="forgetting"),
+            asyncio.create_task(_keep_going("volume bounds", self._volume_bounds.run), name="volume bounds"),
             asyncio.create_task(_keep_going("volume sizes", self._measurer.run), name="volume sizes"),
             asyncio.create_task(_keep_going("token uses", self._store_token_uses), name="token uses"),
             asyncio.create_task(_keep_going("upkeep", self._upkeep), name="upkeep"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
+from stoker.domain.volume_caps import UntrustedVolume
 from stoker.runtimes.contract import Ending, MachineSpec, Observed, Owned
 from stoker.runtimes.errors import (
     MachineStartFailed,
@@ -160,7 +161,11 @@ class FakeRuntime:
         self._host.volumes[key] = self._host.saved.get(key, set())
         return self._host.saved.pop(key, None) is not None
 
-    def shortage(self) -> str | None:
+    async def bound_volumes(self, untrusted: Sequence[UntrustedVolume]) -> None:
+        pass
+
+    def shortage(self, untrusted_of: str | None = None) -> str | None:
+        del untrusted_of
         return self._host.short_of
 
     def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:

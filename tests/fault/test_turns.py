@@ -93,6 +93,7 @@ def test_builds_of_a_project_take_turns_in_order_and_a_canceled_one_leaves(narro
     assert positions(narrow) == []
 
 
+@pytest.mark.bound("max_waiting_builds")
 def test_a_queue_that_is_full_says_so(narrow: Server) -> None:
     project = narrow.new_project()
     builds = [Build(narrow, project) for _ in range(6)]
@@ -104,6 +105,7 @@ def test_a_queue_that_is_full_says_so(narrow: Server) -> None:
         build.end("canceled")
 
 
+@pytest.mark.bound("max_builds_per_project", "max_builds_per_organization", "max_builds")
 def test_one_organizations_builds_do_not_delay_anothers(narrow: Server) -> None:
     registry = Registry(narrow)
     other = registry.organization("the other")

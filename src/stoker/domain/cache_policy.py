@@ -8,6 +8,7 @@ from stoker.domain.errors import InvalidInput
 
 GIGABYTE = 1024**3  # as the depot CLI counts them
 MIN_KEEP_BYTES = 1000**3
+DEFAULT_KEEP_BYTES = 50 * GIGABYTE
 MAX_KEEP_BYTES = 100_000 * GIGABYTE
 MAX_KEEP_DAYS = 3650
 
@@ -16,7 +17,7 @@ MAX_KEEP_DAYS = 3650
 class CachePolicy:
     """Keep at most ``keep_bytes``, and nothing unused for longer than ``keep_days``; 0 days are no limit."""
 
-    keep_bytes: int = 50 * GIGABYTE
+    keep_bytes: int = DEFAULT_KEEP_BYTES
     keep_days: int = 14
 
 
@@ -35,17 +36,24 @@ class CachePolicyChange:
         )
 
 
-def checked_cache_policy(policy: CachePolicy, min_keep_bytes: int = MIN_KEEP_BYTES) -> CachePolicy:
+def default_cache_policy(max_keep_bytes: int = MAX_KEEP_BYTES) -> CachePolicy:
+    """The policy of a project for which none is named."""
+    return CachePolicy(keep_bytes=min(DEFAULT_KEEP_BYTES, max_keep_bytes))
+
+
+def checked_cache_policy(
+    policy: CachePolicy, min_keep_bytes: int = MIN_KEEP_BYTES, max_keep_bytes: int = MAX_KEEP_BYTES
+) -> CachePolicy:
     """Return ``policy`` when it is within bounds.
 
     Raises:
-        InvalidInput: a value is negative, too small or larger than any disk we would run on.
+        InvalidInput: a value is negative, too small or larger than this server's operator allows.
     """
-    if not min_keep_bytes <= policy.keep_bytes <= MAX_KEEP_BYTES:
+    if not min_keep_bytes <= policy.keep_bytes <= max_keep_bytes:
         raise InvalidInput(
             f"cache_policy.keep_bytes is {policy.keep_bytes}; give a value between {min_keep_bytes} "
-            f"({min_keep_bytes / 1000**3:g} GB) "
-            f"and {MAX_KEEP_BYTES} (100 TB), or leave the cache policy out to get the default"
+            f"({min_keep_bytes / 1000**3:g} GB) and {max_keep_bytes} ({max_keep_bytes / GIGABYTE:g} GB), "
+            "or leave the cache policy out to get the default"
         )
     if not 0 <= policy.keep_days <= MAX_KEEP_DAYS:
         raise InvalidInput(

@@ -18,8 +18,6 @@ from urllib.parse import SplitResult, urlsplit
 from stoker.domain.errors import InvalidInput
 
 MAX_URL_LENGTH = 1000
-MAX_WEBHOOKS = 20
-"""How many a project may have."""
 
 BUILD_FINISHED = "build.finished"
 TEST = "test"

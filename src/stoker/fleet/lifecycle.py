@@ -213,6 +213,7 @@ class MachineLifecycle:
                 ca=self._certificates.machines_ca_file, certificate=files.certificate, key=files.key
             ),
             privileges=privileges_of(machine, self._options.privileges),
+            untrusted_of=None if machine.build_id is None else machine.project_id,
         )
         return starting, spec
 

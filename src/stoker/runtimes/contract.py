@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 from stoker.domain.privileges import NO_PRIVILEGES, Privileges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.hardware import MachineSize
     from stoker.domain.machines import Placement
     from stoker.domain.platforms import Platform
+    from stoker.domain.volume_caps import UntrustedVolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,10 @@ class MachineCertificates:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """All that a runtime needs to start one machine. Its ``size`` is an upper bound: a host gives what it has of it."""
+    """All that a runtime needs to start one machine. Its ``size`` is an upper bound: a host gives what it has of it.
+
+    ``untrusted_of`` is the project of the untrusted build that the machine belongs to, if it does.
+    """
 
     machine_id: str
     volume_id: str
@@ -42,6 +46,7 @@ class MachineSpec:
     cache_policy: CachePolicy
     certificates: MachineCertificates
     privileges: Privileges = NO_PRIVILEGES
+    untrusted_of: str | None = None
 
 
 class Observed(StrEnum):
@@ -182,6 +187,17 @@ class Runtime(Protocol):
         """
         ...
 
+    async def bound_volumes(self, untrusted: Sequence[UntrustedVolume]) -> None:
+        """Bound what untrusted builds write by what is free now; to be called again and again while there are any.
+
+        Args:
+            untrusted: the volumes of all such builds.
+
+        Raises:
+            VolumeFailed: it could not be done.
+        """
+        ...
+
     async def save_volume(self, volume_id: str) -> None:
         """Remember a volume that no machine uses as good, instead of how it was remembered before.
 
@@ -214,6 +230,6 @@ class Runtime(Protocol):
         """
         ...
 
-    def shortage(self) -> str | None:
+    def shortage(self, untrusted_of: str | None = None) -> str | None:
         """Why no more builds can be taken now, for those who want one; None while there is space. Takes no time."""
         ...

@@ -9,19 +9,22 @@ from stoker.domain.errors import ResourceExhausted, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stoker.domain.builds import Build
 
-def _none() -> None:
-    return None
+
+def _none(untrusted_of: str | None) -> None:
+    del untrusted_of
 
 
 class Admission:
     """Open until the server begins to stop, while there is space.
 
     Args:
-        shortage: says why there is no space for another build, and nothing while there is.
+        shortage: says why there is no space for another build, and nothing while there is; of an untrusted build it is
+            given the project.
     """
 
-    def __init__(self, shortage: Callable[[], str | None] = _none) -> None:
+    def __init__(self, shortage: Callable[[str | None], str | None] = _none) -> None:
         self._open = True
         self._shortage = shortage
 
@@ -43,6 +46,20 @@ class Admission:
         """
         if not self._open:
             raise Unavailable("the server is being stopped; try again when it is back")
-        shortage = self._shortage()
+        self._require_space(None)
+
+    def require_open_to(self, build: Build) -> None:
+        """Pass while new work of that kind is taken.
+
+        Raises:
+            Unavailable: the server is stopping.
+            ResourceExhausted: its disks are full, or an untrusted build may write too little.
+        """
+        self.require_open()
+        if build.untrusted:
+            self._require_space(build.project_id)
+
+    def _require_space(self, untrusted_of: str | None) -> None:
+        shortage = self._shortage(untrusted_of)
         if shortage is not None:
             raise ResourceExhausted(shortage)

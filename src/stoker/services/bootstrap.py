@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import NewToken, new_secret, new_token
 from stoker.domain.audit import Action, Party, server_party
-from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.cache_policy import default_cache_policy
 from stoker.domain.hardware import DEFAULT_HARDWARE
 from stoker.domain.people import Invitation, Role
 from stoker.domain.principals import CredentialKind
@@ -81,7 +81,7 @@ class BootstrapService:
                 name="hello",
                 region_id=self._core.limits.regions[0],
                 hardware=DEFAULT_HARDWARE,
-                cache_policy=CachePolicy(),
+                cache_policy=default_cache_policy(self._core.limits.max_keep_bytes),
                 created_at=now,
             )
             await project_store.add_project(tx, project)

@@ -74,6 +74,7 @@ class BuildService:
                 untrusted=principal.is_untrusted_in(project.id),
                 begun_by=await actor_of(tx, principal),
             )
+            self._core.admission.require_open_to(build)
             await build_store.add_build(tx, build)
             stored = StoredToken(
                 id=self._core.new_id(),

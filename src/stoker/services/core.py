@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain import ids
-from stoker.domain.cache_policy import MIN_KEEP_BYTES
+from stoker.domain.cache_policy import MAX_KEEP_BYTES, MIN_KEEP_BYTES
 from stoker.domain.queue import BuildLimits
 from stoker.services.meter import NoMeter
 from stoker.services.token_uses import TokenUses
@@ -33,10 +33,15 @@ class Limits:
     build_lifetime: timedelta = timedelta(hours=24)
     build_token_grace: timedelta = timedelta(minutes=10)
     min_keep_bytes: int = MIN_KEEP_BYTES
+    max_keep_bytes: int = MAX_KEEP_BYTES
+    max_organization_keep_bytes: int = MAX_KEEP_BYTES
     max_projects: int = 100_000
     max_project_tokens: int = 1000
     max_organization_tokens: int = 1000
     max_members: int = 10_000
+    max_sessions: int = 100
+    max_trust_policies: int = 1000
+    max_project_webhooks: int = 20
     max_open_logins: int = 1000
     invitation_lifetime: timedelta = timedelta(days=7)
     session_lifetime: timedelta = timedelta(days=14)

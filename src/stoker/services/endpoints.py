@@ -151,7 +151,7 @@ class EndpointService:
             require_running(build)
             if await self._extend(tx, wanted):
                 return wanted
-            self._core.admission.require_open()
+            self._core.admission.require_open_to(build)
             self._core.tracer.note_cause(build_cause(build_id))
             await lease_or_wait(self._core, tx, build, platform)
         self._asked[wanted] = self._core.monotonic()

@@ -186,7 +186,10 @@ class OrganizationService:
             now = self._core.now()
             open_ones = await invitation_store.list_invitations(tx, organization.id, now)
             if len(open_ones) + await person_store.count_members(tx, organization.id) >= most:
-                raise ResourceExhausted(f"the organization has {most} members and invitations, which is the most")
+                raise ResourceExhausted(
+                    f"the organization has {most} members and invitations, which is the most; "
+                    "remove members or revoke some invitations first"
+                )
             invitation = Invitation(
                 id=self._core.new_id(),
                 organization_id=organization.id,

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stoker.domain.audit import Action, described_change
-from stoker.domain.cache_policy import CachePolicy, CachePolicyChange, checked_cache_policy
+from stoker.domain.cache_policy import (
+    GIGABYTE,
+    CachePolicy,
+    CachePolicyChange,
+    checked_cache_policy,
+    default_cache_policy,
+)
 from stoker.domain.errors import ResourceExhausted
 from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
 from stoker.domain.ids import checked_id
@@ -51,6 +57,11 @@ class ProjectService:
         """The regions that a project can be in."""
         return self._core.limits.regions
 
+    @property
+    def default_policy(self) -> CachePolicy:
+        """The cache policy of a project for which none is named."""
+        return default_cache_policy(self._core.limits.max_keep_bytes)
+
     async def create(self, principal: Principal, wanted: NewProject) -> Project:
         """Create a project in the caller's organization.
 
@@ -62,8 +73,8 @@ class ProjectService:
         limits = self._core.limits
         name = checked_name(wanted.name, "name")
         region_id = checked_region(wanted.region_id, limits.regions)
-        wanted_policy = (wanted.cache_policy or CachePolicyChange()).applied_to(CachePolicy())
-        cache_policy = checked_cache_policy(wanted_policy, limits.min_keep_bytes)
+        wanted_policy = (wanted.cache_policy or CachePolicyChange()).applied_to(self.default_policy)
+        cache_policy = checked_cache_policy(wanted_policy, limits.min_keep_bytes, limits.max_keep_bytes)
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, wanted.organization_id or "")
             project = Project(
@@ -79,6 +90,7 @@ class ProjectService:
                 raise ResourceExhausted(
                     f"the organization has {limits.max_projects} projects, which is the most; delete some first"
                 )
+            await self._require_room(tx, project, before=0)
             await project_store.add_project(tx, project)
             await record(
                 self._core, tx, principal, Action.PROJECT_CREATE, project_party(project), project.organization_id
@@ -135,11 +147,10 @@ class ProjectService:
                 name=name or project.name,
                 region_id=region_id or project.region_id,
                 hardware=change.hardware or project.hardware,
-                cache_policy=checked_cache_policy(
-                    (change.cache_policy or CachePolicyChange()).applied_to(project.cache_policy),
-                    self._core.limits.min_keep_bytes,
-                ),
+                cache_policy=self._changed_policy(project.cache_policy, change.cache_policy),
             )
+            if changed.cache_policy.keep_bytes > project.cache_policy.keep_bytes:
+                await self._require_room(tx, changed, before=project.cache_policy.keep_bytes)
             await project_store.save_project(tx, changed)
             if (changed.hardware, changed.cache_policy) != (project.hardware, project.cache_policy):
                 await machine_store.mark_machines_outdated(tx, project.id)
@@ -181,6 +192,24 @@ class ProjectService:
             )
         wake_ended(self._core, ended)
         return project
+
+    def _changed_policy(self, policy: CachePolicy, change: CachePolicyChange | None) -> CachePolicy:
+        """A policy with a change. What it keeps stays as it is when the highest value has become smaller since."""
+        if change is None:
+            return policy
+        limits = self._core.limits
+        most = max(limits.max_keep_bytes, policy.keep_bytes) if change.keep_bytes is None else limits.max_keep_bytes
+        return checked_cache_policy(change.applied_to(policy), limits.min_keep_bytes, most)
+
+    async def _require_room(self, tx: Transaction, project: Project, before: int) -> None:
+        """Pass when the organization's caches may keep what a project is to keep instead of ``before``."""
+        most = self._core.limits.max_organization_keep_bytes
+        together = await project_store.sum_keep_bytes(tx, project.organization_id) - before
+        if together + project.cache_policy.keep_bytes > most:
+            raise ResourceExhausted(
+                f"the cache policies of the organization's other projects keep {together / GIGABYTE:g} GB of the "
+                f"{most / GIGABYTE:g} GB that it may have; give this project a smaller keep_bytes, or others first"
+            )
 
     async def _give_up_cache(self, tx: Transaction, project: Project, reason: str) -> list[str]:
         ended = await fail_builds_of_project(self._core, tx, project.id, reason)

@@ -270,4 +270,5 @@ class SignInService:
         now = self._core.now()
         expires_at = now + self._core.limits.session_lifetime
         await session_store.add_session(tx, secret.secret_hash, person.id, now, expires_at)
+        await session_store.end_oldest_sessions(tx, person.id, self._core.limits.max_sessions)
         return OpenedSession(person, secret.secret)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from stoker.domain.trust_policies import Provider
     from stoker.services.core import Core
 
-MAX_POLICIES = 1000
 """How many a project may have."""
 
 
@@ -78,10 +77,9 @@ class TrustPolicyService:
                 )
             if same is not None:
                 return same
-            if len(present) >= MAX_POLICIES:
-                raise ResourceExhausted(
-                    f"the project has {MAX_POLICIES} trust policies, which is the most; remove some first"
-                )
+            most = self._core.limits.max_trust_policies
+            if len(present) >= most:
+                raise ResourceExhausted(f"the project has {most} trust policies, which is the most; remove some first")
             await policy_store.add_policy(tx, policy)
             target, detail = _party(policy), f"in project {project.name}{', untrusted' if untrusted else ''}"
             await record(self._core, tx, principal, Action.POLICY_ADD, target, project.organization_id, detail)

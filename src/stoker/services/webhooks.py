@@ -12,7 +12,6 @@ from stoker.domain.ids import checked_id
 from stoker.domain.special_addresses import is_public
 from stoker.domain.webhooks import (
     BUILD_FINISHED,
-    MAX_WEBHOOKS,
     TEST,
     Delivery,
     DeliveryState,
@@ -83,10 +82,9 @@ class WebhookService:
         self._require_public(checked)
         async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
-            if len(await webhook_store.list_webhooks(tx, project.id)) >= MAX_WEBHOOKS:
-                raise ResourceExhausted(
-                    f"the project has {MAX_WEBHOOKS} webhooks, which is the most; delete some first"
-                )
+            most = self._core.limits.max_project_webhooks
+            if len(await webhook_store.list_webhooks(tx, project.id)) >= most:
+                raise ResourceExhausted(f"the project has {most} webhooks, which is the most; delete some first")
             now = self._core.now()
             webhook = Webhook(self._core.new_id(), project.organization_id, project.id, checked, now)
             await webhook_store.add_webhook(tx, webhook)

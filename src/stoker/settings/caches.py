@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from stoker.domain.cache_policy import MIN_KEEP_BYTES
+from stoker.domain.cache_policy import GIGABYTE, MAX_KEEP_BYTES, MIN_KEEP_BYTES
 from stoker.settings.group import Seconds, SettingsGroup
 
 _SMALLEST_IMAGE = 256 * 1024**2
@@ -16,6 +16,15 @@ class CacheSettings(SettingsGroup):
     """Projects, their caches, and the place where those are kept."""
 
     min_keep_bytes: int = Field(MIN_KEEP_BYTES, ge=1, description="The smallest cache policy that a project may have.")
+    max_keep_bytes: int = Field(
+        1024 * GIGABYTE, ge=1, le=MAX_KEEP_BYTES, description="The largest cache policy that a project may be given."
+    )
+    max_organization_keep_bytes: int = Field(
+        MAX_KEEP_BYTES, ge=1, description="What the cache policies of an organization's projects may keep together."
+    )
+    untrusted_disk_percent: float = Field(
+        50, gt=0, le=100, description="Part of what is free that a project's untrusted builds may write together."
+    )
     max_projects: int = Field(100_000, ge=1, description="Projects that an organization may have.")
     max_project_tokens: int = Field(1000, ge=1, description="Tokens that a project may have.")
     housekeeping_seconds: Seconds = Field(5, description="Pause between two times that a machine drops surplus cache.")

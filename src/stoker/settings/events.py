@@ -25,6 +25,7 @@ class EventSettings(SettingsGroup):
     webhook_private_addresses: bool = Field(
         default=False, description="Send webhooks to private networks and this host too."
     )
+    max_project_webhooks: int = Field(20, ge=1, description="Webhooks that a project may have.")
     max_webhook_deliveries: int = Field(10_000, ge=1, description="Deliveries of webhooks that may wait.")
     parallel_webhooks: int = Field(8, ge=1, le=256, description="Webhooks that are sent to at once.")
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")

@@ -79,6 +79,10 @@ class IdentitySettings(SettingsGroup):
     login_minutes: float = Field(15, gt=0, le=24 * 60, description="How long `depot login` waits for its approval.")
     user_token_days: float = Field(90, ge=0, le=3660, description="How long a login's token works; 0 for ever.")
     max_organization_tokens: int = Field(1000, ge=1, description="Tokens that an organization may have of its own.")
+    max_sessions: int = Field(
+        100, ge=1, description="Browsers in which a person is signed in; beyond it the oldest one is signed out."
+    )
+    max_trust_policies: int = Field(1000, ge=1, description="Trust policies that a project may have.")
     max_members: int = Field(10_000, ge=1, description="Members and invitations that an organization may have.")
 
     @field_validator("github_issuer", "buildkite_issuer", "circleci_issuer", "sign_in_issuer")

@@ -76,6 +76,14 @@ async def count_projects(tx: Transaction, organization_id: str) -> int:
     return (await tx.execute(query)).scalar_one()
 
 
+async def sum_keep_bytes(tx: Transaction, organization_id: str) -> int:
+    """What the cache policies of an organization's projects keep together, in bytes."""
+    query = select(func.coalesce(func.sum(projects.c.keep_bytes), 0)).where(
+        projects.c.organization_id == organization_id, projects.c.deleted_at.is_(None)
+    )
+    return int((await tx.execute(query)).scalar_one())
+
+
 async def save_project(tx: Transaction, project: Project) -> None:
     """Store what can change in a project."""
     await tx.execute(

@@ -41,6 +41,13 @@ async def remove_sessions_of(tx: Transaction, person_id: str) -> None:
     await tx.execute(delete(sessions).where(sessions.c.person_id == person_id))
 
 
+async def end_oldest_sessions(tx: Transaction, person_id: str, most: int) -> None:
+    """End the oldest sessions of a person beyond so many."""
+    newest = select(sessions.c.created_at).where(sessions.c.person_id == person_id)
+    oldest = newest.order_by(sessions.c.created_at.desc()).offset(most).limit(1).scalar_subquery()
+    await tx.execute(delete(sessions).where(sessions.c.person_id == person_id, sessions.c.created_at <= oldest))
+
+
 async def forget_old_sessions(tx: Transaction, now: datetime) -> int:
     """Remove those whose time is over; how many."""
     return (await tx.execute(delete(sessions).where(sessions.c.expires_at <= now))).rowcount

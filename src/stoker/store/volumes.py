@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, sele
 
 from stoker.domain.machines import MachineState
 from stoker.domain.platforms import Platform
+from stoker.domain.volume_caps import UntrustedVolume
 from stoker.domain.volumes import Volume, VolumeState, states_before
 from stoker.store.tables.machines import cache_contents, machines, volumes
+from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,6 +80,17 @@ async def active_volume_of_build(tx: Transaction, build_id: str, platform: Platf
 async def mark_volume_copied(tx: Transaction, volume_id: str) -> None:
     """Say that a volume has in it what it is to begin with."""
     await tx.execute(update(volumes).where(volumes.c.id == volume_id).values(to_copy=None))
+
+
+async def untrusted_volumes(tx: Transaction) -> list[UntrustedVolume]:
+    """The volumes of all untrusted builds that run."""
+    query = (
+        select(volumes.c.id, volumes.c.project_id, projects.c.keep_bytes)
+        .join(projects, projects.c.id == volumes.c.project_id)
+        .where(volumes.c.build_id.is_not(None), volumes.c.state == VolumeState.ACTIVE.value)
+        .order_by(volumes.c.id)
+    )
+    return [UntrustedVolume(row.id, row.project_id, row.keep_bytes) for row in await tx.execute(query)]
 
 
 async def give_up_volumes_of_build(tx: Transaction, build_id: str) -> None:

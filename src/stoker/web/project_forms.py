@@ -6,22 +6,23 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from stoker.domain.cache_policy import GIGABYTE, CachePolicy, CachePolicyChange
+from stoker.domain.cache_policy import GIGABYTE, CachePolicyChange
 from stoker.domain.errors import InvalidInput
 from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.projects import Project
 
 _GIGABYTES = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _DAYS = re.compile(r"\d{1,9}")
 
 
-def new_fields(region_id: str) -> dict[str, str]:
+def new_fields(region_id: str, policy: CachePolicy) -> dict[str, str]:
     """What the form of a new project begins with."""
-    return {"name": "", "region": region_id, "hardware": DEFAULT_HARDWARE.value} | _policy_fields(CachePolicy())
+    return {"name": "", "region": region_id, "hardware": DEFAULT_HARDWARE.value} | _policy_fields(policy)
 
 
 def fields_of(project: Project) -> dict[str, str]:

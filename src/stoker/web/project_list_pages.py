@@ -76,7 +76,7 @@ class ProjectListPages(PlacedPages):
         if reader is None:
             return sign_in_first(request)
         reader.calling(_CREATE)
-        return self._form(reader, new_fields(self.services.projects.regions[0]))
+        return self._form(reader, new_fields(self.services.projects.regions[0], self.services.projects.default_policy))
 
     async def create(self, request: Request) -> Response:
         """POST /organizations/{organization_id}/new-project."""
@@ -92,7 +92,7 @@ class ProjectListPages(PlacedPages):
                     region_id=fields["region"],
                     organization_id=reader.organization.id,
                     hardware=hardware_of(fields),
-                    cache_policy=policy_of(fields, new_fields("")),
+                    cache_policy=policy_of(fields, new_fields("", self.services.projects.default_policy)),
                 ),
             )
         except AT_THE_FORM as error:

@@ -25,10 +25,14 @@ _NESTED_ROUNDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much a subvolume of quota group ``group`` refers to, and how much it may, in bytes; None for no limit."""
+    """How much a subvolume of quota group ``group`` refers to, and how much it may, in bytes; None for no limit.
+
+    ``own`` is the part of ``used`` that nothing else refers to.
+    """
 
     group: str
     used: int
+    own: int
     limit: int | None
 
 
@@ -109,7 +113,7 @@ def quota(path: Path) -> Quota:
         fields = line.split()
         if fields and fields[0].startswith("0/"):
             limit = fields[3]
-            return Quota(fields[0], int(fields[1]), int(limit) if limit.isdigit() else None)
+            return Quota(fields[0], int(fields[1]), int(fields[2]), int(limit) if limit.isdigit() else None)
     raise VolumeFailed(f"{path} has no quota group")
 
 

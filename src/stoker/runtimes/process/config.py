@@ -51,6 +51,7 @@ class ProcessRuntimeConfig:
         volume_store: how volumes are kept: see `StoreKind`.
         volume_image_bytes: the size of the image, or what it is to grow to; 0 for nearly all that is free at first.
         volume_headroom_bytes: what a volume may hold above its project's cache policy, for the builds that run.
+        untrusted_disk_percent: the part of what is free that a project's untrusted builds may write.
         min_free_bytes: what is to stay free where volumes are and in the data folder.
         min_free_percent: the same as a part of the disk; the smaller counts.
         history_entries: builds of which buildkitd remembers its own record.
@@ -79,6 +80,7 @@ class ProcessRuntimeConfig:
     volume_store: StoreKind = StoreKind.AUTO
     volume_image_bytes: int = 0
     volume_headroom_bytes: int = 10 * 1000**3
+    untrusted_disk_percent: float = 50
     min_free_bytes: int = 2 * 1000**3
     min_free_percent: float = 5
     history_entries: int = 20

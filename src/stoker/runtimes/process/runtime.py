@@ -31,10 +31,11 @@ from stoker.runtimes.process.volume_store import VolumeStore
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.platforms import Platform
+    from stoker.domain.volume_caps import UntrustedVolume
     from stoker.runtimes.contract import MachineSpec
     from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.volumes import Volumes
@@ -167,7 +168,11 @@ class ProcessRuntime:
 
     async def settle_volume(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
         """Cap a volume by what it has now: see `Runtime.settle_volume`."""
-        return await self._with_volumes(lambda volumes: volumes.settle(volume_id, policy.keep_bytes, fresh=fresh))
+        return await self._with_volumes(lambda _: self._store.settle(volume_id, policy.keep_bytes, fresh=fresh))
+
+    async def bound_volumes(self, untrusted: Sequence[UntrustedVolume]) -> None:
+        """Cap the volumes of untrusted builds: see `Runtime.bound_volumes`."""
+        await self._with_volumes(lambda _: self._store.untrusted.keep(untrusted))
 
     async def save_volume(self, volume_id: str) -> None:
         """Take the volume's last good snapshot: see `Runtime.save_volume`."""
@@ -181,9 +186,9 @@ class ProcessRuntime:
         """Put the last good snapshot in a volume's place: see `Runtime.restore_volume`."""
         return await self._with_volumes(lambda volumes: volumes.restore(volume_id))
 
-    def shortage(self) -> str | None:
+    def shortage(self, untrusted_of: str | None = None) -> str | None:
         """Why no build can be taken now: see `Runtime.shortage`."""
-        return self._store.shortage()
+        return self._store.shortage(untrusted_of)
 
     async def _with_volumes(self, work: Callable[[Volumes], T]) -> T:
         def done() -> T:

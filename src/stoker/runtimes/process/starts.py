@@ -26,6 +26,7 @@ from stoker.runtimes.process.memory import events_file
 from stoker.runtimes.process.privileges import written_privileges
 from stoker.runtimes.process.processes import started_ticks
 from stoker.runtimes.process.trees import destroy
+from stoker.runtimes.process.volume_store import HOUSEKEEPING_FACTOR
 
 if TYPE_CHECKING:
     import subprocess
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 # The volume, the cgroups, the processes, the bridge and the rules.
 _BESIDE_A_START = 5
-# Housekeeping drops cache long before builds have to be refused.
-_HOUSEKEEPING_FACTOR = 2
 
 
 class MachineStarts:
@@ -91,7 +90,8 @@ class MachineStarts:
             connection = (
                 None if self.networks is None else beside.submit(self.networks.connect, spec, chosen, grouped, beside)
             )
-            volume = beside.submit(self._store.volumes().open, spec.volume_id, spec.cache_policy.keep_bytes)
+            keep_bytes = spec.cache_policy.keep_bytes
+            volume = beside.submit(self._store.open, spec.volume_id, keep_bytes, untrusted_of=spec.untrusted_of)
             self._fill(folder, spec)
             port = _free_port()
             toml = engine_config(
@@ -99,7 +99,7 @@ class MachineStarts:
                 self._config,
                 folder,
                 volume=volume.result().path,
-                min_free_bytes=_HOUSEKEEPING_FACTOR * self._store.reserve(),
+                min_free_bytes=HOUSEKEEPING_FACTOR * self._store.reserve(),
                 port=port,
                 cgroup=self._cgroups.path(machine_id),
                 view=view,

@@ -52,6 +52,21 @@ class SubvolumeVolumes:
             btrfs.commit(self._folder)
         return self._cap(path, btrfs.quota(path), keep_bytes)
 
+    def fill(self, volume_id: str) -> tuple[int, int]:
+        """What a volume refers to, and what only it refers to: see `Volumes.fill`."""
+        now = btrfs.quota(self._path(volume_id))
+        return now.used, now.own
+
+    def cap(self, volume_id: str, size: int) -> None:
+        """Cap a volume: see `Volumes.cap`."""
+        now = btrfs.quota(self._path(volume_id))
+        if now.limit != size:
+            btrfs.limit(self._folder, now.group, size)
+
+    def commit(self) -> None:
+        """Write everything out: see `Volumes.commit`."""
+        btrfs.commit(self._folder)
+
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left."""
         return names_in(self._folder, self._last_good, self._next, self._damaged)

@@ -7,10 +7,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from stoker.domain.volume_caps import UntrustedVolume
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
 from stoker.runtimes.process import btrfs
 from stoker.runtimes.process.config import StoreKind
 from stoker.runtimes.process.subvolumes import SubvolumeVolumes
+from stoker.runtimes.process.untrusted_volumes import UntrustedVolumes
 from stoker.runtimes.process.volume_image import VolumeImage
 from stoker.runtimes.process.volumes import DirectoryVolumes, names_in
 
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stoker.runtimes.process.config import ProcessRuntimeConfig
-    from stoker.runtimes.process.volumes import Volumes
+    from stoker.runtimes.process.volumes import OpenVolume, Volumes
+
+HOUSEKEEPING_FACTOR = 2
+"""Housekeeping drops cache long before builds have to be refused: while this many times the reserve is free."""
 
 _GIGABYTE = 1000**3
+_ROOM_FOR_UNTRUSTED = 256 * 1024**2
 _LOST = "so caches have no hard cap and no snapshots to go back to, and deleting one takes as long as it is large"
 
 _log = logging.getLogger(__name__)
@@ -37,6 +43,8 @@ class VolumeStore:
         self._folder = config.data / "volumes"
         self._file = config.data / "volumes.btrfs"
         self._image = VolumeImage(self._file, self._folder)
+        share, headroom = config.untrusted_disk_percent / 100, config.volume_headroom_bytes
+        self.untrusted = UntrustedVolumes(self.volumes, self._free_for_untrusted, share, headroom)
 
     def prepare(self) -> tuple[str, ...]:
         """Make and mount what is missing; what the operator should know, a line each.
@@ -99,8 +107,46 @@ class VolumeStore:
         """How many bytes are to stay free where volumes are."""
         return self._reserve_of(self._folder if self._folder.exists() else self._config.data)
 
-    def shortage(self) -> str | None:
-        """Why no build can be taken now, for those who ask for one; None while there is space."""
+    def open(self, volume_id: str, keep_bytes: int, *, untrusted_of: str | None) -> OpenVolume:
+        """A volume, made on first use and capped: see `Volumes.open`.
+
+        Args:
+            volume_id: the volume.
+            keep_bytes: what its policy keeps.
+            untrusted_of: the project of the untrusted build whose volume it is, which is capped by what is free too.
+        """
+        opened = self.volumes().open(volume_id, keep_bytes)
+        if untrusted_of is not None:
+            self.untrusted.add(UntrustedVolume(volume_id, untrusted_of, keep_bytes))
+        return opened
+
+    def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
+        """Cap a volume anew: see `Volumes.settle`. Those of untrusted builds keep their caps."""
+        return not self.untrusted.holds(volume_id) and self.volumes().settle(volume_id, keep_bytes, fresh=fresh)
+
+    def shortage(self, untrusted_of: str | None = None) -> str | None:
+        """Why no build can be taken now, for those who ask for one; None while there is space.
+
+        Args:
+            untrusted_of: the project of an untrusted build, for which there may be no space while there is for others.
+        """
+        problem = self._shortage()
+        if problem is not None or untrusted_of is None or not self._folder.is_dir():
+            return problem
+        room = self.untrusted.room(untrusted_of)
+        if room >= min(self._config.volume_headroom_bytes, _ROOM_FOR_UNTRUSTED):
+            return None
+        return (
+            f"untrusted builds of this project may write {room / _GIGABYTE:.1f} GB more to the server's volume store, "
+            "which is too little for another one; try again when some have ended"
+        )
+
+    def _free_for_untrusted(self) -> int:
+        """What is free beyond what BuildKit keeps free by dropping others' caches, so that no other build notices."""
+        state = os.statvfs(self._folder)
+        return state.f_bavail * state.f_frsize - HOUSEKEEPING_FACTOR * self._reserve_of(self._folder)
+
+    def _shortage(self) -> str | None:
         for name, folder in (("volume store", self._folder), ("data folder", self._config.data)):
             try:
                 state = os.statvfs(folder)

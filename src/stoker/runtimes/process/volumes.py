@@ -48,6 +48,22 @@ class Volumes(Protocol):
         """
         ...
 
+    def fill(self, volume_id: str) -> tuple[int, int]:
+        """What a volume refers to, and what only it refers to, in bytes, as of the last commit.
+
+        Raises:
+            VolumeFailed: there is no such volume, or it can't be told.
+        """
+        ...
+
+    def cap(self, volume_id: str, size: int) -> None:
+        """Let a volume refer to ``size`` bytes at most; nothing where there are no caps."""
+        ...
+
+    def commit(self) -> None:
+        """Count what volumes have at this moment, for which everything is written out."""
+        ...
+
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left."""
         ...
@@ -113,6 +129,17 @@ class DirectoryVolumes:
         """Nothing: there are no caps."""
         del volume_id, keep_bytes, fresh
         return False
+
+    def fill(self, volume_id: str) -> tuple[int, int]:
+        """Nothing that would count: there are no caps."""
+        del volume_id
+        return 0, 0
+
+    def cap(self, volume_id: str, size: int) -> None:
+        """Nothing: there are no caps."""
+
+    def commit(self) -> None:
+        """Nothing: nothing is counted."""
 
     def ids(self) -> frozenset[str]:
         """The volumes of which anything is left, deleted half-way or not."""
