@@ -30,6 +30,7 @@ from stoker.assembly import (
     project_privileges,
     record_limits,
     recorder_options,
+    request_limits,
 )
 from stoker.auth.issuer_documents import IssuerDocuments
 from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
@@ -234,6 +235,7 @@ class ApiProcess:
                 public_url=plan.public_url,
                 connection_wait=core.limits.connection_wait,
                 max_message_bytes=settings.max_message_bytes,
+                max_guest_message_bytes=settings.max_guest_message_bytes,
                 max_message_parts=settings.max_message_parts,
                 limits=call_limits(settings),
                 monotonic=monotonic,
@@ -356,7 +358,7 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self._dispatch = Dispatch(
-            process.routes, process.pages, process.plan.settings.request_seconds, SystemRandomness()
+            process.routes, process.pages, request_limits(process.plan.settings), SystemRandomness()
         )
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -16,6 +16,7 @@ from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.domain.webhooks import Patience
 from stoker.recorder.options import RecorderOptions
+from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.runtime import ProcessRuntime
@@ -64,6 +65,7 @@ def limits_of(settings: Settings) -> Limits:
         max_trust_policies=settings.max_trust_policies,
         max_project_webhooks=settings.max_project_webhooks,
         max_open_logins=settings.max_open_logins,
+        max_open_logins_per_address=settings.max_open_logins_per_address,
         invitation_lifetime=timedelta(days=settings.invitation_days),
         session_lifetime=timedelta(days=settings.session_days),
         login_lifetime=timedelta(minutes=settings.login_minutes),
@@ -119,10 +121,17 @@ def call_limits(settings: Settings) -> CallLimits:
         calls=Bound(settings.max_calls, settings.max_calls_per_token),
         waiting=Bound(settings.max_waiting_calls, settings.max_waiting_calls_per_token),
         guests=Bound(settings.max_guest_calls, settings.max_guest_calls_per_address),
+        guest_streams=Bound(settings.max_guest_streams, settings.max_guest_streams_per_address),
         rate=Rate(settings.requests_per_second, settings.requests_burst),
         guest_rate=Rate(settings.guest_requests_per_second, settings.guest_requests_burst),
         remembered=settings.max_remembered_callers,
     )
+
+
+def request_limits(settings: Settings) -> RequestLimits:
+    """How requests arrive."""
+    strangers = Bound(settings.max_guest_calls, settings.max_guest_calls_per_address)
+    return RequestLimits(settings.request_seconds, strangers, settings.max_guest_message_bytes)
 
 
 def page_rates(settings: Settings) -> PageRates:

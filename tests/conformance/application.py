@@ -11,7 +11,7 @@ from conformance_protos.connectrpc.conformance.v1.service_connect import (
 )
 from protobuf import Registry
 
-from stoker.assembly import call_limits
+from stoker.assembly import call_limits, request_limits
 from stoker.rpc.application import service_routes
 from stoker.rpc.codecs import api_codecs
 from stoker.rpc.dispatch import Dispatch
@@ -31,7 +31,7 @@ _routes = service_routes(
     api_codecs(Registry(service_pb.desc())),
     int(os.environ[MAX_MESSAGE_BYTES]),
 )
-_dispatch = Dispatch(_routes, None, Settings().request_seconds, SystemRandomness())
+_dispatch = Dispatch(_routes, None, request_limits(Settings()), SystemRandomness())
 
 
 async def application(scope, receive, send) -> None:

@@ -33,6 +33,8 @@ LIST = "depot.core.v1.ProjectService/ListProjects"
 CREATE = "depot.core.v1.ProjectService/CreateProject"
 HEALTH = "grpc.health.v1.Health/Check"
 WATCH = "grpc.health.v1.Health/Watch"
+START_LOGIN = "depot.cli.v1beta1.LoginService/StartLogin"
+FINISH_LOGIN = "depot.cli.v1beta1.LoginService/FinishLogin"
 BUILD_HEALTH = "depot.cli.v1.BuildService/ReportBuildHealth"
 REPORT_HEALTH = "depot.buildkit.v1.BuildKitService/ReportHealth"
 STATUS_STREAM = "depot.cli.v1.BuildService/ReportStatusStream"
@@ -53,11 +55,16 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Protocol
 _CERTAIN = 5
 
 
+def chunk(content: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
 @contextmanager
 def unfinished(server: Server, method: str, token: str, source: str = "127.0.0.1") -> Iterator[socket.socket]:
     """A call whose client has sent the beginning of its request, and goes on waiting."""
     address = urlsplit(server.url)
-    streaming = method in (WATCH, REPORT_HEALTH, STATUS_STREAM)
+    whole = {WATCH: b"{}", FINISH_LOGIN: b'{"id":"x"}'}.get(method)
+    streaming = method in (WATCH, FINISH_LOGIN, REPORT_HEALTH, STATUS_STREAM)
     head = [
         f"POST /{method} HTTP/1.1",
         "host: x",
@@ -65,8 +72,7 @@ def unfinished(server: Server, method: str, token: str, source: str = "127.0.0.1
         *([f"authorization: Bearer {token}"] if token else []),
         "transfer-encoding: chunked",
     ]
-    body = b"7\r\n" + struct.pack(">BI", 0, 2) + b"{}\r\n" if method == WATCH else b"1\r\n{\r\n"
-    body += b"0\r\n\r\n" if method == WATCH else b""
+    body = b"1\r\n{\r\n" if whole is None else chunk(struct.pack(">BI", 0, len(whole)) + whole) + chunk(b"")
     with socket.create_connection((address.hostname or "", address.port or 0), 30, (source, 0)) as connection:
         connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         yield connection
@@ -169,6 +175,7 @@ def test_a_running_build_lives_on_while_its_token_is_busy_elsewhere(used_up: Use
         assert answer.status == 200, answer
 
 
+@pytest.mark.bound("requests_per_second", "requests_burst")
 def test_other_tokens_have_rates_of_their_own(used_up: UsedUp) -> None:
     assert used_up.get_other_build().status == 200
 
@@ -187,12 +194,14 @@ def test_trying_tokens_is_bounded_by_address_and_good_tokens_still_work(used_up:
     )
 
 
+@pytest.mark.bound("guest_requests_per_second", "guest_requests_burst")
 def test_calls_without_a_token_are_bounded_by_address(used_up: UsedUp) -> None:
     statuses = [call_from(used_up.server, "127.0.0.3", HEALTH, "").status for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2
     assert call_from(used_up.server, "127.0.0.4", HEALTH, "").status == 200
 
 
+@pytest.mark.bound("forms_per_second", "forms_burst")
 def test_trying_passwords_is_bounded_by_address(slow: Server) -> None:
     def sign_in(source: str) -> http.client.HTTPResponse:
         address = urlsplit(slow.url)
@@ -233,6 +242,10 @@ def narrow(make_server: Callable[..., Server]) -> Server:
         max_waiting_calls_per_token="2",
         max_guest_calls="4",
         max_guest_calls_per_address="2",
+        max_guest_streams="4",
+        max_guest_streams_per_address="2",
+        max_open_logins="8",
+        max_open_logins_per_address="3",
         request_seconds="5",
         drain_seconds="0",
     )
@@ -274,6 +287,16 @@ def refused(answer: Answer, bound: int) -> bool:
     return answer.code == "resource_exhausted" and answer.message.startswith(f"{bound} calls are under way")
 
 
+def watch_refused(server: Server, source: str, bound: int) -> bool:
+    with unfinished(server, WATCH, "", source) as connection:
+        connection.settimeout(30)
+        answer = b""
+        while b"SERVING" not in answer and b"resource_exhausted" not in answer:
+            answer += connection.recv(65536)
+        return f"{bound} calls are under way".encode() in answer
+
+
+@pytest.mark.bound("max_calls", "max_calls_per_token")
 def test_a_token_has_so_many_calls_at_once(narrow: Server) -> None:
     _, build_token = narrow.new_build()
     third_refused = lambda: refused(narrow.call(LIST), 2)  # noqa: E731
@@ -283,6 +306,7 @@ def test_a_token_has_so_many_calls_at_once(narrow: Server) -> None:
     eventually(lambda: narrow.call(LIST).status == 200, "abandoned calls give their places back")
 
 
+@pytest.mark.bound("max_waiting_calls", "max_waiting_calls_per_token")
 def test_streams_take_no_places_of_calls_or_health_reports(narrow: Server) -> None:
     build, _ = narrow.new_build()
     third = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
@@ -294,17 +318,53 @@ def test_streams_take_no_places_of_calls_or_health_reports(narrow: Server) -> No
     eventually(lambda: narrow.call(waiting, third).status == 200, "abandoned streams give their places back")
 
 
-def test_guests_have_few_places_and_take_none_of_others(narrow: Server) -> None:
-    third_refused = lambda: refused(call_from(narrow, "127.0.0.1", HEALTH, ""), 2)  # noqa: E731
-    fifth_refused = lambda: refused(call_from(narrow, "127.0.0.3", HEALTH, ""), 4)  # noqa: E731
+@pytest.mark.bound("max_guest_streams", "max_guest_streams_per_address")
+def test_guests_have_few_streams_and_take_no_places_of_others(narrow: Server) -> None:
+    third_refused = lambda: watch_refused(narrow, "127.0.0.1", 2)  # noqa: E731
+    fifth_refused = lambda: watch_refused(narrow, "127.0.0.3", 4)  # noqa: E731
     with (
-        busy(narrow, WATCH, "", 2, third_refused, "the third guest is refused"),
-        busy(narrow, WATCH, "", 2, fifth_refused, "the fifth guest of all is refused", source="127.0.0.2"),
+        busy(narrow, WATCH, "", 2, third_refused, "the third watch of an address is refused"),
+        busy(narrow, WATCH, "", 2, fifth_refused, "the fifth watch of all is refused", source="127.0.0.2"),
     ):
         assert narrow.call(LIST).status == 200
-    eventually(lambda: call_from(narrow, "127.0.0.1", HEALTH, "").status == 200, "they are let in again")
+        assert call_from(narrow, "127.0.0.1", HEALTH, "").status == 200, "a load balancer is answered"
+        with unfinished(narrow, FINISH_LOGIN, "") as connection:
+            assert b"not_found" in connection.recv(65536), "a login takes no place of a watch"
+    eventually(lambda: not watch_refused(narrow, "127.0.0.1", 2), "they are let in again")
 
 
+@pytest.mark.bound("max_guest_calls", "max_guest_calls_per_address")
+def test_requests_that_do_not_arrive_keep_no_health_check_out(narrow: Server) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(unfinished(narrow, HEALTH, "", "127.0.0.2"))
+        for source in ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"):
+            for _ in range(3):
+                stack.enter_context(unfinished(narrow, HEALTH, "", source))
+        for source in ("127.0.0.2", "127.0.0.6"):
+            assert call_from(narrow, source, HEALTH, "").status == 200
+        answer = first.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"given up for others" in answer
+
+
+@pytest.mark.bound("max_open_logins", "max_open_logins_per_address")
+def test_an_address_takes_few_of_the_logins(narrow: Server) -> None:
+    begun = [call_from(narrow, "127.0.0.2", START_LOGIN, "") for _ in range(4)]
+    assert [answer.status for answer in begun] == [200] * 3 + [429]
+    assert begun[3].message.startswith("too many logins from your address wait for their approval")
+    others = [call_from(narrow, f"127.0.0.{number}", START_LOGIN, "").status for number in (3, 3, 3, 4, 4, 4)]
+    assert others == [200] * 5 + [429], "and all together have a bound as well"
+
+
+@pytest.mark.bound("max_guest_message_bytes")
+def test_messages_of_guests_are_small(narrow: Server) -> None:
+    answer = narrow.call(HEALTH, {"service": "x" * 65536}, token="")
+    assert (answer.code, "65536" in answer.message) == ("resource_exhausted", True)
+    assert narrow.call(HEALTH, {"service": "x" * 65000}, token="").code == "not_found"
+    assert narrow.call(LIST, {"unknown": "x" * 65536}).status == 200
+
+
+@pytest.mark.bound("request_seconds")
 def test_a_request_that_does_not_arrive_gives_its_place_back(narrow: Server) -> None:
     with unfinished(narrow, CREATE, narrow.token) as connection:
         connection.settimeout(30)
@@ -319,6 +379,7 @@ def test_a_request_that_does_not_arrive_gives_its_place_back(narrow: Server) -> 
 MESSAGE = b"\x0a" + b"\x80\x80\x80\x08" + b"x" * (16 * 1024 * 1024)  # field 1 with 16 MiB
 
 
+@pytest.mark.bound("max_message_bytes")
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "compressed"])
 @pytest.mark.parametrize(
     ("method", "kind"),
@@ -364,6 +425,7 @@ async def test_no_message_is_larger_than_the_limit_over_grpc(server: Server) -> 
             assert (refusal.value.code, "4194304" in refusal.value.message) == (Code.RESOURCE_EXHAUSTED, True)
 
 
+@pytest.mark.bound("max_header_kilobytes")
 @pytest.mark.parametrize("headers", [{"x-large": "a" * 62_000}, {f"x-{number}": "a" for number in range(120)}])
 def test_headers_are_bounded(server: Server, headers: dict[str, str]) -> None:
     answer = server.call(LIST, headers=headers)

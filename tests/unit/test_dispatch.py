@@ -7,11 +7,13 @@ import gc
 import weakref
 from typing import Any
 
-from stoker.rpc.dispatch import Dispatch, Route
+from stoker.domain.rates import Bound
+from stoker.rpc.dispatch import Dispatch, RequestLimits, Route
 from stoker.system import SystemRandomness
 
 PATH = "/some.Service/Watch"
-SCOPE = {"type": "http", "path": PATH, "http_version": "2", "headers": []}
+LIMITS = RequestLimits(30.0, Bound(10, 10), 1024)
+SCOPE = {"type": "http", "method": "POST", "path": PATH, "http_version": "2", "headers": []}
 
 
 async def test_a_call_that_waits_for_what_nobody_else_knows_is_not_collected() -> None:
@@ -24,7 +26,7 @@ async def test_a_call_that_waits_for_what_nobody_else_knows_is_not_collected() -
     async def nothing(*_: Any) -> Any:
         return {"type": "http.disconnect"}
 
-    dispatch = Dispatch({PATH: Route(waits, streams_requests=True)}, None, 30.0, SystemRandomness())
+    dispatch = Dispatch({PATH: Route(waits, streams_requests=True)}, None, LIMITS, SystemRandomness())
     call = weakref.ref(asyncio.create_task(dispatch(dict(SCOPE), nothing, nothing)))
     await begun.wait()
 

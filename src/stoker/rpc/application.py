@@ -31,6 +31,7 @@ from stoker._gen.stoker.v1 import (
 )
 from stoker._gen.stoker.v1 import builds_connect as own_builds_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
+from stoker.auth.access import is_open
 from stoker.rpc.audit import AuditHandlers
 from stoker.rpc.buildkit import BuildKitHandlers
 from stoker.rpc.builds import BuildHandlers
@@ -114,6 +115,7 @@ class RpcServices:
     public_url: str
     connection_wait: timedelta
     max_message_bytes: int
+    max_guest_message_bytes: int
     max_message_parts: int
     limits: CallLimits
     monotonic: Callable[[], float]
@@ -137,8 +139,9 @@ def service_routes(
         compressions=(GzipCompression(),),
         read_max_bytes=max_message_bytes,
     )
+    names = {method.name: f"{service.type_name}/{method.name}" for method in service.methods}
     return {
-        f"/{service.type_name}/{method.name}": Route(served, method.method_kind in _STREAMED_REQUESTS)
+        f"/{names[method.name]}": Route(served, method.method_kind in _STREAMED_REQUESTS, is_open(names[method.name]))
         for method in service.methods
     }
 
@@ -189,7 +192,9 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
     handlers.append((health_connect.HealthASGIApplication, health))
     descriptors.append(health_connect.Health.desc())
     for (application, service), descriptor in zip(handlers, descriptors, strict=True):
-        routes |= service_routes(application, service, descriptor, interceptors, codecs, services.max_message_bytes)
+        names = [f"{descriptor.type_name}/{method.name}" for method in descriptor.methods]
+        most = services.max_guest_message_bytes if all(map(is_open, names)) else services.max_message_bytes
+        routes |= service_routes(application, service, descriptor, interceptors, codecs, most)
     reflections: list[tuple[type[Any], Any]] = [
         (ServerReflectionASGIApplication, ServerReflectionService(*descriptors)),
         (ServerReflectionAlphaASGIApplication, ServerReflectionAlphaService(*descriptors)),
@@ -200,7 +205,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
             interceptors=interceptors,
             codecs=codecs,
             compressions=(GzipCompression(),),
-            read_max_bytes=services.max_message_bytes,
+            read_max_bytes=services.max_guest_message_bytes,
         )
-        routes[f"{served.path}/ServerReflectionInfo"] = Route(served, streams_requests=True)
+        routes[f"{served.path}/ServerReflectionInfo"] = Route(served, streams_requests=True, is_open=True)
     return routes

@@ -10,12 +10,15 @@ from urllib.parse import quote
 
 from connectrpc.code import Code
 
+from stoker.domain.rates import Bound, network_of
+from stoker.rpc.arriving import Arriving, WholeRequest
 from stoker.rpc.request_events import RequestEvents
 from stoker.rpc.request_ids import begin_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
+    from connectrpc.errors import ConnectError
     from connectrpc.server import ConnectASGIApplication
 
     from stoker.domain.clock import Randomness
@@ -29,26 +32,42 @@ _CONTENT_TYPE = b"content-type"
 _GRPC = b"application/grpc"
 _GRPC_UNIMPLEMENTED = b"12"  # https://grpc.io/docs/guides/status-codes/
 _LONGEST_PATH = 200
+_READING = ("GET", "HEAD")
+_TIMEOUT, _UNAVAILABLE = 408, 503
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """How long a request of one message, or a form, may take to arrive; how many of strangers may do so at once; and
+    how large those may be that are taken in before anything else is done for them.
+    """
+
+    seconds: float
+    strangers: Bound
+    strangers_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The application that has a method, and whether its client sends one message or a stream of them."""
+    """The application that has a method, whether its client sends one message or a stream of them, and whether anybody
+    may call it without a token.
+    """
 
     application: ConnectASGIApplication[Any]
     streams_requests: bool
+    is_open: bool = False
 
 
 class Dispatch:
     """Hands each request to the service that has its path, or to the pages for people."""
 
     def __init__(
-        self, routes: Mapping[str, Route], pages: Application | None, request_seconds: float, randomness: Randomness
+        self, routes: Mapping[str, Route], pages: Application | None, limits: RequestLimits, randomness: Randomness
     ) -> None:
-        """``request_seconds`` is how long a request of one message, or a form, may take to arrive."""
         self._routes = routes
         self._pages = pages
-        self._request_seconds = request_seconds
+        self._limits = limits
+        self._arriving = Arriving(limits.strangers)
         self._randomness = randomness
         self._running: set[asyncio.Task[Any] | None] = set()
 
@@ -74,12 +93,22 @@ class Dispatch:
         request = RequestEvents(
             receive,
             send,
-            None if streams else self._request_seconds,
+            None if streams else self._limits.seconds,
             may_end_early=streams and not scope["http_version"].startswith("1"),
         )
         scope["headers"] = _decodable(scope["headers"])
         application: Any = self._pages if route is None else route.application
-        await application(scope, request.receive, request.send)
+        if scope["method"] in _READING or not (route is None or (route.is_open and not streams)):
+            await application(scope, request.receive, request.send)
+            return
+        # What a stranger sends takes no place of anything before it is there.
+        whole = WholeRequest(request, self._limits.strangers_bytes)
+        client = scope.get("client")
+        await whole.arrive(self._arriving, network_of(client[0] if client else ""))
+        if whole.failure is not None and route is None:
+            await _answer_not_arrived(whole.failure, request.send)
+            return
+        await application(scope, whole.receive, request.send)
 
 
 def _names_a_method(path: str) -> bool:
@@ -104,6 +133,14 @@ async def answer_not_found(scope: Event, send: Send) -> None:
     headers = [(_CONTENT_TYPE, b"application/json")]
     await send({"type": "http.response.start", "status": 404, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
+
+
+async def _answer_not_arrived(failure: ConnectError, send: Send) -> None:
+    """Say why a form was given up."""
+    status = _TIMEOUT if failure.code is Code.DEADLINE_EXCEEDED else _UNAVAILABLE
+    headers = [(_CONTENT_TYPE, b"text/plain; charset=utf-8"), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": f"{failure.message}\n".encode()})
 
 
 def _decodable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,9 @@ A caller is a token, whatever it is worth, or for calls without one an address. 
 - waiting calls: streams, and the depot CLI's question for a machine, which is held open. A build has some of them open
   as long as it runs, so they don't take the places of calls;
 - health reports. Builds die without them, so nothing else that is done with the same token can use up what is theirs;
-- guests: calls that need no token. They have few places, so that they can't take those of anybody else.
+- guests: calls that need no token. They have few places, so that they can't take those of anybody else. Each of their
+  streams has places of its own, and so has the health check: a load balancer that asks is not refused for what others
+  hold open.
 
 Failed attempts to show a token are counted by address, so that nobody can try tokens, or make us verify them, without
 bound. Where too many failed, only tokens that were good before are still looked at: one broken client doesn't lock out
@@ -16,6 +18,7 @@ the others behind the same address.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +41,8 @@ HEALTH_REPORTS = frozenset(
 )
 HELD_OPEN = frozenset({"depot.cli.v1.BuildService/GetBuildKitConnection", "stoker.v1.WebhookService/TestWebhook"})
 
+HEALTH_CHECK = "grpc.health.v1.Health/Check"
+
 _SCHEME_LENGTH = len("bearer ")
 _RETRY_SECONDS = 1.0
 
@@ -49,6 +54,7 @@ class CallLimits:
     calls: Bound
     waiting: Bound
     guests: Bound
+    guest_streams: Bound
     rate: Rate
     guest_rate: Rate
     remembered: int
@@ -71,6 +77,8 @@ class LimitsInterceptor:
         self._waiting = Places(limits.waiting)
         self._health = Places(limits.waiting)
         self._guests = Places(limits.guests)
+        self._health_checks = Places(limits.guests)
+        self._guest_streams = defaultdict[str, Places](lambda: Places(limits.guest_streams))
         self._call_rates = TokenBuckets(limits.rate, limits.remembered)
         self._health_rates = TokenBuckets(limits.rate, limits.remembered)
         self._guest_rates = TokenBuckets(limits.guest_rate, limits.remembered)
@@ -87,7 +95,11 @@ class LimitsInterceptor:
         if authorization is None or is_open(method):
             address = _address(ctx)
             _require(self._guest_rates.take(address, now), "from your address without a token")
-            return self._admit(self._guests, address, self._guest_rates, charged=True, guest=True)
+            if ctx.method.stream_type is not StreamType.UNARY:
+                places = self._guest_streams[method]
+            else:
+                places = self._health_checks if method == HEALTH_CHECK else self._guests
+            return self._admit(places, address, self._guest_rates, charged=True, guest=True)
         key = blake2b(authorization[_SCHEME_LENGTH:].strip().encode(), digest_size=16).digest()
         health = method in HEALTH_REPORTS
         buckets = self._health_rates if health else self._call_rates

@@ -77,12 +77,16 @@ class RequestEvents:
                     await self._drain()
         await self._send(event)
 
+    def abandon(self) -> None:
+        """Wait no longer for the rest of the request, also not before it is answered."""
+        self._more = False
+
     async def _receive_in_time(self, deadline: float) -> Event:
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._receive()
         except TimeoutError as error:
-            self._more = False
+            self.abandon()
             raise ConnectError(
                 Code.DEADLINE_EXCEEDED, f"the request has not arrived within {self._seconds:g} s; try again"
             ) from error

@@ -43,6 +43,7 @@ class Limits:
     max_trust_policies: int = 1000
     max_project_webhooks: int = 20
     max_open_logins: int = 1000
+    max_open_logins_per_address: int = 20
     invitation_lifetime: timedelta = timedelta(days=7)
     session_lifetime: timedelta = timedelta(days=14)
     login_lifetime: timedelta = timedelta(minutes=15)

@@ -11,7 +11,9 @@ from stoker.domain.errors import FailedPrecondition, NotFound, PermissionDenied,
 from stoker.domain.ids import checked_id
 from stoker.domain.logins import Login, LoginState, login_state
 from stoker.domain.principals import CredentialKind
+from stoker.domain.rates import network_of
 from stoker.services.auditing import person_party, record_for_person
+from stoker.services.origin import current_origin
 from stoker.services.tokens import token_party
 from stoker.services.wakeups import login_topic
 from stoker.store import logins as login_store
@@ -48,14 +50,16 @@ class LoginService:
         self._core = core
 
     async def start(self, client: str) -> StartedLogin:
-        """Start a login.
+        """Start a login from the address that the request comes from.
 
         Args:
-            client: what the command line says of itself, and from where, for the one who approves.
+            client: what the command line says of itself, for the one who approves.
 
         Raises:
             ResourceExhausted: too many wait for their approval.
         """
+        limits = self._core.limits
+        address = network_of(current_origin().address)
         secret = new_secret(self._core.randomness)
         noise = self._core.randomness.token_bytes(2 * _CODE_HALF)
         letters = "".join(_CODE_ALPHABET[byte % len(_CODE_ALPHABET)] for byte in noise)
@@ -64,12 +68,17 @@ class LoginService:
             code=f"{letters[:_CODE_HALF]}-{letters[_CODE_HALF:]}",
             client=client[:_MAX_CLIENT_LENGTH],
             created_at=now,
-            expires_at=now + self._core.limits.login_lifetime,
+            expires_at=now + limits.login_lifetime,
         )
         async with self._core.database.write() as tx:
-            if await login_store.count_open_logins(tx, now) >= self._core.limits.max_open_logins:
+            if await login_store.count_open_logins(tx, now, address) >= limits.max_open_logins_per_address:
+                raise ResourceExhausted(
+                    "too many logins from your address wait for their approval; approve or refuse them, or try again "
+                    "in some minutes"
+                )
+            if await login_store.count_open_logins(tx, now) >= limits.max_open_logins:
                 raise ResourceExhausted("too many logins wait for their approval; try again in some minutes")
-            await login_store.add_login(tx, login, secret.secret_hash)
+            await login_store.add_login(tx, login, secret.secret_hash, address)
         return StartedLogin(secret.secret, login.code)
 
     async def look(self, code: str) -> tuple[Login, LoginState]:

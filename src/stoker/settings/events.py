@@ -29,6 +29,7 @@ class EventSettings(SettingsGroup):
     max_webhook_deliveries: int = Field(10_000, ge=1, description="Deliveries of webhooks that may wait.")
     parallel_webhooks: int = Field(8, ge=1, le=256, description="Webhooks that are sent to at once.")
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
+    max_open_logins_per_address: int = Field(20, ge=1, description="The same from one address.")
     measure_seconds: float = Field(
         900, ge=1, le=7 * 24 * 3600, description="Time between two looks at the size of a running machine's volume."
     )

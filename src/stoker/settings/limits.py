@@ -14,6 +14,9 @@ class LimitSettings(SettingsGroup):
     max_message_parts: int = Field(
         100_000, ge=1000, description="Fields of an API message, a nested message or list counted as six."
     )
+    max_guest_message_bytes: int = Field(
+        64 * 1024, ge=1024, description="Largest API message of a method that needs no token."
+    )
     max_header_kilobytes: int = Field(60, ge=8, le=8192, description="Largest header of an API request.")
     request_seconds: float = Field(60, gt=0, le=3600, description="How long an API message may take to arrive.")
     requests_per_second: float = Field(1000, gt=0, description="API calls a second with one token, for long.")
@@ -30,6 +33,10 @@ class LimitSettings(SettingsGroup):
     max_waiting_calls_per_token: int = Field(10_000, ge=1, description="The same with one token.")
     max_guest_calls: int = Field(1000, ge=1, description="Calls under way that need no token.")
     max_guest_calls_per_address: int = Field(100, ge=1, description="The same from one address.")
+    max_guest_streams: int = Field(
+        1000, ge=1, description="Streams that need no token, such as Health/Watch and FinishLogin, of each method."
+    )
+    max_guest_streams_per_address: int = Field(50, ge=1, description="The same from one address.")
     max_live_pages: int = Field(5000, ge=1, description="Pages that are followed live at once.")
     max_live_pages_per_address: int = Field(
         500, ge=1, description="The same from one address, and of one person who is signed in."

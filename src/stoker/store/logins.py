@@ -32,13 +32,14 @@ async def _find(tx: Transaction, which: ColumnElement[bool]) -> Login | None:
     return None if row is None else _login(row)
 
 
-async def add_login(tx: Transaction, login: Login, secret_hash: bytes) -> None:
-    """Store a new login under the hash of its id."""
+async def add_login(tx: Transaction, login: Login, secret_hash: bytes, address: str) -> None:
+    """Store a new login, begun from an address, under the hash of its id."""
     await tx.execute(
         insert(logins).values(
             secret_hash=secret_hash,
             code=login.code,
             client=login.client,
+            address=address,
             created_at=login.created_at,
             expires_at=login.expires_at,
         )
@@ -55,9 +56,15 @@ async def find_login_by_code(tx: Transaction, code: str) -> Login | None:
     return await _find(tx, logins.c.code == code)
 
 
-async def count_open_logins(tx: Transaction, now: datetime) -> int:
-    """How many logins could still be approved."""
-    query = select(func.count()).select_from(logins).where(logins.c.expires_at > now, logins.c.finished_at.is_(None))
+async def count_open_logins(tx: Transaction, now: datetime, address: str | None = None) -> int:
+    """How many logins, or those begun from an address, could still be approved, or be finished."""
+    query = (
+        select(func.count())
+        .select_from(logins)
+        .where(logins.c.expires_at > now, logins.c.finished_at.is_(None), logins.c.refused_at.is_(None))
+    )
+    if address is not None:
+        query = query.where(logins.c.address == address)
     return (await tx.execute(query)).scalar_one()
 
 

@@ -62,6 +62,7 @@ logins = Table(
     Column("secret_hash", LargeBinary(32), primary_key=True),
     Column("code", Text, nullable=False, unique=True),
     Column("client", Text, nullable=False),
+    Column("address", Text),
     Column("person_id", ID, ForeignKey("people.id")),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),

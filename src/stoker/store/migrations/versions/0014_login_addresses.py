@@ -1,0 +1,19 @@
+"""From which address a login was begun."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("logins", sa.Column("address", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("logins", "address")
