@@ -19,6 +19,7 @@ from stoker.recorder.options import RecorderOptions
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
+from stoker.runtimes.process.gateway_life import GatewayLife
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
@@ -245,6 +246,7 @@ def open_core(
         admission=admission or Admission(),
         meter=meter or NoMeter(),
         tracer=tracer or NoTracer(),
+        gateway_ended_since=GatewayLife(settings.data / "run" / "gateway.json").ended_since,
     )
 
 

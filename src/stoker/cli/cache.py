@@ -11,6 +11,7 @@ from stoker._gen.stoker.v1.caches_connect import CacheServiceClient
 from stoker.cli.output import print_json, print_table, shown_time, tell
 from stoker.cli.remote import Remote, remote_command
 from stoker.domain.cache_policy import GIGABYTE
+from stoker.domain.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,7 @@ def _outlooks(cache: pb.PlatformCache) -> Iterator[tuple[str, str, str, str]]:
 
 def _name(policy: pb.KeepPolicy) -> str:
     size = "" if policy.keep_bytes >= _UNLIMITED else f"{policy.keep_bytes / GIGABYTE:.4g} GB"
-    days = f"{policy.keep_days} days" if policy.keep_days else ""
+    days = counted(policy.keep_days, "day") if policy.keep_days else ""
     return ", ".join(part for part in (size, days) if part) or "everything"
 
 

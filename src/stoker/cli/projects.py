@@ -12,6 +12,7 @@ from stoker.cli.confirmation import confirm, confirm_by_name, yes_flag
 from stoker.cli.output import print_facts, print_json, print_made, print_table, shown_time, tell
 from stoker.cli.remote import Remote, remote_command
 from stoker.domain.cache_policy import GIGABYTE
+from stoker.domain.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,4 +193,4 @@ def _cache(project: pb.Project) -> str:
     policy = project.cache_policy
     if policy is None:
         return ""
-    return f"{policy.keep_bytes / GIGABYTE:g} GB, {f'{policy.keep_days} days' if policy.keep_days else 'any age'}"
+    return f"{policy.keep_bytes / GIGABYTE:g} GB, {counted(policy.keep_days, 'day') if policy.keep_days else 'any age'}"

@@ -15,6 +15,7 @@ from stoker.client.api import RemoteBuild, keep_alive, open_api
 from stoker.client.buildctl import BuildInput, Connection, ResultFiles, buildctl_command
 from stoker.client.errors import ApiError
 from stoker.client.patience import patiently
+from stoker.domain.builds import is_cancellation
 from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
@@ -167,10 +168,10 @@ def _digest(metadata: Path) -> str | None:
 
 
 def _last_error(trace: Path) -> str | None:
-    """The last step's error in buildctl's trace: one JSON status a line."""
-    error = None
+    """The first error of a step in buildctl's trace, one JSON status a line, that isn't another's cancellation."""
     with suppress(OSError, ValueError):
-        for line in trace.read_text().splitlines():
-            for vertex in json.loads(line).get("vertexes") or ():
-                error = f"{vertex.get('name', 'step')}: {vertex['error']}" if vertex.get("error") else error
-    return error
+        for line in trace.read_text().split("\n"):
+            for vertex in (json.loads(line).get("vertexes") or ()) if line else ():
+                if vertex.get("error") and not is_cancellation(vertex["error"]):
+                    return f"{vertex.get('name', 'step')}: {vertex['error']}"
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stoker.domain.audit import Party
 
 MAX_ERROR_LENGTH = 4096
+_CANCELED = re.compile(r"context canceled|code = Canceled\b|\bCanceled: ")
 
 
 class BuildStatus(StrEnum):
@@ -86,6 +88,11 @@ def explained_error(error: str | None, hint: str) -> str:
     if not error:
         return bounded_error(hint)
     return bounded_error(f"{shortened(error, max(MAX_ERROR_LENGTH - len(hint) - 1, 0))}\n{hint}")
+
+
+def is_cancellation(error: str) -> bool:
+    """Whether a step's error says no more than that somebody stopped it (Go's context.Canceled, gRPC's code)."""
+    return _CANCELED.search(error) is not None
 
 
 def require_running(build: Build) -> None:

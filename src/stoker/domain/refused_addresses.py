@@ -5,22 +5,54 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from stoker.domain.special_addresses import is_public
-
-# How Go names a connection that was refused (net.OpError).
-_REFUSED = re.compile(r"dial tcp (?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([0-9.]+)):\d+: connect: connection refused")
+_ADDRESS = r"(?:\[(?P<{0}6>[0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|(?P<{0}4>[0-9.]+))"
+_BARE = r"(?P<{0}>[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*)(?:%\w+)?"
+_HOST = r"(?P<{0}>[A-Za-z0-9_](?:[A-Za-z0-9_.-]{{0,251}}[A-Za-z0-9_])?)"
+_REFUSED = re.compile(
+    "|".join(
+        (
+            # Go (net.OpError).
+            "dial tcp " + _ADDRESS.format("go") + r":\d+: connect: connection refused",
+            # git's own protocol: HOST[0: ADDRESS]: errno=Connection refused.
+            r"\[\d+: " + _BARE.format("git") + r"\]: errno=Connection refused",
+            # curl in git, of versions with and without the address: Failed to connect to HOST port N.
+            r"[Ff]ailed to connect to (?:" + _BARE.format("curl") + "|" + _HOST.format("curlhost") + r") port \d+"
+            r"(?: after \d+ ms)?: (?:Connection refused|Could(?:n't| not) connect to server)",
+            # ssh: connect to host HOST port N.
+            r"connect to host (?:"
+            + _BARE.format("ssh")
+            + "|"
+            + _HOST.format("sshhost")
+            + r") port \d+: Connection refused",
+            # Go, where a proxy or a resolver hides the address.
+            r"dial tcp: (?:lookup )?" + _HOST.format("gohost") + r":\d+: connect: connection refused",
+        )
+    )
+)
 
 
 def refused_address_hint(error: str | None) -> str | None:
-    """What to do about the first address in a build's error that is not on the internet; None without one."""
+    """What to do about the first address in a build's error that is not on the internet; None without one.
+
+    Git and ssh name the host as it was written. Where that is a name, its address isn't known here, so the hint says
+    when it applies.
+    """
+    name = None
     for match in _REFUSED.finditer(error or ""):
+        found = match.groupdict()
+        host = next((text for key, text in found.items() if text and key.endswith("host")), None)
+        if host is not None:
+            name = name or host
+            continue
         try:
-            address = ip_address(match[1] or match[2])
+            address = ip_address(next(text for text in found.values() if text))
         except ValueError:
             continue
-        if not is_public(address):
-            return (
-                f"builds reach {address}, like all addresses that aren't on the internet, only where the operator of "
-                "this server names it (setting allowed_networks, or that of the project)"
-            )
-    return None
+        if not address.is_global:
+            return f"builds reach {address}, like all addresses that aren't on the internet, only where {_WAY}"
+    if name is None:
+        return None
+    return f"if {name} has an address that isn't on the internet, builds reach it only where {_WAY}"
+
+
+_WAY = "the operator of this server names it (setting allowed_networks, or that of the project)"

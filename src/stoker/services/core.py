@@ -14,6 +14,7 @@ from stoker.services.token_uses import TokenUses
 from stoker.services.tracing import NoTracer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from stoker.domain.clock import Clock, Randomness
@@ -59,9 +60,16 @@ class Limits:
     connection_wait: timedelta = timedelta(milliseconds=500)
 
 
+def _gateway_lives(_since: datetime) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Database, clock, randomness, wake-ups, limits, admission, noted uses, meter and tracer, for every service."""
+    """What every service needs.
+
+    ``gateway_ended_since`` says whether the gateway that ran at a moment has ended.
+    """
 
     database: Database
     clock: Clock
@@ -72,6 +80,7 @@ class Core:
     token_uses: TokenUses = field(default_factory=TokenUses)
     meter: Meter = field(default_factory=NoMeter)
     tracer: Tracer = field(default_factory=NoTracer)
+    gateway_ended_since: Callable[[datetime], bool] = _gateway_lives
 
     def now(self) -> datetime:
         """The time."""

@@ -22,6 +22,7 @@ from stoker.store import waiting as waiting_store
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from stoker.domain.builds import Build
     from stoker.domain.leases import Lease
     from stoker.domain.machines import Machine
     from stoker.services.core import Core
@@ -53,7 +54,7 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     said = None if result.error is None else mask_secrets(result.error)
     error = None if said is None else bounded_error(said)
     if result.status is BuildStatus.FAILED:
-        hint = await build_store.hint_of(tx, build_id) or refused_address_hint(said)
+        hint = await build_store.hint_of(tx, build_id) or refused_address_hint(said) or _gateway_hint(core, build, said)
         if hint is not None:
             error = explained_error(error, hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
@@ -74,6 +75,13 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     await volume_store.give_up_volumes_of_build(tx, build_id)
     await token_store.expire_build_tokens(tx, build_id, core.now() + core.limits.build_token_grace)
     return True
+
+
+def _gateway_hint(core: Core, build: Build, error: str | None) -> str | None:
+    """Why a build's connections broke, if the gateway ended in the middle of it."""
+    if is_lost_connection(error) and build.started_at is not None and core.gateway_ended_since(build.started_at):
+        return "the server's gateway ended while the build ran, and was started again; build again, the cache is kept"
+    return None
 
 
 async def fail_builds(core: Core, tx: Transaction, build_ids: Iterable[str], reason: str) -> list[str]:

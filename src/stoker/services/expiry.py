@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus
+from stoker.domain.wording import spelled_out
 from stoker.services.endings import end_build, end_lease, fail_builds, wake_ended
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
@@ -32,11 +33,11 @@ class ExpiryService:
         now = await self._clock_watch.look()
         if not await self._is_due(now):
             return []
-        minutes = self._core.limits.lease_lifetime.total_seconds() / 60
+        silence = spelled_out(self._core.limits.lease_lifetime)
         ended: list[str] = []
         async with self._core.database.write() as tx:
             for lease in await lease_store.expired_leases(tx, now, _BATCH):
-                reason = f"no health report for {minutes:g} minutes: the client is gone"
+                reason = f"no health report for {silence}: the client is gone"
                 if await solve_store.all_ended_well(tx, lease.build_id):
                     reason += "; all that it built until then ended well, but it didn't say that this was all"
                 if await end_build(self._core, tx, lease.build_id, BuildResult(BuildStatus.FAILED, reason)):
@@ -44,12 +45,12 @@ class ExpiryService:
                 else:
                     await end_lease(self._core, tx, lease, reason)
             for one in await waiting_store.expired_waiting(tx, now, _BATCH):
-                reason = f"it waited for its turn, and nobody asked for {minutes:g} minutes: the client is gone"
+                reason = f"it waited for its turn, and nobody asked for {silence}: the client is gone"
                 ended += await fail_builds(self._core, tx, [one.build_id], reason)
                 await waiting_store.leave_queue(tx, one.build_id)
             lifetime = self._core.limits.build_lifetime
             overdue = [build.id for build in await build_store.overdue_builds(tx, now - lifetime, _BATCH)]
-            reason = f"the build did not end within {lifetime.total_seconds() / 3600:g} hours"
+            reason = f"the build did not end within {spelled_out(lifetime)}"
             ended += await fail_builds(self._core, tx, overdue, reason)
         wake_ended(self._core, ended)
         return ended

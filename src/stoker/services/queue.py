@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import ResourceExhausted
 from stoker.domain.queue import QueuePlace, Waiting, places, whose_turn
+from stoker.domain.wording import counted
 from stoker.services.leasing import add_lease
 from stoker.services.lookup import require_organization
 from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, builds_topics
@@ -50,7 +51,7 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
     length = sum(other.organization_id == build.organization_id for other in queue)
     if length >= limit:
         raise ResourceExhausted(
-            f"the organization has {length} builds that wait for their turn, which is the most; try again later"
+            f"the organization has {counted(length, 'build')} waiting, which is the most; try again later"
         )
     await waiting_store.add_waiting(tx, one)
     tx.after_commit(lambda: core.wakeups.wake(*builds_topics(one.organization_id, one.project_id)))

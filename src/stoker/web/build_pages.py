@@ -18,7 +18,7 @@ from stoker.web.live import Subject
 from stoker.web.page_limits import caller_of
 from stoker.web.pages import Pages, go_to, rendered_in_pieces, sign_in_first
 from stoker.web.render_queue import RenderQueue
-from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step
+from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step, failure_reasons
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -107,6 +107,7 @@ class BuildPages(Pages):
             platforms=bars(shown, scale, {step.number for step in analysis.path.steps}),
             ticks=scale.ticks(),
             failed=failed,
+            reasons=failure_reasons(failed, build.error),
             failed_lines=await self._last_lines(build, failed, sizes.failed_lines) if failed is not None else [],
             failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
             tails=await records.tails_of(build, _by_interest(shown, failed), sizes.step_lines, sizes.lines),

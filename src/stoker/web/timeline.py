@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stoker.domain.builds import is_cancellation
 from stoker.web.formats import duration
 
 if TYPE_CHECKING:
@@ -94,13 +95,19 @@ class DockerfileLine:
 
 
 def failed_step(steps: Sequence[Step]) -> Step | None:
-    """The step that a build failed with: of those with an error, the one that ended first.
+    """The step that a build failed with: of those with an error of their own, the one that ended first.
 
-    The others were canceled because of it.
+    None where all were canceled, because of another's failure or of what happened to the build.
     """
-    failed = [step for step in steps if step.error]
-    own = [step for step in failed if "context canceled" not in (step.error or "")] or failed
+    own = [step for step in steps if step.error and not is_cancellation(step.error)]
     return min(own, key=lambda step: (step.completed_at is None, step.completed_at or 0, step.number), default=None)
+
+
+def failure_reasons(failed: Step | None, error: str | None) -> list[str]:
+    """Why a build failed: the error of its step, and its own with what the server added to it; once what is in both."""
+    of_step = failed.error if failed is not None and failed.error else ""
+    of_build = error or ""
+    return [of_build] if of_step in of_build else [one for one in (of_step, of_build) if one]
 
 
 def dockerfile_line(step: Step, dockerfiles: Sequence[Dockerfile]) -> DockerfileLine | None:

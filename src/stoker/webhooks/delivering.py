@@ -146,6 +146,7 @@ class WebhookDeliverer:
             data |= {
                 "build_id": build.id,
                 "status": build.status.value,
+                "error": build.error,
                 "duration_seconds": build.duration_seconds,
                 "created_at": _text(build.created_at),
                 "started_at": _text(build.started_at),
