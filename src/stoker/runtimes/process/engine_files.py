@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tomli_w
-
-from stoker.runtimes.process.commands import find_program
 
 if TYPE_CHECKING:
     from stoker.runtimes.contract import MachineSpec
@@ -23,39 +19,6 @@ CNI_STATE = Path("/var/lib/cni")
 STEPS_GROUP = "buildkit"
 # Fixed in BuildKit (util/appdefaults).
 _BUILDKIT_FOLDER = Path("/etc/buildkit")
-_STEP_SCORE = 500
-_BTRFS_TYPE = 0x94
-_COPYING = (0x40049409, 0x4020940D, 0xC0189436)  # FICLONE, FICLONERANGE, FIDEDUPERANGE (linux/fs.h)
-
-# Only `run` starts a step. Its last word is the step's id, and buildkitd deletes the group afterwards, not before.
-# The group is compared whole: BuildKit passes a parent that ends with `.slice:` on as it is, with every `..` in it.
-_CONTAINER_RUNTIME = """\
-#!/bin/sh
-run= bundle= before= id=
-for word; do
-    [ "$word" != run ] || run=yes
-    [ "$before" != --bundle ] || bundle=$word
-    before=$word id=$word
-done
-[ "$run" ] || exec {runtime} "$@"
-if ! grep -q -F '"cgroupsPath":"{group}/'"$id"'"' "$bundle/config.json"; then
-    echo "stoker: a step may not choose its cgroup; leave cgroup-parent out" >&2
-    exit 1
-fi
-# The score is for the step alone: this process and runc are worth as much as buildkitd.
-sed -i -e 's/"process":{{/&"oomScoreAdj":{score},/' \\
-    -e 's/\\("syscalls":\\[.*\\)"ioctl",/\\1/' -e 's/"syscalls":\\[/&{ioctls},/' "$bundle/config.json" || exit 1
-{runtime} "$@"
-code=$?
-if [ "$code" != 0 ] && [ -r "{events}" ]; then
-    while read -r name count; do
-        [ "$name" = oom_kill ] && [ "$count" -gt 0 ] || continue
-        echo "stoker: the machine ran out of memory, so the kernel killed something in this step;" \
-            "give the project larger hardware, or let it run less at once" >&2
-    done <"{events}"
-fi
-exit "$code"
-"""
 _DAY_SECONDS = 24 * 3600
 
 
@@ -89,6 +52,11 @@ class MachineFolder:
     def container_runtime(self) -> Path:
         """The script that buildkitd calls to run a step."""
         return self.path / "container-runtime"
+
+    @property
+    def step_rules(self) -> Path:
+        """What that script lets steps have."""
+        return self.path / "step-rules.json"
 
     @property
     def container_state(self) -> Path:
@@ -140,40 +108,9 @@ def make_machine_view(config: ProcessRuntimeConfig) -> Path:
     return view
 
 
-def container_runtime_script(folder: MachineFolder, cgroup: str, memory_events: Path | None) -> str:
-    """What buildkitd calls instead of runc or crun.
-
-    It keeps their state in the machine's folder, so that none is left in /run after a hard kill; refuses to run a step
-    outside the machine's ``cgroup``, which a build could ask for; forbids steps to make subvolumes, which would not
-    count towards their volume's cap; lets the kernel kill steps before buildkitd when memory is short; and tells the
-    step's log when that happened.
-
-    Args:
-        folder: the machine's folder.
-        cgroup: the machine's group, as steps name it.
-        memory_events: the file that counts kills in the group of the step ``$id``; None where memory isn't limited.
-    """
-    program = find_program("runc", "crun", package="runc")
-    return _CONTAINER_RUNTIME.format(
-        runtime=f"{shlex.quote(program)} --root {shlex.quote(str(folder.container_state))}",
-        group=f"{cgroup}/{STEPS_GROUP}",
-        events="" if memory_events is None else memory_events,
-        score=_STEP_SCORE,
-        ioctls=_ioctl_rules(),
-    )
-
-
-def _ioctl_rules() -> str:
-    """Rules of a seccomp profile (OCI runtime-spec, config-linux.md) that allow all ioctls but those of btrfs.
-
-    Their numbers have a type in bits 8 to 15 (ioctl(2)). It is another's when one of its bits is; seccomp can't say
-    "not equal" of a part. Copying by reference is allowed: three calls that other file systems have too.
-    """
-    bits = [(1 << bit, (_BTRFS_TYPE << 8 ^ 1 << bit) & 1 << bit) for bit in range(8, 16)]
-    others = [{"index": 1, "value": mask, "valueTwo": expected, "op": "SCMP_CMP_MASKED_EQ"} for mask, expected in bits]
-    copying = [{"index": 1, "value": call, "op": "SCMP_CMP_EQ"} for call in _COPYING]
-    rules = [{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [rule]} for rule in (*others, *copying)]
-    return ",".join(json.dumps(rule, separators=(",", ":")) for rule in rules)
+def tracing_socket(view: Path) -> Path:
+    """BuildKit's own socket for traces of steps; ``view`` is where the machine sees its folder."""
+    return view / "otel.sock"
 
 
 def _cache_rules(spec: MachineSpec, min_free_bytes: int) -> list[dict[str, object]]:
@@ -236,7 +173,7 @@ def engine_config(
                     "ca": str(certificates.ca.absolute()),
                 },
             },
-            "otel": {"socketPath": str(view / "otel.sock")},
+            "otel": {"socketPath": str(tracing_socket(view))},
             "cdi": {"disabled": True},
             "history": {"maxAge": f"{config.history_seconds}s", "maxEntries": config.history_entries},
             "worker": {"oci": worker, "containerd": {"enabled": False, "platforms": platforms}},

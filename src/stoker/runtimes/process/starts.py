@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING
 from stoker.domain.machines import Placement
 from stoker.runtimes.process.bridges import Bridge
 from stoker.runtimes.process.cni_files import network_config, write_cni_plugins
-from stoker.runtimes.process.engine_files import (
-    STEPS_GROUP,
-    MachineFolder,
-    container_runtime_script,
-    engine_config,
-    make_machine_view,
-)
+from stoker.runtimes.process.container_runtime import container_runtime_script, written_step_rules
+from stoker.runtimes.process.engine_files import STEPS_GROUP, MachineFolder, engine_config, make_machine_view
 from stoker.runtimes.process.launch import Launch
 from stoker.runtimes.process.limits import capped, host_size, limits_of
 from stoker.runtimes.process.memory import events_file
@@ -94,18 +89,22 @@ class MachineStarts:
             volume = beside.submit(self._store.open, spec.volume_id, keep_bytes, untrusted_of=spec.untrusted_of)
             self._fill(folder, spec)
             port = _free_port()
+            place, cgroup, isolated = volume.result().path, self._cgroups.path(machine_id), connection is not None
             toml = engine_config(
                 spec,
                 self._config,
                 folder,
-                volume=volume.result().path,
+                volume=place,
                 min_free_bytes=HOUSEKEEPING_FACTOR * self._store.reserve(),
                 port=port,
-                cgroup=self._cgroups.path(machine_id),
+                cgroup=cgroup,
                 view=view,
-                isolated=connection is not None,
+                isolated=isolated,
             )
             folder.config.write_text(toml)
+            folder.step_rules.write_text(
+                written_step_rules(folder, spec.privileges, volume=place, view=view, cgroup=cgroup, isolated=isolated)
+            )
             if connection is not None:
                 folder.network.write_text(network_config(folder, chosen.result()))
             launch = launching.result()
@@ -146,8 +145,7 @@ class MachineStarts:
         if self.networks is not None:
             write_cni_plugins(folder)
         events = self._memory_events(spec.machine_id)
-        script = container_runtime_script(folder, self._cgroups.path(spec.machine_id), events)
-        folder.container_runtime.write_text(script)
+        folder.container_runtime.write_text(container_runtime_script(folder, events))
         folder.container_runtime.chmod(0o700)
 
     def _memory_events(self, machine_id: str) -> Path | None:
