@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from stoker.engine import Engine, ensure_engine, given_engine
+from stoker.engine import (
+    ContainerRuntime,
+    Engine,
+    NotBuiltYet,
+    build_runc,
+    ensure_engine,
+    find_container_runtime,
+    given_engine,
+)
 from tests.harness.depot import Depot
 from tests.harness.server import Server
 from tests.harness.signals import give_children_default_signals
@@ -33,6 +41,15 @@ def engine(cache: Path) -> Engine:
     """The real engine, got now if `make run` has not done it."""
     given = os.environ.get("STOKER_ENGINE_FOLDER")
     return asyncio.run(given_engine(Path(given)) if given else ensure_engine(cache, _Quiet()))
+
+
+@pytest.fixture(scope="session")
+def container_runtime(cache: Path) -> ContainerRuntime:
+    """The runc or crun that servers use, built now if `make run` has not done it."""
+    try:
+        return find_container_runtime(cache)
+    except NotBuiltYet:
+        return asyncio.run(build_runc(cache, _Quiet()))
 
 
 @contextmanager

@@ -122,7 +122,7 @@ class ApiProcess:
         settings = plan.settings
         self.plan = plan
         self._database = open_sqlite(plan.database)
-        self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd)
+        self._runtime = runtime = process_runtime(settings, plan.server_id, plan.buildkitd, plan.container_runtime)
         self._meter = None if plan.metrics is None else PrometheusMeter()
         self._tracer = otlp_tracer(settings, plan.server_id)
         self._core = core = open_core(settings, self._database, Admission(runtime.shortage), self._meter, self._tracer)

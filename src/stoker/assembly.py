@@ -267,12 +267,15 @@ def project_privileges(settings: Settings) -> dict[str, Privileges]:
     }
 
 
-def process_runtime_config(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntimeConfig:
+def process_runtime_config(
+    settings: Settings, server_id: str, buildkitd: Path, container_runtime: Path | None = None
+) -> ProcessRuntimeConfig:
     """What the runtime of this host is told."""
     return ProcessRuntimeConfig(
         server_id=server_id,
         data=settings.data,
         buildkitd=buildkitd,
+        container_runtime=container_runtime,
         network_pool=IPv4Network(settings.network_pool),
         ipv6=settings.network_ipv6,
         allowed_networks=settings.allowed_networks,
@@ -293,6 +296,8 @@ def process_runtime_config(settings: Settings, server_id: str, buildkitd: Path) 
     )
 
 
-def process_runtime(settings: Settings, server_id: str, buildkitd: Path) -> ProcessRuntime:
-    """The runtime that runs machines as processes of this host."""
-    return ProcessRuntime(process_runtime_config(settings, server_id, buildkitd))
+def process_runtime(
+    settings: Settings, server_id: str, buildkitd: Path, container_runtime: Path | None = None
+) -> ProcessRuntime:
+    """The runtime that runs machines as processes of this host; ``container_runtime`` is needed to start one."""
+    return ProcessRuntime(process_runtime_config(settings, server_id, buildkitd, container_runtime))

@@ -23,6 +23,7 @@ class ServerPlan:
     public_url: str
     gateway_address: str
     buildkitd: Path
+    container_runtime: Path
     metrics: HostPort | None = None
 
     @property
@@ -54,6 +55,7 @@ def write_plan(plan: ServerPlan, path: Path) -> None:
         "public_url": plan.public_url,
         "gateway_address": plan.gateway_address,
         "buildkitd": str(plan.buildkitd),
+        "container_runtime": str(plan.container_runtime),
         "metrics": None if plan.metrics is None else str(plan.metrics),
     }
     write_private(path, json.dumps(content).encode())
@@ -68,5 +70,6 @@ def read_plan(path: Path) -> ServerPlan:
         public_url=content["public_url"],
         gateway_address=content["gateway_address"],
         buildkitd=Path(content["buildkitd"]),
+        container_runtime=Path(content["container_runtime"]),
         metrics=None if content["metrics"] is None else parse_host_port(content["metrics"]),
     )

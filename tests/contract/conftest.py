@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
-    from stoker.engine import Engine
+    from stoker.engine import ContainerRuntime, Engine
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 async def new_host(
-    tmp_path: Path, engine: Engine, certificates: Certificates
+    tmp_path: Path, engine: Engine, container_runtime: ContainerRuntime, certificates: Certificates
 ) -> AsyncIterator[Callable[..., MachineHost]]:
     """Makes servers on this host, unprepared; all that they leave is removed afterwards."""
     made: list[MachineHost] = []
@@ -34,7 +34,11 @@ async def new_host(
     def make(**settings: Any) -> MachineHost:
         server_id = f"t{secrets.token_hex(4)}"
         config = ProcessRuntimeConfig(
-            server_id=server_id, data=tmp_path / server_id, buildkitd=engine.buildkitd, **settings
+            server_id=server_id,
+            data=tmp_path / server_id,
+            buildkitd=engine.buildkitd,
+            container_runtime=container_runtime.program,
+            **settings,
         )
         made.append(MachineHost(ProcessRuntime(config), config, certificates, engine))
         return made[-1]

@@ -1,4 +1,4 @@
-"""`stoker engine`: which BuildKit this is, and how it was got."""
+"""`stoker engine`: which BuildKit and which container runtime this is, and how they were got."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import Problem, say
 from stoker.engine import (
     Archive,
+    ContainerRuntime,
     Engine,
     EngineCorrupt,
     EngineUnavailable,
+    NotBuiltYet,
     Phase,
+    build_runc,
     ensure_engine,
+    find_container_runtime,
     find_engine,
     given_engine,
     verify_engine,
@@ -34,11 +38,12 @@ _LINE_SECONDS = 5.0
 
 
 @click.command("engine")
-@setting_flags("cache", "engine_folder", "engine_url", "engine_sha256")
+@setting_flags("cache", "engine_folder", "engine_url", "engine_sha256", "container_runtime")
 @click.option("--verify", is_flag=True, help="Compare the files with the checksums of when they were got.")
 def command(config_file: Path | None, verify: bool, **flags: object) -> None:  # noqa: FBT001
     """Show the engine: its version, where it is and how it was got. Get it first if needed."""
-    engine = require_engine(effective_settings(config_file, flags).values)
+    settings = effective_settings(config_file, flags).values
+    engine = require_engine(settings)
     if verify:
         try:
             asyncio.run(verify_engine(engine))
@@ -48,6 +53,9 @@ def command(config_file: Path | None, verify: bool, **flags: object) -> None:  #
     say(f"got        {engine.origin}: {engine.source}")
     say(f"buildkitd  {engine.buildkitd}\n           sha256 {engine.buildkitd_sha256}")
     say(f"buildctl   {engine.buildctl}\n           sha256 {engine.buildctl_sha256}")
+    runtime = require_container_runtime(settings)
+    holes = f", has known holes: {', '.join(runtime.version.holes)}" if runtime.version.holes else ""
+    say(f"runtime    {runtime.version.name}, {runtime.origin}{holes}\n           {runtime.program}")
 
 
 def require_engine(settings: Settings) -> Engine:
@@ -65,6 +73,24 @@ def require_engine(settings: Settings) -> Engine:
             return found
         with _shown() as progress:
             return asyncio.run(ensure_engine(settings.cache, progress, archive=archive))
+    except EngineUnavailable as error:
+        raise Problem(error.message) from error
+
+
+def require_container_runtime(settings: Settings) -> ContainerRuntime:
+    """The runc or crun to run steps with; it is built on first use where the host's isn't fit.
+
+    Raises:
+        Problem: it can't be got.
+    """
+    try:
+        return find_container_runtime(settings.cache, given=settings.container_runtime)
+    except NotBuiltYet as none:
+        try:
+            with _shown() as progress:
+                return asyncio.run(build_runc(settings.cache, progress))
+        except EngineUnavailable as error:
+            raise Problem(f"{none.why}: {error.message}") from error
     except EngineUnavailable as error:
         raise Problem(error.message) from error
 

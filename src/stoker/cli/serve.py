@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stoker.cli.engine import require_engine
+from stoker.cli.engine import require_container_runtime, require_engine
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.signals import stop_signals, unless
 from stoker.cli.terminal import Problem, say
@@ -58,10 +58,10 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
     # First of all, so that what is started for the engine can be interrupted too.
     stop_signals()
     _check(settings)
-    engine = require_engine(settings)
+    engine, runtime = require_engine(settings), require_container_runtime(settings)
     try:
         with locked_data_folder(settings.data):
-            asyncio.run(_serve(settings, engine.buildkitd, when_ready))
+            asyncio.run(_serve(settings, engine.buildkitd, runtime.program, when_ready))
     except DataFolderInUse as error:
         raise Problem(str(error), "stop it first, or use another folder with --data") from error
     except PortUnavailable as error:
@@ -86,8 +86,8 @@ def _check(settings: Settings) -> None:
             say(f"UNSAFE   {finding.subject}: {finding.found}; steps reach whatever this host reaches, itself included")
 
 
-async def _serve(settings: Settings, buildkitd: Path, when_ready: WhenReady | None) -> None:
-    supervisor = Supervisor(settings, buildkitd, say)
+async def _serve(settings: Settings, buildkitd: Path, container_runtime: Path, when_ready: WhenReady | None) -> None:
+    supervisor = Supervisor(settings, buildkitd, container_runtime, say)
     say(f"starting on {settings.data}")
     stop, now = asyncio.Event(), asyncio.Event()
 

@@ -1,6 +1,13 @@
 """The engine: a pinned, real BuildKit, got once and kept in the user's cache."""
 
 from stoker.engine.archive import Archive
+from stoker.engine.container_runtime import (
+    ContainerRuntime,
+    NotBuiltYet,
+    build_runc,
+    find_container_runtime,
+    lacking_to_build,
+)
 from stoker.engine.errors import EngineCorrupt, EngineUnavailable
 from stoker.engine.floor import FLOOR
 from stoker.engine.installed import Engine, Origin, verify_engine
@@ -11,15 +18,20 @@ from stoker.engine.progress import Phase, Progress
 __all__ = [
     "FLOOR",
     "Archive",
+    "ContainerRuntime",
     "Engine",
     "EngineCorrupt",
     "EngineUnavailable",
+    "NotBuiltYet",
     "Origin",
     "Phase",
     "Progress",
+    "build_runc",
     "default_cache",
     "ensure_engine",
+    "find_container_runtime",
     "find_engine",
     "given_engine",
+    "lacking_to_build",
     "verify_engine",
 ]

@@ -1,4 +1,4 @@
-"""Builds the pinned engine with Go."""
+"""Builds what is pinned, the engine or runc, with Go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stoker.engine.child import run
 from stoker.engine.failures import failed_command
-from stoker.engine.pin import BUILD_SETTINGS, GoModule, Pin, architecture
+from stoker.engine.pin import GoModule, Pin, architecture
 from stoker.engine.progress import Phase
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class GoCommands:
 
     def _environment(self) -> Mapping[str, str]:
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
-        environment |= dict(BUILD_SETTINGS)
+        environment |= dict(self.pin.build_settings)
         # GOFLAGS must not be empty: that would let the one of the user's Go settings in.
         environment |= {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-buildvcs=false", "GOARCH": architecture()}
         environment |= {"GOTMPDIR": str(self.temporary), "TMPDIR": str(self.temporary)}
@@ -69,8 +69,14 @@ class GoCommands:
         return environment
 
 
-async def build_engine(commands: GoCommands, output: Path, progress: Progress) -> None:
-    """Download the modules and compile the binaries into ``output``.
+async def build_engine(
+    commands: GoCommands,
+    output: Path,
+    progress: Progress,
+    downloading: Phase = Phase.MODULES,
+    compiling: Phase = Phase.COMPILING,
+) -> None:
+    """Download the modules and compile the binaries into ``output``, and report these two phases.
 
     What Go's caches have already is neither downloaded nor compiled again.
 
@@ -79,29 +85,29 @@ async def build_engine(commands: GoCommands, output: Path, progress: Progress) -
         OSError: the disk refuses.
     """
     if commands.pin.modules:
-        await _download(commands, progress)
-    await _compile(commands, output, progress)
+        await _download(commands, progress, downloading)
+    await _compile(commands, output, progress, compiling)
 
 
-async def _download(commands: GoCommands, progress: Progress) -> None:
-    what = str(Phase.MODULES)
+async def _download(commands: GoCommands, progress: Progress, phase: Phase) -> None:
+    what = str(phase)
     cache = Path((await commands.run(what, "env", "GOMODCACHE")).tail[-1])
-    looking = asyncio.create_task(_watch(cache, commands.pin.modules, progress))
+    looking = asyncio.create_task(_watch(cache, commands.pin.modules, progress, phase))
     try:
         await commands.run(what, "mod", "download", "-x")
     finally:
         looking.cancel()
         with suppress(asyncio.CancelledError):
             await looking
-    progress.report(Phase.MODULES, len(commands.pin.modules), len(commands.pin.modules))
+    progress.report(phase, len(commands.pin.modules), len(commands.pin.modules))
 
 
-async def _watch(cache: Path, modules: tuple[GoModule, ...], progress: Progress) -> None:
+async def _watch(cache: Path, modules: tuple[GoModule, ...], progress: Progress, phase: Phase) -> None:
     """Tell how many modules are there; Go writes ``.ziphash`` when one is complete and has the right hash."""
     missing = {_hash_file(cache, module) for module in modules}
     while True:
         missing = {path for path in missing if not path.exists()}
-        progress.report(Phase.MODULES, len(modules) - len(missing), len(modules))
+        progress.report(phase, len(modules) - len(missing), len(modules))
         await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -113,8 +119,8 @@ def _hash_file(cache: Path, module: GoModule) -> Path:
     return cache / "cache" / "download" / path / "@v" / f"{version}.ziphash"
 
 
-async def _compile(commands: GoCommands, output: Path, progress: Progress) -> None:
-    what = str(Phase.COMPILING)
+async def _compile(commands: GoCommands, output: Path, progress: Progress, phase: Phase) -> None:
+    what = str(phase)
     flags = commands.pin.build_flags
     packages: set[str] = set()
     pending: set[str] = set()
@@ -130,9 +136,9 @@ async def _compile(commands: GoCommands, output: Path, progress: Progress) -> No
         # -v names a package when its compilation starts, so the last one is not done before Go has ended.
         if line in pending:
             pending.discard(line)
-            progress.report(Phase.COMPILING, len(packages) - len(pending) - 1, len(packages))
+            progress.report(phase, len(packages) - len(pending) - 1, len(packages))
 
     await commands.run(what, "list", "-deps", "-f", "{{.ImportPath}} {{.Stale}}", *flags, "tool", on_line=listed)
-    progress.report(Phase.COMPILING, len(packages) - len(pending), len(packages))
+    progress.report(phase, len(packages) - len(pending), len(packages))
     await commands.run(what, "build", "-v", *flags, "-o", f"{output}/", "tool", on_line=started)
-    progress.report(Phase.COMPILING, len(packages), len(packages))
+    progress.report(phase, len(packages), len(packages))

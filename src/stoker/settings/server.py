@@ -45,6 +45,9 @@ class ServerSettings(SettingsGroup):
     engine_folder: Path | None = Field(None, description="Folder with buildkitd and buildctl to use.")
     engine_url: str = Field("", description="BuildKit release archive to download instead of building it.")
     engine_sha256: str = Field("", description="SHA-256 of that archive.")
+    container_runtime: Path | None = Field(
+        None, description="runc or crun to use; otherwise this host's, or where that has known holes one built here."
+    )
 
     @field_validator("listen", "gateway")
     @classmethod
@@ -69,7 +72,7 @@ class ServerSettings(SettingsGroup):
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
-    @field_validator("data", "cache", "bootstrap", "engine_folder", "tls_certificate", "tls_key")
+    @field_validator("data", "cache", "bootstrap", "engine_folder", "container_runtime", "tls_certificate", "tls_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

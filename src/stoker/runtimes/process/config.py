@@ -37,6 +37,7 @@ class ProcessRuntimeConfig:
         server_id: names this data folder among others on the host: 1 to 16 digits and lower-case letters.
         data: the data folder; volumes are in ``volumes``, files of running machines in ``machines``.
         buildkitd: the engine.
+        container_runtime: runc or crun, with which it runs steps; None for this host's, fit or not.
         network_pool: where machines' subnets come from, as far as the host doesn't use it already.
         subnet_prefix: the size of one machine's subnet; a /25 has room for 125 steps at once.
         ipv6: whether RUN steps get IPv6 where the host has it.
@@ -66,6 +67,7 @@ class ProcessRuntimeConfig:
     server_id: str
     data: Path
     buildkitd: Path
+    container_runtime: Path | None = None
     network_pool: IPv4Network = field(default_factory=lambda: IPv4Network("10.210.0.0/16"))
     subnet_prefix: int = 25
     ipv6: bool = True

@@ -55,7 +55,7 @@ _CHECK = (
 )
 
 
-def container_runtime_script(folder: MachineFolder, memory_events: Path | None) -> str:
+def container_runtime_script(folder: MachineFolder, program: Path | None, memory_events: Path | None) -> str:
     """What buildkitd calls instead of runc or crun.
 
     It keeps their state in the machine's folder, so that none is left in /run after a hard kill; runs a step only as
@@ -63,13 +63,14 @@ def container_runtime_script(folder: MachineFolder, memory_events: Path | None) 
 
     Args:
         folder: the machine's folder.
+        program: runc or crun; None for this host's.
         memory_events: the file that counts kills in the group of the step ``$id``; None where memory isn't limited.
     """
-    program = find_program("runc", "crun", package="runc")
+    runtime = str(program or find_program("runc", "crun", package="runc"))
     source = Path(__file__).resolve().parents[3]
     check = [os.path.realpath(sys.executable), "-I", "-S", "-c", _CHECK, str(source), str(folder.step_rules)]
     return _SCRIPT.format(
-        runtime=shlex.join([program, "--root", str(folder.container_state)]),
+        runtime=shlex.join([runtime, "--root", str(folder.container_state)]),
         check=shlex.join(check),
         events="" if memory_events is None else memory_events,
     )

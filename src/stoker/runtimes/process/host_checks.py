@@ -53,7 +53,6 @@ def check_host(folder: Path) -> tuple[Finding, ...]:
         _kernel,
         _privileges,
         _namespaces,
-        _container_runtime,
         _cgroups,
         _seccomp,
         step_networks,
@@ -97,15 +96,6 @@ def _namespaces() -> Finding:
     except HostUnfit as error:
         return Finding("namespaces", Verdict.MISSING, f"{', '.join(_NAMESPACES)}", str(error))
     return Finding("namespaces", Verdict.GOOD, ", ".join(_NAMESPACES))
-
-
-def _container_runtime() -> Finding:
-    try:
-        program = find_program("runc", "crun", package="runc")
-        said = run([program, "--version"]).stdout.splitlines()
-    except RuntimeFailed as error:
-        return Finding("container runtime", Verdict.MISSING, "none", str(error))
-    return Finding("container runtime", Verdict.GOOD, said[0] if said else program)
 
 
 def _cgroups() -> Finding:

@@ -145,7 +145,7 @@ class MachineStarts:
         if self.networks is not None:
             write_cni_plugins(folder)
         events = self._memory_events(spec.machine_id)
-        folder.container_runtime.write_text(container_runtime_script(folder, events))
+        folder.container_runtime.write_text(container_runtime_script(folder, self._config.container_runtime, events))
         folder.container_runtime.chmod(0o700)
 
     def _memory_events(self, machine_id: str) -> Path | None:

