@@ -14,7 +14,7 @@ from stoker.domain.privileges import Privileges
 from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
 from stoker.domain.trust_policies import Provider, ProviderKind
-from stoker.domain.webhooks import Patience
+from stoker.domain.webhooks import DeliveryBounds, Patience
 from stoker.recorder.options import RecorderOptions
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
@@ -79,7 +79,11 @@ def limits_of(settings: Settings) -> Limits:
         max_waiting_builds=settings.max_waiting_builds,
         audit_lifetime=timedelta(days=settings.audit_days) if settings.audit_days else None,
         max_audit_events=settings.max_audit_events,
-        max_webhook_deliveries=settings.max_webhook_deliveries,
+        webhook_deliveries=DeliveryBounds(
+            per_webhook=settings.max_webhook_deliveries_per_webhook,
+            per_organization=settings.max_webhook_deliveries_per_organization,
+            on_server=settings.max_webhook_deliveries,
+        ),
         webhook_history=timedelta(days=settings.webhook_history_days),
         connection_hold=timedelta(seconds=settings.connection_hold_seconds),
     )
@@ -192,6 +196,7 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
     """How webhooks are sent."""
     return DeliveryOptions(
         parallel=settings.parallel_webhooks,
+        parallel_of_organization=settings.parallel_webhooks_per_organization,
         timeout=timedelta(seconds=settings.webhook_timeout_seconds),
         patience=Patience(
             first_pause=timedelta(seconds=settings.webhook_retry_seconds),

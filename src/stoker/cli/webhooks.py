@@ -30,14 +30,18 @@ def command() -> None:
 @_PROJECT_FLAG
 @remote_command
 def list_webhooks(remote: Remote, project_id: str) -> None:
-    """List a project's webhooks."""
+    """List a project's webhooks. DROPPED counts messages that were not sent because too many waited."""
     request = pb.ListWebhooksRequest(project_id=project_id)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.list_webhooks(request))
     if remote.as_json:
         print_json(answer)
         return
-    rows = [(one.webhook_id, shown_time(one.created_at), one.url) for one in answer.webhooks]
-    print_table(("ID", "CREATED (UTC)", "URL"), rows, empty="the project has none; `stoker webhooks create` makes one")
+    rows = [(one.webhook_id, shown_time(one.created_at), str(one.dropped), one.url) for one in answer.webhooks]
+    print_table(
+        ("ID", "CREATED (UTC)", "DROPPED", "URL"),
+        rows,
+        empty="the project has none; `stoker webhooks create` makes one",
+    )
 
 
 @command.command("create")

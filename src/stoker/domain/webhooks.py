@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from stoker.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_URL_LENGTH = 1000
 
@@ -38,13 +42,18 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """An address that is told of a project's builds."""
+    """An address that is told of a project's builds.
+
+    ``dropped`` counts the messages that it never got because too many waited, the last of them at ``dropped_at``.
+    """
 
     id: str
     organization_id: str
     project_id: str
     url: str
     created_at: datetime
+    dropped: int = 0
+    dropped_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,37 @@ class WebhookStanding:
     webhook: Webhook
     project_name: str
     last: Delivery | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryBounds:
+    """How many deliveries may wait: of a webhook, of an organization, and of all."""
+
+    per_webhook: int = 1000
+    per_organization: int = 2000
+    on_server: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingDeliveries:
+    """How many deliveries wait: of each webhook of an organization, and of all organizations."""
+
+    of_webhooks: Mapping[str, int]
+    on_server: int
+
+    def has_room(self, webhook_id: str, bounds: DeliveryBounds) -> bool:
+        """Whether another one of a webhook may wait too."""
+        return (
+            self.of_webhooks.get(webhook_id, 0) < bounds.per_webhook
+            and sum(self.of_webhooks.values()) < bounds.per_organization
+            and self.on_server < bounds.on_server
+        )
+
+    def with_one_more(self, webhook_id: str) -> WaitingDeliveries:
+        """What it is with another one of a webhook."""
+        return WaitingDeliveries(
+            {**self.of_webhooks, webhook_id: self.of_webhooks.get(webhook_id, 0) + 1}, self.on_server + 1
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ def _webhook(webhook: Webhook) -> pb.Webhook:
         project_id=webhook.project_id,
         url=webhook.url,
         created_at=Timestamp.from_datetime(webhook.created_at),
+        dropped=webhook.dropped,
+        dropped_at=encode_moment(webhook.dropped_at),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stoker.domain import ids
 from stoker.domain.cache_policy import MAX_KEEP_BYTES, MIN_KEEP_BYTES
 from stoker.domain.queue import BuildLimits
+from stoker.domain.webhooks import DeliveryBounds
 from stoker.services.meter import NoMeter
 from stoker.services.token_uses import TokenUses
 from stoker.services.tracing import NoTracer
@@ -54,7 +55,7 @@ class Limits:
     max_waiting_builds: int = 10_000
     audit_lifetime: timedelta | None = timedelta(days=365)
     max_audit_events: int = 1_000_000
-    max_webhook_deliveries: int = 10_000
+    webhook_deliveries: DeliveryBounds = field(default_factory=DeliveryBounds)
     webhook_history: timedelta = timedelta(days=7)
     connection_hold: timedelta = timedelta(seconds=4)
     connection_wait: timedelta = timedelta(milliseconds=500)

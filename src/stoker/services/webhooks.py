@@ -141,13 +141,14 @@ class WebhookService:
 
         Raises:
             NotFound: there is no such webhook, or it isn't the caller's.
-            ResourceExhausted: as many deliveries wait as may.
+            ResourceExhausted: a test of it waits already.
         """
         async with self._core.database.write() as tx:
             webhook = await _require_webhook(tx, principal, webhook_id)
+            if await webhook_store.has_waiting_test(tx, webhook.id):
+                raise ResourceExhausted("a test of this webhook waits already; try again when it is done")
+            # Whatever else waits, a test is sent: it is how somebody finds out why.
             delivery = await _add_delivery(self._core, tx, webhook, None)
-        if delivery is None:
-            raise ResourceExhausted("too many deliveries of this server's webhooks wait; try again later")
         deadline = self._core.monotonic() + self._test_wait.total_seconds()
         with self._core.wakeups.subscribe(delivery_topic(delivery.id)) as subscription:
             while True:
@@ -172,15 +173,21 @@ def webhook_party(webhook: Webhook) -> Party:
 
 async def enqueue_build_finished(core: Core, tx: Transaction, build_id: str, project_id: str) -> None:
     """In the transaction that ends a build: have its project's webhooks told."""
-    for webhook in await webhook_store.list_webhooks(tx, project_id):
-        await _add_delivery(core, tx, webhook, build_id)
+    told = await webhook_store.list_webhooks(tx, project_id)
+    if not told:
+        return
+    waiting = await webhook_store.waiting_deliveries(tx, told[0].organization_id)
+    for webhook in told:
+        if waiting.has_room(webhook.id, core.limits.webhook_deliveries):
+            await _add_delivery(core, tx, webhook, build_id)
+            waiting = waiting.with_one_more(webhook.id)
+        else:
+            _log.warning("a delivery to webhook %s is dropped: too many wait", webhook.id)
+            core.meter.webhook_attempted("dropped")
+            await webhook_store.note_dropped(tx, webhook.id, core.now())
 
 
-async def _add_delivery(core: Core, tx: Transaction, webhook: Webhook, build_id: str | None) -> Delivery | None:
-    if await webhook_store.count_waiting(tx) >= core.limits.max_webhook_deliveries:
-        _log.warning("a delivery to webhook %s is dropped: too many wait", webhook.id)
-        core.meter.webhook_attempted("dropped")
-        return None
+async def _add_delivery(core: Core, tx: Transaction, webhook: Webhook, build_id: str | None) -> Delivery:
     now = core.now()
     delivery = Delivery(
         id=core.new_id(),

@@ -27,7 +27,12 @@ class EventSettings(SettingsGroup):
     )
     max_project_webhooks: int = Field(20, ge=1, description="Webhooks that a project may have.")
     max_webhook_deliveries: int = Field(10_000, ge=1, description="Deliveries of webhooks that may wait.")
+    max_webhook_deliveries_per_organization: int = Field(2000, ge=1, description="The same of one organization.")
+    max_webhook_deliveries_per_webhook: int = Field(
+        1000, ge=1, description="The same of one webhook; what is dropped beyond it is counted and shown."
+    )
     parallel_webhooks: int = Field(8, ge=1, le=256, description="Webhooks that are sent to at once.")
+    parallel_webhooks_per_organization: int = Field(4, ge=1, le=256, description="The same of one organization.")
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
     max_open_logins_per_address: int = Field(20, ge=1, description="The same from one address.")
     measure_seconds: float = Field(

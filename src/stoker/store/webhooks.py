@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 
 from stoker.domain.pages import Page
-from stoker.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookStanding
+from stoker.domain.webhooks import TEST, Delivery, DeliveryState, WaitingDeliveries, Webhook, WebhookStanding
 from stoker.store.tables.organizations import projects
 from stoker.store.tables.webhooks import webhook_deliveries, webhooks
 
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
     from stoker.domain.pages import PageRequest
     from stoker.store.database import Transaction
 
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Who is being sent something, so that nothing else of theirs is begun; of tests or of all else."""
+
+    webhooks: Collection[str] = ()
+    organizations: Collection[str] = ()
+    are_tests: bool = False
+
+
 _WAITING = webhook_deliveries.c.state == DeliveryState.WAITING.value
 _FORGET_AT_ONCE = 5000
 
 
 def _webhook(row: Row[Any]) -> Webhook:
-    return Webhook(row.id, row.organization_id, row.project_id, row.url, row.created_at)
+    return Webhook(row.id, row.organization_id, row.project_id, row.url, row.created_at, row.dropped, row.dropped_at)
 
 
 def _delivery(row: Row[Any]) -> Delivery:
@@ -132,26 +143,70 @@ async def list_deliveries(tx: Transaction, webhook_id: str, page: PageRequest) -
     return Page(items, items[-1].id if len(rows) > page.size else None)
 
 
+async def waiting_deliveries(tx: Transaction, organization_id: str) -> WaitingDeliveries:
+    """How many deliveries are not done yet, of an organization's webhooks and of all."""
+    of_webhooks = (
+        select(webhook_deliveries.c.webhook_id, func.count().label("waiting"))
+        .join(webhooks, webhooks.c.id == webhook_deliveries.c.webhook_id)
+        .where(_WAITING, webhooks.c.organization_id == organization_id)
+        .group_by(webhook_deliveries.c.webhook_id)
+    )
+    counted = {row.webhook_id: row.waiting for row in await tx.execute(of_webhooks)}
+    return WaitingDeliveries(counted, await count_waiting(tx))
+
+
 async def count_waiting(tx: Transaction) -> int:
-    """How many deliveries are not done yet."""
+    """How many deliveries are not done yet, of all webhooks."""
     return (await tx.execute(select(func.count()).select_from(webhook_deliveries).where(_WAITING))).scalar_one()
 
 
-async def due_delivery(tx: Transaction, now: datetime, busy: Collection[str]) -> Delivery | None:
-    """The delivery that is due for the longest, of none of the webhooks that are ``busy``."""
-    query = select(webhook_deliveries).where(_WAITING, webhook_deliveries.c.due_at <= now)
-    if busy:
-        query = query.where(webhook_deliveries.c.webhook_id.not_in(busy))
-    row = (await tx.execute(query.order_by(webhook_deliveries.c.due_at).limit(1))).one_or_none()
-    return None if row is None else _delivery(row)
+async def has_waiting_test(tx: Transaction, webhook_id: str) -> bool:
+    """Whether a test of a webhook is not done yet."""
+    query = select(webhook_deliveries.c.id).where(
+        webhook_deliveries.c.webhook_id == webhook_id, _WAITING, webhook_deliveries.c.event == TEST
+    )
+    return (await tx.execute(query.limit(1))).one_or_none() is not None
 
 
-async def next_due(tx: Transaction, busy: Collection[str]) -> datetime | None:
-    """When the next delivery is due, of none of the webhooks that are ``busy``."""
-    query = select(webhook_deliveries.c.due_at).where(_WAITING)
-    if busy:
-        query = query.where(webhook_deliveries.c.webhook_id.not_in(busy))
-    return (await tx.execute(query.order_by(webhook_deliveries.c.due_at).limit(1))).scalar_one_or_none()
+async def note_dropped(tx: Transaction, webhook_id: str, now: datetime) -> None:
+    """Count a delivery that was dropped."""
+    dropped = {"dropped": webhooks.c.dropped + 1, "dropped_at": now}
+    await tx.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(dropped))
+
+
+async def due_delivery(tx: Transaction, now: datetime, busy: Busy) -> tuple[Delivery, str] | None:
+    """The delivery that is due for the longest, of none who are busy, and the organization that it is of."""
+    query = (
+        select(webhook_deliveries, webhooks.c.organization_id)
+        .join(webhooks, webhooks.c.id == webhook_deliveries.c.webhook_id)
+        .where(_WAITING, webhook_deliveries.c.due_at <= now, *_not_of(busy))
+        .order_by(webhook_deliveries.c.due_at)
+        .limit(1)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else (_delivery(row), row.organization_id)
+
+
+async def next_due(tx: Transaction, busy: Busy) -> datetime | None:
+    """When the next delivery is due, of none who are busy."""
+    query = (
+        select(webhook_deliveries.c.due_at)
+        .join(webhooks, webhooks.c.id == webhook_deliveries.c.webhook_id)
+        .where(_WAITING, *_not_of(busy))
+        .order_by(webhook_deliveries.c.due_at)
+        .limit(1)
+    )
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+def _not_of(busy: Busy) -> list[ColumnElement[bool]]:
+    event = webhook_deliveries.c.event
+    found: list[ColumnElement[bool]] = [event == TEST if busy.are_tests else event != TEST]
+    if busy.webhooks:
+        found.append(webhook_deliveries.c.webhook_id.not_in(busy.webhooks))
+    if busy.organizations:
+        found.append(webhooks.c.organization_id.not_in(busy.organizations))
+    return found
 
 
 async def save_attempt(tx: Transaction, delivery: Delivery) -> None:

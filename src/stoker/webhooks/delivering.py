@@ -1,11 +1,15 @@
-"""Delivers what is to be told: in parallel to several webhooks, one message at a time to each."""
+"""Delivers what is to be told: in parallel to several webhooks, one message at a time to each.
+
+An organization gets a part of the slots, and tests have some of their own: whoever tries a webhook waits for no other.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,19 +36,40 @@ if TYPE_CHECKING:
     from stoker.services.core import Core
 
 _LOOK_AGAIN = 60.0
+_PARALLEL_TESTS = 2
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
-    """How deliveries are made. ``timeout`` is for one attempt."""
+    """How deliveries are made: how many at once, of all and of one organization. ``timeout`` is for one attempt."""
 
     parallel: int
+    parallel_of_organization: int
     timeout: timedelta
     patience: Patience
     allow_private: bool
     denied: tuple[Network, ...] = ()
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is being sent, one message at a time to each webhook; tests have a lane of their own.
+
+    ``work`` has the organization and the task by the webhook.
+    """
+
+    parallel: int
+    of_organization: int
+    are_tests: bool = False
+    work: dict[str, tuple[str, asyncio.Task[None]]] = field(default_factory=dict[str, "tuple[str, asyncio.Task[None]]"])
+
+    def busy(self, most: int) -> webhook_store.Busy:
+        """The webhooks that are sent something, and the organizations that are sent so many messages or more."""
+        counted = Counter(organization_id for organization_id, _ in self.work.values())
+        full = [organization_id for organization_id, count in counted.items() if count >= most]
+        return webhook_store.Busy(tuple(self.work), full, self.are_tests)
 
 
 class WebhookDeliverer:
@@ -55,13 +80,14 @@ class WebhookDeliverer:
         self._options = options
         self._server_key = server_key
         self._public_url = public_url
-        self._work: dict[str, asyncio.Task[None]] = {}
+        of_organization = min(options.parallel, options.parallel_of_organization)
+        self._lanes = (_Lane(options.parallel, of_organization), _Lane(_PARALLEL_TESTS, 1, are_tests=True))
 
     async def run(self) -> None:
         """Deliver what is due, whenever it is, until cancelled."""
         options = self._options
         sender = Sender(
-            options.parallel,
+            sum(lane.parallel for lane in self._lanes),
             options.timeout.total_seconds(),
             allow_private=options.allow_private,
             denied=options.denied,
@@ -69,28 +95,34 @@ class WebhookDeliverer:
         try:
             with self._core.wakeups.subscribe(WEBHOOKS) as subscription:
                 while True:
-                    await subscription.wait(await self._begin_due(sender))
+                    pauses = [await self._begin_due(sender, lane) for lane in self._lanes]
+                    await subscription.wait(min(pauses))
         finally:
-            for task in self._work.values():
+            tasks = [task for lane in self._lanes for _, task in lane.work.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._work.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await sender.close()
 
-    async def _begin_due(self, sender: Sender) -> float:
+    async def _begin_due(self, sender: Sender, lane: _Lane) -> float:
         """Begin what can be done now; the seconds until there may be more."""
-        while len(self._work) < self._options.parallel:
+        while len(lane.work) < lane.parallel:
             now = self._core.now()
             async with self._core.database.read() as tx:
-                delivery = await webhook_store.due_delivery(tx, now, self._work.keys())
-                following = None if delivery else await webhook_store.next_due(tx, self._work.keys())
-            if delivery is None:
+                # Whose organization is sent nothing yet goes first, so that slow receivers of one delay only their own.
+                found = await webhook_store.due_delivery(tx, now, lane.busy(1))
+                found = found or await webhook_store.due_delivery(tx, now, lane.busy(lane.of_organization))
+                following = None if found else await webhook_store.next_due(tx, lane.busy(lane.of_organization))
+            if found is None:
                 left = _LOOK_AGAIN if following is None else (following - now).total_seconds()
                 return min(_LOOK_AGAIN, max(0.0, left))
-            work = self._deliver(sender, delivery)
-            self._work[delivery.webhook_id] = asyncio.create_task(work, name=f"webhook {delivery.webhook_id}")
+            delivery, organization_id = found
+            work = self._deliver(sender, lane, delivery)
+            task = asyncio.create_task(work, name=f"webhook {delivery.webhook_id}")
+            lane.work[delivery.webhook_id] = organization_id, task
         return _LOOK_AGAIN
 
-    async def _deliver(self, sender: Sender, delivery: Delivery) -> None:
+    async def _deliver(self, sender: Sender, lane: _Lane, delivery: Delivery) -> None:
         try:
             async with self._core.database.read() as tx:
                 webhook = await webhook_store.find_webhook(tx, delivery.webhook_id)
@@ -108,7 +140,7 @@ class WebhookDeliverer:
             _log.exception("delivery %s of webhook %s could not be made", delivery.id, delivery.webhook_id)
             await asyncio.sleep(1)
         finally:
-            self._work.pop(delivery.webhook_id, None)
+            lane.work.pop(delivery.webhook_id, None)
             self._core.wakeups.wake(WEBHOOKS, delivery_topic(delivery.id))
 
     async def _save(self, webhook: Webhook, delivery: Delivery, outcome: Outcome) -> None:

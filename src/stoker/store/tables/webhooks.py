@@ -14,6 +14,8 @@ webhooks = Table(
     Column("project_id", ID, ForeignKey("projects.id"), nullable=False),
     Column("url", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("dropped", Integer, nullable=False, server_default=text("0")),
+    Column("dropped_at", Instant),
     Index(None, "project_id"),
 )
 
@@ -38,5 +40,17 @@ webhook_deliveries = Table(
         "due_at",
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_webhook_deliveries_waiting_of_webhook",
+        "webhook_id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_webhook_deliveries_waiting_tests",
+        "due_at",
+        sqlite_where=text("state = 'waiting' and event = 'test'"),
+        postgresql_where=text("state = 'waiting' and event = 'test'"),
     ),
 )

@@ -326,7 +326,7 @@ class TestWebhookResponse(Message[_TestWebhookResponseFields]):
 
         delivery: Delivery | None
 
-_WebhookFields: TypeAlias = Literal["webhook_id", "project_id", "url", "created_at"]
+_WebhookFields: TypeAlias = Literal["webhook_id", "project_id", "url", "created_at", "dropped", "dropped_at"]
 
 class Webhook(Message[_WebhookFields]):
     """
@@ -351,9 +351,21 @@ class Webhook(Message[_WebhookFields]):
             ```proto
             optional google.protobuf.Timestamp created_at = 4;
             ```
+        dropped:
+            How many messages it never got, because too many waited for it, its organization or the server.
+
+            ```proto
+            int64 dropped = 5;
+            ```
+        dropped_at:
+            When the last of these was dropped; absent when none was.
+
+            ```proto
+            optional google.protobuf.Timestamp dropped_at = 6;
+            ```
     """
 
-    __slots__ = ("webhook_id", "project_id", "url", "created_at")
+    __slots__ = ("webhook_id", "project_id", "url", "created_at", "dropped", "dropped_at")
 
     if TYPE_CHECKING:
 
@@ -364,6 +376,8 @@ class Webhook(Message[_WebhookFields]):
             project_id: str = "",
             url: str = "",
             created_at: Timestamp | None = None,
+            dropped: int = 0,
+            dropped_at: Timestamp | None = None,
         ) -> None:
             pass
 
@@ -371,6 +385,8 @@ class Webhook(Message[_WebhookFields]):
         project_id: str
         url: str
         created_at: Timestamp | None
+        dropped: int
+        dropped_at: Timestamp | None
 
 _DeliveryFields: TypeAlias = Literal["delivery_id", "event", "build_id", "state", "attempts", "created_at", "due_at", "finished_at", "http_status", "error"]
 
@@ -500,7 +516,7 @@ class DeliveryState(Enum):
 
 
 _DESC = file_desc(
-    b'\n\x18stoker/v1/webhooks.proto\x12\tstoker.v1\x1a\x1fgoogle/protobuf/timestamp.proto"G\n\x14CreateWebhookRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url"]\n\x15CreateWebhookResponse\x12,\n\x07webhook\x18\x01 \x01(\x0b2\x12.stoker.v1.WebhookR\x07webhook\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret"5\n\x14DeleteWebhookRequest\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId"\x17\n\x15DeleteWebhookResponse"r\n\x15ListDeliveriesRequest\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken"u\n\x16ListDeliveriesResponse\x123\n\ndeliveries\x18\x01 \x03(\x0b2\x13.stoker.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"4\n\x13ListWebhooksRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId"F\n\x14ListWebhooksResponse\x12.\n\x08webhooks\x18\x01 \x03(\x0b2\x12.stoker.v1.WebhookR\x08webhooks"3\n\x12TestWebhookRequest\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId"F\n\x13TestWebhookResponse\x12/\n\x08delivery\x18\x01 \x01(\x0b2\x13.stoker.v1.DeliveryR\x08delivery"\x94\x01\n\x07Webhook\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12\x10\n\x03url\x18\x03 \x01(\tR\x03url\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt"\x8a\x03\n\x08Delivery\x12\x1f\n\x0bdelivery_id\x18\x01 \x01(\tR\ndeliveryId\x12\x14\n\x05event\x18\x02 \x01(\tR\x05event\x12\x19\n\x08build_id\x18\x03 \x01(\tR\x07buildId\x12.\n\x05state\x18\x04 \x01(\x0e2\x18.stoker.v1.DeliveryStateR\x05state\x12\x1a\n\x08attempts\x18\x05 \x01(\x05R\x08attempts\x129\n\ncreated_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x121\n\x06due_at\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05dueAt\x12;\n\x0bfinished_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x12\x1f\n\x0bhttp_status\x18\t \x01(\x05R\nhttpStatus\x12\x14\n\x05error\x18\n \x01(\tR\x05error*\x84\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16DELIVERY_STATE_WAITING\x10\x01\x12\x1c\n\x18DELIVERY_STATE_DELIVERED\x10\x02\x12\x19\n\x15DELIVERY_STATE_FAILED\x10\x032\xae\x03\n\x0eWebhookService\x12R\n\rCreateWebhook\x12\x1f.stoker.v1.CreateWebhookRequest\x1a .stoker.v1.CreateWebhookResponse\x12R\n\rDeleteWebhook\x12\x1f.stoker.v1.DeleteWebhookRequest\x1a .stoker.v1.DeleteWebhookResponse\x12U\n\x0eListDeliveries\x12 .stoker.v1.ListDeliveriesRequest\x1a!.stoker.v1.ListDeliveriesResponse\x12O\n\x0cListWebhooks\x12\x1e.stoker.v1.ListWebhooksRequest\x1a\x1f.stoker.v1.ListWebhooksResponse\x12L\n\x0bTestWebhook\x12\x1d.stoker.v1.TestWebhookRequest\x1a\x1e.stoker.v1.TestWebhookResponseb\x06proto3',
+    b'\n\x18stoker/v1/webhooks.proto\x12\tstoker.v1\x1a\x1fgoogle/protobuf/timestamp.proto"G\n\x14CreateWebhookRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url"]\n\x15CreateWebhookResponse\x12,\n\x07webhook\x18\x01 \x01(\x0b2\x12.stoker.v1.WebhookR\x07webhook\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret"5\n\x14DeleteWebhookRequest\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId"\x17\n\x15DeleteWebhookResponse"r\n\x15ListDeliveriesRequest\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken"u\n\x16ListDeliveriesResponse\x123\n\ndeliveries\x18\x01 \x03(\x0b2\x13.stoker.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"4\n\x13ListWebhooksRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId"F\n\x14ListWebhooksResponse\x12.\n\x08webhooks\x18\x01 \x03(\x0b2\x12.stoker.v1.WebhookR\x08webhooks"3\n\x12TestWebhookRequest\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId"F\n\x13TestWebhookResponse\x12/\n\x08delivery\x18\x01 \x01(\x0b2\x13.stoker.v1.DeliveryR\x08delivery"\xe9\x01\n\x07Webhook\x12\x1d\n\nwebhook_id\x18\x01 \x01(\tR\twebhookId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12\x10\n\x03url\x18\x03 \x01(\tR\x03url\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x18\n\x07dropped\x18\x05 \x01(\x03R\x07dropped\x129\n\ndropped_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tdroppedAt"\x8a\x03\n\x08Delivery\x12\x1f\n\x0bdelivery_id\x18\x01 \x01(\tR\ndeliveryId\x12\x14\n\x05event\x18\x02 \x01(\tR\x05event\x12\x19\n\x08build_id\x18\x03 \x01(\tR\x07buildId\x12.\n\x05state\x18\x04 \x01(\x0e2\x18.stoker.v1.DeliveryStateR\x05state\x12\x1a\n\x08attempts\x18\x05 \x01(\x05R\x08attempts\x129\n\ncreated_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x121\n\x06due_at\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05dueAt\x12;\n\x0bfinished_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x12\x1f\n\x0bhttp_status\x18\t \x01(\x05R\nhttpStatus\x12\x14\n\x05error\x18\n \x01(\tR\x05error*\x84\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16DELIVERY_STATE_WAITING\x10\x01\x12\x1c\n\x18DELIVERY_STATE_DELIVERED\x10\x02\x12\x19\n\x15DELIVERY_STATE_FAILED\x10\x032\xae\x03\n\x0eWebhookService\x12R\n\rCreateWebhook\x12\x1f.stoker.v1.CreateWebhookRequest\x1a .stoker.v1.CreateWebhookResponse\x12R\n\rDeleteWebhook\x12\x1f.stoker.v1.DeleteWebhookRequest\x1a .stoker.v1.DeleteWebhookResponse\x12U\n\x0eListDeliveries\x12 .stoker.v1.ListDeliveriesRequest\x1a!.stoker.v1.ListDeliveriesResponse\x12O\n\x0cListWebhooks\x12\x1e.stoker.v1.ListWebhooksRequest\x1a\x1f.stoker.v1.ListWebhooksResponse\x12L\n\x0bTestWebhook\x12\x1d.stoker.v1.TestWebhookRequest\x1a\x1e.stoker.v1.TestWebhookResponseb\x06proto3',
     [
         timestamp_pb.desc(),
     ],
