@@ -107,7 +107,6 @@ if TYPE_CHECKING:
 _CLOCK_SECONDS = 1.0
 _LONGEST_EXPIRY_WAIT = 30.0
 _RESTART_PAUSE = 1.0
-_FORGET_SECONDS = 300.0
 _UPKEEP_SECONDS = 30.0
 _TEST_PATIENCE = timedelta(seconds=5)
 _STOP_PATIENCE = timedelta(seconds=20)
@@ -301,7 +300,7 @@ class ApiProcess:
     async def _forget(self) -> None:
         while True:
             await self._forgetting.forget()
-            await asyncio.sleep(_FORGET_SECONDS)
+            await asyncio.sleep(self.plan.settings.forget_seconds)
 
     async def _upkeep(self) -> None:
         while True:

@@ -79,6 +79,8 @@ def limits_of(settings: Settings) -> Limits:
         max_waiting_builds=settings.max_waiting_builds,
         audit_lifetime=timedelta(days=settings.audit_days) if settings.audit_days else None,
         max_audit_events=settings.max_audit_events,
+        max_audit_events_per_organization=settings.max_audit_events_per_organization,
+        max_audit_events_per_actor=settings.max_audit_events_per_actor,
         webhook_deliveries=DeliveryBounds(
             per_webhook=settings.max_webhook_deliveries_per_webhook,
             per_organization=settings.max_webhook_deliveries_per_organization,

@@ -52,6 +52,8 @@ async def kept(core: Core) -> list[str]:
         (Limits(audit_lifetime=3 * DAY), ["7", "8", "9"]),
         (Limits(audit_lifetime=None, max_audit_events=4), ["6", "7", "8", "9"]),
         (Limits(audit_lifetime=2 * DAY, max_audit_events=4), ["8", "9"]),
+        (Limits(audit_lifetime=None, max_audit_events_per_organization=3), ["7", "8", "9"]),
+        (Limits(audit_lifetime=None, max_audit_events_per_actor=2), ["8", "9"]),
     ],
 )
 async def test_old_and_surplus_events_are_forgotten(tmp_path: Path, limits: Limits, left: list[str]) -> None:

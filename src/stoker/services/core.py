@@ -55,6 +55,8 @@ class Limits:
     max_waiting_builds: int = 10_000
     audit_lifetime: timedelta | None = timedelta(days=365)
     max_audit_events: int = 1_000_000
+    max_audit_events_per_organization: int = 200_000
+    max_audit_events_per_actor: int = 50_000
     webhook_deliveries: DeliveryBounds = field(default_factory=DeliveryBounds)
     webhook_history: timedelta = timedelta(days=7)
     connection_hold: timedelta = timedelta(seconds=4)

@@ -14,7 +14,18 @@ class EventSettings(SettingsGroup):
         365, ge=0, le=36_600, description="How long events of the audit log are kept; 0 for ever."
     )
     max_audit_events: int = Field(
-        1_000_000, ge=1000, description="Events of the audit log that are kept at most, of all organizations."
+        1_000_000,
+        ge=10,
+        description="Events of the audit log that are kept; those of who has most go first, the oldest before others.",
+    )
+    max_audit_events_per_organization: int = Field(
+        200_000, ge=10, description="The same of one organization, and of what concerns none."
+    )
+    max_audit_events_per_actor: int = Field(
+        50_000, ge=10, description="The same of one person or token there, and of all strangers together."
+    )
+    forget_seconds: float = Field(
+        300, ge=0.1, le=24 * 3600, description="Pause between two times that what is too old or too much goes."
     )
     webhook_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one attempt of a webhook may take.")
     webhook_retry_seconds: float = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, insert, or_, select
+from sqlalchemy import Row, delete, func, insert, or_, select
 
 from stoker.domain.audit import Action, AuditEvent, Party
 from stoker.domain.ids import first_id_at
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from stoker.domain.audit import AuditFilter
     from stoker.domain.pages import PageRequest
+    from stoker.domain.retention import Owner
     from stoker.store.database import Transaction
 
-_FORGET_AT_ONCE = 5000
+FORGET_AT_ONCE = 1000
+"""How many rows one transaction removes: others write between two of them."""
 
 
 def _event(row: Row[Any]) -> AuditEvent:
@@ -81,17 +83,30 @@ async def list_events(
     return Page(items, items[-1].id if len(rows) > page.size else None)
 
 
-async def surplus_until(tx: Transaction, most: int) -> str | None:
-    """The id up to which events are more than so many; None when there are not."""
-    rows = await tx.scan(select(audit_events.c.id).order_by(audit_events.c.id.desc()).offset(most).limit(1))
-    return rows[0].id if rows else None
+async def count_events(tx: Transaction) -> dict[Owner, int]:
+    """How many events there are, by whose they are."""
+    owner = (audit_events.c.organization_id, audit_events.c.actor_kind, audit_events.c.actor_id)
+    rows = await tx.scan(select(*owner, func.count().label("events")).group_by(*owner))
+    return {(row.organization_id, row.actor_kind, row.actor_id): row.events for row in rows}
 
 
-async def forget_old_events(tx: Transaction, before: datetime | None, until: str | None) -> int:
-    """Remove some of the events before a time, and of those up to an id; how many. Call it until there are none."""
-    bounds = [audit_events.c.id < first_id_at(before)] if before is not None else []
-    bounds += [audit_events.c.id <= until] if until is not None else []
-    if not bounds:
-        return 0
-    old = select(audit_events.c.id).where(or_(*bounds)).order_by(audit_events.c.id).limit(_FORGET_AT_ONCE)
-    return (await tx.execute(delete(audit_events).where(audit_events.c.id.in_(old)))).rowcount
+async def forget_surplus_events(tx: Transaction, owner: Owner, surplus: int) -> int:
+    """Remove some of the oldest events of one, so many at most; how many."""
+    organization_id, kind, actor_id = owner
+    oldest = (
+        select(audit_events.c.id)
+        .where(
+            audit_events.c.organization_id.is_not_distinct_from(organization_id),
+            audit_events.c.actor_kind == kind,
+            audit_events.c.actor_id == actor_id,
+        )
+        .order_by(audit_events.c.id)
+        .limit(min(surplus, FORGET_AT_ONCE))
+    )
+    return await tx.execute_apart(delete(audit_events).where(audit_events.c.id.in_(oldest)))
+
+
+async def forget_old_events(tx: Transaction, before: datetime) -> int:
+    """Remove some of the events before a time; how many."""
+    old = select(audit_events.c.id).where(audit_events.c.id < first_id_at(before)).order_by(audit_events.c.id)
+    return await tx.execute_apart(delete(audit_events).where(audit_events.c.id.in_(old.limit(FORGET_AT_ONCE))))

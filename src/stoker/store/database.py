@@ -6,7 +6,8 @@ any process. A `durable` one outlives a power cut too: it waits for the disk, on
 
 A statement takes some tens of microseconds, a tenth of what handing it to another thread and back costs, so statements
 run on the event loop's own thread. What may wait (for another process's lock, or for the disk) runs on another: the
-beginning and the commit of what writes. So does what reads or writes a great many rows: `scan`, `execute_many`.
+beginning and the commit of what writes. So does what reads or writes a great many rows: `scan`, `execute_many`,
+`execute_apart`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ class Transaction:
         async with self._scans:
             await _in_thread(lambda: rows.extend(self._connection.execute(statement)))
         return rows
+
+    async def execute_apart(self, statement: Executable) -> int:
+        """Run a statement that changes a great many rows, on another thread; how many it changed."""
+        changed: list[int] = []
+        await _in_thread(lambda: changed.append(self._connection.execute(statement).rowcount))
+        return changed[0]
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of the parameters."""

@@ -30,7 +30,7 @@ class Busy:
 
 
 _WAITING = webhook_deliveries.c.state == DeliveryState.WAITING.value
-_FORGET_AT_ONCE = 5000
+_FORGET_AT_ONCE = 1000
 
 
 def _webhook(row: Row[Any]) -> Webhook:
@@ -226,14 +226,14 @@ async def save_attempt(tx: Transaction, delivery: Delivery) -> None:
 
 
 async def forget_old_deliveries(tx: Transaction, before: datetime) -> int:
-    """Remove deliveries that were done before then, and webhooks of deleted projects once theirs are; how many."""
+    """Remove some deliveries that were done before then, and webhooks of deleted projects once theirs are; how many."""
     old = (
         select(webhook_deliveries.c.id)
         .where(webhook_deliveries.c.finished_at < before)
         .order_by(webhook_deliveries.c.finished_at)
         .limit(_FORGET_AT_ONCE)
     )
-    removed = (await tx.execute(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(old)))).rowcount
+    removed = await tx.execute_apart(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(old)))
     gone = select(projects.c.id).where(projects.c.deleted_at.is_not(None))
     unused = ~exists().where(webhook_deliveries.c.webhook_id == webhooks.c.id)
     return removed + (await tx.execute(delete(webhooks).where(webhooks.c.project_id.in_(gone), unused))).rowcount

@@ -24,4 +24,5 @@ audit_events = Table(
     Column("address", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Index(None, "organization_id", "id"),
+    Index("ix_audit_events_actors", "organization_id", "actor_kind", "actor_id", "id"),
 )
