@@ -37,6 +37,7 @@ from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
 from stoker.auth.oidc import OidcVerifier
 from stoker.auth.passwords import Passwords
 from stoker.buildkit.control import read_credentials
+from stoker.control import HAND_OVER, PROCESS, STOP, hand_over
 from stoker.fleet.cache_looks import CacheLooks
 from stoker.fleet.controller import FleetController
 from stoker.fleet.housekeeping import Housekeeping
@@ -47,12 +48,13 @@ from stoker.fleet.volume_bounds import VolumeBounds
 from stoker.gateway.authorizer import Authorizer
 from stoker.gateway.failures import FAILURE_PATH, FailureReasons
 from stoker.gateway.machine_blobs import MachineBlobs
+from stoker.handover import Handover
 from stoker.logs import configure_logging
 from stoker.observing.exposition import Exposition
 from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
 from stoker.pki.webhook_key import read_webhook_key
-from stoker.plan import CONTROL_STOP, PLAN_VARIABLE, ServerPlan, read_plan
+from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
 from stoker.rpc.audit import event_json
@@ -110,6 +112,8 @@ _RESTART_PAUSE = 1.0
 _UPKEEP_SECONDS = 30.0
 _TEST_PATIENCE = timedelta(seconds=5)
 _STOP_PATIENCE = timedelta(seconds=20)
+_HAND_OVER_SECONDS = 20.0
+_REST_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -167,6 +171,10 @@ class ApiProcess:
         times = KeyTimes(between_looks=timedelta(seconds=settings.oidc_refresh_seconds))
         keys = IssuerKeys(self._documents, core.clock, times)
         self._tasks: list[asyncio.Task[None]] = []
+        self._controls: list[asyncio.Task[None]] = []
+        self._handover = Handover(
+            plan.control_socket, core.wakeups, leave=self._leave_work, take_back=self._take_back_work
+        )
         self._resources = AsyncExitStack()
         authentication = AuthenticationService(core, OidcVerifier(providers, keys, core.clock))
         projects, builds, logins = ProjectService(core), BuildService(core), LoginService(core)
@@ -244,14 +252,26 @@ class ApiProcess:
         )
 
     async def start(self) -> None:
-        """Open the control socket, and begin to look after machines and leases."""
-        listener = _bind_privately(self.plan.control_socket)
+        """Open the control socket, and begin to look after machines and leases.
+
+        When an API process that this one replaces still answers calls, it hands its work over first.
+        """
+        predecessor = await hand_over(self.plan.control_socket, _HAND_OVER_SECONDS)
         self._resources.push_async_callback(self._database.close)
         self._resources.push_async_callback(self._documents.close)
+        listener = _bind_privately(self.plan.control_socket)
         await self._clock_watch.begin()
+        self._answer(listener)
+        await self._begin_work()
+        self._handover.accompany(predecessor)
+
+    def _answer(self, listener: socket.socket) -> None:
+        """Answer at the control socket."""
+        self._controls.append(asyncio.create_task(_serve(self._control, listener), name="control socket"))
+
+    async def _begin_work(self) -> None:
         await self._fleet.settle()
         self._tasks = [
-            asyncio.create_task(_serve(self._control, listener), name="control socket"),
             asyncio.create_task(_keep_going("fleet", self._fleet.run), name="fleet"),
             asyncio.create_task(_keep_going("recorder", self._recorder.run), name="recorder"),
             asyncio.create_task(_keep_going("old records", self._recorder.clean), name="old records"),
@@ -266,14 +286,29 @@ class ApiProcess:
             asyncio.create_task(_keep_going("webhooks", self._deliverer.run), name="webhooks"),
         ]
         if self._meter is not None and self.plan.metrics is not None:
-            exposition = Exposition(self._meter, CensusService(self._core))
-            self._tasks.append(asyncio.create_task(_serve(exposition, _bind(self.plan.metrics)), name="metrics"))
+            self._tasks.append(asyncio.create_task(_keep_going("metrics", self._serve_metrics), name="metrics"))
+
+    async def _leave_work(self) -> None:
+        await self._fleet.rest(_REST_SECONDS)
+        await self._end_work()
+
+    async def _take_back_work(self) -> None:
+        self._answer(_bind_privately(self.plan.control_socket))
+        await self._begin_work()
+
+    async def _end_work(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
         """End the work of this process. Machines go on."""
-        for task in self._tasks:
+        await self._handover.close()
+        await self._end_work()
+        for task in self._controls:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._controls, return_exceptions=True)
         try:
             await self._token_uses.store()
         except Exception:
@@ -281,6 +316,11 @@ class ApiProcess:
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         await self._resources.aclose()
+
+    async def _serve_metrics(self) -> None:
+        if self._meter is not None and self.plan.metrics is not None:
+            with _bind(self.plan.metrics) as listener:
+                await _serve(Exposition(self._meter, CensusService(self._core)), listener)
 
     async def _expire(self) -> None:
         with self._core.wakeups.subscribe(LEASES) as subscription:
@@ -317,12 +357,18 @@ class ApiProcess:
         if scope["path"] == FAILURE_PATH:
             await self._failures(scope, send)
             return
-        if scope["path"] != CONTROL_STOP:
+        if scope["path"] == HAND_OVER:
+            await self._handover.answer(receive, send)
+            return
+        if scope["path"] not in {STOP, PROCESS}:
             await self._authorizer(scope, receive, send)
             return
         query = parse_qs(scope["query_string"].decode())
         drain = timedelta(seconds=float(query.get("drain", ["0"])[0]))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        if scope["path"] == PROCESS:
+            await send({"type": "http.response.body", "body": f"{os.getpid()}\n".encode()})
+            return
         stopping = timedelta(seconds=self.plan.settings.stop_grace_seconds) + _STOP_PATIENCE
         async for line in self._closing.close(drain, stopping):
             await send({"type": "http.response.body", "body": f"{line}\n".encode(), "more_body": True})

@@ -11,7 +11,6 @@ from stoker.settings.addresses import HostPort, parse_host_port
 from stoker.settings.effective import Settings
 
 PLAN_VARIABLE = "STOKER_PLAN"
-CONTROL_STOP = "/control/stop"
 
 
 @dataclass(frozen=True, slots=True)

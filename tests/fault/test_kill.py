@@ -150,7 +150,7 @@ def test_a_server_whose_supervisor_was_killed_is_taken_over(own: Server, tmp_pat
     assert Depot(own, tmp_path).build(cwd=context).cached == 2, "the API and the gateway go on without it"
     own.start()
 
-    assert "ended the api of a server that was killed" in own.output
+    assert "took over the API of a server that was killed" in own.output
     assert own.part("api") != old_api
     assert machine_pids(own) == machines
     assert Depot(own, tmp_path).build(cwd=context).cached == 2

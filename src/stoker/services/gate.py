@@ -132,11 +132,14 @@ class GateService:
         with self._judging(build_id):
             if ref is None:
                 return _destination(await self._machine(build_id, platform, requested_name))
+            deadline = self._core.monotonic() + self._limits.solve_wait_seconds
             with self._core.wakeups.subscribe(solve_topic(ref)) as begun:
-                for seconds in (self._limits.solve_wait_seconds, 0):
+                while True:
                     async with self._core.database.read() as tx:
                         machine, owner = await self._leased(tx, build_id, platform, requested_name, ref)
-                    if owner is not None or not seconds:
+                    # A wake-up may be for nothing.
+                    seconds = deadline - self._core.monotonic()
+                    if owner is not None or seconds <= 0:
                         break
                     await begun.wait(seconds)
             if owner != build_id:

@@ -117,3 +117,7 @@ class Wakeups:
         for topic in topics:
             for subscription in self._subscriptions.get(topic, ()):
                 subscription.notify()
+
+    def wake_all(self) -> None:
+        """Wake every subscriber, for what another process may have changed."""
+        self.wake(*self._subscriptions)

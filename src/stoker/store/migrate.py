@@ -44,6 +44,14 @@ def migrate(path: Path) -> None:
         _upgrade(path, current)
 
 
+def is_up_to_date(path: Path) -> bool:
+    """Whether the database at ``path`` is there, with the tables that this stoker knows."""
+    try:
+        return path.exists() and _current_revision(path) == HEAD
+    except sqlite3.Error:
+        return False
+
+
 def _is_empty(path: Path) -> bool:
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
         return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None

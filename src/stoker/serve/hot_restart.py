@@ -1,0 +1,67 @@
+"""How one Envoy replaces another without closing its port.
+
+The newer gets the listening sockets of the older, which stops taking connections when the newer is ready, lets what it
+has under way end, and then ends itself (Envoy's documentation, "Hot restart"). The two find each other by a base id and
+by an epoch that grows by one each time; they talk over Unix sockets in a folder that nobody else may enter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SPARE_SECONDS = 2
+_DRAIN_SECONDS = 2
+_LONGEST_SOCKET_PATH = 107  # unix(7)
+_LONGEST_SUFFIX = len("_udp_parent_") + 11
+
+
+@dataclass(frozen=True, slots=True)
+class HotRestart:
+    """What one after the other of a server's API processes knows of those before.
+
+    ``longest_call_seconds`` is how long the calls of the older one may last; streams are cut after that.
+    """
+
+    folder: Path
+    longest_call_seconds: float
+
+    def first_flags(self) -> list[str]:
+        """Flags of an Envoy that replaces none."""
+        if len(str(self._sockets)) + _LONGEST_SUFFIX > _LONGEST_SOCKET_PATH:
+            return ["--disable-hot-restart"]
+        for left in (self._base, *self.folder.glob(f"{self._sockets.name}_*")):
+            left.unlink(missing_ok=True)
+        self._epoch.write_text("0")
+        return ["--use-dynamic-base-id", "--base-id-path", str(self._base), *self._common()]
+
+    def next_flags(self) -> list[str] | None:
+        """Flags of an Envoy that replaces the last; None when that can't be replaced so."""
+        try:
+            base, epoch = int(self._base.read_text()), int(self._epoch.read_text()) + 1
+        except (OSError, ValueError):
+            return None
+        self._epoch.write_text(str(epoch))
+        return ["--base-id", str(base), "--restart-epoch", str(epoch), *self._common()]
+
+    @property
+    def _base(self) -> Path:
+        return self.folder / "api.base-id"
+
+    @property
+    def _epoch(self) -> Path:
+        return self.folder / "api.epoch"
+
+    @property
+    def _sockets(self) -> Path:
+        return self.folder / "hot"
+
+    def _common(self) -> list[str]:
+        sockets = ["--socket-path", str(self._sockets), "--socket-mode", "600"]
+        overlap = math.ceil(self.longest_call_seconds) + _SPARE_SECONDS
+        times = ["--drain-time-s", str(_DRAIN_SECONDS), "--parent-shutdown-time-s", str(overlap)]
+        return [*sockets, *times, "--drain-strategy", "immediate", "--skip-hot-restart-parent-stats"]
