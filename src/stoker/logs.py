@@ -31,15 +31,34 @@ def configure_logging(log_format: LogFormat) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, logger and message, with the request's id at the end where there is one."""
+    """Time, level, logger and message, with the request's id at the end where there is one.
+
+    A message may hold what others said, such as a solve's ref or an error of a build. So what isn't printable is
+    escaped, and the lines of an exception are indented: no text makes a line that looks like an event.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and one for each of an exception's."""
+        record.message, record.asctime = record.getMessage(), self.formatTime(record)
+        lines = [_escaped(self.formatMessage(record))]
+        if record.exc_info:
+            lines += (f"    {_escaped(line)}" for line in self.formatException(record.exc_info).splitlines())
+        return "\n".join(lines)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """One line."""
         request_id = current_origin().request_id
         return super().formatMessage(record) + (f" [{request_id}]" if request_id else "")
+
+
+def _escaped(text: str) -> str:
+    """A text in which nothing steers a terminal or ends a line, written as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 class JsonFormatter(logging.Formatter):
