@@ -10,8 +10,9 @@ from protobuf.wkt import Timestamp
 
 from stoker._gen.stoker.v1 import audit_pb as pb
 from stoker._gen.stoker.v1.audit_connect import AuditServiceClient
-from stoker.cli.output import print_json, print_table, tell
+from stoker.cli.output import print_json, print_table
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
+from stoker.cli.terminal import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from stoker.cli.connecting import resolve_caller
 from stoker.cli.engine import require_engine
 from stoker.cli.options import effective_settings
 from stoker.cli.remote import hint_for
-from stoker.cli.terminal import Problem, say
+from stoker.cli.terminal import Problem, say, write
 from stoker.client.buildctl import BuildInput, is_remote
 from stoker.client.errors import ApiError
 from stoker.client.run import INTERRUPTED, BuildOutcome, run_build
@@ -91,14 +91,14 @@ def _build(caller: Caller, build: BuildInput, project_id: str, buildctl: Path) -
         machine,
         build,
         buildctl=buildctl,
-        say=lambda text: click.echo(text, err=True),
+        say=lambda text: write(text, err=True),
     )
     try:
         return asyncio.run(work)
     except ApiError as error:
         raise Problem(str(error), hint_for(error)) from error
     except KeyboardInterrupt:
-        click.echo("canceled", err=True)
+        write("canceled", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -9,8 +9,9 @@ import click
 from stoker._gen.depot.core.v1.build_pb import Build as CoreBuild
 from stoker._gen.stoker.v1 import builds_pb as pb
 from stoker._gen.stoker.v1.builds_connect import BuildServiceClient
-from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time, tell
+from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
+from stoker.cli.terminal import one_line, say, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def show_build(remote: Remote, build: str) -> None:
     request = pb.ListBuildWarningsRequest(build_id=build)
     for warning in remote.call(BuildServiceClient, lambda builds: builds.list_build_warnings(request)).warnings:
         place = f"{warning.filename}:{warning.line}: " if warning.filename else ""
-        click.echo(f"warning: {place}{warning.message}")
+        say(one_line(f"warning: {place}{warning.message}"))
 
 
 def _status(build: pb.Build) -> str:

@@ -17,7 +17,7 @@ from stoker.cli.build import machine_platform, project_or_environment
 from stoker.cli.connecting import resolve_caller
 from stoker.cli.remote import hint_for
 from stoker.cli.signals import stop_signals, unless
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, write
 from stoker.client.api import open_api
 from stoker.client.buildx import Buildx, BuildxFailed, RemoteBuilder
 from stoker.client.errors import ApiError
@@ -152,4 +152,4 @@ def _platforms(text: str) -> list[Platform]:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    write(text, err=True)

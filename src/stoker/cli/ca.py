@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stoker.cli.options import effective_settings, setting_flags
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,6 @@ def command(config_file: Path | None, **flags: object) -> None:
     """Print the certificate authority of a data folder, which signs the gateway and, with tls_own, the API."""
     file = effective_settings(config_file, flags).values.data / "pki" / "builds.pem"
     try:
-        click.echo(file.read_text(), nl=False)
+        write(file.read_text(), nl=False)
     except OSError as error:
         raise Problem(f"{file} can't be read: {error.strerror}", "start `stoker serve` once on this folder") from error

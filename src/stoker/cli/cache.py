@@ -8,8 +8,9 @@ import click
 
 from stoker._gen.stoker.v1 import caches_pb as pb
 from stoker._gen.stoker.v1.caches_connect import CacheServiceClient
-from stoker.cli.output import print_json, print_table, shown_time, tell
+from stoker.cli.output import print_json, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
+from stoker.cli.terminal import tell, write
 from stoker.domain.cache_policy import GIGABYTE
 from stoker.domain.wording import counted
 
@@ -48,7 +49,7 @@ def show(remote: Remote, project: str, keep_gb: int | None, keep_days: int | Non
         tell("there is no cache yet, or none that was looked at; build something first")
     for number, cache in enumerate(answer.caches):
         if number:
-            click.echo()
+            write()
         _show(cache)
 
 
@@ -59,18 +60,18 @@ def _policy(keep_gb: int | None, keep_days: int | None) -> pb.KeepPolicy:
 
 def _show(cache: pb.PlatformCache) -> None:
     used = f", {_size(cache.in_use_bytes)} of it in use" if cache.in_use_bytes else ""
-    click.echo(f"{cache.platform}: {_size(cache.total_bytes)}{used}, as of {shown_time(cache.taken_at)} UTC\n")
+    write(f"{cache.platform}: {_size(cache.total_bytes)}{used}, as of {shown_time(cache.taken_at)} UTC\n")
     kinds = [(share.kind, str(share.records), _size(share.bytes)) for share in cache.kinds]
     print_table(("KIND", "RECORDS", "SIZE"), kinds, empty="it is empty")
     if not cache.largest:
         return
-    click.echo("\nThe largest records:")
+    write("\nThe largest records:")
     rows = [
         (_size(record.bytes), record.kind, str(record.uses), shown_time(record.last_used_at), _short(record))
         for record in cache.largest
     ]
     print_table(("SIZE", "KIND", "USES", "LAST USED (UTC)", "WHAT MADE IT"), rows, empty="")
-    click.echo("\nWhat a policy would free:")
+    write("\nWhat a policy would free:")
     print_table(("KEEP", "FOR ITS AGE", "FOR ITS SIZE", "LEFT"), _outlooks(cache), empty="")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stoker.cli.options import effective_settings, setting_flags
+from stoker.cli.terminal import write_json
 from stoker.domain.hardware import GIBIBYTE
 from stoker.runtimes.process.limits import host_size
 
@@ -26,7 +26,7 @@ def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  
     values = loaded.values.model_dump(mode="json")
     if as_json:
         rows = {name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()}
-        click.echo(json.dumps(rows, indent=2))
+        write_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     for title in ("setting", "value", "comes from", "what it is"):

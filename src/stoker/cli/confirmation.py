@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from stoker.cli.output import printable
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, printable
 
 yes_flag = click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from stoker.cli.options import effective_settings, setting_flags
-from stoker.cli.output import print_table, tell
+from stoker.cli.output import print_table
+from stoker.cli.terminal import tell, write_json
 from stoker.domain.host import Verdict, refusal
 from stoker.serve.server_checks import check_server
 
@@ -35,7 +35,7 @@ def command(context: click.Context, config_file: Path | None, as_json: bool, **f
     findings = asyncio.run(check_server(settings))
     stopping = refusal(findings, allow_unisolated=settings.allow_unisolated)
     if as_json:
-        click.echo(json.dumps({"canServe": stopping is None, "findings": [asdict(one) for one in findings]}, indent=2))
+        write_json({"canServe": stopping is None, "findings": [asdict(one) for one in findings]})
     else:
         print_table(("what", "", "found"), [_row(finding) for finding in findings], empty="")
         tell(_conclusion(findings, stopping))

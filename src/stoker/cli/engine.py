@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from stoker.cli.options import effective_settings, setting_flags
-from stoker.cli.terminal import Problem, say
+from stoker.cli.terminal import Problem, say, write
 from stoker.engine import (
     Archive,
     ContainerRuntime,
@@ -158,4 +158,4 @@ class _Lines:
             return
         self._phase, self._said = phase, now
         counted = f": {done} of {total} {phase.unit}" if total else ""
-        click.echo(f"{phase.value}{counted}", err=True)
+        write(f"{phase.value}{counted}", err=True)

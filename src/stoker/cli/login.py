@@ -11,8 +11,8 @@ from rich.console import Console
 from stoker._gen.stoker.v1.organizations_connect import AccountServiceClient
 from stoker._gen.stoker.v1.organizations_pb import GetAccountRequest
 from stoker.cli.connecting import api_address, credentials_file, store_credentials, stored_credentials, token_source
-from stoker.cli.output import tell
 from stoker.cli.remote import wait_for
+from stoker.cli.terminal import tell
 from stoker.client.calls import Caller, Calls
 from stoker.client.login import StartedLogin, finish_login, start_login
 

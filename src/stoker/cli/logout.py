@@ -8,9 +8,8 @@ from connectrpc.code import Code
 from stoker._gen.stoker.v1.organizations_connect import AccountServiceClient
 from stoker._gen.stoker.v1.organizations_pb import LogOutRequest
 from stoker.cli.connecting import api_address, store_credentials, stored_credentials, token_source
-from stoker.cli.output import tell
 from stoker.cli.remote import wait_for
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, tell
 from stoker.client.calls import Caller, Calls
 from stoker.client.errors import ApiError
 

@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import click
 
+from stoker.cli.terminal import write
+
 _COMMANDS = {
     "serve": "stoker.cli.serve",
     "build": "stoker.cli.build",
@@ -75,7 +77,7 @@ def _exit_code() -> int:
         if "--debug" in sys.argv:
             traceback.print_exception(error)
         else:
-            click.echo(f"stoker: unexpected {type(error).__name__}: {error}\n        run again with --debug", err=True)
+            write(f"stoker: unexpected {type(error).__name__}: {error}\n        run again with --debug", err=True)
         return 1
     return 0
 

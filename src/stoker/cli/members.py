@@ -7,9 +7,9 @@ import click
 from stoker._gen.stoker.v1 import organizations_pb as pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
+from stoker.cli.output import print_json, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, tell
 
 _ROLES = {"viewer": pb.Role.VIEWER, "member": pb.Role.MEMBER, "owner": pb.Role.OWNER}
 

@@ -8,8 +8,9 @@ from stoker._gen.depot.core.v1.organization_connect import OrganizationServiceCl
 from stoker._gen.depot.core.v1.organization_pb import ListOrganizationsRequest
 from stoker._gen.stoker.v1 import organizations_pb as pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient as OwnOrganizationServiceClient
-from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
+from stoker.cli.output import print_json, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
+from stoker.cli.terminal import tell
 
 
 @click.group("organizations")

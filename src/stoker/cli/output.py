@@ -9,10 +9,11 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from stoker.cli.terminal import one_line, printable, tell, write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ _PIPED_WIDTH = 10_000  # nothing is folded when no terminal has a width
 
 def print_json(answer: Message) -> None:
     """Print an answer in the documentation's spelling, with the fields that are empty."""
-    click.echo(json.dumps(json.loads(answer.to_json(always_emit_implicit=True)), indent=2, ensure_ascii=False))
+    write_json(json.loads(answer.to_json(always_emit_implicit=True)))
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
@@ -40,7 +41,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
     for position, title in enumerate(titles):
         table.add_column(title, overflow="fold", no_wrap=position == 0)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     if table.row_count:
         _print(table)
     else:
@@ -60,17 +61,7 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 def print_made(said: str, value: str) -> None:
     """Say that something was made, and print what is needed of it, alone: an id, a secret or a link."""
     tell(said)
-    click.echo(printable(value))
-
-
-def tell(text: str) -> None:
-    """Say something that isn't what was asked for."""
-    click.echo(printable(text), err=True)
-
-
-def printable(text: str) -> str:
-    """A text without what a terminal would obey."""
-    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+    write(value)
 
 
 def shown_time(moment: Timestamp | None, *, absent: str = "") -> str:
@@ -92,4 +83,4 @@ def _print(table: Table) -> None:
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+        write(line.rstrip())

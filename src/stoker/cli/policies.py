@@ -9,9 +9,9 @@ from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
 from stoker._gen.stoker.v1 import trust_pb
 from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, tell
+from stoker.cli.output import print_json, print_made, print_table
 from stoker.cli.remote import Remote, remote_command
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, tell
 
 _PROJECT_FLAG = click.option(
     "--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project."

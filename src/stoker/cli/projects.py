@@ -9,8 +9,9 @@ import click
 from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
 from stoker.cli.confirmation import confirm, confirm_by_name, yes_flag
-from stoker.cli.output import print_facts, print_json, print_made, print_table, shown_time, tell
+from stoker.cli.output import print_facts, print_json, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
+from stoker.cli.terminal import tell
 from stoker.domain.cache_policy import GIGABYTE
 from stoker.domain.wording import counted
 

@@ -13,7 +13,7 @@ from connectrpc.client import ConnectClient
 from connectrpc.code import Code
 
 from stoker.cli.connecting import resolve_caller, token_source
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, write
 from stoker.client.calls import Caller, Calls
 from stoker.client.errors import ApiError, UntrustedCertificate
 
@@ -106,7 +106,7 @@ def wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def _leave_canceled() -> NoReturn:
-    click.echo("canceled", err=True)
+    write("canceled", err=True)
     sys.exit(_INTERRUPTED)
 
 

@@ -1,8 +1,11 @@
-"""What the command says to a person."""
+"""What the command says to a person: the only place that writes to the terminal.
+
+What it says holds texts of others: of builds, projects, people and servers. None of them may steer the terminal.
+"""
 
 from __future__ import annotations
 
-import sys
+import json
 import traceback
 
 import click
@@ -23,11 +26,41 @@ class Problem(click.ClickException):
         text = f"stoker: {self.message}"
         if self.hint:
             text = f"{text}\n        {self.hint}"
-        click.echo(text, err=True)
+        write(text, err=True)
         if self._debug:
-            traceback.print_exception(self, file=sys.stderr)
+            write("".join(traceback.format_exception(self)), err=True)
 
 
 def say(text: str) -> None:
     """Print a line."""
-    click.echo(text)
+    write(text)
+
+
+def tell(text: str) -> None:
+    """Say something that isn't what was asked for."""
+    write(text, err=True)
+
+
+def write(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Write a text to stdout or stderr, without what a terminal would obey."""
+    click.echo(printable(text), err=err, nl=nl)
+
+
+def write_json(document: object) -> None:
+    """Write a JSON document to stdout. What a terminal would obey is escaped as JSON does it (RFC 8259, section 7)."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    click.echo("".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text))
+
+
+def printable(text: str) -> str:
+    """A text with a mark in place of each character that steers a terminal or turns the direction of text around."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line, for what stands beside other things."""
+    return printable(" ".join(text.splitlines()))
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]

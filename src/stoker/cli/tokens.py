@@ -16,9 +16,9 @@ from stoker._gen.stoker.v1 import trust_pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
 from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
+from stoker.cli.output import print_json, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, tell
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:

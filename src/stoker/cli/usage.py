@@ -10,8 +10,9 @@ from protobuf.wkt import Timestamp
 
 from stoker._gen.depot.core.v1 import usage_pb as pb
 from stoker._gen.depot.core.v1.usage_connect import UsageServiceClient
-from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time, tell
+from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
+from stoker.cli.terminal import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ import click
 from stoker._gen.stoker.v1 import webhooks_pb as pb
 from stoker._gen.stoker.v1.webhooks_connect import WebhookServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, shown_time, tell
+from stoker.cli.output import print_json, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
