@@ -13,8 +13,10 @@ from pathlib import Path
 from bench.measure import Alternative, Comparison, bounded_rounds, compare
 from bench.stack import BenchmarkFailed, Stack, running_stack, timed_command
 from stoker.domain.builds import Build, BuildStatus
-from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
+from stoker.domain.kept_steps import KeptSteps, StepNumbers
+from stoker.domain.ledger import SolveLedger
 from stoker.domain.progress import LogEvent, Progress
+from stoker.domain.record_limits import RecordBudget, RecordLimits
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
 from stoker.services.core import Core, Limits
@@ -96,16 +98,17 @@ async def _record(folder: Path, *, store: bool) -> float:
             ),
         )
     limits = RecordLimits(step_log_bytes=2 * _LOG_BYTES, build_log_bytes=2 * _LOG_BYTES)
-    ledger = SolveLedger(build_id=build, ref="r", platform="linux/amd64", limits=limits, budget=BuildBudget(0, 0))
+    kept = KeptSteps(build, "linux/amd64", RecordBudget(limits), StepNumbers())
+    ledger = SolveLedger("r", "linux/amd64", build, kept)
     event = LogEvent("sha256:0", datetime.now(UTC), 1, _MESSAGE)
     began = time.perf_counter()
     for _ in range(_LOG_BYTES // len(_MESSAGE)):
         ledger.apply(Progress((), (), (event,), ()))
-        batch = ledger.take() if ledger.pending_bytes > 1024**2 else None
-        if store and batch is not None:
-            async with database.write() as tx:
-                await steps.save_steps(tx, first.project_id, batch.steps)
-                await step_logs.add_lines(tx, build, batch.lines)
+        for batch in ledger.batches() if ledger.pending_bytes > 1024**2 else ():
+            if store and batch is not None:
+                async with database.write() as tx:
+                    await steps.save_steps(tx, first.project_id, batch.steps, is_trusted=True)
+                    await step_logs.add_lines(tx, build, batch.lines)
     taken = time.perf_counter() - began
     await database.close()
     return taken

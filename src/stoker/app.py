@@ -149,7 +149,12 @@ class ApiProcess:
         lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, looks, options, claim)
         self._fleet = FleetController(core, runtime, lifecycle, housekeeping, options, claim)
         monotonic = SystemClock().monotonic
-        recording = RecordingService(core, record_limits(settings), timedelta(days=settings.record_days))
+        recording = RecordingService(
+            core,
+            record_limits(settings),
+            timedelta(days=settings.record_days),
+            timedelta(seconds=settings.record_report_seconds),
+        )
         self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
         self._clock_watch = ClockWatch(core)
         self._expiry = ExpiryService(core, self._clock_watch)

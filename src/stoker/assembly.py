@@ -8,11 +8,11 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import OidcVerifier
-from stoker.domain.ledger import RecordLimits
 from stoker.domain.people import Role
 from stoker.domain.privileges import Privileges
 from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
+from stoker.domain.record_limits import RecordLimits
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.domain.webhooks import DeliveryBounds, Patience
 from stoker.recorder.options import RecorderOptions
@@ -106,8 +106,13 @@ def record_limits(settings: Settings) -> RecordLimits:
         step_log_bytes=settings.record_step_log_bytes,
         build_log_bytes=settings.record_build_log_bytes,
         steps=settings.record_steps,
+        build_bytes=settings.record_build_bytes,
+        warnings=settings.record_warnings,
+        dockerfiles=settings.record_dockerfiles,
         dockerfile_bytes=settings.record_dockerfile_bytes,
         attestation_bytes=settings.record_attestation_bytes,
+        reported_steps=settings.record_reported_steps,
+        reported_bytes=settings.record_reported_bytes,
     )
 
 

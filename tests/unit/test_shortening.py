@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stoker.domain.builds import MAX_ERROR_LENGTH, bounded_error, explained_error
-from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
 from stoker.domain.progress import Progress, VertexEvent
 from stoker.domain.shortening import shortened
+from tests.harness.ledgers import new_ledger, taken
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_explanation_of_a_long_error_stays_whole() -> None:
 
 
 def test_long_error_of_a_step_ends_as_it_ended() -> None:
-    ledger = SolveLedger(build_id="b", ref="r", platform="linux/amd64", limits=RecordLimits(), budget=BuildBudget(0, 0))
+    ledger = new_ledger()
     error = 'process "/bin/sh -c ' + "part " * 8000 + '" did not complete successfully: exit code: 42'
     name = "[2/2] RUN " + "part " * 8000 + "exit 42"
     event = VertexEvent("d", (), name, "", cached=False, started_at=None, completed_at=None, error=error)
     ledger.apply(Progress((event,), (), (), ()))
-    (step,) = ledger.take(final=True).steps
+    (step,) = taken(ledger, final=True).steps
     assert step.error is not None
     assert step.error.endswith("did not complete successfully: exit code: 42")
     assert step.name.startswith("[2/2] RUN part")

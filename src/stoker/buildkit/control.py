@@ -13,6 +13,7 @@ from pyqwest import Client, HTTPTransport, HTTPVersion
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
 from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, InfoRequest, PruneRequest, UsageRecord
 from stoker.buildkit.moments import EPOCH, decode_moment
+from stoker.buildkit.texts import LenientCodec
 from stoker.domain.cache_contents import CacheRecord
 from stoker.domain.masking import mask_secrets
 
@@ -123,7 +124,9 @@ def _cache_record(record: UsageRecord) -> CacheRecord:
 def control_client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:
     """A client of one run of a machine, which must prove its name."""
     http = Client(control_transport(placement, server_name, credentials))
-    return ControlClient(control_url(placement, server_name), protocol=ProtocolType.GRPC, http_client=http)
+    return ControlClient(
+        control_url(placement, server_name), codec=LenientCodec(), protocol=ProtocolType.GRPC, http_client=http
+    )
 
 
 def control_transport(placement: Placement, server_name: str, credentials: ControlCredentials) -> HTTPTransport:

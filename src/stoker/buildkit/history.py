@@ -18,6 +18,7 @@ from stoker._gen.containerd.services.content.v1.content_pb import ReadContentReq
 from stoker._gen.google.rpc.status_pb import Status
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryEventType, BuildHistoryRequest
 from stoker.buildkit.control import ControlFailed, control_client, control_transport, control_url
+from stoker.buildkit.texts import decode
 from stoker.domain.masking import mask_secrets
 from stoker.domain.solve_history import (
     Attestation,
@@ -192,7 +193,7 @@ async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -
 def _sources(content: bytes) -> list[tuple[str, str]]:
     """The Dockerfiles that the error of a solve quotes."""
     try:
-        details = Status.from_binary(content).details
+        details = decode(content, Status).details
     except ValueError:
         return []
     found = [dockerfile_of_error(one.value) for one in details if _SOURCE in one.type_url]

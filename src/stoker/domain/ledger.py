@@ -6,377 +6,244 @@ what comes in each stream of each step, and passes over what it has.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stoker.domain.kept_steps import Batch
 from stoker.domain.masking import mask_secrets
+from stoker.domain.record_limits import RecordSize, dockerfile_cost, warning_cost
 from stoker.domain.shortening import shortened
-from stoker.domain.step_graph import inputs_first
-from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Step, Transfer, platform_of, work_key
+from stoker.domain.steps import CLIENT_REF, BuildWarning, Dockerfile, platform_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stoker.domain.kept_steps import Entry, KeptSteps
     from stoker.domain.progress import LogEvent, Progress, TransferEvent, VertexEvent, WarningEvent
 
-_CLIPPED = re.compile(rb"\[output clipped, log (?:limit|speed) ")
 _STDERR = 2
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LONGEST_NAME = 4096
 _LONGEST_ERROR = 16 * 1024
-_LONGEST_TEXT = 4096
-_LONGEST_LINE = 16 * 1024
+_LONGEST_TEXT = 1024
+# What is longer is cut before it is looked through, so that the time for it is bounded.
+_LONGEST_MASKED = 64 * 1024
 _MOST_INPUTS = 1000
 _MOST_TRANSFERS = 200
-_MOST_WARNINGS = 1000
 _MOST_DETAILS = 20
-_MOST_DROPPED = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class RecordLimits:
-    """How much is kept of a build. All are settings.
-
-    Attributes:
-        step_log_bytes: of one step's log.
-        build_log_bytes: of all logs of a build.
-        steps: how many steps of a build.
-        dockerfile_bytes: of one Dockerfile.
-        attestation_bytes: of all that is attested of a build, such as its provenance.
-    """
-
-    step_log_bytes: int = 4 * 1024 * 1024
-    build_log_bytes: int = 64 * 1024 * 1024
-    steps: int = 20_000
-    dockerfile_bytes: int = 1024 * 1024
-    attestation_bytes: int = 8 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class BuildBudget:
-    """What a build has used of its limits, in all of its solves.
-
-    Attributes:
-        steps: the number of its newest step.
-        log_bytes: how much of its logs is kept.
-    """
-
-    steps: int
-    log_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What is to be stored together, so that a record is never between two states.
-
-    Attributes:
-        lines: the new lines, by their step's number.
-        dropped_steps: all of the solve's so far.
-    """
-
-    steps: tuple[Step, ...]
-    lines: dict[int, list[LogLine]]
-    warnings: tuple[BuildWarning, ...]
-    dockerfiles: tuple[Dockerfile, ...]
-    dropped_steps: int
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One stream of a step's log.
-
-    Attributes:
-        had: how much was stored when the ledger began.
-        came: how much came since, over again or new.
-        stored: how much is stored or dropped.
-        rest: the beginning of a line whose end hasn't come, and when it began.
-    """
-
-    had: int
-    came: int = 0
-    stored: int = 0
-    rest: bytes = b""
-    rest_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Entry:
-    step: Step
-    streams: dict[int, _Stream]
-    transfers: dict[str, Transfer]
-    lines: list[LogLine] = field(default_factory=list["LogLine"])
-    log_lines: int = 0
-    kept_bytes: int = 0
-    dropped_bytes: int = 0
-    clipped: bool = False
-    dirty: bool = False
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the step has begun, as far as anything shows it."""
-        return bool(self.step.number or self.step.started_at or self.step.completed_at or self.lines or self.transfers)
+_PIECE = 16 * 1024
+# How much is done between two turns of the event loop: about that many lines, or events.
+_AT_ONCE = 250
+_BYTES_OF_ONE = 512
 
 
 class SolveLedger:
-    """The steps of one solve, and what of them is not stored yet."""
+    """What one solve says, on its way into the steps that are kept."""
 
-    def __init__(
-        self,
-        *,
-        build_id: str,
-        ref: str,
-        platform: str,
-        limits: RecordLimits,
-        budget: BuildBudget,
-        stored: Iterable[Step] = (),
-        replays: bool = True,
-    ) -> None:
+    def __init__(self, ref: str, platform: str, build_id: str, kept: KeptSteps, *, replays: bool = True) -> None:
         """Begin with what is stored of the solve.
 
         Args:
-            build_id: the solve's build.
             ref: the solve's.
             platform: its machine's.
-            limits: how much is kept.
-            budget: what the build has used of it.
-            stored: the solve's steps that are stored.
+            build_id: the solve's build.
+            kept: the steps of the build on that machine.
             replays: whether all that is stored comes once more before anything new.
         """
-        self._build_id = build_id
         self.ref = ref
-        self._platform = platform
-        self._limits = limits
-        self._budget = budget
-        self._entries: dict[str, _Entry] = {}
-        self._unnumbered = 0
-        self._dropped_digests: set[str] = set()
-        self._warnings: list[BuildWarning] = []
-        self._dockerfiles: dict[str, Dockerfile] = {}
-        self._warned = 0
-        self._keys: dict[str, str] = {}
-        self.pending_bytes = 0
+        self.kept = kept
         self.has_grown = False
-        for step in stored:
-            had = {1: step.stdout_bytes, _STDERR: step.stderr_bytes}
-            streams = {number: _Stream(size, 0 if replays else size, size) for number, size in had.items()}
-            entry = _Entry(step, streams, {one.id: one for one in step.transfers})
-            entry.kept_bytes = step.log_bytes - step.dropped_bytes
-            entry.log_lines, entry.dropped_bytes, entry.clipped = step.log_lines, step.dropped_bytes, step.clipped
-            self._entries[step.digest] = entry
+        self._platform = platform
+        self._build_id = build_id
+        self._replays = replays
+        self._seen: dict[str, Entry] = {}
+        self._came: dict[tuple[str, int], int] = {}
+        self._dropped_steps = 0
+        self._warnings: list[BuildWarning] = []
+        self._dockerfiles: list[Dockerfile] = []
+        self._is_open = True
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of logs waits to be stored."""
+        return self.kept.pending_bytes
 
     def apply(self, progress: Progress) -> None:
         """Take in a message."""
+        for _ in self.applying(progress):
+            pass
+
+    def applying(self, progress: Progress) -> Iterator[None]:
+        """Take in a message, a part of it each time, so that others have their turn between two of them."""
+        work = 0
         for vertex in progress.vertexes:
             self._vertex(vertex)
+            work += 1 + (len(vertex.name) + len(vertex.error)) // _BYTES_OF_ONE
+            if work >= _AT_ONCE:
+                work = 0
+                yield
         for transfer in progress.transfers:
             self._transfer(transfer)
+            work += 1
+            if work >= _AT_ONCE:
+                work = 0
+                yield
         for log in progress.logs:
-            self._log(log)
+            for begin in range(0, len(log.content), _PIECE):
+                piece = log.content[begin : begin + _PIECE]
+                self._log(log, piece)
+                work += 1 + piece.count(b"\n") + len(piece) // _BYTES_OF_ONE
+                if work >= _AT_ONCE:
+                    work = 0
+                    yield
         for warning in progress.warnings:
             self._warning(warning)
+            yield
 
-    def take(self, *, final: bool = False) -> Batch:
-        """What is new since the last time.
+    def batches(self, *, final: bool = False) -> Iterator[Batch | None]:
+        """What is new since the last time, some after the other; with None, there is more to do before the next.
 
-        Steps are announced in no order that means anything, so they are numbered as they begin. With ``final``, those
-        that never began come after the others, and lines whose end hasn't come are as they are.
+        With ``final``, steps that never began come after the others, and lines whose end hasn't come are as they are.
         """
-        for entry in self._entries.values():
-            if final or entry.step.completed_at is not None:
-                self._flush(entry)
-            if final and entry.step.work_key != self._work_key(entry.step.digest):
-                entry.dirty = True
-        changed = [entry for entry in self._entries.values() if entry.dirty and (final or entry.is_under_way)]
-        for entry in sorted(changed, key=lambda entry: entry.step.started_at or _NEVER):
-            if entry.step.number == 0:
-                self._unnumbered -= 1
-                self._budget.steps += 1
-                entry.step = replace(entry.step, number=self._budget.steps)
-            entry.step = replace(
-                entry.step,
-                work_key=self._work_key(entry.step.digest),
-                transfers=tuple(entry.transfers.values()),
-                stdout_bytes=entry.streams[1].stored,
-                stderr_bytes=entry.streams[_STDERR].stored,
-                log_lines=entry.log_lines,
-                dropped_bytes=entry.dropped_bytes,
-                clipped=entry.clipped,
-            )
-        self.has_grown = self.has_grown or bool(changed)
-        batch = Batch(
-            steps=tuple(entry.step for entry in changed),
-            lines={entry.step.number: entry.lines for entry in changed if entry.lines},
+        if final:
+            for _ in self.kept.finish(self._seen):
+                yield None
+        for batch in self.kept.take(self._seen if final else ()):
+            if batch is None:
+                yield None
+                continue
+            self.has_grown = True
+            yield self._with_notes(batch)
+        left_out = self.kept.budget.left_out - self.kept.budget.stored_left_out
+        if self._warnings or self._dockerfiles or left_out or (final and self._dropped_steps):
+            self.kept.budget.stored_left_out += left_out
+            yield self._with_notes(Batch((), {}, (), (), 0, RecordSize(left_out=left_out)))
+
+    def give_back(self, batch: Batch) -> None:
+        """A batch could not be stored; what is in it is new still."""
+        self._warnings = [*batch.warnings, *self._warnings]
+        self._dockerfiles = [*batch.dockerfiles, *self._dockerfiles]
+        notes = _notes_cost(batch)
+        self.kept.give_back(replace(batch, growth=replace(batch.growth, kept_bytes=batch.growth.kept_bytes - notes)))
+
+    def close(self) -> None:
+        """Nothing more comes by this ledger."""
+        if self._is_open:
+            self._is_open = False
+            for entry in self._seen.values():
+                entry.followers -= 1
+
+    def _with_notes(self, batch: Batch) -> Batch:
+        batch = replace(
+            batch,
             warnings=tuple(self._warnings),
-            dockerfiles=tuple(self._dockerfiles.values()),
-            dropped_steps=len(self._dropped_digests),
+            dockerfiles=tuple(self._dockerfiles),
+            dropped_steps=self._dropped_steps,
         )
-        for entry in changed:
-            entry.dirty = False
-            entry.lines = []
-        self._warnings, self._dockerfiles, self.pending_bytes = [], {}, 0
-        return batch
+        self._warnings, self._dockerfiles = [], []
+        return replace(batch, growth=replace(batch.growth, kept_bytes=batch.growth.kept_bytes + _notes_cost(batch)))
 
-    def cached_steps(self) -> list[Step]:
-        """The steps that came from the cache."""
-        return [entry.step for entry in self._entries.values() if entry.step.cached]
-
-    def _entry(self, digest: str) -> _Entry | None:
+    def _entry(self, digest: str) -> Entry | None:
         """The step of that digest, a new one if need be; None when there are too many."""
-        found = self._entries.get(digest)
+        found = self._seen.get(digest)
+        if found is not None:
+            return found
+        found = self.kept.find(digest) or self.kept.add(digest, self.ref)
         if found is None:
-            if self._budget.steps + self._unnumbered >= self._limits.steps or len(digest) > _LONGEST_TEXT:
-                if len(self._dropped_digests) < _MOST_DROPPED:
-                    self._dropped_digests.add(digest[:_LONGEST_TEXT])
-                return None
-            self._unnumbered += 1
-            found = _Entry(_blank(self._build_id, self.ref, digest, self._platform), {1: _Stream(0), 2: _Stream(0)}, {})
-            found.dirty = True
-            self._entries[digest] = found
+            if self.kept.drop(digest):
+                self._dropped_steps += 1
+                self.kept.budget.left_out += self.ref == CLIENT_REF
+            return None
+        found.followers += 1
+        self._seen[digest] = found
         return found
 
     def _vertex(self, event: VertexEvent) -> None:
         entry = self._entry(event.digest)
-        if entry is None:
+        if entry is None or not self._is_news(entry, event):
             return
-        name = _stored(event.name, _LONGEST_NAME)
         before = entry.step
-        # A step may go on after it was completed: what it needs may have to be done after all.
-        begun = min(filter(None, (before.started_at, event.started_at)), default=None)
-        after = replace(
-            before,
-            name=name,
-            group=_stored(event.group, _LONGEST_NAME),
-            platform=platform_of(name, self._platform),
-            started_at=begun,
-            completed_at=event.completed_at,
-            cached=event.cached,
-            error=_stored(event.error, _LONGEST_ERROR) if event.error else None,
-            inputs=event.inputs[:_MOST_INPUTS],
-        )
-        if after != before:
-            entry.step, entry.dirty = after, True
-        if (after.name, after.platform, after.inputs) != (before.name, before.platform, before.inputs):
-            self._keys.clear()
+        after = replace(before, completed_at=event.completed_at, cached=event.cached, error=_error(event.error))
+        if before.cached and not event.cached and before.completed_at is not None:
+            # Another solve of the build did it after all.
+            after = replace(after, started_at=event.started_at)
+        else:
+            # A step may go on after it was completed: what it needs may have to be done after all.
+            begun = min(filter(None, (before.started_at, event.started_at)), default=None)
+            after = replace(after, started_at=begun)
+        if before.solve_ref == self.ref or not before.name:
+            name = _text(event.name, _LONGEST_NAME)
+            after = replace(
+                after,
+                name=name,
+                group=_text(event.group, _LONGEST_NAME),
+                platform=platform_of(name, self._platform),
+                inputs=event.inputs[:_MOST_INPUTS],
+            )
+        entry.said_by = self.ref
+        self.kept.change(entry, after)
+
+    def _is_news(self, entry: Entry, event: VertexEvent) -> bool:
+        """Whether an event says more than is known: another solve that shares the step may know less of it."""
+        before = entry.step
+        if entry.said_by in ("", self.ref) or before.completed_at is None:
+            return True
+        return event.completed_at is not None and (before.cached or not event.cached)
 
     def _transfer(self, event: TransferEvent) -> None:
         entry = self._entry(event.digest)
         one = event.transfer
+        one = replace(one, id=_text(one.id, _LONGEST_TEXT), name=_text(one.name, _LONGEST_TEXT))
         if entry is None or (one.id not in entry.transfers and len(entry.transfers) >= _MOST_TRANSFERS):
             return
-        one = replace(one, id=_stored(one.id, _LONGEST_TEXT), name=_stored(one.name, _LONGEST_TEXT))
-        if entry.transfers.get(one.id) != one:
-            entry.transfers[one.id] = one
-            entry.dirty = True
+        self.kept.change_transfer(entry, one)
 
-    def _log(self, event: LogEvent) -> None:
+    def _log(self, event: LogEvent, content: bytes) -> None:
         entry = self._entry(event.digest)
         if entry is None:
             return
-        number = _STDERR if event.stream == _STDERR else 1
-        stream = entry.streams[number]
-        # What was stored before comes again first.
-        again = max(0, min(len(event.content), stream.had - stream.came))
-        stream.came += len(event.content)
-        content = event.content[again:]
-        if not content:
-            return
-        entry.dirty = True
-        if _CLIPPED.search(content):
-            entry.clipped = True
-        stream.rest_at = stream.rest_at or event.at
-        *whole, rest = (stream.rest + content).split(b"\n")
-        for line in whole:
-            self._line(entry, number, stream.rest_at, line + b"\n")
-            stream.rest_at = event.at
-        stream.rest = rest
-        while len(stream.rest) > _LONGEST_LINE:
-            self._line(entry, number, stream.rest_at, stream.rest[:_LONGEST_LINE])
-            stream.rest = stream.rest[_LONGEST_LINE:]
-        if not stream.rest:
-            stream.rest_at = None
-
-    def _flush(self, entry: _Entry) -> None:
-        for number, stream in entry.streams.items():
-            if stream.rest and stream.rest_at is not None:
-                self._line(entry, number, stream.rest_at, stream.rest)
-                stream.rest, stream.rest_at = b"", None
-                entry.dirty = True
-
-    def _line(self, entry: _Entry, number: int, at: datetime, content: bytes) -> None:
-        size = len(content)
-        entry.streams[number].stored += size
-        full = entry.kept_bytes + size > self._limits.step_log_bytes
-        # After the first gap nothing more is kept, so that what is kept has no holes.
-        if entry.dropped_bytes or full or self._budget.log_bytes + size > self._limits.build_log_bytes:
-            entry.dropped_bytes += size
-            return
-        entry.lines.append(LogLine(entry.log_lines, at, number, content))
-        entry.log_lines += 1
-        entry.kept_bytes += size
-        self._budget.log_bytes += size
-        self.pending_bytes += size
+        stream = _STDERR if event.stream == _STDERR else 1
+        if self._replays:
+            # What is known already comes again first, and by each of the solves that share the step.
+            place = (event.digest, stream)
+            came = self._came.get(place, 0)
+            self._came[place] = came + len(content)
+            content = content[max(0, self.kept.position(entry, stream) - came) :]
+        if content:
+            self.kept.write(entry, stream, event.at, content)
 
     def _warning(self, event: WarningEvent) -> None:
-        if self._warned >= _MOST_WARNINGS:
-            return
-        self._warned += 1
-        self._warnings.append(
-            BuildWarning(
-                build_id=self._build_id,
-                solve_ref=self.ref,
-                digest=event.digest,
-                level=event.level,
-                short=_stored(event.short, _LONGEST_TEXT),
-                detail=tuple(_stored(one, _LONGEST_TEXT) for one in event.detail[:_MOST_DETAILS]),
-                url=_stored(event.url, _LONGEST_TEXT),
-                filename=_stored(event.filename, _LONGEST_TEXT),
-                ranges=event.ranges[:_MOST_DETAILS],
-            )
+        details = event.detail[:_MOST_DETAILS]
+        warning = BuildWarning(
+            build_id=self._build_id,
+            solve_ref=self.ref,
+            digest=event.digest[:_LONGEST_TEXT],
+            level=event.level,
+            short=_text(event.short, _LONGEST_TEXT),
+            detail=tuple(_text(one, _LONGEST_TEXT) for one in details),
+            url=_text(event.url, _LONGEST_TEXT),
+            filename=_text(event.filename, _LONGEST_TEXT),
+            ranges=event.ranges[:_MOST_DETAILS],
         )
-        if event.source and len(event.source) <= self._limits.dockerfile_bytes:
-            self._dockerfiles[event.filename] = Dockerfile(self._build_id, "", event.filename, event.source)
-
-    def _work_key(self, digest: str) -> str:
-        """The key of a step's work, from all that it builds on; what isn't known of that stays out."""
-        # Steps that came from the cache begin before their inputs do, so the order of steps says nothing here.
-        for one in inputs_first([digest], self._without_key):
-            if one not in self._keys:
-                step = self._entries[one].step
-                keys = [self._keys[needed] for needed in step.inputs if needed in self._keys]
-                self._keys[one] = work_key(step.name, step.platform, keys)
-        return self._keys[digest]
-
-    def _without_key(self, digest: str) -> list[str]:
-        inputs = () if digest in self._keys else self._entries[digest].step.inputs
-        return [one for one in inputs if one in self._entries and one not in self._keys]
+        if self.kept.budget.takes_warning(warning):
+            self._warnings.append(warning)
+        if event.source:
+            dockerfile = Dockerfile(self._build_id, "", warning.filename, event.source)
+            if self.kept.budget.takes_dockerfile(dockerfile):
+                self._dockerfiles.append(dockerfile)
 
 
-def _blank(build_id: str, ref: str, digest: str, platform: str) -> Step:
-    return Step(
-        build_id=build_id,
-        number=0,
-        solve_ref=ref,
-        digest=digest,
-        name="",
-        group="",
-        platform=platform,
-        started_at=None,
-        completed_at=None,
-        cached=False,
-        error=None,
-        inputs=(),
-        work_key="",
-        transfers=(),
-        stdout_bytes=0,
-        stderr_bytes=0,
-        log_lines=0,
-        dropped_bytes=0,
-        clipped=False,
-        saved=None,
-    )
+def _error(text: str) -> str | None:
+    return _text(text, _LONGEST_ERROR) if text else None
 
 
-def _stored(text: str, most: int) -> str:
-    """What is kept of a text that a build says."""
-    return shortened(mask_secrets(text), most)
+def _text(text: str, most: int) -> str:
+    return shortened(mask_secrets(shortened(text, _LONGEST_MASKED)), most)
+
+
+def _notes_cost(batch: Batch) -> int:
+    return sum(map(warning_cost, batch.warnings)) + sum(map(dockerfile_cost, batch.dockerfiles))
+
+
+def digests_of(progress: Progress) -> set[str]:
+    """The digests of the steps that a message is about."""
+    return {one.digest for one in (*progress.vertexes, *progress.transfers, *progress.logs)}

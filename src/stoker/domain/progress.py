@@ -59,9 +59,9 @@ class WarningEvent:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One message of a solve's status."""
+    """One message of a solve's status, or a part of one."""
 
-    vertexes: tuple[VertexEvent, ...]
-    transfers: tuple[TransferEvent, ...]
-    logs: tuple[LogEvent, ...]
-    warnings: tuple[WarningEvent, ...]
+    vertexes: tuple[VertexEvent, ...] = ()
+    transfers: tuple[TransferEvent, ...] = ()
+    logs: tuple[LogEvent, ...] = ()
+    warnings: tuple[WarningEvent, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,6 +40,7 @@ class Solve:
         record_error: why the record is incomplete, in words.
         machine_run: the machine's run in which it began.
         dropped_steps: how many of its steps were more than are kept.
+        is_untrusted: whether its build is, so that it counts for nothing that others show.
     """
 
     ref: str
@@ -52,6 +54,7 @@ class Solve:
     record_error: str | None
     dropped_steps: int
     build_finished_at: datetime | None
+    is_untrusted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,19 @@ class BuildWarning:
     filename: str
     ranges: tuple[SourceRange, ...]
 
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same warning, however often BuildKit says it; another for what a client reports."""
+        ranges = [(one.first_line, one.last_line) for one in self.ranges]
+        parts = [
+            self.digest,
+            self.short,
+            self.filename,
+            ranges,
+            *([CLIENT_REF] if self.solve_ref == CLIENT_REF else []),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode(errors="replace")).hexdigest()[:32]
+
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
@@ -213,6 +229,7 @@ class RecordSummary:
         missing: why parts are missing, one reason each.
         dropped_bytes: how much of its logs was not kept.
         dropped_steps: how many steps were more than are kept.
+        left_out: how much else was, such as warnings, Dockerfiles, and what its client reported.
     """
 
     state: RecordState
@@ -220,6 +237,7 @@ class RecordSummary:
     work: BuildWork
     dropped_bytes: int
     dropped_steps: int
+    left_out: int = 0
 
     @property
     def steps(self) -> int:

@@ -100,6 +100,8 @@ class Follower:
                 _log.info("solve %s of build %s is followed again: %s", solve.ref, solve.build_id, error)
             else:
                 return None
+            finally:
+                ledger.close()
             now = self._monotonic()
             if ledger.has_grown or broken_since is None:
                 pause, broken_since = _FIRST_PAUSE, now
@@ -115,13 +117,20 @@ class Follower:
         arrived, written = Subscription(), Subscription()
         placement, server_name = machine.placement, machine.server_name
 
+        async def has_room() -> None:
+            while ledger.pending_bytes > self._options.pending_bytes:
+                # It may be what another solve of the build filled.
+                arrived.notify()
+                await written.wait(None)
+
         async def read() -> None:
             try:
                 async for progress in follow_solve(placement, server_name, self._credentials, solve.ref):
-                    ledger.apply(progress)
+                    for _ in ledger.applying(progress):
+                        await asyncio.sleep(0)
+                        await has_room()
                     arrived.notify()
-                    while ledger.pending_bytes > self._options.pending_bytes:
-                        await written.wait(None)
+                    await has_room()
             finally:
                 arrived.notify()
 

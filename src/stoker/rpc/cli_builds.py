@@ -10,7 +10,7 @@ from protobuf.wkt import Timestamp
 
 from stoker._gen.depot.cli.v1 import build_pb as pb
 from stoker._gen.depot.cli.v1.build_connect import BuildService as CliBuilds
-from stoker.buildkit.progress import decode_progress
+from stoker.buildkit.progress import decode_in_parts
 from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.domain.masking import mask_secrets
 from stoker.domain.pages import checked_page
@@ -22,12 +22,14 @@ from stoker.rpc.engines import require_buildkit
 from stoker.rpc.no_registry import no_registry, require_nothing_saved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from typing import Any
 
     from connectrpc.request import RequestContext
 
+    from stoker._gen.moby.buildkit.v1.control_pb import StatusResponse
     from stoker.domain.builds import Build
+    from stoker.domain.progress import Progress
     from stoker.services.builds import BuildService
     from stoker.services.endpoints import EndpointService
     from stoker.services.recording import RecordingService
@@ -150,23 +152,21 @@ class CliBuildHandlers(CliBuilds):
     ) -> pb.ReportStatusStreamResponse:
         """Record what the CLI says of its own work, such as connecting, to the stream's end."""
         async for message in request:
-            progress = [decode_progress(status) for status in message.statuses]
-            await self._recording.report_progress(caller(), message.build_id, progress)
+            await self._recording.report_progress(caller(), message.build_id, _progress(message.statuses))
         return pb.ReportStatusStreamResponse()
 
     async def report_status(
         self, request: pb.ReportStatusRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportStatusResponse:
         """The same in one message."""
-        progress = [decode_progress(status) for status in request.statuses]
-        await self._recording.report_progress(caller(), request.build_id, progress)
+        await self._recording.report_progress(caller(), request.build_id, _progress(request.statuses))
         return pb.ReportStatusResponse()
 
     async def report_timings(
         self, request: pb.ReportTimingsRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportTimingsResponse:
         """Record the CLI's own timings of the steps."""
-        timings = [_timing(step) for step in request.build_steps]
+        timings = (_timing(step) for step in request.build_steps)
         await self._recording.report_timings(caller(), request.build_id, timings)
         return pb.ReportTimingsResponse()
 
@@ -174,12 +174,18 @@ class CliBuildHandlers(CliBuilds):
         self, request: pb.ReportBuildContextRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportBuildContextResponse:
         """Record the Dockerfiles."""
-        dockerfiles = [(one.target, one.filename, one.contents) for one in request.dockerfiles]
+        dockerfiles = ((one.target, one.filename, one.contents) for one in request.dockerfiles)
         await self._recording.report_dockerfiles(caller(), request.build_id, dockerfiles)
         return pb.ReportBuildContextResponse()
 
     def _build_url(self, build_id: str) -> str:
         return f"{self._public_url}/builds/{build_id}"
+
+
+def _progress(statuses: Iterable[StatusResponse]) -> Iterator[Progress]:
+    """What a client reports, in parts that are decoded one after the other."""
+    for status in statuses:
+        yield from decode_in_parts(status)
 
 
 def _timing(step: pb.BuildStep) -> Timing:

@@ -13,6 +13,7 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage
 
+from stoker.domain.varints import read_varint
 from stoker.rpc.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _WORTH_COUNTING = 8 * 1024
 _MAP_VALUE = 2
 # Wire types (https://protobuf.dev/programming-guides/encoding/#structure).
 _VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = 0, 1, 2, 3, 4, 5
-_LONGEST_VARINT = 70
 
 
 def require_few_parts(data: bytes | bytearray, message_class: type[Message], most: int) -> None:
@@ -52,10 +52,10 @@ def require_few_parts(data: bytes | bytearray, message_class: type[Message], mos
             parts += 1
             if parts > most:
                 raise _too_many(most)
-            tag, place = _varint(data, place)
+            tag, place = read_varint(data, place)
             kind = tag & 7
             if kind == _LENGTH:
-                length, place = _varint(data, place)
+                length, place = read_varint(data, place)
                 inner = nested.get(tag >> 3)
                 if inner is None:
                     place += length
@@ -63,7 +63,7 @@ def require_few_parts(data: bytes | bytearray, message_class: type[Message], mos
                     parts += _NESTED_COST
                     ends.append((min(place + length, end), _nested_in(inner)))
             elif kind == _VARINT:
-                _, place = _varint(data, place)
+                _, place = read_varint(data, place)
             elif kind in (_GROUP, _GROUP_END):
                 # Groups are unknown to us: their fields count like those around them.
                 groups += 1 if kind == _GROUP else -1
@@ -96,19 +96,6 @@ def _too_many(most: int) -> ConnectError:
 
 def _json_parts(data: bytes | bytearray) -> int:
     return data.count(b",") + _NESTED_COST * (data.count(b"{") + data.count(b"["))
-
-
-def _varint(data: bytes | bytearray, place: int) -> tuple[int, int]:
-    """A number, and the place after it."""
-    value = shift = 0
-    while shift < _LONGEST_VARINT:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-    return value, place
 
 
 @cache

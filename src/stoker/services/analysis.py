@@ -81,9 +81,9 @@ class AnalysisService:
 
     async def _analyse(self, build: Build) -> BuildAnalysis:
         async with self._core.database.read() as tx:
-            steps = await step_store.all_steps(tx, build.id, self._most_steps + 1)
-            platforms = {step.platform for step in steps}
-            if len(steps) > self._most_steps or len(platforms) > _MOST_PLATFORMS:
+            steps = await step_store.all_steps(tx, build.id, self._most_steps)
+            platforms = {step.platform for step in steps or ()}
+            if steps is None or len(platforms) > _MOST_PLATFORMS:
                 return BuildAnalysis(is_whole=False)
             before: dict[str, ComparedBuild] = {}
             for platform in platforms:
@@ -100,6 +100,8 @@ class AnalysisService:
             return None
         refs = {step.solve_ref for step in steps if step.platform == platform}
         found = await step_store.all_steps(tx, before, self._most_steps, platform)
+        if found is None:
+            return None
         ours = await work_store.caches_of(tx, refs)
         theirs = await work_store.caches_of(tx, {step.solve_ref for step in found})
         # An untrusted build has a copy of the project's cache, which is another volume.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from dataclasses import replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from stoker.domain.errors import InvalidInput
-from stoker.domain.ledger import BuildBudget, RecordLimits, SolveLedger
+from stoker.domain.errors import FailedPrecondition
+from stoker.domain.kept_steps import KeptSteps, StepNumbers
+from stoker.domain.ledger import SolveLedger, digests_of
+from stoker.domain.record_limits import RecordBudget, RecordSize, dockerfile_cost, timing_cost
 from stoker.domain.solve_history import mask_values
 from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
@@ -20,43 +23,70 @@ from stoker.store import build_work as work_store
 from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
 from stoker.store import old_records
+from stoker.store import record_sizes as size_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
+    from stoker.domain.builds import Build
     from stoker.domain.machines import Machine
     from stoker.domain.principals import Principal
     from stoker.domain.progress import Progress
+    from stoker.domain.record_limits import RecordLimits
     from stoker.domain.solve_history import SolveHistory
     from stoker.domain.steps import Solve, Step, Timing
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
-_REMEMBERED_BUDGETS = 10_000
-_MOST_DOCKERFILES = 100
-_MOST_TIMINGS = 20_000
 _FORGOTTEN_AT_ONCE = 20
+_REPORTED_AT_ONCE = 250
+_PENDING_REPORT_BYTES = 256 * 1024
+_LONGEST_NAME = 1024
+
+
+@dataclass
+class _OpenRecord:
+    """What all ledgers of a build share, for as long as there is one.
+
+    Attributes:
+        machines: the steps of each machine by the machine's id.
+    """
+
+    budget: RecordBudget
+    numbers: StepNumbers
+    machines: dict[str, KeptSteps] = field(default_factory=dict[str, "KeptSteps"])
 
 
 class RecordingService:
     """The use cases of recording."""
 
-    def __init__(self, core: Core, limits: RecordLimits, retention: timedelta) -> None:
+    def __init__(
+        self,
+        core: Core,
+        limits: RecordLimits,
+        retention: timedelta,
+        reports_after_end: timedelta = timedelta(minutes=2),
+    ) -> None:
         """Record builds of ``core``.
 
         Args:
             core: what every service needs.
             limits: how much is kept of a build.
             retention: for how long after a build's end.
+            reports_after_end: for how long after its end a build's own token may still report.
         """
         self._core = core
         self._limits = limits
         self._retention = retention
-        self._budgets: OrderedDict[str, BuildBudget] = OrderedDict()
-        self._reporting = asyncio.Lock()
+        self._reports_after_end = reports_after_end
+        self._opening = asyncio.Lock()
+        # As long as a ledger has one, it is the only one of its build: numbers are given once.
+        self._records: WeakValueDictionary[str, _OpenRecord] = WeakValueDictionary()
+        self._ledgers: WeakKeyDictionary[SolveLedger, _OpenRecord] = WeakKeyDictionary()
+        self._reporting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def followed_solves(self) -> list[Solve]:
         """All solves whose record isn't at its end."""
@@ -75,21 +105,21 @@ class RecordingService:
             return await machine_store.find_machine(tx, solve.machine_id)
 
     async def open_ledger(self, solve: Solve) -> SolveLedger:
-        """A ledger that begins with what is stored of a solve."""
-        async with self._core.database.read() as tx:
-            return SolveLedger(
-                build_id=solve.build_id,
-                ref=solve.ref,
-                platform=solve.platform,
-                limits=self._limits,
-                budget=await self._budget(tx, solve.build_id),
-                stored=await step_store.steps_of_solve(tx, solve.build_id, solve.ref),
-            )
+        """A ledger that begins with what is stored of a solve. Close it when nothing more comes by it."""
+        async with self._opening, self._core.database.read() as tx:
+            record = await self._record(tx, solve.build_id)
+            kept = record.machines.get(solve.machine_id)
+            if kept is None:
+                stored = await step_store.steps_of_machine(tx, solve.build_id, solve.machine_id)
+                kept = KeptSteps(solve.build_id, solve.platform, record.budget, record.numbers, stored)
+                record.machines[solve.machine_id] = kept
+        ledger = SolveLedger(solve.ref, solve.platform, solve.build_id, kept)
+        self._ledgers[ledger] = record
+        return ledger
 
     async def store(self, solve: Solve, ledger: SolveLedger, *, final: bool = False) -> None:
-        """Store what is new in a ledger, all of it or nothing."""
-        async with self._core.database.write() as tx:
-            await self._store(tx, solve.build_id, solve.project_id, ledger, final=final)
+        """Store what is new in a ledger, a part after the other, each of them whole or not at all."""
+        await self._store(solve.build_id, solve.project_id, ledger, final=final, is_trusted=not solve.is_untrusted)
         self._core.wakeups.wake(record_topic(solve.build_id), builds_topic(solve.project_id))
 
     async def room_for_attestations(self, solve: Solve) -> int:
@@ -100,94 +130,101 @@ class RecordingService:
 
     async def store_history(self, solve: Solve, history: SolveHistory) -> None:
         """Store what BuildKit kept of a solve."""
-        dockerfiles = [
-            Dockerfile(solve.build_id, "", name[:1024], contents)
-            for name, contents in history.dockerfiles[:_MOST_DOCKERFILES]
-            if len(contents) <= self._limits.dockerfile_bytes
-        ]
+        async with self._opening, self._core.database.read() as tx:
+            record = await self._record(tx, solve.build_id)
+            names = await note_store.dockerfile_names(tx, solve.build_id)
+        # What the client itself sent says more, as it has the target's name.
+        found = () if names else history.dockerfiles
+        dockerfiles = [Dockerfile(solve.build_id, "", name[:_LONGEST_NAME], contents) for name, contents in found]
+        kept = [one for one in dockerfiles if record.budget.takes_dockerfile(one)]
         async with self._core.database.write() as tx:
-            # What the client itself sent says more, as it has the target's name.
-            if not await note_store.dockerfiles_of(tx, solve.build_id):
-                await note_store.save_dockerfiles(tx, dockerfiles, replace=False)
+            await note_store.save_dockerfiles(tx, kept, replace=False)
+            growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)))
+            await size_store.grow_record(tx, solve.build_id, growth, is_reported=False)
             await attestation_store.add_attestations(tx, solve.build_id, solve.ref, history.attestations)
-            if history.secrets:
-                steps = await step_store.steps_of_solve(tx, solve.build_id, solve.ref)
-                masked = [_without(step, history.secrets) for step in steps]
-                changed = [new for old, new in zip(steps, masked, strict=True) if new != old]
-                await step_store.save_steps(tx, solve.project_id, changed)
+        if history.secrets:
+            await self._mask(solve, record, history.secrets)
 
     async def end(self, solve: Solve, error: str | None) -> None:
         """The record of a solve has all that there is; with an error, not all that there was."""
+        # What takes long is read before the transaction, for which everybody else who writes waits.
+        async with self._core.database.read() as tx:
+            saved = await step_store.new_savings(tx, solve.project_id, solve.build_id)
+        async with self._core.database.write() as tx:
+            await step_store.save_savings(tx, solve.build_id, saved)
+        async with self._core.database.read() as tx:
+            found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
         async with self._core.database.write() as tx:
             await solve_store.end_record(tx, solve.ref, error)
-            steps = await step_store.steps_of_solve(tx, solve.build_id, solve.ref)
-            durations = await step_store.last_durations(
-                tx, solve.project_id, [step.work_key for step in steps if step.cached]
-            )
-            await step_store.save_savings(
-                tx,
-                solve.build_id,
-                {step.number: durations[step.work_key] for step in steps if step.work_key in durations and step.cached},
-            )
-            found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
             if found is not None:
-                await work_store.save_work(tx, solve.build_id, found[0])
+                await work_store.save_work(tx, solve.build_id, found[0], is_trusted=not solve.is_untrusted)
         self._core.wakeups.wake(record_topic(solve.build_id), builds_topic(solve.project_id))
 
     async def report_progress(self, principal: Principal, build_id: str, progress: Iterable[Progress]) -> None:
         """Take what a build's client says of its own work, such as that it connects.
 
+        What is more than is kept of it is left out, and the record says so.
+
         Raises:
+            FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
             NotFound: there is no such build, or it isn't the caller's.
         """
-        async with self._reporting:
-            async with self._core.database.read() as tx:
-                build = await require_build(tx, principal, build_id)
-                ledger = SolveLedger(
-                    build_id=build.id,
-                    ref=CLIENT_REF,
-                    platform="",
-                    limits=self._limits,
-                    budget=await self._budget(tx, build.id),
-                    stored=await step_store.steps_of_solve(tx, build.id, CLIENT_REF),
-                    replays=False,
-                )
+        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, record, budget):
+            kept = KeptSteps(build.id, "", budget, record.numbers)
+            ledger = SolveLedger(CLIENT_REF, "", build.id, kept, replays=False)
             for one in progress:
-                ledger.apply(one)
-            async with self._core.database.write() as tx:
-                await self._store(tx, build.id, build.project_id, ledger, final=True)
+                async with self._core.database.read() as tx:
+                    for step in await step_store.steps_of_digests(tx, build.id, CLIENT_REF, digests_of(one)):
+                        kept.add_stored(step)
+                for _ in ledger.applying(one):
+                    if ledger.pending_bytes > _PENDING_REPORT_BYTES:
+                        await self._store(build.id, build.project_id, ledger, final=False, is_trusted=False)
+                    await asyncio.sleep(0)
+            await self._store(build.id, build.project_id, ledger, final=True, is_trusted=False)
         self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
-    async def report_timings(self, principal: Principal, build_id: str, timings: Sequence[Timing]) -> None:
-        """Take what a build's client says of its steps.
+    async def report_timings(self, principal: Principal, build_id: str, timings: Iterable[Timing]) -> None:
+        """Take what a build's client says of its steps. What is more than is kept is left out, and the record says so.
 
         Raises:
+            FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
             NotFound: there is no such build, or it isn't the caller's.
         """
-        async with self._core.database.write() as tx:
-            build = await require_build(tx, principal, build_id)
-            await note_store.add_timings(tx, build.id, timings, _MOST_TIMINGS)
+        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
+            kept: list[Timing] = []
+            for count, one in enumerate(timings, 1):
+                if budget.has_room(timing_cost(one)):
+                    kept.append(one)
+                if count % _REPORTED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            async with self._core.database.write() as tx:
+                await note_store.add_timings(tx, build.id, kept)
+                growth = RecordSize(kept_bytes=sum(map(timing_cost, kept)), left_out=budget.new_left_out)
+                await size_store.grow_record(tx, build.id, growth, is_reported=True)
         self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
     async def report_dockerfiles(
-        self, principal: Principal, build_id: str, dockerfiles: Sequence[tuple[str, str, str]]
+        self, principal: Principal, build_id: str, dockerfiles: Iterable[tuple[str, str, str]]
     ) -> None:
         """Take a build's Dockerfiles: target, name and contents of each.
 
+        What is more than is kept is left out, and the record says so.
+
         Raises:
-            InvalidInput: they are too many.
+            FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
             NotFound: there is no such build, or it isn't the caller's.
         """
-        if len(dockerfiles) > _MOST_DOCKERFILES:
-            raise InvalidInput(f"these are {len(dockerfiles)} Dockerfiles; report at most {_MOST_DOCKERFILES}")
-        async with self._core.database.write() as tx:
-            build = await require_build(tx, principal, build_id)
-            kept = [
-                Dockerfile(build.id, target[:256], filename[:1024], contents)
-                for target, filename, contents in dockerfiles
-                if len(contents) <= self._limits.dockerfile_bytes
-            ]
-            await note_store.save_dockerfiles(tx, kept, replace=True)
+        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
+            kept: list[Dockerfile] = []
+            for target, filename, contents in dockerfiles:
+                one = Dockerfile(build.id, target[:256], filename[:_LONGEST_NAME], contents)
+                if budget.takes_dockerfile(one, replace=True):
+                    kept.append(one)
+                await asyncio.sleep(0)
+            async with self._core.database.write() as tx:
+                await note_store.save_dockerfiles(tx, kept, replace=True)
+                growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)), left_out=budget.new_left_out)
+                await size_store.grow_record(tx, build.id, growth, is_reported=True)
         self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
     async def forget_old(self) -> int:
@@ -201,28 +238,89 @@ class RecordingService:
                 await step_store.forget_steps(tx, old)
                 await note_store.forget_notes(tx, old)
                 await attestation_store.forget_attestations(tx, old)
+                await size_store.forget_sizes(tx, old)
         return len(old)
 
-    async def _budget(self, tx: Transaction, build_id: str) -> BuildBudget:
-        found = self._budgets.get(build_id)
+    async def _record(self, tx: Transaction, build_id: str) -> _OpenRecord:
+        """What all ledgers of a build share; the caller holds the lock of opening."""
+        found = self._records.get(build_id)
         if found is None:
-            steps = await step_store.last_step_number(tx, build_id)
-            found = self._budgets[build_id] = BuildBudget(steps, await log_store.kept_log_bytes(tx, build_id))
-        self._budgets.move_to_end(build_id)
-        while len(self._budgets) > _REMEMBERED_BUDGETS:
-            self._budgets.popitem(last=False)
+            budget = RecordBudget(
+                self._limits.of_machines,
+                await size_store.size_of_record(tx, build_id, is_reported=False),
+                warnings=await note_store.warning_fingerprints(tx, build_id, is_reported=False),
+                dockerfiles=await note_store.dockerfile_names(tx, build_id),
+            )
+            found = _OpenRecord(budget, StepNumbers(await step_store.last_step_number(tx, build_id)))
+            self._records[build_id] = found
         return found
 
+    def _reports_of(self, build_id: str) -> asyncio.Lock:
+        """One report of a build after the other. Those of other builds don't wait for it."""
+        return self._reporting.setdefault(build_id, asyncio.Lock())
+
+    @asynccontextmanager
+    async def _opening_record(
+        self, principal: Principal, build_id: str
+    ) -> AsyncGenerator[tuple[Build, _OpenRecord, RecordBudget]]:
+        """The build of a report, what its ledgers share, and what is used up of what its client may report."""
+        async with self._opening, self._core.database.read() as tx:
+            build = await require_build(tx, principal, build_id)
+            self._require_reportable(principal, build)
+            record = await self._record(tx, build.id)
+            budget = RecordBudget(
+                self._limits.of_reports,
+                await size_store.size_of_record(tx, build.id, is_reported=True),
+                warnings=await note_store.warning_fingerprints(tx, build.id, is_reported=True),
+                dockerfiles=await note_store.dockerfile_names(tx, build.id),
+            )
+        yield build, record, budget
+
+    def _require_reportable(self, principal: Principal, build: Build) -> None:
+        if build.finished_at is None:
+            return
+        if principal.build_id != build.id:
+            raise FailedPrecondition(
+                f"build {build.id} has ended, so only its own token may report of it; use the one that came with it"
+            )
+        if self._core.now() - build.finished_at > self._reports_after_end:
+            seconds = round(self._reports_after_end.total_seconds())
+            raise FailedPrecondition(f"build {build.id} ended more than {seconds} seconds ago; report before that")
+
+    async def _mask(self, solve: Solve, record: _OpenRecord, secrets: Sequence[str]) -> None:
+        kept = record.machines.get(solve.machine_id)
+        if kept is not None:
+            kept.mask(secrets)
+        after = 0
+        while True:
+            async with self._core.database.read() as tx:
+                steps = await step_store.some_steps(tx, solve.build_id, after, _REPORTED_AT_ONCE)
+            if not steps:
+                return
+            after = steps[-1].number
+            changed = [new for old in steps if (new := _without(old, secrets)) != old]
+            async with self._core.database.write() as tx:
+                await step_store.save_texts(tx, changed)
+
     async def _store(
-        self, tx: Transaction, build_id: str, project_id: str, ledger: SolveLedger, *, final: bool
+        self, build_id: str, project_id: str, ledger: SolveLedger, *, final: bool, is_trusted: bool
     ) -> None:
-        batch = ledger.take(final=final)
-        await step_store.save_steps(tx, project_id, batch.steps)
-        await log_store.add_lines(tx, build_id, batch.lines)
-        await note_store.add_warnings(tx, batch.warnings)
-        await note_store.save_dockerfiles(tx, batch.dockerfiles, replace=False)
-        if batch.dropped_steps:
-            await solve_store.save_dropped_steps(tx, ledger.ref, batch.dropped_steps)
+        for batch in ledger.batches(final=final):
+            if batch is None:
+                await asyncio.sleep(0)
+                continue
+            try:
+                async with self._core.database.write() as tx:
+                    await step_store.save_steps(tx, project_id, batch.steps, is_trusted=is_trusted)
+                    await log_store.add_lines(tx, build_id, batch.lines)
+                    await note_store.add_warnings(tx, batch.warnings)
+                    await note_store.save_dockerfiles(tx, batch.dockerfiles, replace=False)
+                    await size_store.grow_record(tx, build_id, batch.growth, is_reported=ledger.ref == CLIENT_REF)
+                    if batch.dropped_steps:
+                        await solve_store.save_dropped_steps(tx, ledger.ref, batch.dropped_steps)
+            except BaseException:
+                ledger.give_back(batch)
+                raise
 
 
 def _without(step: Step, secrets: Sequence[str]) -> Step:

@@ -17,6 +17,7 @@ from stoker.services.wakeups import build_topic, record_topic
 from stoker.store import attestations as attestation_store
 from stoker.store import build_notes as note_store
 from stoker.store import builds as build_store
+from stoker.store import record_sizes as size_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
 from stoker.store import steps as step_store
@@ -58,9 +59,8 @@ class RecordService:
         """
         async with self._core.database.read() as tx:
             build = await _require_build_of(tx, principal, project_id, build_id)
-            found = await step_store.list_steps(tx, build.id, page.size + 1, page.after or 0)
-        items = tuple(found[: page.size])
-        return Page(items, str(items[-1].number) if len(found) > page.size else None)
+            items, has_more = await step_store.list_steps(tx, build.id, page.size, page.after or 0)
+        return Page(tuple(items), str(items[-1].number) if has_more else None)
 
     async def list_lines(
         self, principal: Principal, project_id: str, build_id: str, digest: str, page: NumberedPageRequest
@@ -89,14 +89,17 @@ class RecordService:
         async with self._core.database.read() as tx:
             work = await step_store.work_of_builds(tx, ids)
             solves = await solve_store.solves_of_builds(tx, ids)
-        return {id_: _summary(*work.get(id_, (BuildWork(), 0)), solves.get(id_, ())) for id_ in ids}
+            left_out = await size_store.left_out_of_builds(tx, ids)
+        return {
+            id_: _summary(*work.get(id_, (BuildWork(), 0)), solves.get(id_, ()), left_out.get(id_, 0)) for id_ in ids
+        }
 
     async def summary_of(self, build: Build) -> RecordSummary:
         """How much was recorded of a build."""
         return (await self.summaries([build]))[build.id]
 
-    async def steps_of(self, build: Build, size: int, after: int = 0) -> list[Step]:
-        """The next steps of a build after a number."""
+    async def steps_of(self, build: Build, size: int, after: int = 0) -> tuple[list[Step], bool]:
+        """Up to ``size`` of the next steps of a build after a number, and whether there are more."""
         async with self._core.database.read() as tx:
             return await step_store.list_steps(tx, build.id, size, after)
 
@@ -229,7 +232,7 @@ async def _require_build_of(tx: Transaction, principal: Principal, project_id: s
     return build
 
 
-def _summary(work: BuildWork, dropped_bytes: int, solves: Sequence[Solve]) -> RecordSummary:
+def _summary(work: BuildWork, dropped_bytes: int, solves: Sequence[Solve], left_out: int) -> RecordSummary:
     recorded = [solve for solve in solves if solve.record is not None]
     missing = [solve.record_error or "" for solve in recorded if solve.record is RecordState.INCOMPLETE]
     return RecordSummary(
@@ -238,4 +241,5 @@ def _summary(work: BuildWork, dropped_bytes: int, solves: Sequence[Solve]) -> Re
         work=work,
         dropped_bytes=dropped_bytes,
         dropped_steps=sum(solve.dropped_steps for solve in recorded),
+        left_out=left_out,
     )

@@ -25,6 +25,20 @@ class RecordSettings(SettingsGroup):
     )
     record_build_log_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="How much is kept of a build's logs.")
     record_steps: int = Field(20_000, ge=1, le=1_000_000, description="How many steps of a build are kept.")
+    record_build_bytes: int = Field(
+        32 * 1024 * 1024, ge=64 * 1024, description="How much is kept of a build's steps, warnings and Dockerfiles."
+    )
+    record_warnings: int = Field(1000, ge=1, le=10_000, description="How many warnings of a build are kept.")
+    record_dockerfiles: int = Field(100, ge=1, le=10_000, description="How many Dockerfiles of a build are kept.")
+    record_reported_steps: int = Field(
+        1000, ge=1, le=100_000, description="How many steps are kept that a build's client reports of its own work."
+    )
+    record_reported_bytes: int = Field(
+        8 * 1024 * 1024, ge=64 * 1024, description="How much is kept of what a build's client reports, and of its logs."
+    )
+    record_report_seconds: float = Field(
+        120, ge=0, le=86_400, description="How long after a build's end its own token may still report of it."
+    )
     record_dockerfile_bytes: int = Field(1024 * 1024, ge=1024, description="The largest Dockerfile that is kept.")
     record_attestation_bytes: int = Field(
         8 * 1024 * 1024, ge=0, description="How much is kept of a build's provenance and SBOMs; 0 for nothing."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 
-from stoker.domain.steps import BuildWarning, Dockerfile, SourceRange, Timing
+from stoker.domain.record_limits import dockerfile_cost, timing_cost, warning_cost
+from stoker.domain.steps import CLIENT_REF, BuildWarning, Dockerfile, SourceRange, Timing
 from stoker.store.tables.records import dockerfiles, timings, warnings
 
 if TYPE_CHECKING:
@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
     from stoker.store.database import Transaction
 
-
-def _fingerprint(warning: BuildWarning) -> str:
-    """The same for the same warning, however often BuildKit says it."""
-    ranges = [(one.first_line, one.last_line) for one in warning.ranges]
-    parts = json.dumps([warning.digest, warning.short, warning.filename, ranges])
-    return hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:32]
+# How much memory a list of these takes.
+_READ_BYTES = 4 * 1024 * 1024
 
 
 async def add_warnings(tx: Transaction, new: Iterable[BuildWarning]) -> None:
@@ -30,12 +26,12 @@ async def add_warnings(tx: Transaction, new: Iterable[BuildWarning]) -> None:
     rows = [
         {
             "build_id": one.build_id,
-            "fingerprint": _fingerprint(one),
+            "fingerprint": one.fingerprint,
             "solve_ref": one.solve_ref,
             "digest": one.digest,
             "level": one.level,
             "short": one.short,
-            "detail": json.dumps(one.detail),
+            "detail": json.dumps(one.detail, ensure_ascii=False),
             "url": one.url,
             "filename": one.filename,
             "ranges": json.dumps([(place.first_line, place.last_line) for place in one.ranges]),
@@ -46,23 +42,32 @@ async def add_warnings(tx: Transaction, new: Iterable[BuildWarning]) -> None:
         await tx.execute_many(insert(warnings).prefix_with("OR IGNORE", dialect="sqlite"), rows)
 
 
+def _warning(row: Row[Any]) -> BuildWarning:
+    return BuildWarning(
+        build_id=row.build_id,
+        solve_ref=row.solve_ref,
+        digest=row.digest,
+        level=row.level,
+        short=row.short,
+        detail=tuple(json.loads(row.detail)),
+        url=row.url,
+        filename=row.filename,
+        ranges=tuple(SourceRange(first, last) for first, last in json.loads(row.ranges)),
+    )
+
+
+async def warning_fingerprints(tx: Transaction, build_id: str, *, is_reported: bool) -> list[str]:
+    """Those of a build's warnings, of what its client reported or else of what machines said."""
+    query = select(warnings.c.fingerprint).where(
+        warnings.c.build_id == build_id, (warnings.c.solve_ref == CLIENT_REF) == is_reported
+    )
+    return list((await tx.execute(query)).scalars())
+
+
 async def warnings_of(tx: Transaction, build_id: str) -> list[BuildWarning]:
-    """The warnings of a build."""
-    rows = await tx.execute(select(warnings).where(warnings.c.build_id == build_id))
-    found = [
-        BuildWarning(
-            build_id=row.build_id,
-            solve_ref=row.solve_ref,
-            digest=row.digest,
-            level=row.level,
-            short=row.short,
-            detail=tuple(json.loads(row.detail)),
-            url=row.url,
-            filename=row.filename,
-            ranges=tuple(SourceRange(first, last) for first, last in json.loads(row.ranges)),
-        )
-        for row in rows
-    ]
+    """The warnings of a build, those of machines first where they are more than memory is taken for."""
+    query = select(warnings).where(warnings.c.build_id == build_id).order_by(warnings.c.solve_ref == CLIENT_REF)
+    found = await tx.scan_into(query, _warning, warning_cost, _READ_BYTES)
     return sorted(found, key=lambda one: (one.filename, [place.first_line for place in one.ranges], one.short))
 
 
@@ -77,20 +82,31 @@ async def save_dockerfiles(tx: Transaction, new: Iterable[Dockerfile], *, replac
         await tx.execute_many(insert(dockerfiles).prefix_with(way, dialect="sqlite"), rows)
 
 
+async def dockerfile_names(tx: Transaction, build_id: str) -> list[tuple[str, str]]:
+    """The targets and names of a build's Dockerfiles."""
+    query = select(dockerfiles.c.target, dockerfiles.c.filename).where(dockerfiles.c.build_id == build_id)
+    return [(row.target, row.filename) for row in await tx.execute(query)]
+
+
 async def dockerfiles_of(tx: Transaction, build_id: str) -> list[Dockerfile]:
-    """The Dockerfiles of a build."""
+    """The Dockerfiles of a build, as many as memory is taken for."""
     query = select(dockerfiles).where(dockerfiles.c.build_id == build_id).order_by(dockerfiles.c.target)
-    return [Dockerfile(row.build_id, row.target, row.filename, row.contents) for row in await tx.execute(query)]
+    return await tx.scan_into(
+        query,
+        lambda row: Dockerfile(row.build_id, row.target, row.filename, row.contents),
+        dockerfile_cost,
+        _READ_BYTES,
+    )
 
 
-async def add_timings(tx: Transaction, build_id: str, new: Sequence[Timing], most: int) -> None:
-    """Store what a client reported of steps, up to a number for the build."""
-    query = select(func.count()).select_from(timings).where(timings.c.build_id == build_id)
-    there = int((await tx.execute(query)).scalar_one())
+async def add_timings(tx: Transaction, build_id: str, new: Sequence[Timing]) -> None:
+    """Store what a client reported of steps, after what it did before."""
+    query = select(func.coalesce(func.max(timings.c.number), 0)).where(timings.c.build_id == build_id)
+    last = int((await tx.execute(query)).scalar_one())
     rows = [
         {
             "build_id": build_id,
-            "number": there + place,
+            "number": number,
             "name": one.name,
             "started_at": one.started_at,
             "duration_microseconds": one.duration // timedelta(microseconds=1),
@@ -98,7 +114,7 @@ async def add_timings(tx: Transaction, build_id: str, new: Sequence[Timing], mos
             "error": one.error,
             "stable_digest": one.stable_digest,
         }
-        for place, one in enumerate(new[: max(0, most - there)], 1)
+        for number, one in enumerate(new, last + 1)
     ]
     if rows:
         await tx.execute_many(insert(timings), rows)
@@ -107,17 +123,18 @@ async def add_timings(tx: Transaction, build_id: str, new: Sequence[Timing], mos
 async def timings_of(tx: Transaction, build_id: str) -> list[Timing]:
     """What a build's client reported of steps."""
     query = select(timings).where(timings.c.build_id == build_id).order_by(timings.c.number)
-    return [
-        Timing(
-            name=row.name,
-            started_at=row.started_at,
-            duration=timedelta(microseconds=row.duration_microseconds),
-            cached=row.cached,
-            error=row.error,
-            stable_digest=row.stable_digest,
-        )
-        for row in await tx.execute(query)
-    ]
+    return await tx.scan_into(query, _timing, timing_cost, _READ_BYTES)
+
+
+def _timing(row: Row[Any]) -> Timing:
+    return Timing(
+        name=row.name,
+        started_at=row.started_at,
+        duration=timedelta(microseconds=row.duration_microseconds),
+        cached=row.cached,
+        error=row.error,
+        stable_digest=row.stable_digest,
+    )
 
 
 async def forget_notes(tx: Transaction, build_ids: Sequence[str]) -> int:

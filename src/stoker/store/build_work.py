@@ -23,8 +23,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _BUILDS_BACK = 200
 
 
-async def save_work(tx: Transaction, build_id: str, work: BuildWork) -> None:
-    """Store what a build's steps were, all in all."""
+async def save_work(tx: Transaction, build_id: str, work: BuildWork, *, is_trusted: bool) -> None:
+    """Store what a build's steps were, all in all. What an untrusted one saved counts nowhere but on its own page."""
     await tx.execute(
         update(builds)
         .where(builds.c.id == build_id)
@@ -32,16 +32,16 @@ async def save_work(tx: Transaction, build_id: str, work: BuildWork) -> None:
             steps=work.steps,
             cached_steps=work.cached_steps,
             work_microseconds=work.work // _MICROSECOND,
-            saved_microseconds=work.saved // _MICROSECOND,
+            saved_microseconds=work.saved // _MICROSECOND if is_trusted else 0,
         )
     )
 
 
 async def trends_of(tx: Transaction, project_id: str, size: int) -> list[BuildTrend]:
-    """The last builds of a project that ended, the oldest first."""
+    """The last trusted builds of a project that ended, the oldest first."""
     query = (
         select(builds)
-        .where(builds.c.project_id == project_id, builds.c.status != BuildStatus.RUNNING.value)
+        .where(builds.c.project_id == project_id, builds.c.status != BuildStatus.RUNNING.value, ~builds.c.untrusted)
         .order_by(builds.c.id.desc())
         .limit(size)
     )

@@ -16,10 +16,11 @@ import asyncio
 import subprocess
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
+from stoker.domain.pacing import paced
 from stoker.store.trouble import host_trouble_told
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Executable, Row
 
+Item = TypeVar("Item")
+
 _READERS = 4
 _SCANS_AT_ONCE = 2
+_ROWS_AT_ONCE = 200
 # Enough for a WAL of 512 MB; it is cut at 4 MB whenever nobody reads.
 _INDEX_BYTES = 1024**2
 
@@ -65,6 +69,43 @@ class Transaction:
         changed: list[int] = []
         await _in_thread(lambda: changed.append(self._connection.execute(statement).rowcount))
         return changed[0]
+
+    async def scan_into(
+        self,
+        statement: Executable,
+        make: Callable[[Row[Any]], Item],
+        cost_of: Callable[[Item], int] | None = None,
+        most: int = 0,
+    ) -> list[Item]:
+        """What is made of each row of such a statement, one after the other.
+
+        Args:
+            statement: what to run.
+            make: makes something of a row.
+            cost_of: how much memory something takes, in bytes; the last one is that with which all take ``most``.
+            most: how much memory all may take.
+        """
+        made: list[Item] = []
+        rows: list[Row[Any]] = []
+        room = most
+        async with self._scans:
+            results: list[CursorResult[Any]] = []
+            await _in_thread(lambda: results.append(self._connection.execute(statement)))
+            (result,) = results
+            try:
+                while cost_of is None or room > 0:
+                    await _in_thread(lambda: rows.extend(result.fetchmany(_ROWS_AT_ONCE)))
+                    if not rows:
+                        break
+                    for item in await paced(map(make, rows)):
+                        made.append(item)
+                        room -= 0 if cost_of is None else cost_of(item)
+                        if cost_of is not None and room <= 0:
+                            break
+                    rows.clear()
+            finally:
+                result.close()
+        return made
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of the parameters."""

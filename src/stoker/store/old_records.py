@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from stoker.store.tables.builds import builds
-from stoker.store.tables.records import attestations, dockerfiles, log_chunks, steps, timings, warnings
+from stoker.store.tables.records import attestations, dockerfiles, log_chunks, record_sizes, steps, timings, warnings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ async def builds_with_old_records(tx: Transaction, ended_before: datetime, most:
     Ids of builds begin with the time, so the oldest records are the first ones of each table.
     """
     found: set[str] = set()
-    for table in (steps, log_chunks, dockerfiles, timings, warnings, attestations):
+    for table in (steps, log_chunks, dockerfiles, timings, warnings, attestations, record_sizes):
         query = (
             select(table.c.build_id)
             .join(builds, builds.c.id == table.c.build_id)

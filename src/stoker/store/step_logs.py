@@ -6,38 +6,46 @@ import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Integer, column, delete, func, insert, select, values
+from sqlalchemy import Integer, column, delete, insert, select, values
 
 from stoker.domain.pacing import paced
 from stoker.store.log_format import pack_lines, unpack_lines
 from stoker.store.tables.records import log_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stoker.domain.steps import LogLine
     from stoker.store.database import Transaction
 
-_STEPS_AT_ONCE = 500
+_STEPS_AT_ONCE = 20
+# Whoever reads a line unpacks all of its row.
+_LINES_IN_A_ROW = 2000
 _NO_END = 2**62
+_ENDS_BYTES = 4 * 1024 * 1024
 
 
 async def add_lines(tx: Transaction, build_id: str, lines_by_step: Mapping[int, Sequence[LogLine]]) -> None:
     """Store lines that follow the ones that are there, by the number of their step."""
-    rows = [
+    rows = await paced(_rows(build_id, lines_by_step))
+    if rows:
+        await tx.execute_many(insert(log_chunks), rows)
+
+
+def _rows(build_id: str, lines_by_step: Mapping[int, Sequence[LogLine]]) -> Iterator[dict[str, object]]:
+    return (
         {
             "build_id": build_id,
             "step_number": number,
-            "first_line": lines[0].number,
-            "lines": len(lines),
-            "size_bytes": sum(len(line.content) for line in lines),
-            "content": pack_lines(lines),
+            "first_line": lines[begin].number,
+            "lines": len(some),
+            "size_bytes": sum(len(line.content) for line in some),
+            "content": pack_lines(some),
         }
         for number, lines in lines_by_step.items()
-        if lines
-    ]
-    if rows:
-        await tx.execute_many(insert(log_chunks), rows)
+        for begin in range(0, len(lines), _LINES_IN_A_ROW)
+        if (some := lines[begin : begin + _LINES_IN_A_ROW])
+    )
 
 
 async def read_lines(tx: Transaction, build_id: str, step_number: int, first: int, size: int) -> list[LogLine]:
@@ -58,9 +66,13 @@ async def read_lines(tx: Transaction, build_id: str, step_number: int, first: in
 
 
 async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -> dict[int, list[LogLine]]:
-    """The ends of logs, by the number of their step, each from a line's number on."""
+    """The ends of logs, by the number of their step, each from a line's number on.
+
+    When they take as much memory as there is for them, those of the other steps are left out.
+    """
     found: dict[int, list[LogLine]] = {}
     wanted = list(firsts.items())
+    room = _ENDS_BYTES
     for begin in range(0, len(wanted), _STEPS_AT_ONCE):
         columns = values(column("number", Integer), column("first", Integer))
         from_there = columns.data(wanted[begin : begin + _STEPS_AT_ONCE]).cte("ends")
@@ -70,12 +82,13 @@ async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -
             .where(log_chunks.c.build_id == build_id, log_chunks.c.first_line + log_chunks.c.lines > from_there.c.first)
             .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
         )
-        rows = await tx.scan(query)
-        ends = ((row, range(firsts[row.step_number], _NO_END)) for row in rows)
-        for number, line in await paced(
-            (row.step_number, line) for row, end in ends for line in unpack_lines(row.content, row.first_line, end)
-        ):
-            found.setdefault(number, []).append(line)
+        for row in await tx.scan(query):
+            end = range(firsts[row.step_number], _NO_END)
+            lines = await paced(unpack_lines(row.content, row.first_line, end))
+            found.setdefault(row.step_number, []).extend(lines)
+            room -= sum(len(line.content) for line in lines)
+        if room <= 0:
+            break
     return found
 
 
@@ -120,12 +133,6 @@ def _lines_with(content: bytes, first_line: int, text: bytes) -> list[LogLine]:
     if text not in zlib.decompress(content):
         return []
     return [line for line in unpack_lines(content, first_line) if text in line.content]
-
-
-async def kept_log_bytes(tx: Transaction, build_id: str) -> int:
-    """How long the logs of a build are that are kept, uncompressed."""
-    query = select(func.coalesce(func.sum(log_chunks.c.size_bytes), 0)).where(log_chunks.c.build_id == build_id)
-    return int((await tx.execute(query)).scalar_one())
 
 
 async def forget_lines(tx: Transaction, build_ids: Sequence[str]) -> int:

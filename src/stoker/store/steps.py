@@ -6,13 +6,31 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Row, Select, case, delete, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    type_coerce,
+    update,
+    values,
+)
 
 from stoker.domain.build_work import BuildWork
 from stoker.domain.pacing import paced
+from stoker.domain.record_limits import step_cost, transfer_cost
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
 from stoker.store.tables.columns import microseconds, moment_of
-from stoker.store.tables.records import steps
+from stoker.store.tables.records import solves, steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,6 +38,10 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 _MICROSECOND = timedelta(microseconds=1)
+_KEYS_AT_ONCE = 500
+# How much memory the steps of a page take, and all steps of a build for whoever has to look at all of them.
+_PAGE_BYTES = 4 * 1024 * 1024
+_ALL_BYTES = 10 * 1024 * 1024
 
 
 def _step(row: Row[Any]) -> Step:
@@ -57,7 +79,7 @@ def _step(row: Row[Any]) -> Step:
     )
 
 
-def _values(step: Step, project_id: str) -> dict[str, object]:
+def _values(step: Step, project_id: str, *, is_trusted: bool) -> dict[str, object]:
     return {
         "build_id": step.build_id,
         "number": step.number,
@@ -71,7 +93,7 @@ def _values(step: Step, project_id: str) -> dict[str, object]:
         "completed_at": step.completed_at,
         "cached": step.cached,
         "error": step.error,
-        "inputs": json.dumps(step.inputs),
+        "inputs": json.dumps(step.inputs, ensure_ascii=False),
         "work_key": step.work_key,
         "transfers": json.dumps(
             [
@@ -84,7 +106,8 @@ def _values(step: Step, project_id: str) -> dict[str, object]:
                     None if one.completed_at is None else microseconds(one.completed_at),
                 )
                 for one in step.transfers
-            ]
+            ],
+            ensure_ascii=False,
         ),
         "stdout_bytes": step.stdout_bytes,
         "stderr_bytes": step.stderr_bytes,
@@ -92,12 +115,24 @@ def _values(step: Step, project_id: str) -> dict[str, object]:
         "dropped_bytes": step.dropped_bytes,
         "clipped": step.clipped,
         "saved_microseconds": None if step.saved is None else step.saved // _MICROSECOND,
+        "tells_duration": is_trusted
+        and not step.cached
+        and step.error is None
+        and step.duration is not None
+        and step.solve_ref != CLIENT_REF,
     }
 
 
-async def save_steps(tx: Transaction, project_id: str, changed: Iterable[Step]) -> None:
-    """Store steps, new ones or what changed of old ones."""
-    rows = [_values(step, project_id) for step in changed]
+async def save_steps(tx: Transaction, project_id: str, changed: Iterable[Step], *, is_trusted: bool) -> None:
+    """Store steps, new ones or what changed of old ones.
+
+    Args:
+        tx: where to store them.
+        project_id: their build's project.
+        changed: the steps.
+        is_trusted: whether their build is, so that they tell others how long their work takes.
+    """
+    rows = await paced(_values(step, project_id, is_trusted=is_trusted) for step in changed)
     if rows:
         await tx.execute_many(insert(steps).prefix_with("OR REPLACE", dialect="sqlite"), rows)
 
@@ -108,43 +143,103 @@ async def last_step_number(tx: Transaction, build_id: str) -> int:
     return int((await tx.execute(query)).scalar_one())
 
 
-async def steps_of_solve(tx: Transaction, build_id: str, ref: str) -> list[Step]:
-    """The steps of one solve, in the order of their numbers."""
-    query = select(steps).where(steps.c.build_id == build_id, steps.c.solve_ref == ref).order_by(steps.c.number)
+async def steps_of_machine(tx: Transaction, build_id: str, machine_id: str) -> list[Step]:
+    """The steps that a machine did in a build, in the order of their numbers."""
+    refs = select(solves.c.ref).where(solves.c.build_id == build_id, solves.c.machine_id == machine_id)
+    query = select(steps).where(steps.c.build_id == build_id, steps.c.solve_ref.in_(refs)).order_by(steps.c.number)
+    return await tx.scan_into(query, _step)
+
+
+async def steps_of_digests(tx: Transaction, build_id: str, ref: str, digests: Collection[str]) -> list[Step]:
+    """The steps of one solve that have those digests."""
+    query = select(steps).where(steps.c.build_id == build_id, steps.c.solve_ref == ref, steps.c.digest.in_(digests))
     return [_step(row) for row in await tx.execute(query)]
 
 
-def _own(build_id: str) -> Select[*tuple[Any, ...]]:
+# All but their transfers, which pages and lists don't show.
+_LISTED = [literal("[]").label("transfers") if column.name == "transfers" else column for column in steps.c]
+
+
+def _own(build_id: str, columns: Sequence[ColumnElement[Any]] = tuple(steps.c)) -> Select[*tuple[Any, ...]]:
     """The steps that machines did in a build. Of those that several of its solves share, the one seen first."""
     own = (steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF)
     # Not by looking for an earlier one of each: SQLite does that in the square of their number.
     first = select(func.min(steps.c.number)).where(*own).group_by(steps.c.digest, steps.c.platform)
-    return select(steps).where(*own, steps.c.number.in_(first))
+    return select(*columns).where(*own, steps.c.number.in_(first))
 
 
-async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> list[Step]:
-    """The next steps of a build after a number, in the order of their numbers; see `_own`."""
-    query = _own(build_id).where(steps.c.number > after).order_by(steps.c.number).limit(size)
-    return await paced(_step(row) for row in await tx.scan(query))
+async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> tuple[list[Step], bool]:
+    """The next steps of a build after a number, in the order of their numbers, and whether there are more; see `_own`.
+
+    They are without transfers, and may be fewer than ``size``, as they take a bounded amount of memory.
+    """
+    query = _own(build_id, _LISTED).where(steps.c.number > after).order_by(steps.c.number).limit(size + 1)
+    found = await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
+    if len(found) > size:
+        return found[:size], True
+    # Those that take more than a page may are the last of it, and more may come.
+    return found, sum(map(step_cost, found)) >= _PAGE_BYTES
 
 
-async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | None = None) -> list[Step]:
-    """Up to ``most`` steps of a build, those of one platform where it is named; see `_own`."""
-    query = _own(build_id).order_by(steps.c.number).limit(most)
+async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | None = None) -> list[Step] | None:
+    """The steps of a build, those of one platform where it is named; None if they are more than ``most``; see `_own`.
+
+    None also if they take more memory than there is for looking at all of them.
+    """
+    query = _own(build_id).order_by(steps.c.number).limit(most + 1)
     if platform is not None:
         query = query.where(steps.c.platform == platform)
-    return await paced(_step(row) for row in await tx.scan(query))
+    found = await tx.scan_into(query, _step, _whole_cost, _ALL_BYTES)
+    return None if len(found) > most or sum(map(_whole_cost, found)) >= _ALL_BYTES else found
+
+
+def _whole_cost(step: Step) -> int:
+    return step_cost(step) + sum(map(transfer_cost, step.transfers))
+
+
+async def some_steps(tx: Transaction, build_id: str, after: int, most: int) -> list[Step]:
+    """Up to ``most`` steps that machines did in a build, after a number, those that solves share too."""
+    query = (
+        select(*_LISTED)
+        .where(steps.c.build_id == build_id, steps.c.solve_ref != CLIENT_REF, steps.c.number > after)
+        .order_by(steps.c.number)
+        .limit(most)
+    )
+    return await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
+
+
+async def save_texts(tx: Transaction, changed: Iterable[Step]) -> None:
+    """Store the names, groups and errors of steps that are there."""
+    query = (
+        update(steps)
+        .where(steps.c.build_id == bindparam("of_build"), steps.c.number == bindparam("of_number"))
+        .values({one: bindparam(f"new_{one}") for one in ("name", "group", "error")})
+    )
+    rows = [
+        {
+            "of_build": step.build_id,
+            "of_number": step.number,
+            "new_name": step.name,
+            "new_group": step.group,
+            "new_error": step.error,
+        }
+        for step in changed
+    ]
+    if rows:
+        await tx.execute_many(query, rows)
 
 
 async def failed_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:
     """Up to ``most`` steps of a build that have an error, those that ended first; see `_own`."""
-    query = _own(build_id).where(steps.c.error.is_not(None)).order_by(steps.c.completed_at, steps.c.number).limit(most)
-    return [_step(row) for row in await tx.execute(query)]
+    failed = _own(build_id, _LISTED).where(steps.c.error.is_not(None))
+    query = failed.order_by(steps.c.completed_at, steps.c.number).limit(most)
+    return await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
 
 
 async def client_steps(tx: Transaction, build_id: str) -> list[Step]:
     """What the build's client reported of its own work, such as connecting."""
-    return await steps_of_solve(tx, build_id, CLIENT_REF)
+    query = select(*_LISTED).where(steps.c.build_id == build_id, steps.c.solve_ref == CLIENT_REF)
+    return await tx.scan_into(query.order_by(steps.c.number), _step, step_cost, _PAGE_BYTES)
 
 
 async def find_step(tx: Transaction, build_id: str, digest: str) -> Step | None:
@@ -205,9 +300,7 @@ async def work_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str,
         func.sum(once.c.saved).label("saved"),
         func.sum(once.c.dropped).label("dropped"),
     ).group_by(once.c.build_id)
-    # Those of one build are few; those of a page of builds may be a hundred thousand.
-    found = await tx.scan(query) if len(build_ids) > 1 else await tx.execute(query)
-    return {row.build_id: (_work(row), int(row.dropped)) for row in found}
+    return {row.build_id: (_work(row), int(row.dropped)) for row in await tx.scan(query)}
 
 
 def _work(row: Row[Any]) -> BuildWork:
@@ -221,37 +314,93 @@ def _work(row: Row[Any]) -> BuildWork:
     )
 
 
-async def last_durations(tx: Transaction, project_id: str, keys: Iterable[str]) -> dict[str, timedelta]:
-    """By work key: how long that work took when it was last really done in a project."""
-    wanted = list(dict.fromkeys(keys))
-    found: dict[str, timedelta] = {}
-    for key in wanted:
-        query = (
-            select(steps.c.started_at, steps.c.completed_at)
-            .where(
-                steps.c.project_id == project_id,
-                steps.c.work_key == key,
-                ~steps.c.cached,
-                steps.c.completed_at.is_not(None),
-                steps.c.error.is_(None),
-            )
-            .order_by(steps.c.completed_at.desc())
-            .limit(1)
+async def new_savings(tx: Transaction, project_id: str, build_id: str) -> dict[int, timedelta]:
+    """By number of a build's cached steps: how long the same work took when another build of the project last did it.
+
+    Only trusted builds tell. What the build did itself, in another of its solves, was not saved. Steps of which that is
+    known already are left out.
+    """
+    done = await tx.scan(
+        select(steps.c.work_key)
+        .where(
+            steps.c.build_id == build_id,
+            steps.c.solve_ref != CLIENT_REF,
+            ~steps.c.cached,
+            steps.c.completed_at.is_not(None),
         )
-        row = (await tx.execute(query)).one_or_none()
-        if row is not None and row.started_at is not None:
-            found[key] = max(timedelta(0), row.completed_at - row.started_at)
+        .distinct()
+    )
+    own = {row.work_key for row in done}
+    cached = await tx.scan(
+        select(steps.c.number, steps.c.work_key).where(
+            steps.c.build_id == build_id,
+            steps.c.solve_ref != CLIENT_REF,
+            steps.c.cached,
+            steps.c.saved_microseconds.is_(None),
+        )
+    )
+    numbers: dict[str, list[int]] = {}
+    for row in cached:
+        if row.work_key and row.work_key not in own:
+            numbers.setdefault(row.work_key, []).append(row.number)
+    keys = list(numbers)
+    found: dict[int, timedelta] = {}
+    for begin in range(0, len(keys), _KEYS_AT_ONCE):
+        wanted = (
+            values(column("work_key", Text)).data([(key,) for key in keys[begin : begin + _KEYS_AT_ONCE]]).cte("wanted")
+        )
+        other = steps.alias()
+        took = type_coerce(other.c.completed_at, BigInteger) - type_coerce(other.c.started_at, BigInteger)
+        last = (
+            select(took)
+            .where(
+                other.c.project_id == project_id,
+                other.c.work_key == wanted.c.work_key,
+                other.c.tells_duration,
+                other.c.build_id != build_id,
+            )
+            .order_by(other.c.completed_at.desc())
+            .limit(1)
+            .correlate(wanted)
+            .scalar_subquery()
+        )
+        for row in await tx.scan(select(wanted.c.work_key, last.label("took"))):
+            if row.took is not None:
+                duration = max(timedelta(), timedelta(microseconds=int(row.took)))
+                found |= dict.fromkeys(numbers[row.work_key], duration)
     return found
 
 
 async def save_savings(tx: Transaction, build_id: str, saved: Mapping[int, timedelta]) -> None:
-    """Store what each of some cached steps saved, by their numbers."""
-    for number, duration in saved.items():
-        await tx.execute(
-            update(steps)
-            .where(steps.c.build_id == build_id, steps.c.number == number)
-            .values(saved_microseconds=duration // _MICROSECOND)
+    """Store what each of some cached steps saved, by their numbers; nothing where the build did the work itself."""
+    query = (
+        update(steps)
+        .where(steps.c.build_id == build_id, steps.c.number == bindparam("of"))
+        .values(saved_microseconds=bindparam("took"))
+    )
+    rows = [{"of": number, "took": duration // _MICROSECOND} for number, duration in saved.items()]
+    if rows:
+        await tx.execute_many(query, rows)
+    done = (
+        select(steps.c.work_key)
+        .where(
+            steps.c.build_id == build_id,
+            steps.c.solve_ref != CLIENT_REF,
+            ~steps.c.cached,
+            steps.c.completed_at.is_not(None),
         )
+        .scalar_subquery()
+    )
+    await tx.execute(
+        update(steps)
+        .where(
+            steps.c.build_id == build_id,
+            steps.c.cached,
+            steps.c.saved_microseconds.is_not(None),
+            steps.c.work_key.in_(done),
+        )
+        .values(saved_microseconds=None)
+    )
 
 
 async def forget_steps(tx: Transaction, build_ids: Sequence[str]) -> int:

@@ -85,8 +85,7 @@ class BuildPages(Pages):
         build, records, sizes = seen.build, self.services.records, self.services.page_sizes
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
-        steps = await records.steps_of(build, sizes.steps + 1, after)
-        shown = steps[: sizes.steps]
+        shown, has_more = await records.steps_of(build, sizes.steps, after)
         failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
         now = self.services.now()
@@ -113,7 +112,7 @@ class BuildPages(Pages):
             tails=await records.tails_of(build, _by_interest(shown, failed), sizes.step_lines, sizes.lines),
             line_html=line_html,
             after=after,
-            next_after=shown[-1].number if len(steps) > sizes.steps else None,
+            next_after=shown[-1].number if has_more else None,
         )
 
     async def show_step(self, request: Request) -> Response:

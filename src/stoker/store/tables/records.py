@@ -51,16 +51,17 @@ steps = Table(
     Column("dropped_bytes", BigInteger, nullable=False),
     Column("clipped", Boolean, nullable=False),
     Column("saved_microseconds", BigInteger),
+    # Whether it tells how long its work takes: a machine did it well, for a trusted build.
+    Column("tells_duration", Boolean, nullable=False, server_default=text("0")),
     Index("uq_steps_solve_digest", "build_id", "solve_ref", "digest", unique=True),
     Index(None, "build_id", "digest"),
-    # Only what was really done tells how long it takes.
     Index(
         "ix_steps_work",
         "project_id",
         "work_key",
         "completed_at",
-        sqlite_where=text("NOT cached AND completed_at IS NOT NULL AND error IS NULL"),
-        postgresql_where=text("NOT cached AND completed_at IS NOT NULL AND error IS NULL"),
+        sqlite_where=text("tells_duration"),
+        postgresql_where=text("tells_duration"),
     ),
 )
 
@@ -122,4 +123,16 @@ timings = Table(
     Column("cached", Boolean, nullable=False),
     Column("error", Text),
     Column("stable_digest", Text, nullable=False),
+)
+
+record_sizes = Table(
+    "record_sizes",
+    metadata,
+    Column("build_id", ID, ForeignKey("builds.id"), primary_key=True),
+    # Whether it is what its client reported, or what machines did.
+    Column("is_reported", Boolean, primary_key=True),
+    Column("steps", Integer, nullable=False, server_default=text("0")),
+    Column("log_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("kept_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("left_out", Integer, nullable=False, server_default=text("0")),
 )
