@@ -7,6 +7,7 @@ ends, and memory stays bounded; from half a minute on, how long builds and healt
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from tests.attack.framework.neighbour import Neighbour, Noticed
 from tests.attack.framework.nowhere import nowhere
 from tests.attack.framework.process import attack_process
 from tests.attack.framework.settings import SERVER
-from tests.attack.framework.table import MEGABYTE, Memory, Row
+from tests.attack.framework.table import MEGABYTE, Memory, Row, table
 from tests.attack.framework.world import World
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
@@ -122,8 +123,13 @@ def measured(scene: Scene, attack: Attack) -> Row:
 
 @pytest.mark.timeout(120 + 3 * SECONDS)
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: f"{attack.finding} {attack.name}")
-def test_neighbours_notice_nothing_of(attack: Attack, scene: Scene, rows: list[Row]) -> None:
+def test_neighbours_notice_nothing_of(
+    attack: Attack, scene: Scene, rows: list[Row], capsys: pytest.CaptureFixture[str]
+) -> None:
     row = measured(scene, attack)
     rows.append(row)
+    if IS_LONG:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{table([row])}\n")
     assert row.tally.total() > 0, "the attack did nothing"
     assert row.faults == []

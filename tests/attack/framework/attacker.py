@@ -27,7 +27,7 @@ async def _run(attack: Attack, attacker: Attacker) -> None:
 
 
 def main() -> None:
-    os.nice(LOWEST_PRIORITY)
+    os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     attack: Attack = importlib.import_module(sys.argv[1]).ATTACKS[int(sys.argv[2])]

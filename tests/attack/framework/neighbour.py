@@ -42,14 +42,19 @@ class Noticed:
     builds: list[float] = field(default_factory=list[float])
     health_checks: list[float] = field(default_factory=list[float])
     failures: list[str] = field(default_factory=list[str])
+    began: float = field(default_factory=time.monotonic)
+    slowest_health_check: float = float("nan")
+    slowest_at: float = float("nan")
+
+    def add_health_check(self, began: float, seconds: float) -> None:
+        """Note how long a health check took that began then."""
+        self.health_checks.append(seconds)
+        if seconds >= max(self.health_checks):
+            self.slowest_health_check, self.slowest_at = seconds, began - self.began
 
     @property
     def build_seconds(self) -> float:
         return median(self.builds) if self.builds else float("nan")
-
-    @property
-    def slowest_health_check(self) -> float:
-        return max(self.health_checks, default=float("nan"))
 
 
 @dataclass
@@ -155,7 +160,7 @@ class Neighbour:
         else:
             if (answer.status, body.get("status")) != (200, "SERVING"):
                 noticed.failures.append(f"a health check was answered {answer.status} {body}")
-        noticed.health_checks.append(time.monotonic() - began)
+        noticed.add_health_check(began, time.monotonic() - began)
 
     @contextmanager
     def working(self) -> Iterator[Noticed]:

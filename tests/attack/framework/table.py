@@ -9,9 +9,18 @@ from tests.attack.framework.attack import Attack
 from tests.attack.framework.neighbour import Noticed
 
 MEGABYTE = 1024**2
-_COLUMNS = ("attack", "builds before", "during", "ratio", "slowest health check", "API memory", "gateway memory")
+_COLUMNS = (
+    "attack",
+    "builds before",
+    "during",
+    "ratio",
+    "slowest health check before",
+    "during",
+    "API memory",
+    "gateway memory",
+)
 _LONGEST_FAULT = 200
-_WIDTHS = (46, 13, 7, 6, 21, 16, 16)
+_WIDTHS = (46, 13, 7, 6, 27, 16, 16, 16)
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,8 @@ class Row:
             f"{self.before.build_seconds:.2f} s",
             f"{self.during.build_seconds:.2f} s",
             f"{self.ratio:.2f}",
-            f"{1000 * self.during.slowest_health_check:.0f} ms ({1000 * self.before.slowest_health_check:.0f} before)",
+            f"{1000 * self.before.slowest_health_check:.0f} ms",
+            f"{1000 * self.during.slowest_health_check:.0f} ms at {self.during.slowest_at:.0f} s",
             str(self.api),
             str(self.gateway),
             self.verdict,
