@@ -30,6 +30,7 @@ def small(make_server: Callable[..., Server]) -> Server:
         max_trust_policies="2",
         max_project_webhooks="2",
         max_sessions="2",
+        max_open_builds_per_project="3",
         max_keep_bytes=str(100 * GIGABYTE),
         max_organization_keep_bytes=str(200 * GIGABYTE),
     )
@@ -157,6 +158,18 @@ def test_cache_policies(greedy: Tenant, neighbour: Tenant) -> None:
     renamed = greedy.call(f"{PROJECTS}/UpdateProject", projectId=greedy.project, name="renamed")
     assert renamed.status == 200
     assert keep(neighbour, 100).status == 200
+
+
+@pytest.mark.bound("max_open_builds_per_project")
+def test_builds_that_have_not_ended(greedy: Tenant, neighbour: Tenant) -> None:
+    def create(tenant: Tenant) -> Answer:
+        return tenant.call("depot.build.v1.BuildService/CreateBuild", projectId=tenant.project)
+
+    begun = create(greedy).body["buildId"]
+    assert_bounded(lambda _: create(greedy), lambda _: create(neighbour), 2, "end some")
+    ended = greedy.call("depot.build.v1.BuildService/FinishBuild", buildId=begun, success={})
+    assert ended.status == 200
+    assert create(greedy).status == 200
 
 
 @pytest.mark.bound("max_sessions")

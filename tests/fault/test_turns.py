@@ -33,6 +33,7 @@ def narrow(make_server: Callable[..., Server]) -> Server:
         max_builds_per_project="1",
         max_builds_per_organization="2",
         max_waiting_builds="4",
+        max_waiting_builds_per_project="3",
         connection_hold_seconds="0.2",
         lease_seconds="20",
     )
@@ -64,6 +65,15 @@ class Build:
         assert ended.status == 200, ended.body
 
 
+def another_organizations_build(server: Server) -> Build:
+    registry = Registry(server)
+    other = registry.organization("the other")
+    token = registry.token(blank_token(CredentialKind.ORGANIZATION, organization_id=other))
+    wanted = {"name": "single", "regionId": "us-east-1"}
+    project = server.call("depot.core.v1.ProjectService/CreateProject", wanted, token=token).body["project"]
+    return Build(server, project["projectId"], token)
+
+
 def positions(server: Server) -> list[tuple[int, str]]:
     return [(one["position"], one["buildId"]) for one in server.call(QUEUE).body.get("builds", [])]
 
@@ -93,31 +103,36 @@ def test_builds_of_a_project_take_turns_in_order_and_a_canceled_one_leaves(narro
     assert positions(narrow) == []
 
 
-@pytest.mark.bound("max_waiting_builds")
+@pytest.mark.bound("max_waiting_builds", "max_waiting_builds_per_project")
 def test_a_queue_that_is_full_says_so(narrow: Server) -> None:
-    project = narrow.new_project()
-    builds = [Build(narrow, project) for _ in range(6)]
-    assert [build.ask().code for build in builds[:5]] == [None] * 5
-    refused = builds[5].ask()
+    crowded, other = narrow.new_project(), narrow.new_project()
+    crowd = [Build(narrow, crowded) for _ in range(5)]
+    assert [build.ask().code for build in crowd[:4]] == [None] * 4
+    refused = crowd[4].ask()
     assert refused.code == "resource_exhausted"
+    assert "the project has 3 builds waiting" in refused.message
     assert "try again later" in refused.message
-    for build in builds:
+
+    few = [Build(narrow, other) for _ in range(3)]
+    assert [build.ask().code for build in few[:2]] == [None] * 2, "another project of it has one, and may wait"
+    refused = few[2].ask()
+    assert refused.code == "resource_exhausted"
+    assert "the organization has 4 builds waiting" in refused.message
+
+    stranger = another_organizations_build(narrow)
+    stranger.gets_it()
+    for build in (*crowd, *few, stranger):
         build.end("canceled")
 
 
 @pytest.mark.bound("max_builds_per_project", "max_builds_per_organization", "max_builds")
 def test_one_organizations_builds_do_not_delay_anothers(narrow: Server) -> None:
-    registry = Registry(narrow)
-    other = registry.organization("the other")
-    token = registry.token(blank_token(CredentialKind.ORGANIZATION, organization_id=other))
     crowd = [Build(narrow, narrow.new_project()) for _ in range(5)]
     for build in crowd:
         build.ask()
     assert len(positions(narrow)) == 3
 
-    wanted = {"name": "single", "regionId": "us-east-1"}
-    project = narrow.call("depot.core.v1.ProjectService/CreateProject", wanted, token=token).body["project"]
-    single = Build(narrow, project["projectId"], token)
+    single = another_organizations_build(narrow)
     single.gets_it()
 
     assert len(positions(narrow)) == 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import new_token
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus, require_running
-from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied
+from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
 from stoker.domain.overviews import checked_search
 from stoker.domain.pages import Page
 from stoker.domain.principals import CredentialKind
@@ -51,7 +51,7 @@ class BuildService:
 
         Raises:
             NotFound: there is no such project, or it isn't the caller's.
-            ResourceExhausted: the server's disks are full.
+            ResourceExhausted: the server's disks are full, or too many builds of the project have not ended.
             Unavailable: the server is being stopped.
         """
         self._core.admission.require_open()
@@ -75,6 +75,11 @@ class BuildService:
                 begun_by=await actor_of(tx, principal),
             )
             self._core.admission.require_open_to(build)
+            most = self._core.limits.max_open_builds_per_project
+            if await build_store.count_open_builds(tx, project.id, most) >= most:
+                raise ResourceExhausted(
+                    f"the project has {most} builds that have not ended, which is the most; end some of them first"
+                )
             await build_store.add_build(tx, build)
             stored = StoredToken(
                 id=self._core.new_id(),

@@ -53,6 +53,8 @@ class Limits:
     pending_interval: timedelta = timedelta(seconds=15)
     builds: BuildLimits = field(default_factory=BuildLimits)
     max_waiting_builds: int = 10_000
+    max_waiting_builds_per_project: int = 5000
+    max_open_builds_per_project: int = 10_000
     audit_lifetime: timedelta | None = timedelta(days=365)
     max_audit_events: int = 1_000_000
     max_audit_events_per_organization: int = 200_000

@@ -32,9 +32,9 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
     """A lease when it is the build's turn, else None, with a place in the queue.
 
     Raises:
-        ResourceExhausted: the organization's queue is full.
+        ResourceExhausted: the queue of the organization or of the project is full.
     """
-    limit = core.limits.max_waiting_builds
+    limits = core.limits
     one = Waiting(
         id=core.new_id(),
         build_id=build.id,
@@ -45,14 +45,21 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
         expires_at=core.now() + core.limits.lease_lifetime,
     )
     holding = await waiting_store.builds_with_machines(tx)
-    queue = await waiting_store.whole_queue(tx)
-    if one in whose_turn([*queue, one], holding, core.limits.builds):
-        return await add_lease(core, tx, build, platform)
-    length = sum(other.organization_id == build.organization_id for other in queue)
-    if length >= limit:
-        raise ResourceExhausted(
-            f"the organization has {counted(length, 'build')} waiting, which is the most; try again later"
-        )
+    # It alone first: when it has to wait whoever else does, no queue is to be read.
+    if whose_turn([one], holding, limits.builds):
+        organization_id = None if limits.builds.on_server else build.organization_id
+        queue = await waiting_store.front_of_queue(tx, holding, limits.builds, organization_id)
+        if one in whose_turn([*queue, one], holding, limits.builds):
+            return await add_lease(core, tx, build, platform)
+    length, of_projects = await waiting_store.count_waiting(tx, build.organization_id)
+    for whose, count, most in (
+        ("organization", length, limits.max_waiting_builds),
+        ("project", of_projects.get(build.project_id, 0), limits.max_waiting_builds_per_project),
+    ):
+        if count >= most:
+            raise ResourceExhausted(
+                f"the {whose} has {counted(count, 'build')} waiting, which is the most; try again later"
+            )
     await waiting_store.add_waiting(tx, one)
     tx.after_commit(lambda: core.wakeups.wake(*builds_topics(one.organization_id, one.project_id)))
     _log.info(
@@ -85,7 +92,8 @@ class QueueService:
         served: list[str] = []
         async with self._core.database.write() as tx:
             holding = await waiting_store.builds_with_machines(tx)
-            queue = await waiting_store.whole_queue(tx)
+            queue = await waiting_store.front_of_queue(tx, holding, self._core.limits.builds)
+            owners = await waiting_store.owners_in_queue(tx)
             for one in whose_turn(queue, holding, self._core.limits.builds):
                 await waiting_store.leave_queue(tx, one.build_id, one.platform)
                 build = await build_store.find_build(tx, one.build_id)
@@ -96,7 +104,6 @@ class QueueService:
                     served.append(build.id)
         self._core.wakeups.wake(*(build_topic(build_id) for build_id in served))
         # The places of those behind whoever left are others now.
-        owners = {(one.organization_id, one.project_id) for one in queue}
         self._core.wakeups.wake(*(topic for owner in owners for topic in builds_topics(*owner)))
         if served:
             self._core.wakeups.wake(FLEET, LEASES)

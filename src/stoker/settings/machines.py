@@ -52,6 +52,12 @@ class MachineSettings(SettingsGroup):
     max_builds_per_organization: int = Field(500, ge=0, description="The same of an organization.")
     max_builds: int = Field(0, ge=0, description="The same of all; whose organization builds least is served first.")
     max_waiting_builds: int = Field(10_000, ge=1, description="Builds of an organization that may wait at once.")
+    max_waiting_builds_per_project: int = Field(5000, ge=1, description="The same of a project.")
+    max_open_builds_per_project: int = Field(
+        10_000,
+        ge=1,
+        description="Builds of a project that have not ended, whether they asked for a machine or not.",
+    )
     connection_hold_seconds: Seconds = Field(4, description="How long the depot CLI's question is held open.")
     gateway_wait_seconds: Seconds = Field(30, description="How long calls wait at the gateway for the API.")
 

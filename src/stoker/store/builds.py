@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, literal, or_, select, update
+from sqlalchemy import Row, bindparam, func, insert, literal, or_, select, update
 
 from stoker.domain.audit import Party
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus
@@ -38,6 +38,12 @@ def build_of_row(row: Row[Any]) -> Build:
         untrusted=row.untrusted,
         begun_by=by,
     )
+
+
+async def count_open_builds(tx: Transaction, project_id: str, most: int) -> int:
+    """How many builds of a project have not ended; ``most`` where it is more."""
+    some = select(builds.c.id).where(builds.c.project_id == project_id, builds.c.finished_at.is_(None)).limit(most)
+    return (await tx.execute(select(func.count()).select_from(some.subquery()))).scalar_one()
 
 
 async def add_build(tx: Transaction, build: Build) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Holding, Waiting
 from stoker.store.tables.builds import builds, leases, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
+    from stoker.domain.queue import BuildLimits
     from stoker.store.database import Transaction
+
+_FRONT = 500
 
 
 def _waiting(row: Row[Any]) -> Waiting:
@@ -48,6 +53,53 @@ async def find_waiting(tx: Transaction, build_id: str, platform: Platform) -> Wa
     query = select(waiting).where(waiting.c.build_id == build_id, waiting.c.platform == platform.value)
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else _waiting(row)
+
+
+async def front_of_queue(
+    tx: Transaction, holding: Sequence[Holding], limits: BuildLimits, organization_id: str | None = None
+) -> list[Waiting]:
+    """Those who may be next, in order: of each project that has room, as many as it can have at most.
+
+    A queue may be long, and what is behind its front is not looked at, so that nobody's length delays others.
+
+    Args:
+        tx: where to look.
+        holding: all builds that hold machines.
+        limits: how many may.
+        organization_id: whose queue; None for all.
+    """
+    projects = Counter(build.project_id for build in holding)
+    organizations = Counter(build.organization_id for build in holding)
+    full_projects = [one for one, held in projects.items() if limits.per_project and held >= limits.per_project]
+    full = [one for one, held in organizations.items() if limits.per_organization and held >= limits.per_organization]
+    has_machine = waiting.c.build_id.in_([build.build_id for build in holding])
+    place = func.row_number().over(partition_by=waiting.c.project_id, order_by=(waiting.c.created_at, waiting.c.id))
+    ranked = select(waiting, place.label("place"), has_machine.label("has_machine")).where(
+        or_(has_machine, and_(waiting.c.project_id.not_in(full_projects), waiting.c.organization_id.not_in(full)))
+    )
+    if organization_id is not None:
+        ranked = ranked.where(waiting.c.organization_id == organization_id)
+    front = ranked.subquery()
+    most = min(limits.per_project or _FRONT, limits.per_organization or _FRONT, _FRONT)
+    query = select(front).where(or_(front.c.has_machine, front.c.place <= most))
+    return [_waiting(row) for row in await tx.scan(query.order_by(front.c.created_at, front.c.id))]
+
+
+async def count_waiting(tx: Transaction, organization_id: str) -> tuple[int, dict[str, int]]:
+    """How many of an organization wait, and of each of its projects."""
+    query = (
+        select(waiting.c.project_id, func.count().label("builds"))
+        .where(waiting.c.organization_id == organization_id)
+        .group_by(waiting.c.project_id)
+    )
+    counted = {row.project_id: row.builds for row in await tx.execute(query)}
+    return sum(counted.values()), counted
+
+
+async def owners_in_queue(tx: Transaction) -> list[tuple[str, str]]:
+    """The organizations and projects of all that wait."""
+    query = select(waiting.c.organization_id, waiting.c.project_id).distinct()
+    return [(row.organization_id, row.project_id) for row in await tx.execute(query)]
 
 
 async def whole_queue(tx: Transaction) -> list[Waiting]:
