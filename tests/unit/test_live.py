@@ -6,6 +6,8 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 
+import pytest
+
 from stoker.services.wakeups import Wakeups
 from stoker.web.live import Change, Live, Subject
 
@@ -51,6 +53,7 @@ async def test_it_is_looked_at_once_for_all_who_follow_it() -> None:
     assert it.looks == 2
 
 
+@pytest.mark.bound("live_refreshes_per_second")
 async def test_no_more_are_told_in_a_second_than_the_server_bears() -> None:
     it, live, times = Followed(), Live(PER_SECOND), asyncio.Queue[float]()
     followers = [asyncio.create_task(told(live, it, times, weight=2)) for _ in range(20)]

@@ -36,6 +36,7 @@ def test_asking_how_long_to_wait_takes_nothing_and_remembers_nobody() -> None:
     assert "a" not in buckets
 
 
+@pytest.mark.bound("max_remembered_callers")
 def test_who_was_quiet_the_longest_is_forgotten() -> None:
     buckets = TokenBuckets(Rate(per_second=1, burst=1), most=2)
     for key in ("a", "b"):

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,12 +15,14 @@ from tests.harness.people import Registry
 from tests.harness.server import Server
 
 LIVE = 2
+ALL_LIVE = 3
 BURST = 40
 
 
 @pytest.fixture(scope="module")
 def owned(make_server: Callable[..., Server]) -> Server:
     return make_server(
+        max_live_pages=str(ALL_LIVE),
         max_live_pages_per_address=str(LIVE),
         max_guest_calls_per_address=str(LIVE),
         guest_requests_per_second="0.001",
@@ -35,15 +38,28 @@ def ada(owned: Server) -> Browser:
     return browser
 
 
-def test_pages_that_are_followed_live_take_no_places_of_others(owned: Server, ada: Browser) -> None:
+@pytest.mark.bound("max_live_pages", "max_live_pages_per_address")
+def test_pages_that_are_followed_live_leave_some_to_others_and_take_no_places_of_other_pages(
+    owned: Server, ada: Browser
+) -> None:
     (build,) = Registry(owned).builds(owned.project, owned.first["DEPOT_ORG_ID"], 1)
+    url = owned.call("depot.core.v1.BuildService/ShareBuild", {"buildId": build}).body["shareUrl"]
+    path, shared, stranger = f"/builds/{build}", urlsplit(url).path, Browser(owned.url)
     with ExitStack() as stack:
         for _ in range(LIVE):
-            assert stack.enter_context(ada.follow(f"/builds/{build}")).readline().startswith(b"retry: ")
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            ada.follow(f"/builds/{build}")
-        assert refused.value.code == 429
-        assert [ada.get(f"/builds/{build}").status for _ in range(LIVE + 1)] == [200] * (LIVE + 1)
+            assert stack.enter_context(ada.follow(path)).readline().startswith(b"retry: ")
+        assert refusal(ada, path) == 429
+        assert stack.enter_context(stranger.follow(shared)).readline().startswith(b"retry: ")
+        assert refusal(stranger, shared) == 429, "all together have no more"
+        assert [ada.get(path).status for _ in range(LIVE + 1)] == [200] * (LIVE + 1)
+        assert stranger.get(shared).status == 200
+
+
+def refusal(browser: Browser, path: str) -> int:
+    """The status with which a page may not be followed."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        browser.follow(path)
+    return refused.value.code
 
 
 def test_whoever_is_signed_in_is_not_locked_out_by_others_behind_their_address(owned: Server, ada: Browser) -> None:
