@@ -38,11 +38,12 @@ _ARCHITECTURES = {platform.architecture: platform for platform in Platform}
 _STATUS: dict[type[StokerError], int] = {
     InvalidInput: 400,
     PermissionDenied: 403,
-    Unavailable: 503,
-    ResourceExhausted: 503,
+    # gRPC's Unavailable. Envoy takes a 5xx for a failure to decide, and leaves its text out.
+    Unavailable: 429,
+    ResourceExhausted: 429,
 }
 _LONGEST_PATH = 200
-_ANSWERS = {400: "invalid", 403: "refused", 503: "unavailable"}
+_ANSWERS = {400: "invalid", 403: "refused", 429: "unavailable"}
 
 
 class Authorizer:

@@ -14,6 +14,7 @@ from stoker.domain.platforms import Platform, platforms_in
 from stoker.gateway.exports import check_exports
 
 _CONTROL = "/moby.buildkit.v1.Control/"
+SOLVE_PATH = _CONTROL + "Solve"
 _FRONTEND = "/moby.buildkit.v1.frontend.LLBBridge/"
 _CONTENT = "/containerd.services.content.v1.Content/"
 _LONGEST_PATH = 200
@@ -43,7 +44,7 @@ _CALLS = {
     _CONTROL + "Info": Subject.NONE,
     _CONTROL + "ListWorkers": Subject.NONE,
     _CONTROL + "Session": Subject.NONE,
-    _CONTROL + "Solve": Subject.SOLVE,
+    SOLVE_PATH: Subject.SOLVE,
     _CONTROL + "Status": Subject.STATUS,
     _CONTROL + "ListenBuildHistory": Subject.HISTORY,
     _CONTENT + "Info": Subject.BLOB_INFO,
@@ -135,5 +136,5 @@ def _message(body: bytes) -> bytes:
     if compressed:
         raise InvalidInput("send this message uncompressed")
     if length != len(body) - _GRPC_HEADER.size:
-        raise InvalidInput("the message is cut")
+        raise InvalidInput("the message is cut, or its build sends too many large ones at once")
     return body[_GRPC_HEADER.size :]

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stoker.gateway.arriving import arriving_filter
 from stoker.gateway.asking import (
     ASKING_CLUSTER,
     asking_clusters,
@@ -19,6 +20,8 @@ from stoker.gateway.asking import (
     no_circuit_breakers,
 )
 from stoker.gateway.failures import AUTHORIZATION, REF_HEADER, failures_filter
+from stoker.gateway.overload import overload_manager
+from stoker.gateway.rates import rates_filter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +55,33 @@ _MAX_HEADER_LIST_SIZE, _HEADERS_BYTES = 6, 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayBounds:
+    """How much the gateway takes.
+
+    Attributes:
+        solve_bytes: the largest Solve request.
+        unfinished_bytes: how much of such requests of one build is kept by each thread until they have arrived.
+        request_seconds: how long a request may take to arrive.
+        calls_per_second: calls of one build, for long.
+        calls_burst: calls of one build at once, beyond that rate.
+        streams: calls under way on one connection.
+        connections: connections in all.
+        idle_seconds: how long a connection without calls is kept.
+        memory_bytes: memory in all.
+    """
+
+    solve_bytes: int
+    unfinished_bytes: int
+    request_seconds: float
+    calls_per_second: float
+    calls_burst: int
+    streams: int
+    connections: int
+    idle_seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """What the configuration depends on."""
 
@@ -63,8 +93,7 @@ class GatewaySettings:
     machines_ca: Path
     authorizer_socket: Path
     authorizer_wait_seconds: float
-    max_solve_bytes: int
-    max_connections: int
+    bounds: GatewayBounds
 
 
 def gateway_configuration(settings: GatewaySettings) -> str:
@@ -72,22 +101,11 @@ def gateway_configuration(settings: GatewaySettings) -> str:
     return json.dumps(
         {
             "static_resources": {
-                "listeners": [_listener(settings), asking_listener(settings.max_solve_bytes)],
+                "listeners": [_listener(settings), asking_listener(settings.bounds.solve_bytes)],
                 "clusters": [*asking_clusters(settings.authorizer_socket), _machines(settings)],
             },
             "bootstrap_extensions": [internal_listeners()],
-            "overload_manager": {
-                "resource_monitors": [
-                    {
-                        "name": "envoy.resource_monitors.global_downstream_max_connections",
-                        "typed_config": {
-                            "@type": _TYPE
-                            + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                            "max_active_downstream_connections": settings.max_connections,
-                        },
-                    }
-                ]
-            },
+            "overload_manager": overload_manager(settings.bounds.memory_bytes, settings.bounds.connections),
         },
         indent=1,
     )
@@ -134,12 +152,15 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
         "codec_type": "HTTP2",
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "30s",
+        # Until the request has arrived or its answer begins, as that of a session does at once.
+        "request_timeout": f"{settings.bounds.request_seconds}s",
+        "common_http_protocol_options": {"idle_timeout": f"{settings.bounds.idle_seconds}s"},
         "generate_request_id": False,
         "use_remote_address": True,
         "http2_protocol_options": {
             "initial_stream_window_size": _STREAM_WINDOW,
             "initial_connection_window_size": _CONNECTION_WINDOW,
-            "max_concurrent_streams": 10_000,
+            "max_concurrent_streams": settings.bounds.streams,
             "connection_keepalive": {"interval": "30s", "timeout": "30s"},
         },
         "route_config": {
@@ -148,7 +169,7 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
                     "name": "all",
                     "domains": ["*"],
                     "routes": [
-                        _route("/moby.buildkit.v1.Control/Solve", settings.max_solve_bytes),
+                        _route("/moby.buildkit.v1.Control/Solve", settings.bounds.solve_bytes),
                         _route("/moby.buildkit.v1.Control/Status", _SMALL_BODY),
                         _route("/moby.buildkit.v1.Control/ListenBuildHistory", _SMALL_BODY),
                         _route("/containerd.services.content.v1.Content/Info", _SMALL_BODY),
@@ -173,6 +194,8 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
                     },
                 },
             },
+            rates_filter(IDENTITY_HEADER, settings.bounds.calls_per_second, settings.bounds.calls_burst),
+            arriving_filter(IDENTITY_HEADER, settings.bounds.unfinished_bytes, settings.bounds.request_seconds),
             failures_filter(settings.authorizer_wait_seconds),
             {"name": AUTHORIZATION, "typed_config": _ext_authz(settings)},
             {"name": "router", "typed_config": {"@type": _ROUTER}},

@@ -37,6 +37,7 @@ class Part:
         state: Path,
         say: Callable[[str], None],
         start_timeout: float = 30.0,
+        oom_score: int | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -46,6 +47,7 @@ class Part:
         self.state = state
         self._say = say
         self._start_timeout = start_timeout
+        self._oom_score = oom_score
         self._process: Detached | None = None
         self._predecessor: Detached | None = None
         self._stopping = False
@@ -83,7 +85,9 @@ class Part:
 
     async def _start(self, command: Sequence[str]) -> None:
         try:
-            self._process = process = await start_detached(command, self._environment, self.log, self.state)
+            self._process = process = await start_detached(
+                command, self._environment, self.log, self.state, self._oom_score
+            )
         except NotStarted as error:
             raise PartFailed(str(error)) from error
         ended = asyncio.create_task(process.ended())

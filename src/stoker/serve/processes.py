@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_REMEMBER_AND_BECOME = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
+# A user who may not lower the score goes on with that of other processes.
+_REMEMBER_AND_BECOME = (
+    '[ -z "$1" ] || { echo "$1" >/proc/$$/oom_score_adj; } 2>/dev/null; shift; '
+    'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
+)
 
 
 class NotStarted(Exception):
@@ -62,7 +66,11 @@ class Detached:
 
 
 async def start_detached(
-    command: Sequence[str], environment: Mapping[str, str] | None, log: Path, state: Path
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    log: Path,
+    state: Path,
+    oom_score: int | None = None,
 ) -> Detached:
     """Start a process in a session of its own, out of reach of the terminal's Ctrl-C and of our death.
 
@@ -71,6 +79,8 @@ async def start_detached(
         environment: its environment; None for ours.
         log: where its output is appended to (0600).
         state: where it is remembered.
+        oom_score: how much sooner than others the kernel ends it for want of memory (oom_score_adj, proc(5)); None for
+            as soon as us.
 
     Raises:
         NotStarted: it could not be started.
@@ -81,7 +91,16 @@ async def start_detached(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         starter = await asyncio.create_subprocess_exec(
-            *("setsid", "--fork", "sh", "-c", _REMEMBER_AND_BECOME, str(pid_file), *command),
+            *(
+                "setsid",
+                "--fork",
+                "sh",
+                "-c",
+                _REMEMBER_AND_BECOME,
+                str(pid_file),
+                "" if oom_score is None else str(oom_score),
+                *command,
+            ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,

