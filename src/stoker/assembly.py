@@ -134,6 +134,8 @@ def call_limits(settings: Settings) -> CallLimits:
     return CallLimits(
         calls=Bound(settings.max_calls, settings.max_calls_per_token),
         waiting=Bound(settings.max_waiting_calls, settings.max_waiting_calls_per_token),
+        uploads=Bound(settings.max_upload_streams, settings.max_upload_streams_per_token),
+        each_build=settings.max_calls_per_build,
         guests=Bound(settings.max_guest_calls, settings.max_guest_calls_per_address),
         guest_streams=Bound(settings.max_guest_streams, settings.max_guest_streams_per_address),
         rate=Rate(settings.requests_per_second, settings.requests_burst),
@@ -145,7 +147,8 @@ def call_limits(settings: Settings) -> CallLimits:
 def request_limits(settings: Settings) -> RequestLimits:
     """How requests arrive."""
     strangers = Bound(settings.max_guest_calls, settings.max_guest_calls_per_address)
-    return RequestLimits(settings.request_seconds, strangers, settings.max_guest_message_bytes)
+    unfinished = Bound(settings.max_unfinished_bytes, settings.max_unfinished_bytes_per_organization)
+    return RequestLimits(settings.request_seconds, unfinished, strangers, settings.max_guest_message_bytes)
 
 
 def page_rates(settings: Settings) -> PageRates:

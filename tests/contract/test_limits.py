@@ -307,15 +307,15 @@ def test_a_token_has_so_many_calls_at_once(narrow: Server) -> None:
 
 
 @pytest.mark.bound("max_waiting_calls", "max_waiting_calls_per_token")
-def test_streams_take_no_places_of_calls_or_health_reports(narrow: Server) -> None:
+def test_waiting_calls_take_no_places_of_calls_or_health_reports(narrow: Server) -> None:
     build, _ = narrow.new_build()
     third = {"buildId": build, "platform": "BUILDER_PLATFORM_AMD64"}
     waiting = "depot.cli.v1.BuildService/GetBuildKitConnection"
     third_refused = lambda: refused(narrow.call(waiting, third), 2)  # noqa: E731
-    with busy(narrow, STATUS_STREAM, narrow.token, 2, third_refused, "the third waiting call at once is refused"):
+    with busy(narrow, waiting, narrow.token, 2, third_refused, "the third waiting call at once is refused"):
         assert narrow.call(LIST).status == 200
         assert narrow.call(BUILD_HEALTH, third).status == 200
-    eventually(lambda: narrow.call(waiting, third).status == 200, "abandoned streams give their places back")
+    eventually(lambda: narrow.call(waiting, third).status == 200, "abandoned ones give their places back")
 
 
 @pytest.mark.bound("max_guest_streams", "max_guest_streams_per_address")

@@ -12,7 +12,7 @@ from stoker.rpc.dispatch import Dispatch, RequestLimits, Route
 from stoker.system import SystemRandomness
 
 PATH = "/some.Service/Watch"
-LIMITS = RequestLimits(30.0, Bound(10, 10), 1024)
+LIMITS = RequestLimits(30.0, Bound(1024, 1024), Bound(10, 10), 1024)
 SCOPE = {"type": "http", "method": "POST", "path": PATH, "http_version": "2", "headers": []}
 
 

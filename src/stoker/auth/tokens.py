@@ -29,6 +29,7 @@ _MARKS = {
     CredentialKind.BUILD: "bld",
     CredentialKind.USER: "usr",
 }
+BUILD_TOKEN_PREFIX = f"stoker_{_MARKS[CredentialKind.BUILD]}_"
 _KINDS = {mark: kind for kind, mark in _MARKS.items()}
 
 

@@ -81,6 +81,10 @@ class Places:
             return self._bound.each
         return None
 
+    def taken_by(self, key: Hashable) -> int:
+        """How many a key has."""
+        return self._taken_by.get(key, 0)
+
     def take(self, key: Hashable) -> None:
         """Count one more."""
         self._taken += 1

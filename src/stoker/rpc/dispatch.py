@@ -12,8 +12,10 @@ from connectrpc.code import Code
 
 from stoker.domain.rates import Bound, network_of
 from stoker.rpc.arriving import Arriving, WholeRequest
+from stoker.rpc.caller import caller, is_verified
 from stoker.rpc.request_events import RequestEvents
 from stoker.rpc.request_ids import begin_request
+from stoker.rpc.unfinished_bytes import UnfinishedBytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -38,11 +40,13 @@ _TIMEOUT, _UNAVAILABLE = 408, 503
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How long a request of one message, or a form, may take to arrive; how many of strangers may do so at once; and
-    how large those may be that are taken in before anything else is done for them.
+    """How long a message, or a form, may take to arrive, and how many bytes of those that do may be held; how many
+    requests of strangers may arrive at once, and how large those may be that are taken in before anything else is done
+    for them.
     """
 
     seconds: float
+    unfinished_bytes: Bound
     strangers: Bound
     strangers_bytes: int
 
@@ -68,6 +72,7 @@ class Dispatch:
         self._pages = pages
         self._limits = limits
         self._arriving = Arriving(limits.strangers)
+        self._unfinished = UnfinishedBytes(limits.unfinished_bytes)
         self._randomness = randomness
         self._running: set[asyncio.Task[Any] | None] = set()
 
@@ -93,12 +98,21 @@ class Dispatch:
         request = RequestEvents(
             receive,
             send,
-            None if streams else self._limits.seconds,
+            self._limits.seconds,
+            self._unfinished,
+            _payer,
+            streams=streams,
             may_end_early=streams and not scope["http_version"].startswith("1"),
         )
         scope["headers"] = _decodable(scope["headers"])
+        try:
+            await self._serve(route, scope, request)
+        finally:
+            request.release()
+
+    async def _serve(self, route: Route | None, scope: Event, request: RequestEvents) -> None:
         application: Any = self._pages if route is None else route.application
-        if scope["method"] in _READING or not (route is None or (route.is_open and not streams)):
+        if scope["method"] in _READING or not (route is None or (route.is_open and not route.streams_requests)):
             await application(scope, request.receive, request.send)
             return
         # What a stranger sends takes no place of anything before it is there.
@@ -109,6 +123,14 @@ class Dispatch:
             await _answer_not_arrived(whole.failure, request.send)
             return
         await application(scope, whole.receive, request.send)
+
+
+def _payer() -> str | None:
+    """The organization, or else the person, whose bytes a request's are. Messages of strangers are small and few."""
+    if not is_verified():
+        return None
+    principal = caller()
+    return principal.organization_id or principal.credential_id
 
 
 def _names_a_method(path: str) -> bool:

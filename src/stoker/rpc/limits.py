@@ -5,6 +5,7 @@ A caller is a token, whatever it is worth, or for calls without one an address. 
 - calls, which end by themselves in milliseconds;
 - waiting calls: streams, and the depot CLI's question for a machine, which is held open. A build has some of them open
   as long as it runs, so they don't take the places of calls;
+- streams of messages that callers send, of which each may hold a message that is not complete;
 - health reports. Builds die without them, so nothing else that is done with the same token can use up what is theirs;
 - guests: calls that need no token. They have few places, so that they can't take those of anybody else. Each of their
   streams has places of its own, and so has the health check: a load balancer that asks is not refused for what others
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from connectrpc.method import StreamType
 
 from stoker.auth.access import is_open
+from stoker.auth.tokens import BUILD_TOKEN_PREFIX
 from stoker.domain.errors import TooBusy
 from stoker.domain.rates import Bound, Places, Rate, TokenBuckets, network_of
 from stoker.rpc.caller import is_verified
@@ -45,14 +47,19 @@ HEALTH_CHECK = "grpc.health.v1.Health/Check"
 
 _SCHEME_LENGTH = len("bearer ")
 _RETRY_SECONDS = 1.0
+_UPLOADS = (StreamType.CLIENT_STREAM, StreamType.BIDI_STREAM)
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """All bounds. ``remembered`` is for how many callers a rate is kept."""
+    """All bounds. ``each_build`` is what a build's own token has at once of each kind, and ``remembered`` for how many
+    callers a rate is kept.
+    """
 
     calls: Bound
     waiting: Bound
+    uploads: Bound
+    each_build: int
     guests: Bound
     guest_streams: Bound
     rate: Rate
@@ -75,6 +82,8 @@ class LimitsInterceptor:
         self._monotonic = monotonic
         self._calls = Places(limits.calls)
         self._waiting = Places(limits.waiting)
+        self._uploads = Places(limits.uploads)
+        self._each_build = limits.each_build
         self._health = Places(limits.waiting)
         self._guests = Places(limits.guests)
         self._health_checks = Places(limits.guests)
@@ -100,7 +109,8 @@ class LimitsInterceptor:
             else:
                 places = self._health_checks if method == HEALTH_CHECK else self._guests
             return self._admit(places, address, self._guest_rates, charged=True, guest=True)
-        key = blake2b(authorization[_SCHEME_LENGTH:].strip().encode(), digest_size=16).digest()
+        token = authorization[_SCHEME_LENGTH:].strip()
+        key = blake2b(token.encode(), digest_size=16).digest()
         health = method in HEALTH_REPORTS
         buckets = self._health_rates if health else self._call_rates
         known = key in buckets
@@ -110,10 +120,14 @@ class LimitsInterceptor:
             _require(self._guest_rates.wait(_address(ctx), now), "from your address with tokens that aren't valid")
         if health:
             places = self._health
+        elif ctx.method.stream_type in _UPLOADS:
+            places = self._uploads
         elif method in HELD_OPEN or ctx.method.stream_type is not StreamType.UNARY:
             places = self._waiting
         else:
             places = self._calls
+        if token.startswith(BUILD_TOKEN_PREFIX) and places.taken_by(key) >= self._each_build:
+            raise _too_many_at_once(self._each_build)
         return self._admit(places, key, buckets, charged=known, guest=False)
 
     async def on_end(self, admitted: _Admitted, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
@@ -132,9 +146,13 @@ class LimitsInterceptor:
     ) -> _Admitted:
         bound = places.refusal(key)
         if bound is not None:
-            raise TooBusy(f"{bound} calls are under way, which is the most; try again in a moment", _RETRY_SECONDS)
+            raise _too_many_at_once(bound)
         places.take(key)
         return _Admitted(places, key, buckets, charged, guest)
+
+
+def _too_many_at_once(bound: int) -> TooBusy:
+    return TooBusy(f"{bound} calls are under way, which is the most; try again in a moment", _RETRY_SECONDS)
 
 
 def _require(wait: float, whose: str) -> None:

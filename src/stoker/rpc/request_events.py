@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
+from stoker.rpc.envelopes import Envelopes
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+
+    from stoker.rpc.unfinished_bytes import UnfinishedBytes
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -34,32 +38,58 @@ class RequestEvents:
     it was reset. So before the answer ends the rest of the body is read, up to a bound and as long as it keeps coming.
     Where an early end does no harm, which is for streams over HTTP/2, nobody has to wait for that.
 
-    And a request of one message has to arrive in time. A client that sends it byte by byte, or never, would otherwise
-    hold its place for ever.
+    And a message has to arrive in time: that of a request of one message, and each of a stream once it has begun. A
+    client that sends it byte by byte, or never, would otherwise hold its place and its memory for ever. What there is
+    of it counts towards the caller's bytes of unfinished messages.
     """
 
-    def __init__(self, receive: Receive, send: Send, seconds: float | None, *, may_end_early: bool) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        seconds: float,
+        unfinished: UnfinishedBytes,
+        whose: Callable[[], str | None],
+        *,
+        streams: bool,
+        may_end_early: bool,
+    ) -> None:
         """Stand between the two.
 
         Args:
             receive: pyvoy's.
             send: pyvoy's.
-            seconds: how long the body may take to arrive; None for a stream of messages, which may go on.
+            seconds: how long a message may take to arrive.
+            unfinished: the bytes of messages that arrive.
+            whose: whose bytes they are, once that is known; None for a caller whose messages are bounded otherwise.
+            streams: whether the body is a stream of messages.
             may_end_early: whether the client understands an answer that ends before its request does.
         """
         self._receive = receive
         self._may_end_early = may_end_early
         self._send = send
         self._seconds = seconds
-        self._deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        self._unfinished = unfinished
+        self._whose = whose
+        self._holder: str | None = None
+        self._held = 0
+        self._envelopes = Envelopes() if streams else None
+        self._deadline = None if streams else self._from_now()
         self._more = True
 
     async def receive(self) -> Event:
         """The next event of the request.
 
         Raises:
-            ConnectError: the body takes too long.
+            ConnectError: a message takes too long.
+            TooBusy: its caller has too many that don't arrive.
         """
+        event = await self._next()
+        if event["type"] == "http.request":
+            self._count(event.get("body", b""))
+        return event
+
+    async def _next(self) -> Event:
         if self._deadline is None or not self._more:
             event = await self._receive()
         else:
@@ -81,14 +111,42 @@ class RequestEvents:
         """Wait no longer for the rest of the request, also not before it is answered."""
         self._more = False
 
+    def release(self) -> None:
+        """Hold no bytes any more, as the request is over."""
+        self._hold(0)
+
+    def _count(self, body: bytes) -> None:
+        if self._envelopes is None:
+            self._hold(self._held + len(body) if self._more else 0)
+            return
+        before = self._envelopes.begun
+        self._envelopes.feed(body)
+        self._hold(self._envelopes.unfinished_bytes if self._more else 0)
+        if not self._envelopes.unfinished_bytes:
+            self._deadline = None
+        elif self._deadline is None or self._envelopes.begun != before:
+            self._deadline = self._from_now()
+
+    def _hold(self, now: int) -> None:
+        if self._holder is None:
+            self._holder = self._whose()
+        if self._holder is None or now == self._held:
+            return
+        self._unfinished.hold(self._holder, self._held, now)
+        self._held = now
+
+    def _from_now(self) -> float:
+        return asyncio.get_running_loop().time() + self._seconds
+
     async def _receive_in_time(self, deadline: float) -> Event:
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._receive()
         except TimeoutError as error:
             self.abandon()
+            what = "request" if self._envelopes is None else "message"
             raise ConnectError(
-                Code.DEADLINE_EXCEEDED, f"the request has not arrived within {self._seconds:g} s; try again"
+                Code.DEADLINE_EXCEEDED, f"the {what} has not arrived within {self._seconds:g} s; try again"
             ) from error
 
     async def _disconnect(self) -> Event:
@@ -103,7 +161,7 @@ class RequestEvents:
         left = _MAX_BYTES
         while self._more and left > 0:
             async with asyncio.timeout(_MAX_PAUSE):
-                event = await self.receive()
+                event = await self._next()
             left -= len(event.get("body", b""))
 
 

@@ -28,8 +28,10 @@ _TYPE = "type.googleapis.com/envoy."
 _HANDSHAKE_TIMEOUT = "15s"
 _REQUESTS_PER_CYCLE = 10
 _RESETS_BEFORE_CLOSE = 500
-_STREAM_WINDOW = 256 * 1024
-_CONNECTION_WINDOW = 4 * 1024 * 1024
+# What Envoy holds of a request while the event loop is busy: as much again may be on its way. By default it is 1 MiB.
+_CONNECTION_BUFFER = 64 * 1024
+_STREAM_WINDOW = 64 * 1024
+_CONNECTION_WINDOW = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def api_configuration(
     configuration |= _bounds(limits)
     for listener in configuration["static_resources"]["listeners"]:
         listener["enable_reuse_port"] = False
+        listener["per_connection_buffer_limit_bytes"] = _CONNECTION_BUFFER
         for chain in listener["filter_chains"]:
             chain["transport_socket_connect_timeout"] = _HANDSHAKE_TIMEOUT
             chain["filters"][-1]["typed_config"] |= _http(limits)

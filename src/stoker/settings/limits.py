@@ -18,7 +18,15 @@ class LimitSettings(SettingsGroup):
         64 * 1024, ge=1024, description="Largest API message of a method that needs no token."
     )
     max_header_kilobytes: int = Field(60, ge=8, le=8192, description="Largest header of an API request.")
-    request_seconds: float = Field(60, gt=0, le=3600, description="How long an API message may take to arrive.")
+    request_seconds: float = Field(
+        60, gt=0, le=3600, description="How long an API message may take to arrive, also one of a stream."
+    )
+    max_unfinished_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024, description="Memory of messages that have begun to arrive at the API."
+    )
+    max_unfinished_bytes_per_organization: int = Field(
+        64 * 1024 * 1024, ge=1024, description="The same of one organization."
+    )
     requests_per_second: float = Field(1000, gt=0, description="API calls a second with one token, for long.")
     requests_burst: int = Field(10_000, ge=1, description="API calls with one token at once, beyond that rate.")
     guest_requests_per_second: float = Field(
@@ -31,6 +39,11 @@ class LimitSettings(SettingsGroup):
     max_calls_per_token: int = Field(1000, ge=1, description="The same with one token.")
     max_waiting_calls: int = Field(20_000, ge=1, description="Streams and other waiting calls at once.")
     max_waiting_calls_per_token: int = Field(10_000, ge=1, description="The same with one token.")
+    max_upload_streams: int = Field(5000, ge=1, description="Streams of messages to the API at once.")
+    max_upload_streams_per_token: int = Field(500, ge=1, description="The same with one token.")
+    max_calls_per_build: int = Field(
+        100, ge=1, description="Calls, streams of either kind and health reports under way with a build's own token."
+    )
     max_guest_calls: int = Field(1000, ge=1, description="Calls under way that need no token.")
     max_guest_calls_per_address: int = Field(100, ge=1, description="The same from one address.")
     max_guest_streams: int = Field(

@@ -1,0 +1,45 @@
+"""The memory that messages take before they are complete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import TooBusy
+
+if TYPE_CHECKING:
+    from stoker.domain.rates import Bound
+
+_RETRY_SECONDS = 1.0
+
+
+class UnfinishedBytes:
+    """Counts the bytes of messages that have begun and not ended, of each organization and of all together.
+
+    A message that comes in one piece is never counted, so callers with small messages notice nothing of who sends the
+    beginnings of large ones.
+    """
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._held = 0
+        self._held_by: dict[str, int] = {}
+
+    def hold(self, key: str, before: int, now: int) -> None:
+        """A message of ``key`` has grown, or has ended, from so many bytes to so many.
+
+        Raises:
+            TooBusy: that is more than there is room for. What was held before still is.
+        """
+        more = now - before
+        own = self._held_by.get(key, 0) + more
+        if more > 0 and (own > self._bound.each or self._held + more > self._bound.together):
+            bound = self._bound.each if own > self._bound.each else self._bound.together
+            raise TooBusy(
+                f"messages that have begun and not ended hold {bound} bytes, which is the most; try again in a moment",
+                _RETRY_SECONDS,
+            )
+        self._held += more
+        if own:
+            self._held_by[key] = own
+        else:
+            self._held_by.pop(key, None)
