@@ -82,6 +82,7 @@ from stoker.services.recording import RecordingService
 from stoker.services.records import RecordService
 from stoker.services.sharing import SharingService
 from stoker.services.sign_in import SignInService
+from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.solve_failures import SolveFailures
 from stoker.services.token_uses import TokenUseService
 from stoker.services.tokens import TokenService
@@ -157,7 +158,7 @@ class ApiProcess:
         )
         self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
         self._clock_watch = ClockWatch(core)
-        self._expiry = ExpiryService(core, self._clock_watch)
+        self._expiry = ExpiryService(core, self._clock_watch, signs := SignsOfLife())
         self._closing = ClosingService(core)
         self._queue = QueueService(core)
         gate = GateService(
@@ -231,7 +232,7 @@ class ApiProcess:
                 tokens=tokens,
                 trust_policies=trust_policies,
                 builds=builds,
-                endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms()),
+                endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms(), signs),
                 logins=logins,
                 organizations=organizations,
                 sharing=sharing,

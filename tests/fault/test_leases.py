@@ -55,6 +55,19 @@ def test_a_build_without_health_fails_and_its_machine_stops_but_the_cache_stays(
     assert (again.code, again.cached) == (0, 2), again.output
 
 
+def test_a_build_whose_client_never_got_a_machine_fails_as_soon(hasty: Server) -> None:
+    project = hasty.new_project()
+    build, _ = hasty.new_build(project)
+
+    eventually(lambda: status_of(hasty, build)[0] == "failed", "the build fails")
+
+    assert status_of(hasty, build)[1] == (
+        "it held no machine, and no health report came for 6 seconds: the client is gone"
+    )
+    listed = hasty.call("depot.core.v1.BuildService/ListBuilds", {"projectId": project}).body["builds"]
+    assert [one["status"] for one in listed] == ["STATUS_FAILED"]
+
+
 def test_a_build_whose_result_is_missing_fails_and_says_what_is_known(hasty: Server, tmp_path: Path) -> None:
     project = hasty.new_project()
     builds: dict[str, str] = {}

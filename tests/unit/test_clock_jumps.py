@@ -23,6 +23,7 @@ from stoker.services.endings import end_build
 from stoker.services.expiry import ExpiryService
 from stoker.services.leasing import add_lease
 from stoker.services.queue import lease_or_wait
+from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.wakeups import Wakeups
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
@@ -99,7 +100,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     created = await BuildService(core).create(owner, first.project_id)
     async with database.write() as tx:
         await add_lease(core, tx, created.build, Platform.AMD64)
-    yield World(core, times, ExpiryService(core, ClockWatch(core)), created.build, created.token)
+    yield World(core, times, ExpiryService(core, ClockWatch(core), SignsOfLife()), created.build, created.token)
     await database.close()
 
 
@@ -177,9 +178,9 @@ async def test_a_start_gives_everybody_time_to_report(world: World) -> None:
     world.times.go_on(2 * LIFETIME)
     again = ClockWatch(world.core)
     await again.begin()
-    assert await ExpiryService(world.core, again).expire() == []
+    assert await ExpiryService(world.core, again, SignsOfLife()).expire() == []
     world.times.go_on(LIFETIME)
-    assert await ExpiryService(world.core, again).expire() == [world.build.id]
+    assert await ExpiryService(world.core, again, SignsOfLife()).expire() == [world.build.id]
 
 
 async def test_who_waits_keeps_the_place_when_the_clock_is_set_back(world: World) -> None:

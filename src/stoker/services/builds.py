@@ -15,7 +15,7 @@ from stoker.domain.principals import CredentialKind
 from stoker.services.auditing import actor_of
 from stoker.services.endings import end_build, wake_ended
 from stoker.services.lookup import require_build, require_project
-from stoker.services.wakeups import builds_topics
+from stoker.services.wakeups import LEASES, builds_topics
 from stoker.store import builds as build_store
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
@@ -93,7 +93,7 @@ class BuildService:
                 untrusted=build.untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)
-        self._core.wakeups.wake(*builds_topics(build.organization_id, build.project_id))
+        self._core.wakeups.wake(LEASES, *builds_topics(build.organization_id, build.project_id))
         about = {"build_id": build.id, "project_id": project.id}
         _log.info("build %s of project %s was created", build.id, project.id, extra=about)
         return CreatedBuild(build, token.secret)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stoker.domain.platforms import Platform
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+    from stoker.services.signs_of_life import SignsOfLife
     from stoker.store.database import Transaction
 
 _REMEMBERED_QUESTIONS = 10_000
@@ -58,9 +59,15 @@ class EndpointService:
     """The use cases around endpoints."""
 
     def __init__(
-        self, core: Core, certificates: Certificates, gateway_address: str, platforms: frozenset[Platform]
+        self,
+        core: Core,
+        certificates: Certificates,
+        gateway_address: str,
+        platforms: frozenset[Platform],
+        signs: SignsOfLife,
     ) -> None:
         self._core = core
+        self._signs = signs
         self._certificates = certificates
         self._gateway_address = gateway_address
         self._platforms = platforms
@@ -139,7 +146,8 @@ class EndpointService:
                 await end_lease(self._core, tx, lease, "released")
             elif not await waiting_store.leave_queue(tx, build.id, platform):
                 return
-        self._core.wakeups.wake(FLEET, QUEUE, build_topic(build_id))
+        self._signs.hear(build_id, self._core.monotonic())
+        self._core.wakeups.wake(FLEET, LEASES, QUEUE, build_topic(build_id))
 
     async def _acquire(self, principal: Principal, build_id: str, platform: Platform) -> _Wanted:
         if platform not in self._platforms:
@@ -161,11 +169,14 @@ class EndpointService:
         return wanted
 
     async def _extend(self, tx: Transaction, wanted: _Wanted) -> bool:
-        """Keep a lease, or a place in the queue; False when there is neither."""
+        """Keep a lease, or a place in the queue; False when there is neither, but the client is there."""
         until = self._core.now() + self._core.limits.lease_lifetime
         lease = await lease_store.live_lease(tx, wanted.build_id, wanted.platform)
         if lease is None:
-            return await waiting_store.extend_waiting(tx, wanted.build_id, wanted.platform, until)
+            if await waiting_store.extend_waiting(tx, wanted.build_id, wanted.platform, until):
+                return True
+            self._signs.hear(wanted.build_id, self._core.monotonic())
+            return False
         await lease_store.extend_lease(tx, lease.id, until)
         return True
 

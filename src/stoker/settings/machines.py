@@ -39,8 +39,10 @@ class MachineSettings(SettingsGroup):
         description="Networks and entitlements of single projects, by their ids; JSON in the environment.",
     )
     idle_seconds: Seconds = Field(120, description="How long a machine without builds is kept.")
-    lease_seconds: Seconds = Field(300, description="How long a build lives without a health report.")
-    build_hours: float = Field(24, gt=0, le=24 * 7, description="How long a build may last at all.")
+    lease_seconds: Seconds = Field(
+        300, description="How long a build lives without health reports, even without a machine."
+    )
+    build_hours: float = Field(24, gt=0, le=24 * 7, description="How long a build may last at all, however healthy.")
     drain_seconds: Seconds = Field(30, description="How long a stop waits for running builds.")
     stop_grace_seconds: Seconds = Field(10, description="How long a machine gets to end by itself.")
     start_timeout_seconds: Seconds = Field(60, description="How long a machine may take to become ready.")

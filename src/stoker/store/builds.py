@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, literal, or_, select, update
 
 from stoker.domain.audit import Party
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus
 from stoker.domain.pages import Page, PageRequest
-from stoker.store.tables.builds import builds, leases
+from stoker.store.tables.builds import builds, leases, waiting
 from stoker.store.tables.organizations import projects
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 # Not as a parameter, of which SQLite and PostgreSQL don't know beforehand that the index of running builds has it.
 IS_RUNNING = builds.c.status == literal(BuildStatus.RUNNING.value, literal_execute=True)
+
+
+@dataclass(frozen=True, slots=True)
+class UnheldBuild:
+    """A running build without a machine."""
+
+    id: str
+    created_at: datetime
+    had_machine: bool
 
 
 def build_of_row(row: Row[Any]) -> Build:
@@ -111,6 +121,17 @@ async def running_builds_of(tx: Transaction, project_id: str) -> list[Build]:
 async def running_builds(tx: Transaction) -> list[Build]:
     """All builds that have not ended."""
     return [build_of_row(row) for row in await tx.execute(select(builds).where(IS_RUNNING))]
+
+
+async def unheld_builds(tx: Transaction) -> list[UnheldBuild]:
+    """Builds that have not ended, hold no machine and wait for none."""
+    of_build = leases.c.build_id == builds.c.id
+    query = select(builds.c.id, builds.c.created_at, builds.c.started_at).where(
+        IS_RUNNING,
+        ~exists().where(of_build, leases.c.ended_at.is_(None)),
+        ~exists().where(waiting.c.build_id == builds.c.id),
+    )
+    return [UnheldBuild(row.id, row.created_at, had_machine=row.started_at is not None) for row in await tx.scan(query)]
 
 
 async def overdue_builds(tx: Transaction, created_before: datetime, limit: int) -> list[Build]:
