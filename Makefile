@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test soak check format generate bench screenshots lock clean
+.PHONY: help setup dev run test soak check format generate bench screenshots clients lock clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,9 @@ screenshots: dev ## Take the screenshots in docs/screenshots anew
 
 bench: dev ## Run the benchmarks
 	@.venv/bin/python -m bench $(ARGS)
+
+clients: dev ## Look for newer releases of the clients that we test with, and compare them with what the server knows
+	@.venv/bin/python -m scripts.clients
 
 lock: dev ## Write the lock files anew; ARGS=--upgrade for newer versions
 	@scripts/lock $(ARGS)
