@@ -79,6 +79,7 @@ def limits_of(settings: Settings) -> Limits:
         max_waiting_builds=settings.max_waiting_builds,
         max_waiting_builds_per_project=settings.max_waiting_builds_per_project,
         max_open_builds_per_project=settings.max_open_builds_per_project,
+        build_rate=Rate(settings.builds_per_second, settings.builds_burst),
         audit_lifetime=timedelta(days=settings.audit_days) if settings.audit_days else None,
         max_audit_events=settings.max_audit_events,
         max_audit_events_per_organization=settings.max_audit_events_per_organization,

@@ -31,6 +31,8 @@ def small(make_server: Callable[..., Server]) -> Server:
         max_project_webhooks="2",
         max_sessions="2",
         max_open_builds_per_project="3",
+        builds_per_second="0.001",
+        builds_burst="6",
         max_keep_bytes=str(100 * GIGABYTE),
         max_organization_keep_bytes=str(200 * GIGABYTE),
     )
@@ -170,6 +172,17 @@ def test_builds_that_have_not_ended(greedy: Tenant, neighbour: Tenant) -> None:
     ended = greedy.call("depot.build.v1.BuildService/FinishBuild", buildId=begun, success={})
     assert ended.status == 200
     assert create(greedy).status == 200
+
+
+@pytest.mark.bound("builds_per_second", "builds_burst")
+def test_builds_a_second(greedy: Tenant, neighbour: Tenant) -> None:
+    def create_and_end(tenant: Tenant) -> Answer:
+        made = tenant.call("depot.build.v1.BuildService/CreateBuild", projectId=tenant.project)
+        if made.status == 200:
+            tenant.call("depot.build.v1.BuildService/FinishBuild", buildId=made.body["buildId"], success={})
+        return made
+
+    assert_bounded(lambda _: create_and_end(greedy), lambda _: create_and_end(neighbour), 6, "try again in")
 
 
 @pytest.mark.bound("max_sessions")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import new_token
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus, require_running
-from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
+from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted, TooBusy
 from stoker.domain.overviews import checked_search
 from stoker.domain.pages import Page
 from stoker.domain.principals import CredentialKind
+from stoker.domain.rates import TokenBuckets
 from stoker.services.auditing import actor_of
 from stoker.services.endings import end_build, wake_ended
 from stoker.services.lookup import require_build, require_project
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from stoker.domain.pages import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+
+_REMEMBERED_PROJECTS = 100_000
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class BuildService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._rates = TokenBuckets(core.limits.build_rate, _REMEMBERED_PROJECTS)
 
     async def create(self, principal: Principal, project_id: str) -> CreatedBuild:
         """Create a build in a project; an empty ``project_id`` means the token's own project.
@@ -52,6 +56,7 @@ class BuildService:
         Raises:
             NotFound: there is no such project, or it isn't the caller's.
             ResourceExhausted: the server's disks are full, or too many builds of the project have not ended.
+            TooBusy: the project creates too many builds a second.
             Unavailable: the server is being stopped.
         """
         self._core.admission.require_open()
@@ -75,6 +80,14 @@ class BuildService:
                 begun_by=await actor_of(tx, principal),
             )
             self._core.admission.require_open_to(build)
+            wait = self._rates.take(project.id, self._core.monotonic())
+            if wait > 0:
+                per_second = self._core.limits.build_rate.per_second
+                raise TooBusy(
+                    f"the project creates more than {per_second:g} builds a second, which is the most for long; "
+                    f"try again in {wait:.1f} s",
+                    wait,
+                )
             most = self._core.limits.max_open_builds_per_project
             if await build_store.count_open_builds(tx, project.id, most) >= most:
                 raise ResourceExhausted(

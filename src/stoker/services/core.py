@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stoker.domain import ids
 from stoker.domain.cache_policy import MAX_KEEP_BYTES, MIN_KEEP_BYTES
 from stoker.domain.queue import BuildLimits
+from stoker.domain.rates import Rate
 from stoker.domain.webhooks import DeliveryBounds
 from stoker.services.meter import NoMeter
 from stoker.services.token_uses import TokenUses
@@ -55,6 +56,7 @@ class Limits:
     max_waiting_builds: int = 10_000
     max_waiting_builds_per_project: int = 5000
     max_open_builds_per_project: int = 10_000
+    build_rate: Rate = field(default_factory=lambda: Rate(per_second=10, burst=5000))
     audit_lifetime: timedelta | None = timedelta(days=365)
     max_audit_events: int = 1_000_000
     max_audit_events_per_organization: int = 200_000

@@ -48,7 +48,9 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
     # It alone first: when it has to wait whoever else does, no queue is to be read.
     if whose_turn([one], holding, limits.builds):
         organization_id = None if limits.builds.on_server else build.organization_id
-        queue = await waiting_store.front_of_queue(tx, holding, limits.builds, organization_id)
+        queue: list[Waiting] = []
+        if await waiting_store.is_anybody_waiting(tx, organization_id):
+            queue = await waiting_store.front_of_queue(tx, holding, limits.builds, organization_id)
         if one in whose_turn([*queue, one], holding, limits.builds):
             return await add_lease(core, tx, build, platform)
     length, of_projects = await waiting_store.count_waiting(tx, build.organization_id)

@@ -60,6 +60,8 @@ class MachineSettings(SettingsGroup):
         ge=1,
         description="Builds of a project that have not ended, whether they asked for a machine or not.",
     )
+    builds_per_second: float = Field(10, gt=0, description="Builds that a project may create a second, for long.")
+    builds_burst: int = Field(5000, ge=1, description="Builds that a project may create at once, beyond that rate.")
     connection_hold_seconds: Seconds = Field(4, description="How long the depot CLI's question is held open.")
     gateway_wait_seconds: Seconds = Field(30, description="How long calls wait at the gateway for the API.")
 

@@ -115,9 +115,12 @@ async def queue_of_organization(tx: Transaction, organization_id: str) -> list[W
     return [_waiting(row) for row in await tx.execute(query)]
 
 
-async def is_anybody_waiting(tx: Transaction) -> bool:
-    """Whether the queue has anybody in it."""
-    return (await tx.execute(select(waiting.c.id).limit(1))).first() is not None
+async def is_anybody_waiting(tx: Transaction, organization_id: str | None = None) -> bool:
+    """Whether the queue has anybody in it, or anybody of an organization."""
+    query = select(waiting.c.id).limit(1)
+    if organization_id is not None:
+        query = query.where(waiting.c.organization_id == organization_id)
+    return (await tx.execute(query)).first() is not None
 
 
 async def builds_with_machines(tx: Transaction) -> list[Holding]:

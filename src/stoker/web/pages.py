@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -116,7 +117,15 @@ async def rendered_in_pieces(template: str, who: SignedIn | None = None, **value
 
     Pieces are what the template itself writes: what a macro makes is one of them.
     """
+    # Compiled when they are first used, which takes tens of milliseconds; all that a page includes, too.
+    await asyncio.to_thread(_compile_templates)
     return "".join(await paced(_templates.get_template(template).generate(who=who, **values)))
+
+
+@cache
+def _compile_templates() -> None:
+    for name in _templates.list_templates():
+        _templates.get_template(name)
 
 
 def go_to(path: str) -> RedirectResponse:
