@@ -129,3 +129,12 @@ def test_without_cgroup_v2_buildkits_own_calls_cannot_be_told_and_it_says_so(run
     assert found["verdict"] == "unsafe"
     assert found["found"] == "no cgroup v2, by which BuildKit's own calls are told"
     assert "mount -t cgroup2" in found["advice"]
+
+
+def test_it_says_whether_connections_of_an_address_can_be_bounded(run: Any) -> None:
+    subject = "connections of an address"
+    found = findings(run(*PROGRAM, "doctor", "--json"))[subject]
+    assert (found["verdict"], found["found"]) == ("good", "at most 5000 to the API")
+    found = findings(run(*WITHOUT_NETWORKS, *PROGRAM, "doctor", "--json"))[subject]
+    assert (found["verdict"], found["advice"]) == ("weaker", "run as root with nftables")
+    assert "are not bounded" in found["found"]

@@ -41,12 +41,20 @@ class EdgeLimits:
     max_header_kilobytes: int
     max_connections: int
     trusted_proxies: int
+    max_streams: int
+    idle_seconds: float
 
 
 def edge_limits(settings: Settings) -> EdgeLimits:
     """Envoy's part of the limits that are settings."""
     connections = connections_within(settings.max_api_connections, files_each=1)
-    return EdgeLimits(settings.max_header_kilobytes, connections, settings.trusted_proxies)
+    return EdgeLimits(
+        settings.max_header_kilobytes,
+        connections,
+        settings.trusted_proxies,
+        settings.max_streams_per_connection,
+        settings.connection_idle_seconds,
+    )
 
 
 def api_configuration(
@@ -105,6 +113,8 @@ def _bounds(limits: EdgeLimits) -> dict[str, Any]:
 def _http(limits: EdgeLimits) -> dict[str, Any]:
     return {
         "stream_idle_timeout": "0s",
+        # Of connections without a stream, so of such too on which nothing was ever sent.
+        "common_http_protocol_options": {"idle_timeout": f"{limits.idle_seconds:g}s"},
         "request_headers_timeout": "30s",
         "max_request_headers_kb": limits.max_header_kilobytes,
         # Without it a caller's address would be whatever its X-Forwarded-For says.
@@ -114,7 +124,7 @@ def _http(limits: EdgeLimits) -> dict[str, Any]:
         "generate_request_id": False,
         "preserve_external_request_id": True,
         "http2_protocol_options": {
-            "max_concurrent_streams": 10_000,
+            "max_concurrent_streams": limits.max_streams,
             "initial_stream_window_size": _STREAM_WINDOW,
             "initial_connection_window_size": _CONNECTION_WINDOW,
             # A client that vanished without a word would keep its streams, and their places, for ever.

@@ -20,6 +20,7 @@ from stoker.engine import (
 )
 from stoker.runtimes.process.host_checks import check_host, nearest_folder
 from stoker.runtimes.process.volume_store import VolumeStore
+from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
 from stoker.serve.ports import PortUnavailable, choose_ports
 from stoker.serve.processes import remembered_process
@@ -40,7 +41,15 @@ async def check_server(settings: Settings) -> tuple[Finding, ...]:
     # A running server holds its own ports.
     ports = () if running else (_ports(settings),)
     programs = (await _engine(settings), _container_runtime(settings))
-    return (*check_host(settings.data), folder, _space(settings), *ports, _open_files(), *programs)
+    return (
+        *check_host(settings.data),
+        folder,
+        _space(settings),
+        *ports,
+        _open_files(),
+        _addresses(settings),
+        *programs,
+    )
 
 
 def _running_server(folder: Path) -> str | None:
@@ -102,6 +111,18 @@ def _open_files() -> Finding:
         f"raise the hard limit (ulimit -Hn, LimitNOFILE) to {_ENOUGH_FILES}"
     )
     return Finding("open files", Verdict.WEAKER, f"at most {limit}", advice)
+
+
+def _addresses(settings: Settings) -> Finding:
+    subject = "connections of an address"
+    each = connections_each(settings, settings.max_api_connections)
+    if each is None:
+        return Finding(subject, Verdict.GOOD, "trusted proxies hand them on")
+    lacking = lacking_to_bound(connection_rules("stoker_trial_api", settings.listen_address, each))
+    if lacking is None:
+        return Finding(subject, Verdict.GOOD, f"at most {each} to the API")
+    found, _, advice = lacking.partition("; ")
+    return Finding(subject, Verdict.WEAKER, found, advice)
 
 
 async def _engine(settings: Settings) -> Finding:

@@ -21,6 +21,7 @@ from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import ServerPlan, control_socket, database_file, write_plan
 from stoker.runtimes.process.volume_store import VolumeStore
+from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
 from stoker.serve.gateway_part import gateway_bounds
@@ -101,6 +102,7 @@ class Supervisor:
         self._server_id = ""
         self._owner_secret: str | None = None
         self._released = False
+        self._address_bound: AddressBound | None = None
         # Processes of a server that was killed, which are ours to end.
         self._left: list[Detached] = []
         self._restarts = HotRestart(self._run_folder, settings.connection_hold_seconds)
@@ -156,6 +158,7 @@ class Supervisor:
             self._say("took over the gateway of a server that was killed")
         starting = [] if kept is not None else [self._parts[0].start()]
         await asyncio.gather(*starting, self._start_api(self._parts[1], kept_api))
+        await self._bound_addresses(listen)
         self._watches += [asyncio.create_task(part.watch()) for part in self._parts]
         self._watches.append(asyncio.create_task(self._trim_logs()))
         owner_link = join_url(api_url, self._owner_secret) if self._owner_secret else None
@@ -184,11 +187,22 @@ class Supervisor:
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
+        if self._address_bound is not None:
+            await self._address_bound.release()
         if self._server_id and not self._released:
             await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
             Certificates(self._settings.data / "pki", SystemClock()).forget_all_machines()
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
+
+    async def _bound_addresses(self, listen: HostPort) -> None:
+        each = connections_each(self._settings, edge_limits(self._settings).max_connections)
+        if each is None:
+            return
+        self._address_bound = AddressBound(self._server_id, listen, each)
+        lacking = await self._address_bound.hold()
+        if lacking is not None:
+            self._say(lacking)
 
     async def _start_api(self, part: Part, kept: _KeptApi | None) -> None:
         """Start the API; where there is one that answers calls, so that none fails: it ends when this one is ready."""

@@ -65,6 +65,20 @@ class LimitSettings(SettingsGroup):
     )
     max_remembered_callers: int = Field(100_000, ge=1, description="Callers whose rate is kept in memory.")
     max_api_connections: int = Field(50_000, ge=1, description="Connections to the API at once.")
+    max_api_connections_per_address: int = Field(
+        5000,
+        ge=1,
+        description="The same from one address or IPv6 /64, at most a quarter; not where trusted_proxies is set.",
+    )
+    max_streams_per_connection: int = Field(
+        1000, ge=1, le=2**31 - 1, description="Calls and streams at once on one HTTP/2 connection to the API."
+    )
+    connection_idle_seconds: float = Field(
+        75,
+        ge=0.1,
+        le=24 * 3600,
+        description="How long a connection to the API may be open without a call. Longer than proxies keep theirs.",
+    )
     trusted_proxies: int = Field(
         0, ge=0, le=16, description="Proxies in front of the API whose X-Forwarded-For names the caller's address."
     )
