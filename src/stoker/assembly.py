@@ -16,6 +16,7 @@ from stoker.domain.record_limits import RecordLimits
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.domain.webhooks import DeliveryBounds, Patience
 from stoker.recorder.options import RecorderOptions
+from stoker.recorder.slots import SlotLimits
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
@@ -126,7 +127,11 @@ def recorder_options(settings: Settings) -> RecorderOptions:
         pending_bytes=settings.record_pending_bytes,
         reconnect=timedelta(seconds=settings.record_reconnect_seconds),
         drain=timedelta(seconds=settings.record_drain_seconds),
-        parallel=settings.max_followed_solves,
+        slots=SlotLimits(
+            server=settings.max_followed_solves,
+            project=settings.max_followed_solves_per_project,
+            build=settings.max_followed_solves_per_build,
+        ),
     )
 
 

@@ -133,6 +133,7 @@ def test_a_failure_is_recorded_with_its_log(server: Server, project: str, depot:
     assert read_log(server, build, failed["digest"], page_size=1) == "no\n"
 
 
+@pytest.mark.bound("max_step_log_bytes_per_second")
 def test_a_huge_log_is_clipped_and_the_record_says_so(
     server: Server, project: str, depot: Depot, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_huge_log_is_clipped_and_the_record_says_so(
     assert 0 < kept <= 4 * 1024 * 1024
 
 
+@pytest.mark.bound("record_step_log_bytes", "record_steps")
 def test_what_is_over_the_limits_is_counted(make_server: Callable[..., Server], tmp_path: Path) -> None:
     own = make_server(record_step_log_bytes="2000", record_steps="4")
     said = "for n in $(seq 100); do echo a line of twenty chars; done"

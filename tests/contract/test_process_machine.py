@@ -340,6 +340,7 @@ async def test_a_volume_deleted_half_way_is_still_owned(new_host: Callable[..., 
     assert not (await host.runtime.list_owned()).volumes
 
 
+@pytest.mark.bound("max_log_bytes")
 async def test_logs_of_running_machines_are_bounded(new_host: Callable[..., MachineHost]) -> None:
     host = new_host(log_bytes=1000)
     await host.runtime.prepare_host()

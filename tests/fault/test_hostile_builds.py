@@ -175,6 +175,7 @@ def test_steps_have_seccomp_and_the_usual_capabilities(tenants: tuple[Tenant, Te
     assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
 
 
+@pytest.mark.bound("max_step_log_bytes")
 def test_output_without_end_is_cut(tenants: tuple[Tenant, Tenant], tmp_path: Path) -> None:
     attacker, _ = tenants
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from stoker.buildkit.control import ControlFailed
@@ -12,7 +13,7 @@ from stoker.buildkit.progress import SolveUnknown, follow_solve
 from stoker.services.wakeups import Subscription, build_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.ledger import SolveLedger
@@ -48,23 +49,45 @@ class Follower:
         self._options = options
         self._monotonic = monotonic
 
-    async def follow(self, solve: Solve) -> None:
-        """Record a solve to its end, which is stored with it."""
-        following = asyncio.create_task(self._to_the_end(solve), name=f"follow {solve.ref}")
+    async def follow(self, solve: Solve, wanted: Callable[[], Awaitable[None]]) -> bool:
+        """Record a solve to its end, which is stored with it; False if it made way for another one instead.
+
+        Args:
+            solve: what to follow.
+            wanted: returns as soon as another solve waits to be followed. One that hasn't said anything makes way for
+                it: a solve whose client never comes would be followed for ever.
+        """
+        said = asyncio.Event()
+        following = asyncio.create_task(self._to_the_end(solve, said), name=f"follow {solve.ref}")
         ended = asyncio.create_task(self._build_ended(solve), name=f"await the end of {solve.build_id}")
+        yielding = asyncio.create_task(self._make_way(said, wanted), name=f"make way for others than {solve.ref}")
         try:
-            await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following, ended, yielding}, return_when=asyncio.FIRST_COMPLETED)
+            if yielding.done() and not following.done() and not ended.done():
+                return False
             await asyncio.wait({following}, timeout=self._options.drain.total_seconds())
             error = following.result() if following.done() else "the build ended while its machine was still working"
         finally:
-            for task in (following, ended):
+            for task in (following, ended, yielding):
                 task.cancel()
-            await asyncio.gather(following, ended, return_exceptions=True)
+            await asyncio.gather(following, ended, yielding, return_exceptions=True)
         if error is not None:
             _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
         else:
             await self._read_history(solve)
         await self._recording.end(solve, error)
+        return True
+
+    async def _make_way(self, said: asyncio.Event, wanted: Callable[[], Awaitable[None]]) -> None:
+        """Return when a solve has said nothing for a while, and another one waits; never once it says something."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.silent.total_seconds()):
+                await said.wait()
+        while not said.is_set():
+            await wanted()
+            if not said.is_set():
+                return
+        await asyncio.get_running_loop().create_future()
 
     async def _build_ended(self, solve: Solve) -> None:
         with self._core.wakeups.subscribe(build_topic(solve.build_id)) as subscription:
@@ -85,13 +108,13 @@ class Follower:
             return
         await self._recording.store_history(solve, history)
 
-    async def _to_the_end(self, solve: Solve) -> str | None:
+    async def _to_the_end(self, solve: Solve, said: asyncio.Event) -> str | None:
         """Follow, and follow again when the connection breaks; why the record is incomplete, if it is."""
         pause, broken_since = _FIRST_PAUSE, None
         while True:
             ledger = await self._recording.open_ledger(solve)
             try:
-                await self._follow_once(solve, ledger)
+                await self._follow_once(solve, ledger, said)
             except _Gone as gone:
                 return str(gone)
             except SolveUnknown:
@@ -110,7 +133,7 @@ class Follower:
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    async def _follow_once(self, solve: Solve, ledger: SolveLedger) -> None:
+    async def _follow_once(self, solve: Solve, ledger: SolveLedger, said: asyncio.Event) -> None:
         machine = await self._recording.machine_of(solve)
         if machine is None or machine.placement is None or machine.run != solve.machine_run:
             raise _Gone("its machine was stopped before the end was recorded")
@@ -126,6 +149,7 @@ class Follower:
         async def read() -> None:
             try:
                 async for progress in follow_solve(placement, server_name, self._credentials, solve.ref):
+                    said.set()
                     for _ in ledger.applying(progress):
                         await asyncio.sleep(0)
                         await has_room()

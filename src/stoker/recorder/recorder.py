@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from stoker.recorder.follower import Follower
+from stoker.recorder.slots import Slots
 from stoker.services.wakeups import SOLVES
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Recorder:
         self._core = core
         self._recording = recording
         self._follower = Follower(core, recording, credentials, options, monotonic)
-        self._places = asyncio.Semaphore(options.parallel)
+        self._slots = Slots(options.slots)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -67,8 +68,10 @@ class Recorder:
 
     async def _follow(self, solve: Solve) -> None:
         try:
-            async with self._places:
-                await self._follower.follow(solve)
+            is_over = False
+            while not is_over:
+                async with self._slots.slot(solve):
+                    is_over = await self._follower.follow(solve, self._slots.wanted)
         except Exception:
             _log.exception("solve %s of build %s can't be recorded", solve.ref, solve.build_id)
             await self._recording.end(solve, "the server failed to record it; its log says why")

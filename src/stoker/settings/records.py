@@ -52,4 +52,6 @@ class RecordSettings(SettingsGroup):
         30, description="How long a machine is tried that can't be reached while its builds are recorded."
     )
     record_drain_seconds: Seconds = Field(5, description="How long a build is recorded after its end.")
-    max_followed_solves: int = Field(1000, ge=1, description="Builds that are recorded at once; others wait.")
+    max_followed_solves: int = Field(1000, ge=1, description="Solves that are recorded at once; others wait.")
+    max_followed_solves_per_project: int = Field(400, ge=1, description="The same of one project.")
+    max_followed_solves_per_build: int = Field(200, ge=1, description="The same of one build.")

@@ -1,0 +1,80 @@
+"""Which solves are followed at once: so many of a build, of a project, and in all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from stoker.domain.steps import Solve
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLimits:
+    """How many solves are followed at once: in all, of a project, and of a build. All are settings."""
+
+    server: int = 1000
+    project: int = 400
+    build: int = 200
+
+
+class Slots:
+    """Slots for followers. Who waits longest gets the next one, of those whose build and project have one left."""
+
+    def __init__(self, limits: SlotLimits) -> None:
+        self._limits = limits
+        self._taken = 0
+        self._by_owner = Counter[str]()
+        self._waiting: dict[asyncio.Future[None], Solve] = {}
+        self._contended = asyncio.Event()
+
+    @asynccontextmanager
+    async def slot(self, solve: Solve) -> AsyncGenerator[None]:
+        """A slot for the time of the block."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = solve
+        self._give()
+        try:
+            await turn
+            yield
+        finally:
+            self._waiting.pop(turn, None)
+            if turn.done() and not turn.cancelled():
+                self._count(solve, -1)
+            self._give()
+
+    async def wanted(self) -> None:
+        """Return as soon as somebody waits for a slot of the server that another one has."""
+        await self._contended.wait()
+
+    def _give(self) -> None:
+        for turn, solve in list(self._waiting.items()):
+            if self._taken >= self._limits.server:
+                break
+            if not turn.done() and self._has_one_left(solve):
+                self._count(solve, 1)
+                del self._waiting[turn]
+                turn.set_result(None)
+        if any(self._has_one_left(solve) for solve in self._waiting.values()):
+            self._contended.set()
+        else:
+            self._contended.clear()
+
+    def _has_one_left(self, solve: Solve) -> bool:
+        """Whether its build and its project have, whatever others take."""
+        return (
+            self._by_owner[solve.build_id] < self._limits.build
+            and self._by_owner[solve.project_id] < self._limits.project
+        )
+
+    def _count(self, solve: Solve, change: int) -> None:
+        self._taken += change
+        for owner in (solve.build_id, solve.project_id):
+            self._by_owner[owner] += change
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
