@@ -8,10 +8,12 @@ from tests.attack.attacks import (
     endless_solves,
     full_disk,
     gateway_questions,
+    half_messages,
     host_tables,
     many_vertexes,
     shared_pages,
     strangers,
+    unfinished_solves,
     webhooks_to_nowhere,
 )
 from tests.attack.framework.attack import Attack
@@ -21,6 +23,8 @@ _MODULES = (
     cgroup_parents,
     many_vertexes,
     endless_reports,
+    unfinished_solves,
+    half_messages,
     strangers,
     audit_flood,
     webhooks_to_nowhere,

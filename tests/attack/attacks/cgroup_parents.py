@@ -20,6 +20,7 @@ async def _choose(attacker: Attacker) -> None:
     while True:
         for parent in attacker.given["parents"]:
             await attacker.turn(_PER_SECOND)
+            attacker.count("asked")
             built, output = await build(attacker, context, f"--opt=cgroup-parent={parent}")
             if attacker.over:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from typing import Any
@@ -13,6 +14,7 @@ from tests.attack.framework.world import World
 _PER_SECOND = 8
 _SERVICE = "/depot.cli.v1.BuildService"
 _TEXT = "x" * 20_000
+_LOG = base64.b64encode(b"a line of a log\n" * 60).decode()
 _MOST_BYTES = 150 * 1024**2
 """What one build may have stored, with all that is around it in the database."""
 
@@ -41,7 +43,7 @@ def _names_and_errors(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _logs(name: str) -> tuple[str, dict[str, Any]]:
-    logs = [{"vertex": name, "stream": 1, "msg": "eHh4eHh4Cg==" * 100} for _ in range(200)]
+    logs = [{"vertex": name, "stream": 1, "msg": _LOG} for _ in range(200)]
     return "ReportStatus", {"statuses": [{"vertexes": [{"digest": name, "name": "x"}], "logs": logs}]}
 
 

@@ -42,6 +42,7 @@ async def _queue(attacker: Attacker) -> None:
     waiting: set[asyncio.Task[None]] = set()
 
     async def wait() -> str:
+        attacker.count("asked")
         status, made = await call_once(attacker.api, CREATE_BUILD, project, token, "127.0.0.2")
         if status != 200:
             return f"build {status}"

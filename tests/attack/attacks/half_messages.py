@@ -17,9 +17,10 @@ _STREAM = "/depot.cli.v1.BuildService/ReportStatusStream"
 async def _hold(attacker: Attacker) -> None:
     headers = json_headers(attacker.given["token"]) | {"content-type": "application/connect+json"}
 
-    async def begin(connection: Http1) -> None:
+    async def begin(connection: Http1) -> str:
         size = attacker.chance.choice([_MESSAGE, _MESSAGE, 1000, 1])
         await connection.begin(_STREAM, struct.pack(">BI", 0, _MESSAGE) + b" " * size, headers)
+        return "begun"
 
     async with contextlib.AsyncExitStack() as stack:
         with contextlib.suppress(AttackOver):
