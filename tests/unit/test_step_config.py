@@ -97,7 +97,7 @@ INSECURE: dict[str, Any] = {
 def rules(**fields: Any) -> StepRules:
     usual: dict[str, Any] = {
         "cgroup": "/stoker/s/m/buildkit",
-        "networks": f"{VOLUME}/net/cni",
+        "networks": f"{VOLUME}/net",
         "sources": [VOLUME, "/data/machines/m/tmp"],
         "tracing_socket": "/view/otel.sock",
         "insecure": False,
@@ -260,6 +260,7 @@ def test_a_step_is_on_the_hosts_network_only_where_it_may_be() -> None:
         decide(on_host)
     decide(on_host, host_network=True)
     decide(changed({"linux.namespaces.5": {"type": "network"}}))
+    decide(changed({"linux.namespaces.5.path": f"{VOLUME}/net/proxy/one-exec"}))
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _STEP_SCORE = 500
 _BTRFS_TYPE = 0x94
 _COPYING = (0x40049409, 0x4020940D, 0xC0189436)  # FICLONE, FICLONERANGE, FIDEDUPERANGE (linux/fs.h)
-# Relative to the volume, fixed in BuildKit (util/network/cniprovider).
-_NETWORKS = Path("net", "cni")
+# In the volume, fixed in BuildKit (util/network/cniprovider and proxyprovider).
+_NETWORKS = "net"
 _SECCOMP = Path("/proc/sys/kernel/seccomp/actions_avail")
 
 # Only `run` starts a step; its last word is the step's id, which a build may choose, "run" too. buildkitd deletes the
