@@ -303,6 +303,7 @@ def process_runtime_config(
         ipv6=settings.network_ipv6,
         allowed_networks=settings.allowed_networks,
         denied_networks=settings.denied_networks,
+        max_connections=settings.max_machine_connections,
         allow_unisolated=settings.allow_unisolated,
         name_servers=settings.name_servers,
         max_parallelism=settings.max_parallelism or None,

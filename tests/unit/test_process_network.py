@@ -76,12 +76,26 @@ def test_each_bridge_has_an_ipv6_network_of_its_own() -> None:
 
 
 def test_the_rules_hold_every_private_range_and_no_more_than_is_allowed() -> None:
-    script = ruleset("stoker_x", [IPv4Network("10.1.0.0/16")])
+    script = ruleset("stoker_x", [IPv4Network("10.1.0.0/16")], [], 10)
     assert all(network in script for network in PRIVATE_RANGES)
     assert "add element inet stoker_x allowed { 10.1.0.0/16 }" in script
-    assert "add element inet stoker_x allowed" not in ruleset("stoker_x", [])
+    assert "add element inet stoker_x allowed" not in ruleset("stoker_x", [], [], 10)
     overlapping = [IPv6Network("fd00:1::/32"), IPv6Network("fd00:1:2::/48")]
-    assert "add element inet stoker_x denied6 { fd00:1::/32 }" in ruleset("stoker_x", [], overlapping)
+    assert "add element inet stoker_x denied6 { fd00:1::/32 }" in ruleset("stoker_x", [], overlapping, 10)
+
+
+def test_connections_of_steps_and_of_engines_are_counted_before_anything_is_accepted() -> None:
+    script = ruleset("stoker_x", [], [], 1000)
+    for chain, key in (("step_flows", "iifname"), ("engine_flows", "socket cgroupv2 level 4")):
+        assert f"ct state new update @{chain}_new {{ {key} limit rate over 200/second burst 1000 packets }}" in script
+        assert f"ct state new add @{chain}_held {{ {key} ct count over 1000 }} jump refuse" in script
+    lines = script.splitlines()
+    for chain, counted in (("from_machine", "step_flows"), ("to_host", "step_flows"), ("from_engine", "engine_flows")):
+        own = [line for line in lines if line.startswith(f"add rule inet stoker_x {chain} ")]
+        accepting = [
+            number for number, line in enumerate(own) if line.endswith(" accept") and "established" not in line
+        ]
+        assert own.index(f"add rule inet stoker_x {chain} jump {counted}") < min(accepting)
 
 
 def test_every_special_address_is_in_a_private_range() -> None:

@@ -31,6 +31,12 @@ class MachineSettings(SettingsGroup):
     denied_networks: tuple[IPvAnyNetwork, ...] = Field(
         (), description="More ranges that RUN steps and webhooks may not reach; they count before allowed_networks."
     )
+    max_machine_connections: int = Field(
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="Connections of a machine's RUN steps at once, as the host tracks them; and of BuildKit for it.",
+    )
     name_servers: tuple[IPvAnyAddress, ...] = Field(
         (), description="Name servers that RUN steps ask, instead of the host's own."
     )

@@ -43,6 +43,7 @@ class ProcessRuntimeConfig:
         ipv6: whether RUN steps get IPv6 where the host has it.
         allowed_networks: private ranges that RUN steps may reach nevertheless.
         denied_networks: other ranges that they may not reach; count before what is allowed.
+        max_connections: what a machine's steps, and BuildKit for it, may have in the host's table of connections.
         allow_unisolated: where RUN steps can't be given networks of their own, run them on the host's.
         name_servers: what RUN steps ask for names, instead of the host's own name servers.
         max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
@@ -73,6 +74,7 @@ class ProcessRuntimeConfig:
     ipv6: bool = True
     allowed_networks: tuple[Network, ...] = ()
     denied_networks: tuple[Network, ...] = ()
+    max_connections: int = 10_000
     allow_unisolated: bool = False
     name_servers: tuple[IPv4Address | IPv6Address, ...] = ()
     max_parallelism: int | None = None

@@ -32,9 +32,11 @@ _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 class Firewall:
     """The nftables table of one server."""
 
-    def __init__(self, server_id: str, allowed: tuple[Network, ...], denied: tuple[Network, ...] = ()) -> None:
+    def __init__(
+        self, server_id: str, allowed: tuple[Network, ...], denied: tuple[Network, ...], max_connections: int
+    ) -> None:
         self.table = f"stoker_{server_id}"
-        self._rules = ruleset(self.table, allowed, denied)
+        self._rules = ruleset(self.table, allowed, denied, max_connections)
 
     def prepare(self, machines: Iterable[Admission], given: Services) -> None:
         """Make the table, or bring it up to date with the machines that are there, and let the host pass packets on.

@@ -35,6 +35,9 @@ add rule inet {table} output ct state established,related accept"""
 OF_BRIDGES = ("sources", "project_denied", "project_allowed")
 OF_ENGINES = ("engine_denied", "engine_allowed")
 _BRIDGE, _ENGINE = "iifname", f"socket cgroupv2 level {ENGINE_DEPTH}"
+# The kernel walks through a machine's connections for a new one, so these may not come as fast as they can: that many
+# at once, and then a fifth of it each second.
+_NEW_PART = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,28 @@ class Services:
     proxies: frozenset[tuple[Address, int]] = field(default_factory=frozenset[tuple[Address, int]])
 
 
-def ruleset(table: str, allowed: Iterable[Network], denied: Iterable[Network] = ()) -> str:
-    """The server's table, as a script for nft that can be run again at any time and changes everything at once."""
+def ruleset(table: str, allowed: Iterable[Network], denied: Iterable[Network], max_connections: int) -> str:
+    """The server's table, as a script for nft that can be run again at any time and changes everything at once.
+
+    Args:
+        table: its name.
+        allowed: private ranges that machines may reach.
+        denied: other ranges that they may not.
+        max_connections: what one machine's steps, and its engine, may have in the host's table of connections.
+    """
     filled = _networks(table, "allowed", allowed) + _networks(table, "denied", denied)
     filled += _elements(table, "private", PRIVATE_RANGES) + _elements(table, "private6", PRIVATE_RANGES_IPV6)
-    chains = ("refuse", "from_machine", "to_host", "from_engine", "forward", "input", "output", "postrouting")
+    chains = ("refuse", "step_flows", "engine_flows")
+    chains += ("from_machine", "to_host", "from_engine", "forward", "input", "output", "postrouting")
     return f"""
 add table inet {table}
 add set inet {table} machines {{ type ifname; }}
 add set inet {table} engines {{ type cgroupsv2; }}
 {_sets(table)}
+{_counters(table)}
 add chain inet {table} refuse
+add chain inet {table} step_flows
+add chain inet {table} engine_flows
 add chain inet {table} from_machine
 add chain inet {table} to_host
 add chain inet {table} from_engine
@@ -89,19 +103,24 @@ add chain inet {table} postrouting {{ type nat hook postrouting priority srcnat;
 {filled}
 add rule inet {table} refuse meta l4proto tcp reject with tcp reset
 add rule inet {table} refuse reject with icmpx type admin-prohibited
+{_bounds(table, "step_flows", _BRIDGE, max_connections)}
+{_bounds(table, "engine_flows", _ENGINE, max_connections)}
 add rule inet {table} from_machine ct state invalid drop
 add rule inet {table} from_machine iifname . ip saddr != @sources drop
 add rule inet {table} from_machine iifname . ip6 saddr != @sources6 drop
 add rule inet {table} from_machine ct state established,related accept
 add rule inet {table} from_machine oifname @machines jump refuse
+add rule inet {table} from_machine jump step_flows
 {_decisions(table, "from_machine", _BRIDGE, "project", "resolvers")}
 add rule inet {table} from_machine accept
 add rule inet {table} to_host ct state established,related accept
+add rule inet {table} to_host jump step_flows
 add rule inet {table} to_host ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
 add rule inet {table} to_host ip6 daddr @resolvers6 meta l4proto {{ tcp, udp }} th dport 53 accept
 add rule inet {table} to_host {_NEIGHBOURS} accept
 add rule inet {table} to_host meta pkttype host jump refuse
 add rule inet {table} to_host drop
+add rule inet {table} from_engine jump engine_flows
 add rule inet {table} from_engine oifname @machines jump refuse
 add rule inet {table} from_engine ip daddr . tcp dport @proxies accept
 add rule inet {table} from_engine ip6 daddr . tcp dport @proxies6 accept
@@ -176,6 +195,26 @@ def _sets(table: str) -> str:
             lines += [f"add set inet {table} {name}{suffix} {{ type {kind}; flags interval; auto-merge; }}"]
             lines += [f"flush set inet {table} {name}{suffix}"]
     return _lines(lines)
+
+
+def _counters(table: str) -> str:
+    """Sets whose elements, one of each machine, count its connections: of what they are now, so they begin anew."""
+    lines: list[str] = []
+    for chain, key in (("step_flows", "ifname"), ("engine_flows", "cgroupsv2")):
+        lines += [
+            f"add set inet {table} {chain}_held {{ type {key}; flags dynamic; }}",
+            f"add set inet {table} {chain}_new {{ type {key}; flags dynamic,timeout; timeout 1m; }}",
+            f"flush set inet {table} {chain}_held",
+            f"flush set inet {table} {chain}_new",
+        ]
+    return _lines(lines)
+
+
+def _bounds(table: str, chain: str, key: str, most: int) -> str:
+    """Refuse what is one too many; what is refused gets no place in the host's table."""
+    rate = f"limit rate over {max(most // _NEW_PART, 1)}/second burst {most} packets"
+    counted = (f"update @{chain}_new {{ {key} {rate} }}", f"add @{chain}_held {{ {key} ct count over {most} }}")
+    return _lines(f"add rule inet {table} {chain} ct state new {one} jump refuse" for one in counted)
 
 
 def _decisions(table: str, chain: str, key: str, own: str, resolvers: str) -> str:

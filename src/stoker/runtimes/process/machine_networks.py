@@ -36,7 +36,9 @@ class MachineNetworks:
         self._bridges = Bridges(
             config.server_id, config.network_pool, config.subnet_prefix, config.run_folder, ipv6=config.ipv6
         )
-        self._firewall = Firewall(config.server_id, config.allowed_networks, config.denied_networks)
+        self._firewall = Firewall(
+            config.server_id, config.allowed_networks, config.denied_networks, config.max_connections
+        )
         self._proxies = frozenset[tuple[Address, int]]()
 
     def prepare(self) -> tuple[str, ...]:
