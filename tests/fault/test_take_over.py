@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,12 @@ def is_running(process_id: int) -> bool:
     return True
 
 
+def apis_of(server: Server) -> list[int]:
+    """The API processes of a server."""
+    found = subprocess.run(["pgrep", "-f", f"{server.data}/run/api-envoy.json"], capture_output=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
 def start_in_vain(server: Server) -> None:
     with pytest.raises(AssertionError, match="the server ended"):
         server.start()
@@ -155,6 +162,25 @@ def test_the_old_api_goes_on_when_the_take_over_comes_to_nothing(own: Server, tm
     eventually(lambda: not is_running(api), "the first API has ended")
     again = Depot(own, tmp_path).build(cwd=context)
     assert (again.code, again.cached) == (0, 2), again.output
+
+
+def test_a_supervisor_that_dies_while_the_new_api_starts_leaves_nothing_behind(own: Server, tmp_path: Path) -> None:
+    first = own.part("api")
+    kill_supervisor(own)
+    starting = threading.Thread(target=start_in_vain, args=(own,))
+    starting.start()
+    eventually(lambda: own.part("api") != first, "a new API is started")
+    kill_supervisor(own)
+    starting.join(120)
+
+    own.start()
+
+    assert own.answers()
+    eventually(lambda: not is_running(first), "the first API has ended")
+    eventually(lambda: apis_of(own) == [own.part("api")], "one API is there")
+    context = make_context(tmp_path / "context", HEADER + run("echo hello"))
+    built = Depot(own, tmp_path).build(cwd=context)
+    assert built.code == 0, built.output
 
 
 def test_an_api_that_cannot_be_replaced_is_ended_and_one_that_dies_early_is_started_again(own: Server) -> None:

@@ -49,26 +49,26 @@ class Part:
         self._start_timeout = start_timeout
         self._oom_score = oom_score
         self._process: Detached | None = None
-        self._predecessor: Detached | None = None
+        self._predecessors: list[Detached] = []
         self._stopping = False
 
     def take_over(self, process: Detached) -> None:
         """Take a process that runs already for this part, instead of starting one."""
         self._process = process
 
-    async def succeed(self, predecessor: Detached, command: Sequence[str]) -> None:
-        """Start the process, by a command of its own, beside one that ends by itself when this one is ready.
+    async def succeed(self, predecessors: Sequence[Detached], command: Sequence[str]) -> None:
+        """Start the process, by a command of its own, beside others that end by themselves when this one is ready.
 
         Raises:
-            PartFailed: as for `start`; then neither runs.
+            PartFailed: as for `start`; then none of them runs.
         """
-        self._predecessor = predecessor
+        self._predecessors = list(predecessors)
         try:
             await self._start(command)
         except PartFailed:
             self.kill()
             await asyncio.gather(*(process.ended() for process in self._running()))
-            self._predecessor = self._process = None
+            self._predecessors, self._process = [], None
             self._stopping = False
             raise
 
@@ -81,7 +81,7 @@ class Part:
         await self._start(self._command())
 
     def _running(self) -> list[Detached]:
-        return [process for process in (self._process, self._predecessor) if process is not None]
+        return [*self._predecessors, *([] if self._process is None else [self._process])]
 
     async def _start(self, command: Sequence[str]) -> None:
         try:
@@ -115,10 +115,9 @@ class Part:
             self._say(f"the {self.name} ended; starting it again{f' in {pause:g} s' if pause else ''}")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, max(0.5, pause * 2))
-            if self._predecessor is not None:
-                # It no longer listens, but keeps the port.
-                await self._predecessor.end(_GRACE)
-                self._predecessor = None
+            # They no longer listen, but keep the port.
+            await asyncio.gather(*(process.end(_GRACE) for process in self._predecessors))
+            self._predecessors = []
             try:
                 await self.start()
             except PartFailed as error:

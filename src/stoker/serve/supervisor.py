@@ -78,9 +78,10 @@ class _KeptGateway:
 
 @dataclass(frozen=True, slots=True)
 class _KeptApi:
-    """An API process that answers calls until another one does, and where it listens."""
+    """An API process that answers calls until another one does, and where it listens. Those ``before`` it end soon."""
 
     process: Detached
+    before: tuple[Detached, ...]
     address: HostPort
     metrics: HostPort | None
     hold: Hold
@@ -211,7 +212,7 @@ class Supervisor:
             # So that both are found, should we be killed now.
             shutil.copyfile(part.state, self._predecessor_file)
             try:
-                await part.succeed(kept.process, api_command(self._api_file, flags))
+                await part.succeed([kept.process, *kept.before], api_command(self._api_file, flags))
             except PartFailed as error:
                 self._say(f"the API can't take over: {error}")
             else:
@@ -244,12 +245,16 @@ class Supervisor:
             if self._settings.metrics_address is None
             else metrics is not None and _is_wanted(self._settings.metrics_address, metrics)
         )
+        # Another may answer, if the last supervisor died before the newest process was ready.
+        fits = fits and await process_at(control_socket(self._settings)) == process.process_id
         hold = await hand_over(control_socket(self._settings), _HAND_OVER_SECONDS) if fits else None
         if hold is None:
             await self._end_api_left()
             return None
-        self._left.append(process)
-        return _KeptApi(process, address, metrics, hold)
+        one_before = remembered_process(self._predecessor_file)
+        before = () if one_before is None or one_before == process else (one_before,)
+        self._left += [process, *before]
+        return _KeptApi(process, before, address, metrics, hold)
 
     async def _end_api_left(self) -> None:
         left = (remembered_process(file) for file in (self._run_folder / "api.json", self._predecessor_file))
