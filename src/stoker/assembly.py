@@ -215,6 +215,7 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
     return DeliveryOptions(
         parallel=settings.parallel_webhooks,
         parallel_of_organization=settings.parallel_webhooks_per_organization,
+        attempts_of_organization=Rate(settings.webhook_attempts_per_second, settings.webhook_attempts_burst),
         timeout=timedelta(seconds=settings.webhook_timeout_seconds),
         patience=Patience(
             first_pause=timedelta(seconds=settings.webhook_retry_seconds),

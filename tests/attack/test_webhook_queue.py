@@ -138,3 +138,19 @@ def test_a_flood_of_one_organization_drops_and_delays_only_its_own(
     assert sum(len(third.states(webhook)) for webhook in unheard) == OF_SERVER - OF_ORGANIZATION
     assert sum(third.dropped()) == 2
     receiver.close()
+
+
+@pytest.mark.bound("webhook_attempts_per_second", "webhook_attempts_burst")
+def test_an_organization_has_so_many_attempts_and_another_has_its_own(make_server: Callable[..., Server]) -> None:
+    server = make_server(
+        webhook_private_addresses="true", webhook_attempts_per_second="0.001", webhook_attempts_burst="3"
+    )
+    flooding, neighbour, receiver = Tenant.settle(server), Tenant.settle(server), Receiver()
+    flooded, quick = flooding.webhook(f"{receiver.url}/flooded"), neighbour.webhook(f"{receiver.url}/quick")
+    for _ in range(5):
+        flooding.finish_build()
+    eventually(lambda: flooding.states(flooded).count("delivered") == 3, "it has its attempts")
+    neighbour.finish_build()
+    eventually(lambda: neighbour.states(quick) == ["delivered"], "the neighbour has its own")
+    assert flooding.states(flooded).count("waiting") == 2
+    receiver.close()

@@ -43,6 +43,10 @@ class EventSettings(SettingsGroup):
         1000, ge=1, description="The same of one webhook; what is dropped beyond it is counted and shown."
     )
     parallel_webhooks: int = Field(8, ge=1, le=256, description="Webhooks that are sent to at once.")
+    webhook_attempts_per_second: float = Field(
+        20, gt=0, description="Attempts to deliver webhooks of an organization a second, for long."
+    )
+    webhook_attempts_burst: int = Field(1000, ge=1, description="Such attempts at once, beyond that rate.")
     parallel_webhooks_per_organization: int = Field(4, ge=1, le=256, description="The same of one organization.")
     max_open_logins: int = Field(1000, ge=1, description="Logins of command lines that may wait for their approval.")
     max_open_logins_per_address: int = Field(20, ge=1, description="The same from one address.")

@@ -183,8 +183,9 @@ async def due_delivery(tx: Transaction, now: datetime, busy: Busy) -> tuple[Deli
         .order_by(webhook_deliveries.c.due_at)
         .limit(1)
     )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else (_delivery(row), row.organization_id)
+    # Those of who is busy are passed over, which may be many.
+    rows = await tx.scan(query)
+    return (_delivery(rows[0]), rows[0].organization_id) if rows else None
 
 
 async def next_due(tx: Transaction, busy: Busy) -> datetime | None:
@@ -196,7 +197,8 @@ async def next_due(tx: Transaction, busy: Busy) -> datetime | None:
         .order_by(webhook_deliveries.c.due_at)
         .limit(1)
     )
-    return (await tx.execute(query)).scalar_one_or_none()
+    rows = await tx.scan(query)
+    return rows[0].due_at if rows else None
 
 
 def _not_of(busy: Busy) -> list[ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from stoker.domain.rates import Rate, TokenBuckets
 from stoker.domain.webhooks import (
     BUILD_FINISHED,
     Delivery,
@@ -37,16 +38,21 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = 60.0
 _PARALLEL_TESTS = 2
+_REMEMBERED_ORGANIZATIONS = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
-    """How deliveries are made: how many at once, of all and of one organization. ``timeout`` is for one attempt."""
+    """How deliveries are made: how many at once, of all and of one organization, and how many attempts a second of one.
+
+    ``timeout`` is for one attempt.
+    """
 
     parallel: int
     parallel_of_organization: int
+    attempts_of_organization: Rate
     timeout: timedelta
     patience: Patience
     allow_private: bool
@@ -57,19 +63,26 @@ class DeliveryOptions:
 class _Lane:
     """What is being sent, one message at a time to each webhook; tests have a lane of their own.
 
-    ``work`` has the organization and the task by the webhook.
+    ``work`` has the organization and the task by the webhook; ``resting`` organizations that had all the attempts that
+    they may have, and until when.
     """
 
     parallel: int
     of_organization: int
     are_tests: bool = False
     work: dict[str, tuple[str, asyncio.Task[None]]] = field(default_factory=dict[str, "tuple[str, asyncio.Task[None]]"])
+    resting: dict[str, float] = field(default_factory=dict[str, float])
 
     def busy(self, most: int) -> webhook_store.Busy:
-        """The webhooks that are sent something, and the organizations that are sent so many messages or more."""
+        """The webhooks that are sent something, and the organizations that are sent so many messages, or rest."""
         counted = Counter(organization_id for organization_id, _ in self.work.values())
         full = [organization_id for organization_id, count in counted.items() if count >= most]
-        return webhook_store.Busy(tuple(self.work), full, self.are_tests)
+        return webhook_store.Busy(tuple(self.work), {*full, *self.resting}, self.are_tests)
+
+    def rest(self, now: float) -> float | None:
+        """How long it is, in seconds, until the next organization that rests may be sent something again."""
+        self.resting = {organization: until for organization, until in self.resting.items() if until > now}
+        return min(self.resting.values(), default=now) - now if self.resting else None
 
 
 class WebhookDeliverer:
@@ -80,6 +93,7 @@ class WebhookDeliverer:
         self._options = options
         self._server_key = server_key
         self._public_url = public_url
+        self._attempts = TokenBuckets(options.attempts_of_organization, _REMEMBERED_ORGANIZATIONS)
         of_organization = min(options.parallel, options.parallel_of_organization)
         self._lanes = (_Lane(options.parallel, of_organization), _Lane(_PARALLEL_TESTS, 1, are_tests=True))
 
@@ -107,7 +121,8 @@ class WebhookDeliverer:
     async def _begin_due(self, sender: Sender, lane: _Lane) -> float:
         """Begin what can be done now; the seconds until there may be more."""
         while len(lane.work) < lane.parallel:
-            now = self._core.now()
+            now, moment = self._core.now(), self._core.monotonic()
+            rest = lane.rest(moment)
             async with self._core.database.read() as tx:
                 # Whose organization is sent nothing yet goes first, so that slow receivers of one delay only their own.
                 found = await webhook_store.due_delivery(tx, now, lane.busy(1))
@@ -115,8 +130,11 @@ class WebhookDeliverer:
                 following = None if found else await webhook_store.next_due(tx, lane.busy(lane.of_organization))
             if found is None:
                 left = _LOOK_AGAIN if following is None else (following - now).total_seconds()
-                return min(_LOOK_AGAIN, max(0.0, left))
+                return min(_LOOK_AGAIN, max(0.0, left), _LOOK_AGAIN if rest is None else rest)
             delivery, organization_id = found
+            if (wait := self._attempts.take(organization_id, moment)) > 0:
+                lane.resting[organization_id] = moment + wait
+                continue
             work = self._deliver(sender, lane, delivery)
             task = asyncio.create_task(work, name=f"webhook {delivery.webhook_id}")
             lane.work[delivery.webhook_id] = organization_id, task
