@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.web.ansi import MAX_LINE_LENGTH, line_html
+from stoker.domain.terminal_text import shown_text, shows
+from stoker.web.ansi import MAX_LINE_LENGTH, line_html, log_html, marked_html
 
 
 @pytest.mark.parametrize(
@@ -26,10 +28,92 @@ from stoker.web.ansi import MAX_LINE_LENGTH, line_html
         ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
         ('\x1b[31m"><b onclick=x>', '<span class="ink-31">&#34;&gt;&lt;b onclick=x&gt;</span>'),
         ("\x1b", ""),
+        # Charsets, and strings of DCS, APC, PM and SOS.
+        ("\x1b[1mBUILD\x1b(B\x1b[m of", '<span class="bold">BUILD</span> of'),
+        ("\x1b)0\x1b%G\x1b#8\x1b7\x1b8\x1bca", "a"),
+        ("a\x1bP1$r0m\x1b\\b\x1b_apc\x1b\\c\x1b^pm\x1b\\d\x1bXsos\x1b\\e", "abcde"),
+        ("a\x1bPdata\x07more\x1b\\b\x1b]0;title\x1b\\c", "abc"),
+        ("a\x1bPno end", "a"),
+        # Controls of one character, as UTF-8 has them.
+        ("\x9b31mred\x9b0m\x9d0;title\x9c not\x85", '<span class="ink-31">red</span> not'),
+        ("a\x90dcs\x9cb\x98sos\x9cc\x9epm\x9cd\x9fapc\x9ce", "abcde"),
+        # Moves.
+        ("abc\b\bX", "aXc"),
+        ("\b\babc", "abc"),
+        ("10 %  \b\b\b\b\b\b20 %", "20 %  "),
+        ("12345\rabc", "abc45"),
+        ("12345\rabc\x1b[K", "abc"),
+        ("12345\x1b[2Dx\x1b[1Gy\x1b[2Cz", "y23z5"),
+        ("12345\x1b[1K", "     "),
+        ("12345\x1b[3D\x1b[2P", "125"),
+        ("\x1b[5Cx", "     x"),
+        ("12345\r\x1b[2Kx", "x"),
+        ("\x1b[31mab\r\x1b[32mc", '<span class="ink-32">c</span><span class="ink-31">b</span>'),
+        # Colours of other forms.
+        ("\x1b[38;5;1mred", '<span class="ink-31">red</span>'),
+        ("\x1b[38:5:9mred", '<span class="ink-91">red</span>'),
+        ("\x1b[38:2::1:2:3;1mbold", '<span class="bold">bold</span>'),
+        ("\x1b[4:3mcurly", "curly"),
+        ("\x1b[?25lx\x1b[?2004hy\x1b[>4;1mz", "xyz"),
     ],
 )
 def test_a_line(text: str, html: str) -> None:
     assert line_html(text) == html
+
+
+def test_colours_go_on_over_lines() -> None:
+    html = log_html()
+    lines = ["\x1b[1;31merror:\n", "more\n", "\n", "\x1b[0mdone\n", "plain\n"]
+    assert [str(html(line)) for line in lines] == [
+        '<span class="bold ink-31">error:</span>',
+        '<span class="bold ink-31">more</span>',
+        "",
+        "done",
+        "plain",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted", "marked"),
+    [
+        ("\x1b[31mERROR\x1b[0m", "31", None),
+        ("\x1b[32m[INFO]\x1b[0m x", "[", "<mark>[</mark>INFO] x"),
+        ("\x1b[31mER\x1b[1mROR\x1b[0m: 31", "ERROR", "<mark>ERROR</mark>: 31"),
+        ("a\x1b(Bb", "ab", "<mark>ab</mark>"),
+        ("a\x1b(Bb", "B", None),
+        ("12 %\r13 %", "12 %", None),
+        ("12 %\r13 %", "13 %", "<mark>13 %</mark>"),
+        ("abc\b\bX", "aXc", None),
+        ("\x9b31mred", "red", "<mark>red</mark>"),
+        ("\x1b]0;title é\x07x", "title", None),
+        ("<b>", "<b", "<mark>&lt;b</mark>&gt;"),
+        ("größe", "öß", "gr<mark>öß</mark>e"),
+    ],
+)
+def test_a_search_looks_at_what_is_shown(line: str, wanted: str, marked: str | None) -> None:
+    assert shows(line.encode(), wanted.encode()) == (marked is not None)
+    if marked is not None:
+        assert marked_html(line, wanted) == marked
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["\x1b[16000C\x1b[1K", "\x1b[9999Gx\r", "\b", "\r", "\x1bP", "\x1b[", "\x9b1;", "\x1b]", "a\x1b[P\r",
+     "\x1b[16000C.\x1b[2K", "\x1b[1m.", "\x1b[38;5;", "x" * 99 + "\r\x1b[K"],
+)  # fmt: skip
+def test_time_for_a_hostile_line_is_bounded(piece: str) -> None:
+    line = (piece * 16_384)[:16_384]
+    began = time.process_time()
+    for _ in range(10):
+        line_html(line)
+        marked_html(line, "x")
+        shows(line.encode(), b"x")
+    assert time.process_time() - began < 6
+
+
+@given(st.text(st.sampled_from("\x1b[]()P\\0134;mKCDG\b\r\x07\x9b\x9cab \n"), max_size=80))
+def test_nothing_but_text_is_shown(text: str) -> None:
+    assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", shown_text(text.replace("\n", "")))
 
 
 def test_a_long_line_is_cut() -> None:

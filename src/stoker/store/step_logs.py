@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Integer, column, delete, insert, select, values
 
 from stoker.domain.pacing import paced
+from stoker.domain.terminal_text import has_controls, shows
 from stoker.store.log_format import pack_lines, unpack_lines
 from stoker.store.tables.records import log_chunks
 
@@ -130,9 +131,10 @@ async def search_lines(
 
 
 def _lines_with(content: bytes, first_line: int, text: bytes) -> list[LogLine]:
-    if text not in zlib.decompress(content):
+    whole = zlib.decompress(content)
+    if text not in whole and not has_controls(whole):
         return []
-    return [line for line in unpack_lines(content, first_line) if text in line.content]
+    return [line for line in unpack_lines(content, first_line) if shows(line.content, text)]
 
 
 async def forget_lines(tx: Transaction, build_ids: Sequence[str]) -> int:

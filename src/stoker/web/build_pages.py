@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
-from stoker.web.ansi import line_html, marked_html
+from stoker.web.ansi import log_html, marked_html
 from stoker.web.events import MADE_FOR_ONE, event_stream, sign_in_to_follow
 from stoker.web.forms import read_form
 from stoker.web.live import Subject
@@ -110,7 +110,7 @@ class BuildPages(Pages):
             failed_lines=await self._last_lines(build, failed, sizes.failed_lines) if failed is not None else [],
             failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
             tails=await records.tails_of(build, _by_interest(shown, failed), sizes.step_lines, sizes.lines),
-            line_html=line_html,
+            log_html=log_html,
             after=after,
             next_after=shown[-1].number if has_more else None,
         )
@@ -141,7 +141,7 @@ class BuildPages(Pages):
             lines=await self.services.records.lines_of(seen.build, step.number, first, window),
             first=first,
             window=window,
-            line_html=line_html,
+            log_html=log_html,
         )
 
     async def search(self, request: Request) -> Response:
