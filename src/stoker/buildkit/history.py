@@ -177,7 +177,6 @@ async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -
         # Documents may be large, and others wait for the thread of the event loop.
         looked = await asyncio.to_thread(_look, content)
         secrets.update(looked.secrets)
-        # The text of a Dockerfile is kept as it was written, as clients send it; see docs/records.md.
         for name, text in looked.dockerfiles:
             dockerfiles.setdefault(name, text)
         if looked.masked is not None:

@@ -25,8 +25,6 @@ _STDERR = 2
 _LONGEST_NAME = 4096
 _LONGEST_ERROR = 16 * 1024
 _LONGEST_TEXT = 1024
-# What is longer is cut before it is looked through, so that the time for it is bounded.
-_LONGEST_MASKED = 64 * 1024
 _MOST_INPUTS = 1000
 _MOST_TRANSFERS = 200
 _MOST_DETAILS = 20
@@ -237,7 +235,7 @@ def _error(text: str) -> str | None:
 
 
 def _text(text: str, most: int) -> str:
-    return shortened(mask_secrets(shortened(text, _LONGEST_MASKED)), most)
+    return shortened(mask_secrets(text), most)
 
 
 def _notes_cost(batch: Batch) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MASK = "***"
+MOST_MASKED = 64 * 1024
+"""How long a text may be of which nothing is left out."""
 # What anything that is masked has. To look for it is cheap, and most texts have none of it.
 _HINT = re.compile(
     r"token|secret|passw|pass|cred|private|key|auth|jwt|pwd|_pat\b|pat=|bearer|://[^\s/]*@"
@@ -27,7 +29,6 @@ _HINT = re.compile(
     re.IGNORECASE,
 )
 _REMEMBERED_LENGTH = 4096
-_LONGEST = 64 * 1024
 _LONGEST_END = 1024
 _DEEPEST = 12
 _READ_AGAIN = 16
@@ -97,10 +98,10 @@ def _masked(text: str) -> str:
 
 def _readable(text: str) -> str:
     """As much of a text as is read: its beginning, and what it says after its last quote, such as an exit code."""
-    if len(text) <= _LONGEST:
+    if len(text) <= MOST_MASKED:
         return text
     quote = text.rfind('"', len(text) - _LONGEST_END)
-    return text[:_LONGEST] + "…" + (text[quote:] if quote >= 0 else "")
+    return text[:MOST_MASKED] + "…" + (text[quote:] if quote >= 0 else "")
 
 
 @dataclass(frozen=True, slots=True)

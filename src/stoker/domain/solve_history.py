@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from stoker.domain.dockerfile import mask_dockerfile
 from stoker.domain.masking import MASK, mask_arguments, mask_secrets
 from stoker.domain.secret_names import looks_secret
 
@@ -111,12 +112,21 @@ def _is_secret(name: str) -> bool:
 
 def _masked(value: object, secrets: list[str], name: str = "") -> object:
     if isinstance(value, dict):
-        return {key: _masked(one, secrets, key) for key, one in cast("dict[str, object]", value).items()}
+        found = cast("dict[str, object]", value)
+        return {key: _masked(one, secrets, key) for key, one in found.items()} | _masked_source(found)
     if isinstance(value, list):
         return _masked_list(cast("list[object]", value), secrets)
     if not isinstance(value, str):
         return value
     return MASK if _is_secret(name) else mask_secrets(mask_values(value, secrets))
+
+
+def _masked_source(part: dict[str, object]) -> dict[str, object]:
+    """The Dockerfile of a part that has one, with masks."""
+    file = _file(part.get("filename"), part.get("data"))
+    if file is None or (masked := mask_dockerfile(file[1])) == file[1]:
+        return {}
+    return {"data": base64.b64encode(masked.encode()).decode()}
 
 
 def _masked_list(values: list[object], secrets: list[str]) -> list[object]:

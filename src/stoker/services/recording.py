@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from stoker.domain.dockerfile import mask_dockerfile
 from stoker.domain.errors import FailedPrecondition
 from stoker.domain.kept_steps import KeptSteps, StepNumbers
 from stoker.domain.ledger import SolveLedger, digests_of
@@ -137,8 +138,9 @@ class RecordingService:
         found = () if names else history.dockerfiles
         dockerfiles = [Dockerfile(solve.build_id, "", name[:_LONGEST_NAME], contents) for name, contents in found]
         kept = [one for one in dockerfiles if record.budget.takes_dockerfile(one)]
+        masked = await _masked(kept)
         async with self._core.database.write() as tx:
-            await note_store.save_dockerfiles(tx, kept, replace=False)
+            await note_store.save_dockerfiles(tx, masked, replace=False)
             growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)))
             await size_store.grow_record(tx, solve.build_id, growth, is_reported=False)
             await attestation_store.add_attestations(tx, solve.build_id, solve.ref, history.attestations)
@@ -221,8 +223,9 @@ class RecordingService:
                 if budget.takes_dockerfile(one, replace=True):
                     kept.append(one)
                 await asyncio.sleep(0)
+            masked = await _masked(kept)
             async with self._core.database.write() as tx:
-                await note_store.save_dockerfiles(tx, kept, replace=True)
+                await note_store.save_dockerfiles(tx, masked, replace=True)
                 growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)), left_out=budget.new_left_out)
                 await size_store.grow_record(tx, build.id, growth, is_reported=True)
         self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
@@ -310,17 +313,26 @@ class RecordingService:
                 await asyncio.sleep(0)
                 continue
             try:
+                dockerfiles = await _masked(batch.dockerfiles)
                 async with self._core.database.write() as tx:
                     await step_store.save_steps(tx, project_id, batch.steps, is_trusted=is_trusted)
                     await log_store.add_lines(tx, build_id, batch.lines)
                     await note_store.add_warnings(tx, batch.warnings)
-                    await note_store.save_dockerfiles(tx, batch.dockerfiles, replace=False)
+                    await note_store.save_dockerfiles(tx, dockerfiles, replace=False)
                     await size_store.grow_record(tx, build_id, batch.growth, is_reported=ledger.ref == CLIENT_REF)
                     if batch.dropped_steps:
                         await solve_store.save_dropped_steps(tx, ledger.ref, batch.dropped_steps)
             except BaseException:
                 ledger.give_back(batch)
                 raise
+
+
+async def _masked(dockerfiles: Sequence[Dockerfile]) -> list[Dockerfile]:
+    """Dockerfiles as they are stored. To mask large ones takes a while, so it isn't done on the event loop."""
+    if not dockerfiles:
+        return []
+    contents = await asyncio.to_thread(lambda: [mask_dockerfile(one.contents) for one in dockerfiles])
+    return [replace(one, contents=masked) for one, masked in zip(dockerfiles, contents, strict=True)]
 
 
 def _without(step: Step, secrets: Sequence[str]) -> Step:

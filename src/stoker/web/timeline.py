@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import is_cancellation
+from stoker.domain.dockerfile import find_instruction, instructions_of
+from stoker.domain.masking import mask_secrets
 from stoker.web.formats import duration
 
 if TYPE_CHECKING:
@@ -112,13 +114,12 @@ def failure_reasons(failed: Step | None, error: str | None) -> list[str]:
 
 def dockerfile_line(step: Step, dockerfiles: Sequence[Dockerfile]) -> DockerfileLine | None:
     """Where a step is in the Dockerfiles; None when that isn't certain, as with two that read the same."""
-    wanted = " ".join(_PLACE.sub("", step.name).split())
-    found = [
-        DockerfileLine(file.filename, number, text)
-        for file in dockerfiles
-        for number, text in _instructions(file.contents)
-        if wanted and text == wanted
-    ]
+    wanted = _PLACE.sub("", step.name)
+    found: list[DockerfileLine] = []
+    for file in dockerfiles:
+        one = find_instruction(instructions_of(file.contents), wanted) if wanted else None
+        if one is not None:
+            found.append(DockerfileLine(file.filename, one.first_line, mask_secrets(one.text)))
     places = {(one.filename, one.number) for one in found}
     return found[0] if len(places) == 1 else None
 
@@ -143,20 +144,3 @@ def _state(step: Step) -> str:
     if step.cached:
         return "cached"
     return "running" if step.completed_at is None else "done"
-
-
-def _instructions(contents: str) -> list[tuple[int, str]]:
-    """Instructions with the line that each begins in, on one line and with single spaces, as BuildKit names them."""
-    found: list[tuple[int, str]] = []
-    parts: list[str] = []
-    begin = 0
-    for number, line in enumerate(contents.splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        begin = begin if parts else number
-        parts.append(text.removesuffix("\\"))
-        if not text.endswith("\\"):
-            found.append((begin, " ".join(" ".join(parts).split())))
-            parts = []
-    return found
