@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from bench.api import compare_api
+from bench.bakes import compare_bakes
 from bench.builds import compare_builds
 from bench.copies import compare_copies
 from bench.endpoints import compare_endpoints
@@ -28,6 +29,7 @@ from stoker.settings.loading import load_settings
 
 BENCHMARKS: dict[str, Callable[[int, float], list[Comparison]]] = {
     "builds": compare_builds,
+    "bakes": compare_bakes,
     "copies": compare_copies,
     "endpoints": compare_endpoints,
     "machines": compare_machines,

@@ -158,7 +158,9 @@ class Ran:
     output: str
 
 
-def timed_command(command: list[str], *, cwd: Path, environment: dict[str, str]) -> Ran:
+def timed_command(
+    command: list[str], *, cwd: Path, environment: dict[str, str], within: float = COMMAND_SECONDS
+) -> Ran:
     """Run a command to its end.
 
     Raises:
@@ -175,10 +177,10 @@ def timed_command(command: list[str], *, cwd: Path, environment: dict[str, str])
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=COMMAND_SECONDS,
+            timeout=within,
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkFailed(f"{command[0]} did not end in {COMMAND_SECONDS:g} s") from error
+        raise BenchmarkFailed(f"{command[0]} did not end in {within:g} s") from error
     seconds = time.perf_counter() - began
     if done.returncode != 0:
         raise BenchmarkFailed(f"{command[0]} ended with exit code {done.returncode}:\n{done.stdout}")

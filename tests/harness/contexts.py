@@ -60,11 +60,17 @@ def add_busyboxes(context: Path) -> Path:
     return context
 
 
-def make_bake(context: Path, targets: int) -> Path:
-    """Put a bake file of so many targets into a context, each a Dockerfile of its own with a small step."""
+def make_bake(context: Path, targets: int, what: str = "") -> Path:
+    """Put a bake file of so many targets into a context, each a Dockerfile of its own with a small step.
+
+    Args:
+        context: the folder.
+        targets: how many.
+        what: stands in each step, so that another bake's isn't the same.
+    """
     blocks: list[str] = []
     for number in range(targets):
-        (context / f"{number}.Dockerfile").write_text(HEADER + run(f"echo {number} > /number"))
+        (context / f"{number}.Dockerfile").write_text(HEADER + run(f"echo {number} {what} > /number"))
         blocks.append(
             f'target "t{number}" {{\n  context = "."\n  dockerfile = "{number}.Dockerfile"\n'
             f'  output = ["type=cacheonly"]\n}}\n'
