@@ -114,7 +114,7 @@ class CompanySignIn:
                 claims = await self._verified(str(token.get("id_token", "")), _derived(browser_secret, "nonce"))
                 if "email" not in claims:
                     claims = await self._with_user_info(client, claims)
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise _unreachable(error) from error
         except AuthlibBaseError as error:
             _log.warning("the sign-in provider refused a code: %s", error)

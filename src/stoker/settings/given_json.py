@@ -9,9 +9,9 @@ def from_json(value: object) -> object:
     """What a JSON text says; anything else as it is.
 
     Raises:
-        ValueError: the text isn't JSON.
+        ValueError: the text isn't JSON, or is nested too deeply.
     """
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON, such as [{...}, {...}] or {...}") from error
