@@ -153,7 +153,7 @@ def test_every_method_refuses_nesting(
 @pytest.mark.parametrize("part", ["header", "claims"])
 def test_a_token_that_is_nested_is_damaged(server: Server, part: str) -> None:
     nested, plain = (
-        b"[" * 5000 + b"]" * 5000,
+        b"[" * 4000 + b"]" * 4000,
         b'{"alg":"RS256","kid":"x","iss":"https://token.actions.githubusercontent.com"}',
     )
     written = [base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in (nested, plain)]
