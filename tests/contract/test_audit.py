@@ -152,7 +152,9 @@ def test_every_method_that_changes_something_is_recorded_or_known_not_to_be() ->
     changing = {
         method
         for method in METHODS
-        if not method.startswith("grpc.") and not method.rpartition("/")[2].startswith(("Get", "List", "Show"))
+        # Of the image registry's methods none is built yet.
+        if not method.startswith(("grpc.", "depot.registry."))
+        and not method.rpartition("/")[2].startswith(("Get", "List", "Show"))
     }
     assert {method for method in changing if method.rpartition("/")[2] not in UNRECORDED} == set(RECORDED)
 
