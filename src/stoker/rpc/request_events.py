@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_SECONDS = 10.0
 _MAX_PAUSE = 1.0
+_MEBIBYTE = 1024 * 1024
 _LOOK_SECONDS = 3.0
 _FIRST_ERROR_STATUS = 400
 
@@ -100,12 +101,22 @@ class RequestEvents:
         return event
 
     async def send(self, event: Event) -> None:
-        """Pass an event on; before an early end, read what the client still sends."""
+        """Pass an event on; before an early end, read what the client still sends.
+
+        Raises:
+            OSError: the client doesn't read what it is sent.
+        """
         if self._more and not self._may_end_early and _is_end(event):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_MAX_SECONDS):
                     await self._drain()
-        await self._send(event)
+        mebibytes = len(event.get("body", b"")) / _MEBIBYTE
+        try:
+            async with asyncio.timeout(self._seconds * max(1.0, mebibytes)):
+                await self._send(event)
+        except TimeoutError as error:
+            # Otherwise it would hold its place, and what it was to be sent, for ever.
+            raise OSError("the client doesn't read what it is sent") from error
 
     def abandon(self) -> None:
         """Wait no longer for the rest of the request, also not before it is answered."""

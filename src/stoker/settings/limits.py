@@ -19,7 +19,10 @@ class LimitSettings(SettingsGroup):
     )
     max_header_kilobytes: int = Field(60, ge=8, le=8192, description="Largest header of an API request.")
     request_seconds: float = Field(
-        60, gt=0, le=3600, description="How long an API message may take to arrive, also one of a stream."
+        60,
+        gt=0,
+        le=3600,
+        description="How long an API message, also one of a stream, may take to arrive, or 1 MiB to be read.",
     )
     max_unfinished_bytes: int = Field(
         256 * 1024 * 1024, ge=1024, description="Memory of messages that have begun to arrive at the API."
