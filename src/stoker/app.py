@@ -155,6 +155,7 @@ class ApiProcess:
             record_limits(settings),
             timedelta(days=settings.record_days),
             timedelta(seconds=settings.record_report_seconds),
+            frozenset(one.architecture for one in runtime.platforms() - runtime.emulated()),
         )
         self._recorder = Recorder(core, recording, credentials, recorder_options(settings), monotonic)
         self._clock_watch = ClockWatch(core)
@@ -164,7 +165,6 @@ class ApiProcess:
         gate = GateService(
             core,
             options.privileges,
-            runtime.emulated(),
             MachineBlobs(credentials),
             gate_limits(settings),
             records=settings.record_builds,

@@ -20,10 +20,14 @@ def kept_steps(
 
 
 def new_ledger(
-    stored: Iterable[Step] = (), limits: RecordLimits | None = None, kept: KeptSteps | None = None, ref: str = "r"
+    stored: Iterable[Step] = (),
+    limits: RecordLimits | None = None,
+    kept: KeptSteps | None = None,
+    ref: str = "r",
+    native: frozenset[str] = frozenset(),
 ) -> SolveLedger:
     """The ledger of a solve, alone in its build unless it shares the steps of others."""
-    return SolveLedger(ref, "linux/amd64", "b", kept or kept_steps(stored, limits))
+    return SolveLedger(ref, "linux/amd64", "b", kept or kept_steps(stored, limits), native=native)
 
 
 def taken(ledger: SolveLedger, *, final: bool = False) -> Batch:

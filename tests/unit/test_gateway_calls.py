@@ -18,7 +18,6 @@ from stoker._gen.moby.buildkit.v1.control_pb import (
     StatusRequest,
 )
 from stoker.domain.errors import InvalidInput, PermissionDenied
-from stoker.domain.platforms import Platform
 from stoker.gateway.calls import Call, read_call
 
 CONTROL = "/moby.buildkit.v1.Control/"
@@ -33,11 +32,6 @@ def test_a_solve_names_its_ref_and_what_it_wants_to_be_allowed() -> None:
     assert read_call(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call(
         "r1", ("security.insecure",), begins=True
     )
-
-
-def test_a_solve_may_name_platforms() -> None:
-    solve = SolveRequest(Ref="r1", FrontendAttrs={"platform": "linux/amd64,linux/arm64"})
-    assert read_call(CONTROL + "Solve", None, framed(solve.to_binary())).platforms == set(Platform)
 
 
 def test_status_and_history_name_their_ref() -> None:

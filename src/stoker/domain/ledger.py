@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stoker.domain.emulated_steps import emulated_platform, emulation_warning
 from stoker.domain.kept_steps import Batch
 from stoker.domain.masking import mask_secrets
 from stoker.domain.record_limits import RecordSize, dockerfile_cost, warning_cost
@@ -37,7 +38,16 @@ _BYTES_OF_ONE = 512
 class SolveLedger:
     """What one solve says, on its way into the steps that are kept."""
 
-    def __init__(self, ref: str, platform: str, build_id: str, kept: KeptSteps, *, replays: bool = True) -> None:
+    def __init__(
+        self,
+        ref: str,
+        platform: str,
+        build_id: str,
+        kept: KeptSteps,
+        *,
+        replays: bool = True,
+        native: frozenset[str] = frozenset(),
+    ) -> None:
         """Begin with what is stored of the solve.
 
         Args:
@@ -46,6 +56,7 @@ class SolveLedger:
             build_id: the solve's build.
             kept: the steps of the build on that machine.
             replays: whether all that is stored comes once more before anything new.
+            native: the architectures that machines' hosts run themselves; none if nothing is to be said of emulation.
         """
         self.ref = ref
         self.kept = kept
@@ -53,6 +64,7 @@ class SolveLedger:
         self._platform = platform
         self._build_id = build_id
         self._replays = replays
+        self._native = native
         self._seen: dict[str, Entry] = {}
         self._came: dict[tuple[str, int], int] = {}
         self._dropped_steps = 0
@@ -179,6 +191,9 @@ class SolveLedger:
             )
         entry.said_by = self.ref
         self.kept.change(entry, after)
+        emulated = emulated_platform(after, self._native)
+        if emulated is not None:
+            self._warn(emulation_warning(self._build_id, self.ref, emulated))
 
     def _is_news(self, entry: Entry, event: VertexEvent) -> bool:
         """Whether an event says more than is known: another solve that shares the step may know less of it."""
@@ -209,6 +224,10 @@ class SolveLedger:
         if content:
             self.kept.write(entry, stream, event.at, content)
 
+    def _warn(self, warning: BuildWarning) -> None:
+        if self.kept.budget.takes_warning(warning):
+            self._warnings.append(warning)
+
     def _warning(self, event: WarningEvent) -> None:
         details = event.detail[:_MOST_DETAILS]
         warning = BuildWarning(
@@ -222,8 +241,7 @@ class SolveLedger:
             filename=_text(event.filename, _LONGEST_TEXT),
             ranges=event.ranges[:_MOST_DETAILS],
         )
-        if self.kept.budget.takes_warning(warning):
-            self._warnings.append(warning)
+        self._warn(warning)
         if event.source:
             dockerfile = Dockerfile(self._build_id, "", warning.filename, event.source)
             if self.kept.budget.takes_dockerfile(dockerfile):

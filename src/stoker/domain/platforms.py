@@ -25,13 +25,3 @@ def platform_of(architecture: str) -> Platform | None:
     """The platform of an architecture, by any of its names: ``arm64``, ``aarch64``."""
     name = _ALIASES.get(architecture, architecture)
     return next((platform for platform in Platform if platform.architecture == name), None)
-
-
-def platforms_in(option: str) -> frozenset[Platform]:
-    """Those that a frontend's ``platform`` option names: ``linux/amd64,linux/arm64/v8``, ``arm64``.
-
-    What else it names is left out.
-    """
-    names = [name.strip().split("/") for name in option.lower().split(",")]
-    architectures = [name[0] if len(name) == 1 else name[1] for name in names if len(name) == 1 or name[0] == "linux"]
-    return frozenset(found for found in map(platform_of, architectures) if found is not None)

@@ -20,7 +20,7 @@ CLIENT_REF = "client"
 """In place of a solve's ref: what the client itself reported."""
 
 _NUMBERED = re.compile(r"^\[(?P<where>[^\]]*?) *(?P<number>\d+/\d+)\]")
-_PLATFORM = re.compile(r"^\[(?P<platform>[a-z]+/[a-z0-9_]+(?:/[a-z0-9]+)?)[ \]]")
+_PLATFORM = re.compile(r"^\[(?P<platform>[a-z]+/[a-z0-9_]+(?:/[a-z0-9]+)?)(?:->[^ \]]+)?[ \]]")
 
 
 class RecordState(StrEnum):
@@ -265,6 +265,8 @@ def record_state(solves: Iterable[Solve]) -> RecordState:
 
 def platform_of(name: str, otherwise: str) -> str:
     """The platform that a step's name begins with (``[linux/arm64 build 2/5] RUN …``), or another one.
+
+    Of ``[linux/amd64->arm64 build 2/5]`` it is the first: what runs there makes something for the second.
 
     The Dockerfile frontend writes it where it builds for several platforms, or for another than the machine's.
     """

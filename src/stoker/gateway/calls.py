@@ -10,7 +10,6 @@ from enum import Enum
 from stoker._gen.containerd.services.content.v1.content_pb import InfoRequest, ReadContentRequest
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
 from stoker.domain.errors import InvalidInput, PermissionDenied
-from stoker.domain.platforms import Platform, platforms_in
 from stoker.gateway.exports import check_exports
 
 _CONTROL = "/moby.buildkit.v1.Control/"
@@ -59,14 +58,12 @@ class Call:
     Attributes:
         ref: the solve that it names, if any.
         entitlements: the privileges that it asks for.
-        platforms: those for which it names that it builds; none for the machine's own.
         begins: whether a solve begins with it.
         digest: the blob that it names, if it reads one.
     """
 
     ref: str | None = None
     entitlements: tuple[str, ...] = ()
-    platforms: frozenset[Platform] = frozenset()
     begins: bool = False
     digest: str | None = None
 
@@ -113,8 +110,7 @@ def _solve(solve: SolveRequest) -> Call:
     if ref == _HISTORY_TEST:
         raise InvalidInput(f"{_HISTORY_TEST} can't be the ref of a solve")
     check_exports(solve)
-    platforms = platforms_in(solve.FrontendAttrs.get("platform", ""))
-    return Call(ref, tuple(solve.Entitlements), platforms, begins=True)
+    return Call(ref, tuple(solve.Entitlements), begins=True)
 
 
 def _checked(ref: str) -> str:

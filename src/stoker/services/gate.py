@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import PermissionDenied, ResourceExhausted, Unavailable
 from stoker.domain.privileges import privileges_of
-from stoker.domain.steps import BuildWarning
 from stoker.pki.certificates import endpoint_server_name
 from stoker.services.wakeups import SOLVES, solve_topic
-from stoker.store import build_notes as note_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
 
@@ -64,11 +62,9 @@ class SolveRequested:
 
     Attributes:
         entitlements: the privileges.
-        builds_for: the platforms that it names, if it names any.
     """
 
     entitlements: tuple[str, ...] = ()
-    builds_for: frozenset[Platform] = frozenset()
 
 
 @dataclass(slots=True)
@@ -87,7 +83,6 @@ class GateService:
         self,
         core: Core,
         privileges: Mapping[str, Privileges],
-        emulated: frozenset[Platform],
         blobs_of_solve: BlobsOfSolve,
         limits: GateLimits,
         *,
@@ -98,14 +93,12 @@ class GateService:
         Args:
             core: what every service needs.
             privileges: what operators gave single projects, by their ids.
-            emulated: the platforms that machines emulate, of which the record warns.
             blobs_of_solve: asks a machine for the digests of all that it keeps of a solve that ended.
             limits: what one build may ask.
             records: whether solves are recorded.
         """
         self._core = core
         self._privileges = privileges
-        self._emulated = emulated
         self._blobs_of_solve = blobs_of_solve
         self._limits = limits
         self._records = records
@@ -165,7 +158,7 @@ class GateService:
                 self._check_entitlements(machine, asked.entitlements)
                 destination = _destination(machine)
                 if owner is None:
-                    await self._begin(tx, ref, build_id, machine, asked.builds_for | {machine.platform})
+                    await self._begin(tx, ref, build_id, machine)
                     tx.after_commit(lambda: self._core.wakeups.wake(SOLVES, solve_topic(ref)))
             return destination
 
@@ -228,15 +221,11 @@ class GateService:
             )
         return found
 
-    async def _begin(
-        self, tx: Transaction, ref: str, build_id: str, machine: Machine, builds_for: frozenset[Platform]
-    ) -> None:
+    async def _begin(self, tx: Transaction, ref: str, build_id: str, machine: Machine) -> None:
         """Before its machine sees the solve, which is when there is something to follow."""
         if await solve_store.count_solves(tx, build_id) >= self._limits.solves:
             raise ResourceExhausted(f"build {build_id} has begun {self._limits.solves} solves; create another build")
         await solve_store.add_solve(tx, ref, build_id, machine, self._core.now(), follow=self._records)
-        emulated = sorted(builds_for & self._emulated) if self._records else []
-        await note_store.add_warnings(tx, [_emulation_warning(build_id, ref, one) for one in emulated])
 
     def _check_entitlements(self, machine: Machine, wanted: tuple[str, ...]) -> None:
         given = privileges_of(machine, self._privileges).entitlements
@@ -254,17 +243,3 @@ def _destination(machine: Machine) -> Destination:
     if not machine.usable or machine.placement is None or machine.placement.port is None:
         raise Unavailable("the build's machine is not ready; get the endpoint again")
     return Destination(f"{machine.placement.host}:{machine.placement.port}", machine.server_name)
-
-
-def _emulation_warning(build_id: str, ref: str, platform: Platform) -> BuildWarning:
-    return BuildWarning(
-        build_id=build_id,
-        solve_ref=ref,
-        digest="",
-        level=1,
-        short=f"{platform} is emulated on this server, so steps take many times as long as on a host of that platform",
-        detail=(),
-        url="",
-        filename="",
-        ranges=(),
-    )

@@ -70,6 +70,7 @@ class RecordingService:
         limits: RecordLimits,
         retention: timedelta,
         reports_after_end: timedelta = timedelta(minutes=2),
+        native: frozenset[str] = frozenset(),
     ) -> None:
         """Record builds of ``core``.
 
@@ -77,12 +78,14 @@ class RecordingService:
             core: what every service needs.
             limits: how much is kept of a build.
             retention: for how long after a build's end.
+            native: the architectures that machines' hosts run themselves.
             reports_after_end: for how long after its end a build's own token may still report.
         """
         self._core = core
         self._limits = limits
         self._retention = retention
         self._reports_after_end = reports_after_end
+        self._native = native
         self._opening = asyncio.Lock()
         # As long as a ledger has one, it is the only one of its build: numbers are given once.
         self._records: WeakValueDictionary[str, _OpenRecord] = WeakValueDictionary()
@@ -114,7 +117,7 @@ class RecordingService:
                 stored = await step_store.steps_of_machine(tx, solve.build_id, solve.machine_id)
                 kept = KeptSteps(solve.build_id, solve.platform, record.budget, record.numbers, stored)
                 record.machines[solve.machine_id] = kept
-        ledger = SolveLedger(solve.ref, solve.platform, solve.build_id, kept)
+        ledger = SolveLedger(solve.ref, solve.platform, solve.build_id, kept, native=self._native)
         self._ledgers[ledger] = record
         return ledger
 
