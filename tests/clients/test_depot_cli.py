@@ -281,3 +281,16 @@ def test_eight_builds_at_once_share_one_machine(server: Server, depot: Depot, pr
     (machine,) = server.machines(project)
     assert list(processes_with(machine.id).values()).count("buildkitd") == 1
     assert [status for _, status, _ in server.builds(project)] == ["succeeded"] * 8
+
+
+def test_the_record_warns_of_names_that_the_cli_can_not_send(server: Server, depot: Depot, tmp_path: Path) -> None:
+    project = server.new_project("names")
+    context = make_context(tmp_path / "context", HEADER + "COPY größe.md /\n", **{"größe.md": "x"})
+
+    built = depot.build(cwd=context, DEPOT_PROJECT_ID=project)
+
+    ((build, status, _),) = server.builds(project)
+    # When the CLI can do it, the warning and its page of docs/compatibility.md are to go.
+    assert (built.code != 0, status) == (True, "failed"), built.output
+    warned = "select short from warnings where build_id = ? and short like '%names aren''t ASCII%'"
+    eventually(lambda: server.query(warned, build), "the record warns")

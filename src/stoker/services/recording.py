@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from stoker.domain.depot_names import unsendable_name
 from stoker.domain.dockerfile import mask_dockerfile
 from stoker.domain.errors import FailedPrecondition
 from stoker.domain.kept_steps import KeptSteps, StepNumbers
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _FORGOTTEN_AT_ONCE = 20
 _REPORTED_AT_ONCE = 250
 _PENDING_REPORT_BYTES = 256 * 1024
+_FAILED_STEPS_READ = 20
 _LONGEST_NAME = 1024
 
 
@@ -159,8 +161,13 @@ class RecordingService:
             await step_store.save_savings(tx, solve.build_id, saved)
         async with self._core.database.read() as tx:
             found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
+            failed = await step_store.failed_steps(tx, solve.build_id, _FAILED_STEPS_READ)
+            reported = await step_store.client_steps(tx, solve.build_id) if failed else []
+        warning = unsendable_name(solve.build_id, solve.ref, failed, reported)
         async with self._core.database.write() as tx:
             await solve_store.end_record(tx, solve.ref, error)
+            if warning is not None:
+                await note_store.add_warnings(tx, [warning])
             if found is not None:
                 await work_store.save_work(tx, solve.build_id, found[0], is_trusted=not solve.is_untrusted)
         self._core.wakeups.wake(record_topic(solve.build_id), builds_topic(solve.project_id))
