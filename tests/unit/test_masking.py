@@ -74,6 +74,20 @@ MASKED = [
     ("RUN curl -u me:xy7leak https://example.com", "RUN curl -u me:*** https://example.com"),
     ("RUN echo root:xy7leak | chpasswd", "RUN echo root:*** | chpasswd"),
     ("RUN openssl enc -pass pass:xy7leak", "RUN openssl enc -pass ***"),
+    # Several in one word that is quoted.
+    (
+        r'RUN sh -c "TOKEN=xy7leak curl -H \"Authorization: Bearer xy7leak\""',
+        r'RUN sh -c "TOKEN=*** curl -H \"Authorization: Bearer ***\""',
+    ),
+    (
+        r'level=error span="RUN KEY=xy7leak a; curl -u me:xy7leak; curl -H \"X-Api-Key: xy7leak\""',
+        r'level=error span="RUN KEY=*** a; curl -u me:***; curl -H \"X-Api-Key: ***\""',
+    ),
+    (
+        r'msg="process \"/bin/sh -c KEY=\\\"a xy7leak\\\" a; b -H \\\"X-Api-Key: xy7leak\\\"\" did not complete"',
+        r'msg="process \"/bin/sh -c KEY=*** a; b -H \\\"X-Api-Key: ***\\\"\" did not complete"',
+    ),
+    ('RUN curl -u "$(SECRET=xy7leak get):xy7leak" u', None),
     # Headers, URLs, configuration.
     ('RUN curl -H "Authorization: Bearer xy7leak" u', 'RUN curl -H "Authorization: Bearer ***" u'),
     ("RUN curl -H 'authorization: xy7leak' u", "RUN curl -H 'authorization: ***' u"),

@@ -26,6 +26,7 @@ _HEADER = re.compile(
     r":\s*(?:(?P<scheme>bearer|basic|token|digest|negotiate|apikey)(?:\s+|$))?",
     re.ASCII | re.IGNORECASE,
 )
+_BLANK = re.compile(r"\s")
 _SCHEME = re.compile(r"bearer|basic|token|digest|negotiate|apikey", re.IGNORECASE)
 # What follows "Bearer" in a challenge (RFC 6750, section 3), and in prose.
 _NO_BEARER = re.compile(r"(?:realm|error|scope|service)=|tokens?$|auth")
@@ -178,7 +179,7 @@ class Command:
         if "chpasswd" in self._programs and ":" in text:
             return text.index(":") + 1
         header = _HEADER.search(text) if ":" in text else None
-        if header is not None and header.end() < len(text) and (header.start() == 0 or " " in text):
+        if header is not None and header.end() < len(text) and not _BLANK.search(text, 0, header.start()):
             return header.end()
         return None
 

@@ -130,18 +130,8 @@ class _MaskedText:
 
     def read(self) -> None:
         """Find what has to be masked."""
-        whole, at = Passage.whole(self._text), 0
         is_script = _NO_SCRIPT.match(self._text) is None
-        level = _Level(is_script=is_script, expands=is_script, depth=0)
-        for found in _PROCESS.finditer(self._text):
-            self._read(whole.part(at, found.start()), level)
-            command = unquoted(whole, found.start(1), found.end(1), "program")
-            shell = _SHELL.match(command.text)
-            has_shell = shell is not None
-            script = command.part(shell.end(), len(command.text)) if has_shell else command
-            self._read(script, _Level(is_script=has_shell, expands=has_shell, depth=1))
-            at = found.end()
-        self._read(whole.part(at, len(self._text)) if at else whole, level)
+        self._read(Passage.whole(self._text), _Level(is_script=is_script, expands=is_script, depth=0))
 
     def result(self) -> str:
         """The text with its masks."""
@@ -166,6 +156,21 @@ class _MaskedText:
         if level.depth > _DEEPEST or self._left < 0:
             self._mask(passage, 0, len(text))
             return
+        at = 0
+        for found in _PROCESS.finditer(text):
+            self._read_text(passage.part(at, found.start()), level)
+            self._read_process(unquoted(passage, found.start(1), found.end(1), "program"), level)
+            at = found.end()
+        self._read_text(passage.part(at, len(text)) if at else passage, level)
+
+    def _read_process(self, command: Passage, level: _Level) -> None:
+        """Read a command with its arguments joined by spaces, the script of a shell in most cases."""
+        shell = _SHELL.match(command.text)
+        script = command if shell is None else command.part(shell.end(), len(command.text))
+        self._read(script, _Level(is_script=shell is not None, expands=shell is not None, depth=level.depth + 1))
+
+    def _read_text(self, passage: Passage, level: _Level) -> None:
+        text = passage.text
         self._read_pairs(passage)
         at = 0
         for begin, end, items in _arrays(passage):
@@ -196,7 +201,8 @@ class _MaskedText:
             wanted = command.next(word)
             if wanted is not None:
                 self._mask_value(word, wanted, level)
-            is_read = wanted is not None or (not is_script and self._mask_assigned(word, level))
+            # What is before a secret in its word is read as well.
+            is_read = wanted == 0 or (not is_script and self._mask_assigned(word, level))
             self._mask_urls(word)
             if not is_read:
                 self._read_inside(word, level, is_script=is_script)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from stoker.domain.masking import mask_secrets
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,12 +38,18 @@ def trim(file: Path, bound: int) -> None:
 
 
 def keep(file: Path, folder: Path, size: int, count: int) -> None:
-    """Keep the end of a log as a file in ``folder``, where the newest ``count`` stay."""
+    """Keep the end of a log as a file in ``folder``, where the newest ``count`` stay, with secrets masked."""
     text = tail(file, size)
     if not text:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / file.name).write_bytes(text)
+    (folder / file.name).write_bytes(_masked(text, is_cut=len(text) == size))
     kept = sorted(folder.glob("*.log"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in kept[count:]:
         path.unlink(missing_ok=True)
+
+
+def _masked(text: bytes, *, is_cut: bool) -> bytes:
+    """Lines of buildkitd, which quotes commands that failed; without the first, if its beginning is cut off."""
+    lines = text.decode(errors="surrogateescape").split("\n")
+    return "\n".join(map(mask_secrets, lines[is_cut and len(lines) > 1 :])).encode(errors="surrogateescape")
