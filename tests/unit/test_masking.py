@@ -74,6 +74,11 @@ MASKED = [
     ("RUN curl -u me:xy7leak https://example.com", "RUN curl -u me:*** https://example.com"),
     ("RUN echo root:xy7leak | chpasswd", "RUN echo root:*** | chpasswd"),
     ("RUN openssl enc -pass pass:xy7leak", "RUN openssl enc -pass ***"),
+    # What BuildKit says of a step's cache: arguments joined by spaces.
+    (
+        "mount / from exec /bin/busybox sh -c DB_PASSWORD='two words xy7leak' API=1 true",
+        "mount / from exec /bin/busybox sh -c DB_PASSWORD=*** API=1 true",
+    ),
     # Several in one word that is quoted.
     (
         r'RUN sh -c "TOKEN=xy7leak curl -H \"Authorization: Bearer xy7leak\""',

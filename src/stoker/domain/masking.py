@@ -197,7 +197,8 @@ class _MaskedText:
             if word.is_operator:
                 command.operator(word.text)
                 continue
-            is_script = word.is_quoted and command.wants_script()
+            # Where only a part of it is quoted, arguments were joined: it is the beginning of a script.
+            is_script = word.is_whole_quote and command.wants_script()
             wanted = command.next(word)
             if wanted is not None:
                 self._mask_value(word, wanted, level)

@@ -97,6 +97,11 @@ class Word:
         """What the shell makes of it, with where that is."""
         return self.source.part(self.begin, self.end) if self.pieced is None else self.pieced
 
+    @property
+    def is_whole_quote(self) -> bool:
+        """Whether it is an argument by itself, or begins with a quote."""
+        return self.is_quoted and (self.pieced is None or self.source.text[self.begin] in "\"'$\\")
+
     @classmethod
     def of_argument(cls, argument: Passage) -> Word:
         """An argument that is given as it is."""
