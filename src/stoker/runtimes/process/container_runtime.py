@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.domain.privileges import Entitlement
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.engine_files import STEPS_GROUP, tracing_socket
+from stoker.runtimes.process.interpreter import interpreter
 from stoker.runtimes.process.step_config.rules import StepRules
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def container_runtime_script(folder: MachineFolder, program: Path | None, memory
     """
     runtime = str(program or find_program("runc", "crun", package="runc"))
     source = Path(__file__).resolve().parents[3]
-    check = [os.path.realpath(sys.executable), "-I", "-S", "-c", _CHECK, str(source), str(folder.step_rules)]
+    check = [interpreter(), "-I", "-S", "-c", _CHECK, str(source), str(folder.step_rules)]
     return _SCRIPT.format(
         runtime=shlex.join([runtime, "--root", str(folder.container_state)]),
         check=shlex.join(check),

@@ -1,0 +1,18 @@
+"""The Python with which machines run small programs of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def interpreter() -> str:
+    """The path of the Python that runs this, by itself rather than by a script that looks for one.
+
+    In the API's process, which has Python in it, `sys.executable` is the first ``python3`` in PATH. That may be another
+    Python, or a version manager's script, which takes longer than what it starts.
+    """
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    own = Path(sys.base_prefix, "bin", name)
+    return str(own) if os.access(own, os.X_OK) else os.path.realpath(sys.executable)
