@@ -173,5 +173,5 @@ def test_a_thousand_half_messages_stay_within_the_bound(server: Server) -> None:
             stack.enter_context(stream(server, tokens[number % 10], half(LARGE - 1)))
         assert server.call(LIST, token=token_of_another(server, "neighbour")).status == 200
         grown = resident_bytes(server.part("api")) - before
-    # 64 MiB of the organization, once more in pieces on their way, and some for each connection.
+    # 32 MiB of the organization, which growing buffers scatter, and some for each connection.
     assert grown < 192 * MEBIBYTE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 from connectrpc.errors import ConnectError
@@ -88,6 +89,13 @@ class MeterInterceptor:
             _log.info("%s was refused: %s", method, code, extra=about)
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Drop what the frames of an error hold: the message that was refused, for as long as its client is answered."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 class ErrorInterceptor:
     """Turns whatever a call raises into what its caller may know."""
 
@@ -103,7 +111,9 @@ class ErrorInterceptor:
             if isinstance(error, TooBusy):
                 ctx.response_headers["retry-after"] = str(math.ceil(error.retry_seconds))
             message_name: str = ctx.method.input.__name__
-            raise to_connect_error(error, method_name(ctx), message_name, self._randomness) from error
+            refusal = to_connect_error(error, method_name(ctx), message_name, self._randomness)
+            _let_go(error)
+            raise refusal from error
 
 
 class AuthenticationInterceptor:

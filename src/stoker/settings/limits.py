@@ -25,10 +25,10 @@ class LimitSettings(SettingsGroup):
         description="How long an API message, also one of a stream, may take to arrive, or 1 MiB to be read.",
     )
     max_unfinished_bytes: int = Field(
-        256 * 1024 * 1024, ge=1024, description="Memory of messages that have begun to arrive at the API."
+        128 * 1024 * 1024, ge=1024, description="Memory of messages that have begun to arrive at the API."
     )
     max_unfinished_bytes_per_organization: int = Field(
-        64 * 1024 * 1024, ge=1024, description="The same of one organization."
+        32 * 1024 * 1024, ge=1024, description="The same of one organization."
     )
     requests_per_second: float = Field(1000, gt=0, description="API calls a second with one token, for long.")
     requests_burst: int = Field(10_000, ge=1, description="API calls with one token at once, beyond that rate.")
