@@ -31,7 +31,7 @@ _MOST_TRANSFERS = 200
 _MOST_DETAILS = 20
 _PIECE = 16 * 1024
 # How much is done between two turns of the event loop: about that many lines, or events.
-_AT_ONCE = 250
+_AT_ONCE = 50
 _BYTES_OF_ONE = 512
 
 
@@ -93,7 +93,7 @@ class SolveLedger:
                 yield
         for transfer in progress.transfers:
             self._transfer(transfer)
-            work += 1
+            work += 1 + (len(transfer.transfer.id) + len(transfer.transfer.name)) // _BYTES_OF_ONE
             if work >= _AT_ONCE:
                 work = 0
                 yield

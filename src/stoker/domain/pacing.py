@@ -29,3 +29,34 @@ async def paced(items: Iterable[T], piece_seconds: float = PIECE_SECONDS) -> lis
             await asyncio.sleep(0)
             until = perf_counter() + piece_seconds
     return made
+
+
+class Pace:
+    """Lets one kind of work have half of the event loop's time at most, however many callers ask for it at once.
+
+    Giving everybody a turn after each piece isn't enough: a call that needs the loop ten times over would wait for ten
+    pieces, one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._free_at = 0.0
+
+    async def rest(self, began: float, piece_seconds: float = PIECE_SECONDS) -> float:
+        """Between two steps of the work: rest as long as a piece took, when it is one.
+
+        Args:
+            began: when the piece began, by `perf_counter`.
+            piece_seconds: how long a piece takes; before, nothing happens.
+
+        Returns:
+            When the piece begins that goes on or is next.
+        """
+        now = perf_counter()
+        worked = now - began
+        if worked < piece_seconds:
+            return began
+        goes_on_at = max(self._free_at, now + worked)
+        # The next one who rests goes on when this one has worked for about as long again, and rested.
+        self._free_at = goes_on_at + 2 * worked
+        await asyncio.sleep(goes_on_at - now)
+        return perf_counter()

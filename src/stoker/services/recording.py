@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -14,6 +15,7 @@ from stoker.domain.dockerfile import mask_dockerfile
 from stoker.domain.errors import FailedPrecondition
 from stoker.domain.kept_steps import KeptSteps, StepNumbers
 from stoker.domain.ledger import SolveLedger, digests_of
+from stoker.domain.pacing import Pace
 from stoker.domain.record_limits import RecordBudget, RecordSize, dockerfile_cost, timing_cost
 from stoker.domain.solve_history import mask_values
 from stoker.domain.steps import CLIENT_REF, Dockerfile
@@ -88,6 +90,7 @@ class RecordingService:
         self._retention = retention
         self._reports_after_end = reports_after_end
         self._native = native
+        self._pace = Pace()
         self._opening = asyncio.Lock()
         # As long as a ledger has one, it is the only one of its build: numbers are given once.
         self._records: WeakValueDictionary[str, _OpenRecord] = WeakValueDictionary()
@@ -184,14 +187,17 @@ class RecordingService:
         async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, record, budget):
             kept = KeptSteps(build.id, "", budget, record.numbers)
             ledger = SolveLedger(CLIENT_REF, "", build.id, kept, replays=False)
+            began = perf_counter()
             for one in progress:
                 async with self._core.database.read() as tx:
                     for step in await step_store.steps_of_digests(tx, build.id, CLIENT_REF, digests_of(one)):
                         kept.add_stored(step)
+                began = await self._pace.rest(began)
                 for _ in ledger.applying(one):
                     if ledger.pending_bytes > _PENDING_REPORT_BYTES:
                         await self._store(build.id, build.project_id, ledger, final=False, is_trusted=False)
-                    await asyncio.sleep(0)
+                        began = perf_counter()
+                    began = await self._pace.rest(began)
             await self._store(build.id, build.project_id, ledger, final=True, is_trusted=False)
         self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
@@ -204,11 +210,11 @@ class RecordingService:
         """
         async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
             kept: list[Timing] = []
-            for count, one in enumerate(timings, 1):
+            began = perf_counter()
+            for one in timings:
                 if budget.has_room(timing_cost(one)):
                     kept.append(one)
-                if count % _REPORTED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+                began = await self._pace.rest(began)
             async with self._core.database.write() as tx:
                 await note_store.add_timings(tx, build.id, kept)
                 growth = RecordSize(kept_bytes=sum(map(timing_cost, kept)), left_out=budget.new_left_out)
@@ -228,11 +234,12 @@ class RecordingService:
         """
         async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
             kept: list[Dockerfile] = []
+            began = perf_counter()
             for target, filename, contents in dockerfiles:
                 one = Dockerfile(build.id, target[:256], filename[:_LONGEST_NAME], contents)
                 if budget.takes_dockerfile(one, replace=True):
                     kept.append(one)
-                await asyncio.sleep(0)
+                began = await self._pace.rest(began)
             masked = await _masked(kept)
             async with self._core.database.write() as tx:
                 await note_store.save_dockerfiles(tx, masked, replace=True)
