@@ -90,11 +90,11 @@ class Firewall:
 
     def _exists(self) -> bool:
         # Asking for the table itself would take any failure of nft for its absence, and leave a machine's elements.
-        done = run([self._program(), "-j", "list", "tables", "inet"])
+        # Not as JSON: nft 1.0.6 is aborted on some hosts with many tables when it lists them that way.
+        done = run([self._program(), "list", "tables", "inet"])
         if done.returncode != 0:
             raise RuntimeFailed(f"nft: {last_line(done.stderr)}")
-        listed = cast("list[dict[str, Any]]", json.loads(done.stdout)["nftables"])
-        return any(item.get("table", {}).get("name") == self.table for item in listed)
+        return f"table inet {self.table}" in done.stdout.splitlines()
 
     def _of_bridges(self) -> dict[str, list[str]]:
         """The elements that bridges have in the sets, as nft reads them.
