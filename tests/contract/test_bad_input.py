@@ -62,7 +62,7 @@ CASES = [
         "enormous cache size",
         f"{PROJECTS}/CreateProject",
         {"name": "x", "regionId": "us-east-1", "cachePolicy": {"keepBytes": "9223372036854775807"}},
-        says="100 TB",
+        says="1024 GB",
     ),
     Case(
         "negative cache age",
