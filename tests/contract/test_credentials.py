@@ -139,6 +139,7 @@ TOLD = {
     "depot.cli.v1.BuildService/GetPullToken": "unimplemented",
     "depot.cli.v1.PushService/FinishPush": "unimplemented",
     "depot.cli.v1.PushService/StartPush": "unimplemented",
+    **{method: "unimplemented" for method in METHODS if method.startswith("depot.registry.")},
 }
 _ENDS_A_BUILD = ("FinishBuild",)
 _NEEDS_ENDED = ("GetEndpoint", "GetBuildKitConnection", "ReportHealth")
