@@ -91,7 +91,6 @@ class Firewall:
     def _exists(self) -> bool:
         # Asking for the table itself would take any failure of nft for its absence, and leave a machine's elements.
         # Not as JSON: nft 1.0.6 is aborted on some hosts with many tables when it lists them that way.
-        # Not as JSON: nft 1.0.6 crashes over that where there are many tables.
         done = run([self._program(), "list", "tables", "inet"])
         if done.returncode != 0:
             raise RuntimeFailed(f"nft: {last_line(done.stderr)}")
