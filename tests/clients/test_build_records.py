@@ -70,8 +70,8 @@ def test_the_depot_clis_builds(server: Server, depot: Depot, project: str, conte
     saved = server.query("select saved_microseconds from builds where id = ?", build)[0][0]
     assert saved > 0, "what the cached steps took in the first build"
     usage = server.call("depot.core.v1.UsageService/GetUsage").body["containerBuild"]
-    (minutes,) = [one["minutesSaved"] for one in usage if one.get("minutesSaved")]
-    assert minutes == pytest.approx(saved / 60e6, rel=1e-3)
+    # Other tests build on this server too.
+    assert pytest.approx(saved / 60e6, rel=1e-3) in [one.get("minutesSaved", 0) for one in usage]
     said = server.query("select name from steps where build_id = ? and solve_ref = 'client'", build)
     assert any("launching" in name for (name,) in said), said
 

@@ -282,7 +282,9 @@ def issuers() -> Iterator[IssuerHost]:
 @pytest.fixture(scope="module")
 def world(make_server: Callable[..., Server], issuers: IssuerHost) -> World:
     issuer = issuers.issuers["github"]
-    server = make_server(github_issuer=issuer.url, webhook_private_addresses="true")
+    # All that are tried log in from one address.
+    many = {"max_open_logins_per_address": "1000"}
+    server = make_server(github_issuer=issuer.url, webhook_private_addresses="true", **many)
     registry = Registry(server)
     organization = server.first["DEPOT_ORG_ID"]
     project, other_project = server.new_project("guarded"), server.new_project("other")
