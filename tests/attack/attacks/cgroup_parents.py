@@ -35,7 +35,11 @@ def _prepare(world: World) -> Given:
     given = world.build_with_endpoint()
     ((server,),) = world.server.query("select value from facts where name = 'server_id'")
     ((machine,),) = world.server.query("select id from machines where build_id = ?", given["build"])
-    ((neighbours,),) = world.server.query("select id from machines where project_id = ? limit 1", world.server.project)
+    of_neighbours = (
+        "select machines.id from machines join projects on projects.id = machines.project_id "
+        "where projects.organization_id = ? limit 1"
+    )
+    ((neighbours,),) = world.server.query(of_neighbours, world.neighbours)
     own = f"/stoker/{server}/{machine}"
     parents = [
         f"{own}/../../../{_NAME}.slice:",
