@@ -64,7 +64,7 @@ def test_what_strangers_are_refused_is_not_logged(logging_server: Server) -> Non
     for _ in range(10):
         assert logging_server.call(FINISH, {}, token="nonsense").code == "unauthenticated"
     marker = secrets.token_hex(8)
-    logging_server.call(FINISH, {"buildId": "0" * 16}, headers={"x-request-id": marker})
+    logging_server.call(FINISH, {"buildId": "no id"}, headers={"x-request-id": marker})
     eventually(lambda: any(line.get("request_id") == marker for line in lines(logging_server)), "the last one is")
     assert refusals() == [*before, "invalid_argument"]
 
@@ -91,7 +91,7 @@ def test_envoy_s_own_lines_are_json_too(logging_server: Server) -> None:
     ],
 )
 def test_every_answer_tells_the_request_s_id(server: Server, path: str, content_type: str, status: int) -> None:
-    body = b'{"buildId":"0000000000000000"}' if path == FINISH else b"{}"
+    body = b'{"buildId":"no id"}' if path == FINISH else b"{}"
     framed = b"\0" + len(body).to_bytes(4, "big") + body
     with SyncHTTPTransport(http_version=HTTPVersion.HTTP2) as transport:
         client = SyncClient(transport)
@@ -124,6 +124,6 @@ def test_a_line_stays_one_line_whatever_is_in_it() -> None:
 
 def test_text_lines_end_with_the_request_s_id(server: Server) -> None:
     marker = secrets.token_hex(8)
-    server.call(FINISH, {"buildId": "0" * 16}, headers={"x-request-id": marker})
+    server.call(FINISH, {"buildId": "no id"}, headers={"x-request-id": marker})
     log = server.data / "logs" / "api.log"
     eventually(lambda: f"{FINISH} was refused: invalid_argument [{marker}]" in log.read_text(), "the line is there")
