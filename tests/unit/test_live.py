@@ -91,8 +91,8 @@ async def test_a_page_is_made_once_for_all_until_there_is_something_new() -> Non
         await asyncio.sleep(0)
         return f"page {len(made)}"
 
-    assert await live.shared(it.subject, "page", render) == "page 1"
-    assert await live.shared(it.subject, "page", render) == "page 1", "it is kept for a second"
+    assert await live.shared(it.subject, "page", render, unfollowed=True) == "page 1"
+    assert await live.shared(it.subject, "page", render, unfollowed=True) == "page 1", "it is kept for a second"
     follower = asyncio.create_task(told(live, it, times))
     await times.get()
     pages = await asyncio.gather(*(live.shared(it.subject, "page", render) for _ in range(9)))
@@ -104,3 +104,27 @@ async def test_a_page_is_made_once_for_all_until_there_is_something_new() -> Non
     assert await follower == [Change.SOME, Change.LAST]
     assert await live.shared(it.subject, "page", render) == "page 4", "a slow one follows, whose turn is still to come"
     slow.cancel()
+
+
+async def test_what_is_made_of_one_subject_is_never_shown_for_another() -> None:
+    live = Live(PER_SECOND)
+
+    async def made(text: str) -> str:
+        return text
+
+    for followed in (False, True):
+        for name in ("one", "other"):
+            subject = Subject(f"projects of {name}", Wakeups().subscribe, Followed().may_grow)
+            shown = await live.shared(subject, "page", lambda name=name: made(name), unfollowed=followed)
+            assert shown == name
+
+
+async def test_a_list_that_nobody_follows_is_made_for_each_reader() -> None:
+    it, live, made = Followed(), Live(PER_SECOND), list[str]()
+
+    async def render() -> str:
+        made.append("")
+        return f"list {len(made)}"
+
+    assert await live.shared(it.subject, "list", render) == "list 1"
+    assert await live.shared(it.subject, "list", render) == "list 2", "what was added is seen at once"

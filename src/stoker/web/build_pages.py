@@ -78,7 +78,7 @@ class BuildPages(Pages):
         if not seen.is_same_for_all:
             return HTMLResponse(await queue.make(caller, page))
         subject = self._subject(seen.build)
-        made = await self._live.shared(subject, f"{seen.base}{name}", lambda: queue.make(caller, page))
+        made = await self._live.shared(subject, f"{seen.base}{name}", lambda: queue.make(caller, page), unfollowed=True)
         return HTMLResponse(made)
 
     async def _page(self, seen: _Seen, after: int) -> str:

@@ -119,14 +119,26 @@ class Live:
                 if followed.is_over:
                     return
 
-    async def shared(self, subject: Subject, name: str, make: Callable[[], Awaitable[Made]]) -> Made:
+    async def shared(
+        self, subject: Subject, name: str, make: Callable[[], Awaitable[Made]], *, unfollowed: bool = False
+    ) -> Made:
         """What is the same for all readers of something: made once for what is new and for all who ask within a second.
 
         It is not kept for longer than that, since it also says how long things have taken so far, and not at all when
         it could not be made.
+
+        Args:
+            subject: what it is about.
+            name: tells it from all else that is made of the subject.
+            make: makes it.
+            unfollowed: keep it for a second even while nobody follows the subject. Lists aren't: whoever adds
+                something sees it at once.
         """
         followed = self._followed.get(subject.key)
+        if followed is None and not unfollowed:
+            return await make()
         pages, version = (self._kept, 0) if followed is None else (followed.kept, followed.version)
+        name = f"{subject.key} {name}"
         loop = asyncio.get_running_loop()
         kept = pages.get(name)
         if kept is None or not kept.is_good(version, loop.time()):
