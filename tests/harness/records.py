@@ -99,5 +99,5 @@ def when_recorded(server: Server, build: str, state: str = "complete") -> None:
         states = record_states(server, build)
         return bool(states) and all(one != "following" for one, _ in states)
 
-    eventually(at_the_end, f"the record of {build} is at its end", 30)
+    eventually(at_the_end, f"the record of {build} is at its end", 120)
     assert {one for one, _ in record_states(server, build)} == {state}, record_states(server, build)

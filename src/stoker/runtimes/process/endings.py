@@ -15,7 +15,7 @@ _DAMAGE = re.compile(
     rb"|SIGBUS|panic: (?:invalid )?(?:freelist|page|assertion failed)).*$",
     re.MULTILINE,
 )
-_LONGEST = 200
+_LONGEST = 500
 
 
 def damage_told(log: bytes) -> str | None:
