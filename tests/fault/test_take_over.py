@@ -189,11 +189,11 @@ def test_an_api_that_cannot_be_replaced_is_ended_and_one_that_dies_early_is_star
     kill_supervisor(own)
     own.start()
     assert "ended the api of a server that was killed" in own.output
-    assert not is_running(first)
+    eventually(lambda: not is_running(first), "the first API has ended")
     second = own.part("api")
     kill_supervisor(own)
     own.start()
     os.kill(own.part("api"), signal.SIGKILL)
     eventually(lambda: "the API is back" in own.output, "the API is back")
-    assert not is_running(second), "which would keep the port"
+    eventually(lambda: not is_running(second), "the second API, which would keep the port, has ended")
     assert own.answers()
