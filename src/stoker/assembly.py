@@ -19,7 +19,7 @@ from stoker.recorder.options import RecorderOptions
 from stoker.recorder.slots import SlotLimits
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
-from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
+from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind, UserNamespaces
 from stoker.runtimes.process.gateway_life import GatewayLife
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from stoker.settings.effective import Settings
     from stoker.store.database import Database
 
-# Longer than BuildKit itself waits for a solve that is named before it begins.
-_SOLVE_WAIT_SECONDS = 10.0
 _SIGN_IN_ALGORITHMS = ("RS256", "PS256", "ES256")
 
 
@@ -100,7 +98,8 @@ def gate_limits(settings: Settings) -> GateLimits:
     return GateLimits(
         questions=settings.max_gateway_calls_per_build,
         solves=settings.max_solves_per_build,
-        solve_wait_seconds=min(_SOLVE_WAIT_SECONDS, settings.gateway_wait_seconds / 2),
+        # Longer than BuildKit itself waits for a solve that is named before it begins.
+        solve_wait_seconds=settings.gateway_wait_seconds / 2,
     )
 
 
@@ -318,6 +317,9 @@ def process_runtime_config(
         untrusted_disk_percent=settings.untrusted_disk_percent,
         min_free_bytes=settings.min_free_bytes,
         min_free_percent=settings.min_free_percent,
+        user_namespaces=UserNamespaces(settings.user_namespaces),
+        first_id=settings.first_user_id,
+        id_ranges=settings.max_user_id_ranges,
     )
 
 

@@ -38,6 +38,18 @@ def processes_with(argument: str) -> dict[int, str]:
     return found
 
 
+def programs_of(machine_id: str) -> list[str]:
+    """The names of the programs that run in a machine's cgroups."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"/{machine_id}/" in (process / "cgroup").read_text():
+                found.append((process / "comm").read_text().strip())
+        except OSError:
+            continue
+    return found
+
+
 @pytest.fixture
 def project(server: Server) -> str:
     """A project of the test's own, whose cache is empty."""
@@ -279,7 +291,7 @@ def test_eight_builds_at_once_share_one_machine(server: Server, depot: Depot, pr
     assert [result.code for result in results] == [0] * 8, "\n".join(r.output for r in results if r.code)
     assert all(f"this is {n}" in result.output for n, result in enumerate(results))
     (machine,) = server.machines(project)
-    assert list(processes_with(machine.id).values()).count("buildkitd") == 1
+    assert programs_of(machine.id).count("buildkitd") == 1
     assert [status for _, status, _ in server.builds(project)] == ["succeeded"] * 8
 
 

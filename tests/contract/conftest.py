@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from stoker.runtimes.process.config import ProcessRuntimeConfig
+from stoker.runtimes.process.config import ProcessRuntimeConfig, UserNamespaces
 from stoker.runtimes.process.runtime import ProcessRuntime
 from tests.contract.machine_host import Certificates, MachineHost
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stoker.engine import ContainerRuntime, Engine
+
+# As a server takes it, so that the same tests can be run both ways.
+_USER_NAMESPACES = UserNamespaces(os.environ.get("STOKER_USER_NAMESPACES", "off"))
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +39,9 @@ async def new_host(
         server_id = f"t{secrets.token_hex(4)}"
         config = ProcessRuntimeConfig(
             server_id=server_id,
-            data=tmp_path / server_id,
             buildkitd=engine.buildkitd,
             container_runtime=container_runtime.program,
-            **settings,
+            **{"data": tmp_path / server_id, "user_namespaces": _USER_NAMESPACES, **settings},
         )
         made.append(MachineHost(ProcessRuntime(config), config, certificates, engine))
         return made[-1]

@@ -86,7 +86,7 @@ class Machine:
 
     def command(self, *arguments: str, client: str | None = "client") -> list[str]:
         folder = self.certificates.folder
-        command = [str(self.engine.buildctl), "--addr", f"tcp://127.0.0.1:{self.placement.port}"]
+        command = [str(self.engine.buildctl), "--addr", f"tcp://{self.placement.host}:{self.placement.port}"]
         command += ["--tlsservername", MACHINE_NAME, "--tlscacert", str(folder / "machines.pem")]
         if client is not None:
             command += ["--tlscert", str(folder / f"{client}.pem"), "--tlskey", str(folder / f"{client}.key")]
@@ -194,7 +194,7 @@ def machine_processes(server_id: str, machine_id: str) -> dict[int, str]:
 def engine_process(host: MachineHost, machine_id: str) -> int:
     """buildkitd itself."""
     processes = machine_processes(host.config.server_id, machine_id)
-    return next(pid for pid, command in processes.items() if command.startswith(str(host.config.buildkitd)))
+    return next(pid for pid, command in processes.items() if command.split()[0].endswith("/buildkitd"))
 
 
 async def kill_and_wait(host: MachineHost, machine: Machine, pid: int) -> None:

@@ -113,6 +113,16 @@ def test_steps_get_addresses_of_both_versions_where_the_bridge_has_them() -> Non
     assert plugin["ipam"]["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0", "gw": "fd00:1::1"}]
 
 
+def test_steps_of_a_machine_with_a_network_namespace_are_attached_to_the_bridge_in_it() -> None:
+    bridge = Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400, IPv6Network("fd00:1::/96"), routed=True)
+    (plugin,) = json.loads(network_config(FOLDER, bridge))["plugins"]
+    assert plugin["bridge"] == "steps"
+    assert plugin["ipam"]["ranges"] == [
+        [{"subnet": "10.210.0.0/25", "rangeStart": "10.210.0.4", "gateway": "10.210.0.3"}],
+        [{"subnet": "fd00:1::/96", "rangeStart": "fd00:1::4", "gateway": "fd00:1::3"}],
+    ]
+
+
 def test_privileges_are_read_as_they_were_written() -> None:
     given = Privileges((IPv4Network("10.0.0.0/8"),), (IPv6Network("fd00::/8"),), frozenset(Entitlement))
     assert read_privileges(written_privileges(given)) == given

@@ -9,12 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.runtimes.errors import RuntimeFailed
-from stoker.runtimes.process.bridges import bridge_name, free_subnet, host_addresses, ipv6_subnet
+from stoker.runtimes.process.bridges import (
+    Bridge,
+    Loopback,
+    bridge_name,
+    free_subnet,
+    host_addresses,
+    host_side,
+    ipv6_subnet,
+    machine_side,
+)
 from stoker.runtimes.process.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
 from stoker.runtimes.process.proxies import proxies
 from stoker.runtimes.process.resolvers import engine_resolvers, host_resolvers
 
 POOL = IPv4Network("10.210.0.0/16")
+LINK = Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400, IPv6Network("fd00:1::/96"), routed=True)
 
 
 @given(server=st.from_regex(r"[a-z0-9]{1,16}", fullmatch=True), machine=st.from_regex(r"[a-z0-9]{16}", fullmatch=True))
@@ -168,3 +178,32 @@ def test_proxies_are_read_from_the_environment(
     variable: str, value: str, expected: set[tuple[IPv4Address | IPv6Address, int]]
 ) -> None:
     assert proxies({variable: value}) == expected
+
+
+def test_a_link_leads_to_the_machines_whole_subnet_and_nowhere_else() -> None:
+    lines = host_side(LINK, "stoker/s/m", 42).splitlines()
+    assert lines[0] == "link add name stk0 mtu 1400 type veth peer name eth0 mtu 1400 netns 42"
+    assert [line for line in lines if line.startswith("route")] == [
+        "route add 10.210.0.2/32 dev stk0 src 10.210.0.1",
+        "route add 10.210.0.0/25 via 10.210.0.2 dev stk0 src 10.210.0.1",
+        "route add fd00:1::2/128 dev stk0",
+        "route add fd00:1::/96 via fd00:1::2 dev stk0",
+    ]
+
+
+def test_a_machine_takes_nothing_from_its_steps_itself() -> None:
+    script = machine_side(LINK, Loopback())
+    assert "reject with tcp reset" in script
+    assert "dnat" not in script
+    assert "route_localnet" not in script
+
+
+def test_only_what_is_allowed_of_the_loopback_address_goes_to_the_host() -> None:
+    given = Loopback((IPv4Network("127.0.0.0/8"),), ((IPv4Address("127.0.0.1"), 3128),), (IPv4Address("127.0.0.1"),))
+    script = machine_side(LINK, given)
+    rules = [line.removeprefix("add rule inet machine output ") for line in script.splitlines() if "dnat" in line]
+    assert rules == [
+        "ip daddr 127.0.0.0/8 dnat ip to 10.210.0.1",
+        "ip daddr 127.0.0.1 tcp dport 3128 dnat ip to 10.210.0.1",
+        "ip daddr 127.0.0.1 meta l4proto { tcp, udp } th dport 53 dnat ip to 10.210.0.1",
+    ]

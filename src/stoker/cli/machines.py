@@ -30,12 +30,24 @@ def command(remote: Remote, project_id: str) -> None:
             shown_time(one.changed_at),
             str(one.builds),
             _size(one),
+            one.isolation,
             f"{one.volume_bytes / GIGABYTE:.2f} GB" if one.volume_bytes else "",
             "; ".join(filter(None, (one.problem, one.volume_problem))),
         )
         for one in answer.machines
     ]
-    titles = ("ID", "PROJECT", "PLATFORM", "STATE", "SINCE (UTC)", "BUILDS", "HAS", "CACHE", "LAST PROBLEM")
+    titles = (
+        "ID",
+        "PROJECT",
+        "PLATFORM",
+        "STATE",
+        "SINCE (UTC)",
+        "BUILDS",
+        "HAS",
+        "ISOLATION",
+        "CACHE",
+        "LAST PROBLEM",
+    )
     print_table(titles, rows, empty="there is no machine; the first build of a project makes one")
 
 

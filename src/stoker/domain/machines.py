@@ -45,6 +45,14 @@ TRANSITIONS: frozenset[tuple[MachineState, MachineState]] = frozenset(
 )
 
 
+class Isolation(StrEnum):
+    """What holds a machine and its steps apart from the host, the strictest first (docs/isolation.md)."""
+
+    USER_NAMESPACE = "user-namespace"
+    HOST_ROOT = "host-root"
+    HOST_NETWORK = "host-network"
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a machine runs: what a runtime wants remembered of it.
@@ -52,7 +60,7 @@ class Placement:
     ``cpus`` and ``memory_bytes`` are what it was given, which can be less than its project's hardware says.
     ``over_policy`` says that its volume had more in it at the start than the cache policy keeps.
     ``process_id`` and ``process_started`` (clock ticks since boot, /proc/PID/stat field 22) name a process beyond
-    doubt: process ids alone are used again.
+    doubt: process ids alone are used again. ``isolation`` is an `Isolation`; older rows don't have it.
     """
 
     host: str
@@ -62,6 +70,7 @@ class Placement:
     cpus: int | None = None
     memory_bytes: int | None = None
     over_policy: bool = False
+    isolation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,7 @@ class MachineFacts:
     build_id: str | None
     volume_bytes: int | None
     volume_problem: str | None
+    isolation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

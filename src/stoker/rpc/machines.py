@@ -50,4 +50,5 @@ def _facts(machine: MachineFacts) -> pb.MachineFacts:
         build_id=machine.build_id or "",
         volume_bytes=machine.volume_bytes or 0,
         volume_problem=machine.volume_problem or "",
+        isolation=machine.isolation or "",
     )

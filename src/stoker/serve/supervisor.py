@@ -20,6 +20,7 @@ from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import ServerPlan, control_socket, database_file, write_plan
+from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.volume_store import VolumeStore
 from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
@@ -140,8 +141,13 @@ class Supervisor:
         own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.public_url or own_url
         await self._bootstrap(api_url)
+        runtime = process_runtime(settings, self._server_id, self._buildkitd)
+        for lacking in await runtime.prepare_host():
+            self._say(lacking)
+        # Found out once, here: the API is told.
+        held_by = UserNamespaces.REQUIRE if runtime.in_user_namespaces else UserNamespaces.OFF
         plan = ServerPlan(
-            settings=settings,
+            settings=settings.model_copy(update={"user_namespaces": held_by.value}),
             server_id=self._server_id,
             public_url=api_url,
             gateway_address=str(HostPort(settings.gateway_name, gateway.port))
@@ -153,8 +159,6 @@ class Supervisor:
         )
         plan_file = self._run_folder / "plan.json"
         write_plan(plan, plan_file)
-        for lacking in await process_runtime(settings, plan.server_id, self._buildkitd).prepare_host():
-            self._say(lacking)
         self._parts = [self._gateway_part(gateway), self._api_part(plan_file, listen)]
         if kept is not None:
             self._parts[0].take_over(kept.process)

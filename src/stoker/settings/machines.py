@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, IPvAnyNetwork, field_validator
 
 from stoker.domain.privileges import Entitlement
@@ -43,6 +45,15 @@ class MachineSettings(SettingsGroup):
     project_privileges: dict[str, ProjectPrivileges] = Field(
         default_factory=dict[str, ProjectPrivileges],
         description="Networks and entitlements of single projects, by their ids; JSON in the environment.",
+    )
+    user_namespaces: Literal["auto", "off", "require"] = Field(
+        "off", description="Run each machine in a user namespace of its own: where the host can, never, or always."
+    )
+    first_user_id: int = Field(
+        0x7000_0000, ge=65_536, le=2**32 - 2 * 65_536, description="Where the host's ids for machines begin."
+    )
+    max_user_id_ranges: int = Field(
+        4095, ge=1, le=65_000, description="Machines on this host that may have ids there at once, 65,536 each."
     )
     idle_seconds: Seconds = Field(120, description="How long a machine without builds is kept.")
     lease_seconds: Seconds = Field(

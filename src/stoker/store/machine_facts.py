@@ -106,4 +106,5 @@ def _facts(row: Row[Any]) -> MachineFacts:
         build_id=row.build_id,
         volume_bytes=row.size_bytes,
         volume_problem=row.volume_error,
+        isolation=placement.get("isolation"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stoker.domain.machines import CRASHES_IN_A_ROW, MachineState
+from stoker.domain.machines import CRASHES_IN_A_ROW, Isolation, MachineState
 from stoker.web.charts import length
 from stoker.web.events import MADE_FOR_ONE, event_stream, machines_of, sign_in_to_follow
 from stoker.web.listing import asked_part, part_of
@@ -29,6 +29,13 @@ _TAGS = {
     MachineState.STARTING: "running",
     MachineState.STOPPING: "running",
     MachineState.STOPPED: "",
+}
+
+
+_ISOLATIONS = {
+    Isolation.USER_NAMESPACE: "in a user namespace",
+    Isolation.HOST_ROOT: "as the host's root",
+    Isolation.HOST_NETWORK: "on the host's network: build nothing here that you don't trust",
 }
 
 
@@ -69,6 +76,7 @@ class MachinePages(PlacedPages):
             reader=reader,
             machines=part_of(request, found, asked),
             states={one.facts.id: state_of(one.facts, now) for one in found.items},
+            isolations=_ISOLATIONS,
             fill={one.facts.id: length(one.facts.volume_bytes or 0, one.keep_bytes) for one in found.items},
             machine_seconds=sum(one.machine_time.total_seconds() for one in usage.projects),
             cache_bytes=usage.cache_bytes,

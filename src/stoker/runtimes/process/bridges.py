@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 PREFIX = "stk"
+STEPS_DEVICE = "steps"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _NAME_CHARACTERS = 12  # a network device's name has at most 15 (IFNAMSIZ less the final zero)
 _DEFAULT_MTU = 1500
+_IPV4 = Path("/proc/sys/net/ipv4/conf")
 _IPV6 = Path("/proc/sys/net/ipv6/conf")
 _IPV6_PREFIX = 96
+_STEPS_GATEWAY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +51,88 @@ class HostAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class Loopback:
+    """What BuildKit may reach at the host's IPv4 loopback address, from a network namespace of its own.
+
+    Attributes:
+        networks: where everything is allowed.
+        services: single TCP ports, of proxies.
+        resolvers: name servers.
+    """
+
+    networks: tuple[IPv4Network, ...] = ()
+    services: tuple[tuple[IPv4Address, int], ...] = ()
+    resolvers: tuple[IPv4Address, ...] = ()
+
+    def is_empty(self) -> bool:
+        """Whether it is nothing."""
+        return not (self.networks or self.services or self.resolvers)
+
+    def matches(self) -> list[str]:
+        """What nft tells it by."""
+        return [
+            *(f"ip daddr {network}" for network in self.networks),
+            *(f"ip daddr {address} tcp dport {port}" for address, port in self.services),
+            *(f"ip daddr {address} meta l4proto {{ tcp, udp }} th dport 53" for address in self.resolvers),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
-    """One machine's bridge."""
+    """One machine's network: a bridge of the host, or (``routed``) a link to a namespace that has the bridge."""
 
     name: str
     subnet: IPv4Network
     mtu: int
     subnet6: IPv6Network | None = None
+    routed: bool = False
 
     @property
-    def gateway(self) -> IPv4Address:
-        """The host's address on the bridge."""
+    def host(self) -> IPv4Address:
+        """The host's address."""
         return self.subnet[1]
 
     @property
-    def gateway6(self) -> IPv6Address | None:
-        """The host's IPv6 address on the bridge."""
+    def host6(self) -> IPv6Address | None:
+        """The host's IPv6 address."""
         return None if self.subnet6 is None else self.subnet6[1]
+
+    @property
+    def engine(self) -> IPv4Address:
+        """BuildKit's address in a network namespace of its own."""
+        return self.subnet[2]
+
+    @property
+    def engine6(self) -> IPv6Address | None:
+        """BuildKit's IPv6 address there."""
+        return None if self.subnet6 is None else self.subnet6[2]
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """Where steps send what isn't for their neighbours."""
+        return self.subnet[_STEPS_GATEWAY if self.routed else 1]
+
+    @property
+    def gateway6(self) -> IPv6Address | None:
+        """The same for IPv6."""
+        return None if self.subnet6 is None else self.subnet6[_STEPS_GATEWAY if self.routed else 1]
+
+    @property
+    def steps_device(self) -> str:
+        """The bridge to which steps are attached."""
+        return STEPS_DEVICE if self.routed else self.name
+
+    @property
+    def engine_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """What BuildKit sends from; nothing where that is the host's own network namespace."""
+        if not self.routed:
+            return ()
+        return (IPv4Network(self.engine), *(() if self.engine6 is None else (IPv6Network(self.engine6),)))
+
+    @property
+    def host_networks(self) -> tuple[IPv4Network, ...]:
+        """Where a namespace of its own reaches the host's loopback address; nothing where it is the host's."""
+        return (IPv4Network(self.host),) if self.routed else ()
 
 
 def bridge_name(server_id: str, machine_id: str) -> str:
@@ -147,6 +215,81 @@ def host_addresses(text: str) -> HostAddresses:
     return HostAddresses(used, min(mtus, default=_DEFAULT_MTU), tuple(newer))
 
 
+def host_side(bridge: Bridge, alias: str, process_id: int) -> str:
+    """For ``ip -batch``: a veth to a process's network namespace, and the way to the machine's subnet through it."""
+    name, prefix = bridge.name, bridge.subnet.prefixlen
+    lines = [
+        f"link add name {name} mtu {bridge.mtu} type veth peer name eth0 mtu {bridge.mtu} netns {process_id}",
+        f"link set dev {name} alias {alias} addrgenmode none",
+        f"addr add {bridge.host}/{prefix} dev {name} noprefixroute",
+    ]
+    if bridge.subnet6 is not None:
+        lines.append(f"addr add {bridge.host6}/{_IPV6_PREFIX} dev {name} noprefixroute nodad")
+    lines += [
+        f"link set dev {name} up",
+        f"route add {bridge.engine}/32 dev {name} src {bridge.host}",
+        f"route add {bridge.subnet} via {bridge.engine} dev {name} src {bridge.host}",
+    ]
+    if bridge.subnet6 is not None:
+        lines += [
+            f"route add {bridge.engine6}/128 dev {name}",
+            f"route add {bridge.subnet6} via {bridge.engine6} dev {name}",
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def machine_side(bridge: Bridge, loopback: Loopback) -> str:
+    """A shell script for the machine's network namespace: its way out, and the bridge for steps.
+
+    Steps send nothing to the namespace itself, where BuildKit listens. What BuildKit is to reach at the host's loopback
+    address goes to the host, which sends it on to its own.
+    """
+    octets = hashlib.blake2s(bridge.name.encode(), digest_size=5).digest()
+    mac = ":".join(["02", *(f"{octet:02x}" for octet in octets)])
+    lines = [
+        "link set dev lo up",
+        f"addr add {bridge.engine}/32 dev eth0",
+        f"link add name {STEPS_DEVICE} address {mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0",
+        f"link set dev {STEPS_DEVICE} addrgenmode none",
+        f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {STEPS_DEVICE}",
+        *([] if bridge.subnet6 is None else [f"addr add {bridge.engine6}/128 dev eth0 nodad"]),
+        *([] if bridge.subnet6 is None else [f"addr add {bridge.gateway6}/{_IPV6_PREFIX} dev {STEPS_DEVICE} nodad"]),
+        "link set dev eth0 up",
+        f"link set dev {STEPS_DEVICE} up",
+        f"route add {bridge.host}/32 dev eth0",
+        f"route add default via {bridge.host} dev eth0",
+        *([] if bridge.subnet6 is None else [f"route add {bridge.host6}/128 dev eth0"]),
+        *([] if bridge.subnet6 is None else [f"route add default via {bridge.host6} dev eth0"]),
+    ]
+    switches = "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
+    if bridge.subnet6 is None:
+        switches += "[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6\n"
+    else:
+        switches += "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n"
+    rules = f"""\
+add table inet machine
+add chain inet machine input {{ type filter hook input priority filter; policy accept; }}
+add rule inet machine input iifname != "{STEPS_DEVICE}" accept
+add rule inet machine input ct state established,related accept
+add rule inet machine input icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+add rule inet machine input meta l4proto tcp reject with tcp reset
+add rule inet machine input reject with icmpx type admin-prohibited
+"""
+    if not loopback.is_empty():
+        switches += "echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet\n"
+        rules += """\
+add chain inet machine output { type nat hook output priority -100; policy accept; }
+add chain inet machine postrouting { type nat hook postrouting priority srcnat; policy accept; }
+add rule inet machine postrouting oifname "eth0" ip saddr 127.0.0.0/8 masquerade
+"""
+        rules += "".join(
+            f"add rule inet machine output {match} dnat ip to {bridge.host}\n" for match in loopback.matches()
+        )
+    ip, nft = find_program("ip", package="iproute2"), find_program("nft", package="nftables")
+    script = "".join(f"{line}\n" for line in lines)
+    return f"{switches}{ip} -batch - <<'END'\n{script}END\n{nft} -f - <<'END'\n{rules}END\n"
+
+
 class Bridges:
     """The bridges of one server's machines."""
 
@@ -171,14 +314,13 @@ class Bridges:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield read_host_addresses()
 
-    def choose(self, machine_id: str, host: HostAddresses) -> Bridge:
-        """What the machine's bridge is to be."""
+    def choose(self, machine_id: str, host: HostAddresses, *, routed: bool) -> Bridge:
+        """What the machine's network is to be."""
         used = tuple(network for _, network in host.networks)
         subnet = free_subnet(self._pool, self._subnet_prefix, used)
         with_ipv6 = self._ipv6 and host.has_ipv6 and forwards_ipv6()
-        return Bridge(
-            self.name(machine_id), subnet, host.mtu, ipv6_subnet(self._server_id, subnet) if with_ipv6 else None
-        )
+        subnet6 = ipv6_subnet(self._server_id, subnet) if with_ipv6 else None
+        return Bridge(self.name(machine_id), subnet, host.mtu, subnet6, routed)
 
     def create(self, machine_id: str, bridge: Bridge) -> None:
         """Make the bridge.
@@ -203,6 +345,21 @@ class Bridges:
             if (file := _IPV6 / bridge.name / switch).exists():
                 file.write_text(value)
 
+    def link(self, machine_id: str, bridge: Bridge, process_id: int, loopback: Loopback) -> None:
+        """Make the link to a process's network namespace, and all that is in there.
+
+        Raises:
+            RuntimeFailed: it could not be made.
+        """
+        _ip([], host_side(bridge, self._alias(machine_id), process_id))
+        if not loopback.is_empty():
+            # The firewall says what of it may be reached, and by whom.
+            (_IPV4 / bridge.name / "route_localnet").write_text("1")
+        inside = [find_program("nsenter", package="util-linux"), f"--net=/proc/{process_id}/ns/net"]
+        done = run([*inside, "sh", "-ec", machine_side(bridge, loopback)])
+        if done.returncode != 0:
+            raise RuntimeFailed(f"the machine's network: {last_line(done.stderr)}")
+
     def delete(self, machine_id: str) -> bool:
         """Delete the machine's bridge and what is attached to it. False when it is still there afterwards."""
         name = self.name(machine_id)
@@ -218,7 +375,13 @@ class Bridges:
         """The bridges of this server that are there now."""
         ours = set(self.machines().values())
         return [
-            Bridge(device, network, host.mtu, newer if (device, newer) in host.ipv6_networks else None)
+            Bridge(
+                device,
+                network,
+                host.mtu,
+                newer if (device, newer) in host.ipv6_networks else None,
+                routed=not Path("/sys/class/net", device, "bridge").exists(),
+            )
             for device, network in host.networks
             if device in ours and network.prefixlen == self._subnet_prefix
             for newer in [ipv6_subnet(self._server_id, network)]

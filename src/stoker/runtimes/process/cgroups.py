@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ROOT = Path("/sys/fs/cgroup")
 _PARENT = "stoker"
 _ENGINE = "engine"
+STEPS_GROUP = "buildkit"
+"""Where buildkitd puts the groups of steps, within the machine's."""
+_OWNED_FILES = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks")
 ENGINE_DEPTH = 4
 """How far below the root an engine's group is."""
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
@@ -132,6 +135,27 @@ class Cgroups:
             _inherit_cpuset(hierarchy, engine)
             files.append(engine / "cgroup.procs")
         return files
+
+    def hand_over(self, machine_id: str, owner: int) -> None:
+        """Let a machine in a user namespace make groups for its steps, within its limits (cgroup-v2.rst, Delegation).
+
+        Args:
+            machine_id: the machine.
+            owner: its root's id on the host.
+
+        Raises:
+            OSError: it could not be done.
+        """
+        for hierarchy in self._all():
+            machine = hierarchy.mount / self._server / machine_id
+            steps = machine / STEPS_GROUP
+            steps.mkdir(exist_ok=True)
+            _inherit_cpuset(hierarchy, steps)
+            # Who moves a process in v2 needs the right to do so at what both groups have in common.
+            common = [machine / "cgroup.procs"] if hierarchy.unified else []
+            for path in (steps, *(steps / name for name in _OWNED_FILES), *common):
+                if path.exists():
+                    os.chown(path, owner, owner)
 
     def engine_group(self, machine_id: str) -> str | None:
         """The engine's v2 group as nft names it, from `ROOT`; None when it isn't there.

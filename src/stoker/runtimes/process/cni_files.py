@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from stoker.runtimes.errors import HostUnfit
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
     from stoker.runtimes.process.bridges import Bridge
     from stoker.runtimes.process.engine_files import MachineFolder
 
@@ -57,17 +59,23 @@ def write_cni_plugins(folder: MachineFolder) -> None:
 
 def network_config(folder: MachineFolder, bridge: Bridge) -> str:
     """The CNI configuration: attach to the machine's own bridge, which has its addresses and rules already."""
-    ranges = [[{"subnet": str(bridge.subnet), "gateway": str(bridge.gateway)}]]
+    ranges = [[_range(bridge.subnet, bridge.gateway)]]
     routes = [{"dst": "0.0.0.0/0"}]
-    if bridge.subnet6 is not None:
-        ranges.append([{"subnet": str(bridge.subnet6), "gateway": str(bridge.gateway6)}])
+    if bridge.subnet6 is not None and bridge.gateway6 is not None:
+        ranges.append([_range(bridge.subnet6, bridge.gateway6)])
         routes.append({"dst": "::/0", "gw": str(bridge.gateway6)})
     plugin = {
         "type": "bridge",
-        "bridge": bridge.name,
+        "bridge": bridge.steps_device,
         "isGateway": False,
         "ipMasq": False,
         "mtu": bridge.mtu,
         "ipam": {"type": _ADDRESSES, "ranges": ranges, "routes": routes, "dataDir": str(folder.addresses)},
     }
     return json.dumps({"cniVersion": "0.4.0", "name": "stoker", "plugins": [plugin]}, indent=1)
+
+
+def _range(subnet: IPv4Network | IPv6Network, gateway: IPv4Address | IPv6Address) -> dict[str, str]:
+    """What steps get their addresses from: all that follows the gateway."""
+    start = {} if gateway == subnet[1] else {"rangeStart": str(gateway + 1)}
+    return {"subnet": str(subnet), **start, "gateway": str(gateway)}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SERVER_ID = re.compile(r"[a-z0-9]{1,16}")
+FIRST_ID = 0x7000_0000
+"""Ids that neither users nor systemd nor other containers have (systemd's UIDS-GIDS.md)."""
 
 
 class StoreKind(StrEnum):
@@ -27,6 +29,14 @@ class StoreKind(StrEnum):
     IMAGE = "btrfs-image"
     BTRFS = "btrfs"
     DIRECTORY = "directory"
+
+
+class UserNamespaces(StrEnum):
+    """Whether each machine runs in a user namespace of its own: where the host can, never, or else not at all."""
+
+    AUTO = "auto"
+    OFF = "off"
+    REQUIRE = "require"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,9 @@ class ProcessRuntimeConfig:
         log_bytes: the bound of a running machine's log.
         kept_log_bytes: what is kept of it when the machine stops.
         kept_logs: of how many machines.
+        user_namespaces: whether each machine runs in a user namespace of its own.
+        first_id: where the host's ids that machines get begin.
+        id_ranges: how many machines may have ids there, 65,536 each.
         run_folder: where servers on one host agree on subnets; must be the same for all of them. Short: where
             /etc can't be written, each machine sees its own folder there, and a socket's path has at most 107 bytes.
     """
@@ -92,6 +105,9 @@ class ProcessRuntimeConfig:
     log_bytes: int = 8 * 1024**2
     kept_log_bytes: int = 64 * 1024
     kept_logs: int = 200
+    user_namespaces: UserNamespaces = UserNamespaces.OFF
+    first_id: int = FIRST_ID
+    id_ranges: int = 4095
     run_folder: Path = Path("/run/stoker")
 
     def __post_init__(self) -> None:

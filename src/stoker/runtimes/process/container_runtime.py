@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.domain.privileges import Entitlement
+from stoker.runtimes.process.cgroups import STEPS_GROUP
 from stoker.runtimes.process.commands import find_program
-from stoker.runtimes.process.engine_files import STEPS_GROUP, tracing_socket
+from stoker.runtimes.process.engine_files import tracing_socket
 from stoker.runtimes.process.interpreter import interpreter
 from stoker.runtimes.process.step_config.rules import StepRules
 
 if TYPE_CHECKING:
     from stoker.domain.privileges import Privileges
+    from stoker.runtimes.process.config import ProcessRuntimeConfig
     from stoker.runtimes.process.engine_files import MachineFolder
 
 _STEP_SCORE = 500
@@ -23,6 +25,8 @@ _COPYING = (0x40049409, 0x4020940D, 0xC0189436)  # FICLONE, FICLONERANGE, FIDEDU
 # In the volume, fixed in BuildKit (util/network/cniprovider and proxyprovider).
 _NETWORKS = "net"
 _SECCOMP = Path("/proc/sys/kernel/seccomp/actions_avail")
+
+_SOURCE = Path(__file__).resolve().parents[3]
 
 # Only `run` starts a step; its last word is the step's id, which a build may choose, "run" too. buildkitd deletes the
 # group afterwards, not before.
@@ -54,6 +58,12 @@ _CHECK = (
 )
 
 
+def programs(config: ProcessRuntimeConfig) -> list[Path]:
+    """The folders with all that such a script runs, as far as they may be out of others' reach."""
+    given = [] if config.container_runtime is None else [config.container_runtime.parent]
+    return [*given, Path(interpreter()).parents[1], _SOURCE]
+
+
 def container_runtime_script(folder: MachineFolder, program: Path | None, memory_events: Path | None) -> str:
     """What buildkitd calls instead of runc or crun.
 
@@ -66,8 +76,7 @@ def container_runtime_script(folder: MachineFolder, program: Path | None, memory
         memory_events: the file that counts kills in the group of the step ``$id``; None where memory isn't limited.
     """
     runtime = str(program or find_program("runc", "crun", package="runc"))
-    source = Path(__file__).resolve().parents[3]
-    check = [interpreter(), "-I", "-S", "-c", _CHECK, str(source), str(folder.step_rules)]
+    check = [interpreter(), "-I", "-S", "-c", _CHECK, str(_SOURCE), str(folder.step_rules)]
     return _SCRIPT.format(
         runtime=shlex.join([runtime, "--root", str(folder.container_state)]),
         check=shlex.join(check),

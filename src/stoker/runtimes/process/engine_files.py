@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 # Fixed in libcni, which BuildKit gives no other folder.
 CNI_STATE = Path("/var/lib/cni")
-# Where buildkitd puts the groups of steps, within the one that it is given.
-STEPS_GROUP = "buildkit"
 # Fixed in BuildKit (util/appdefaults).
-_BUILDKIT_FOLDER = Path("/etc/buildkit")
+BUILDKIT_FOLDER = Path("/etc/buildkit")
 _DAY_SECONDS = 24 * 3600
 
 
@@ -57,6 +55,11 @@ class MachineFolder:
     def step_rules(self) -> Path:
         """What that script lets steps have."""
         return self.path / "step-rules.json"
+
+    @property
+    def tls(self) -> Path:
+        """Copies of its certificates, where it can't read the originals."""
+        return self.path / "tls"
 
     @property
     def container_state(self) -> Path:
@@ -101,8 +104,8 @@ def make_machine_view(config: ProcessRuntimeConfig) -> Path:
     would take the host's, and where that has none run a program of each architecture that it knows.
     """
     with suppress(OSError):
-        _BUILDKIT_FOLDER.mkdir(mode=0o755, exist_ok=True)
-        return _BUILDKIT_FOLDER
+        BUILDKIT_FOLDER.mkdir(mode=0o755, exist_ok=True)
+        return BUILDKIT_FOLDER
     view = config.run_folder / "machine"
     view.mkdir(mode=0o700, parents=True, exist_ok=True)
     return view
@@ -132,6 +135,7 @@ def engine_config(
     port: int,
     cgroup: str,
     view: Path,
+    listen: str = "127.0.0.1",
     isolated: bool = True,
 ) -> str:
     """The engine's configuration (BuildKit's docs/buildkitd.toml.md).
@@ -165,7 +169,7 @@ def engine_config(
             "root": str(volume),
             "insecure-entitlements": sorted(spec.privileges.entitlements),
             "grpc": {
-                "address": [f"tcp://127.0.0.1:{port}"],
+                "address": [f"tcp://{listen}:{port}"],
                 "tls": {
                     "cert": str(certificates.certificate.absolute()),
                     "key": str(certificates.key.absolute()),

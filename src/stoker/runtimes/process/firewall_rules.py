@@ -32,7 +32,7 @@ _PASSED_EARLY = """\
 add rule inet {table} input iif lo accept
 add rule inet {table} output ct state established,related accept"""
 # By a machine's bridge, and by the cgroup of its engine.
-OF_BRIDGES = ("sources", "project_denied", "project_allowed")
+OF_BRIDGES = ("sources", "engine_sources", "hosts", "project_denied", "project_allowed")
 OF_ENGINES = ("engine_denied", "engine_allowed")
 _BRIDGE, _ENGINE = "iifname", f"socket cgroupv2 level {ENGINE_DEPTH}"
 # The kernel walks through a machine's connections for a new one, so these may not come as fast as they can: that many
@@ -48,11 +48,13 @@ class Admission:
         bridge: what its steps are attached to.
         engine: its engine's cgroup, as nft names it.
         privileges: what its project may reach beyond or short of what all may.
+        reaches_loopback: whether the host's address on its link stands for the host's loopback address.
     """
 
     bridge: Bridge
     engine: str
     privileges: Privileges
+    reaches_loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ def ruleset(table: str, allowed: Iterable[Network], denied: Iterable[Network], m
     """
     filled = _networks(table, "allowed", allowed) + _networks(table, "denied", denied)
     filled += _elements(table, "private", PRIVATE_RANGES) + _elements(table, "private6", PRIVATE_RANGES_IPV6)
-    chains = ("refuse", "step_flows", "engine_flows")
-    chains += ("from_machine", "to_host", "from_engine", "forward", "input", "output", "postrouting")
+    chains = ("refuse", "step_flows", "engine_flows", "from_machine", "to_host", "engine_to_host", "from_engine")
+    chains += ("prerouting", "forward", "input", "output", "postrouting")
     return f"""
 add table inet {table}
 add set inet {table} machines {{ type ifname; }}
@@ -94,7 +96,9 @@ add chain inet {table} step_flows
 add chain inet {table} engine_flows
 add chain inet {table} from_machine
 add chain inet {table} to_host
+add chain inet {table} engine_to_host
 add chain inet {table} from_engine
+add chain inet {table} prerouting {{ type nat hook prerouting priority dstnat; policy accept; }}
 add chain inet {table} forward {{ type filter hook forward priority filter - 10; policy accept; }}
 add chain inet {table} input {{ type filter hook input priority filter - 10; policy accept; }}
 add chain inet {table} output {{ type filter hook output priority filter - 10; policy accept; }}
@@ -111,6 +115,8 @@ add rule inet {table} from_machine iifname . ip6 saddr != @sources6 drop
 add rule inet {table} from_machine ct state established,related accept
 add rule inet {table} from_machine oifname @machines jump refuse
 add rule inet {table} from_machine jump step_flows
+add rule inet {table} from_machine iifname . ip saddr @engine_sources ip daddr . tcp dport @proxies accept
+add rule inet {table} from_machine iifname . ip6 saddr @engine_sources6 ip6 daddr . tcp dport @proxies6 accept
 {_decisions(table, "from_machine", _BRIDGE, "project", "resolvers")}
 add rule inet {table} from_machine accept
 add rule inet {table} to_host ct state established,related accept
@@ -118,14 +124,20 @@ add rule inet {table} to_host jump step_flows
 add rule inet {table} to_host ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
 add rule inet {table} to_host ip6 daddr @resolvers6 meta l4proto {{ tcp, udp }} th dport 53 accept
 add rule inet {table} to_host {_NEIGHBOURS} accept
+add rule inet {table} to_host iifname . ip saddr @engine_sources jump engine_to_host
+add rule inet {table} to_host iifname . ip6 saddr @engine_sources6 jump engine_to_host
 add rule inet {table} to_host meta pkttype host jump refuse
 add rule inet {table} to_host drop
 add rule inet {table} from_engine jump engine_flows
+add rule inet {table} engine_to_host ip daddr . tcp dport @proxies accept
+add rule inet {table} engine_to_host ip6 daddr . tcp dport @proxies6 accept
+{_decisions(table, "engine_to_host", _BRIDGE, "project", "engine_resolvers")}
 add rule inet {table} from_engine oifname @machines jump refuse
 add rule inet {table} from_engine ip daddr . tcp dport @proxies accept
 add rule inet {table} from_engine ip6 daddr . tcp dport @proxies6 accept
 {_decisions(table, "from_engine", _ENGINE, "engine", "engine_resolvers")}
 add rule inet {table} from_engine fib daddr type local jump refuse
+add rule inet {table} prerouting iifname . ip daddr @hosts dnat ip to 127.0.0.1
 add rule inet {table} forward iifname @machines jump from_machine
 add rule inet {table} forward oifname @machines ct state established,related accept
 add rule inet {table} forward oifname @machines drop
@@ -149,6 +161,8 @@ def admission(table: str, admitted: Admission) -> str:
     return (
         _elements(table, "machines", [bridge])
         + _networks(table, "sources", subnets, bridge)
+        + _networks(table, "engine_sources", admitted.bridge.engine_networks, bridge)
+        + _networks(table, "hosts", admitted.bridge.host_networks if admitted.reaches_loopback else (), bridge)
         + _networks(table, "project_denied", privileges.denied_networks, bridge)
         + _networks(table, "project_allowed", privileges.allowed_networks, bridge)
         + _of_engine(table, engine, privileges)

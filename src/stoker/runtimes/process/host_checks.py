@@ -14,6 +14,7 @@ from stoker.domain.host import Finding, Verdict
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
 from stoker.runtimes.process.cgroups import ROOT, Cgroups
 from stoker.runtimes.process.commands import find_program, run
+from stoker.runtimes.process.config import FIRST_ID
 from stoker.runtimes.process.emulation import can_be_emulated, emulated_platforms, native_platform
 from stoker.runtimes.process.limits import CONTROLLERS, host_size
 from stoker.runtimes.process.resolvers import host_resolvers
@@ -24,6 +25,7 @@ from stoker.runtimes.process.step_networks import (
     ipv6,
     step_networks,
 )
+from stoker.runtimes.process.user_namespaces import user_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +55,7 @@ def check_host(folder: Path) -> tuple[Finding, ...]:
         _kernel,
         _privileges,
         _namespaces,
+        partial(_user_namespaces, folder),
         _cgroups,
         _seccomp,
         step_networks,
@@ -96,6 +99,10 @@ def _namespaces() -> Finding:
     except HostUnfit as error:
         return Finding("namespaces", Verdict.MISSING, f"{', '.join(_NAMESPACES)}", str(error))
     return Finding("namespaces", Verdict.GOOD, ", ".join(_NAMESPACES))
+
+
+def _user_namespaces(folder: Path) -> Finding:
+    return user_namespaces(nearest_folder(folder), FIRST_ID)
 
 
 def _cgroups() -> Finding:

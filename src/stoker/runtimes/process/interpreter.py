@@ -15,4 +15,5 @@ def interpreter() -> str:
     """
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     own = Path(sys.base_prefix, "bin", name)
-    return str(own) if os.access(own, os.X_OK) else os.path.realpath(sys.executable)
+    # Of a virtual environment, the Python that it was made with.
+    return os.path.realpath(own if os.access(own, os.X_OK) else sys.executable)

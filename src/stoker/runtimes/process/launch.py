@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.engine_files import CNI_STATE
@@ -36,17 +36,19 @@ _WAIT = (
     'read -r go || exit 70; exec "$@"'
 )
 
-# Arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it, CNI's lock, a command.
-# As the first process of its namespace it has to collect orphans, which waiting does. A signal interrupts the wait, so
-# it waits again for as long as the engine is there.
+# Arguments: CNI's lock, a command. As the first process of its namespace it has to collect orphans, which waiting does.
+# A signal interrupts the wait, so it waits again for as long as the engine is there.
 _FIRST_PROCESS = (
-    'mount --bind "$1" "$2" && mount --bind "$3" "$4" && exec 9>"$5" && flock 9 || exit 71; shift 5; '
+    'exec 9>"$1" && flock 9 || exit 71; shift; '
     # When the server dies before there is a network, this ends, and the engine with it: it never has the lock.
     '"$@" </dev/null 9>&- & engine=$!; read -r go || exit 72; exec </dev/null 9>&-; '
     # Caught only once there is an engine to pass it to: until then `stop` sees that there is nobody to ask.
     "trap 'kill -TERM \"$engine\"' TERM; "
     'while :; do wait "$engine"; code=$?; kill -0 "$engine" 2>/dev/null || exit "$code"; done'
 )
+
+# The same, after arguments: the machine's folder, where it sees it, CNI's state in it, where CNI looks for it.
+_FIRST_WITH_MOUNTS = 'mount --bind "$1" "$2" && mount --bind "$3" "$4" || exit 71; shift 4; ' + _FIRST_PROCESS
 
 _GO = b"go\n"
 
@@ -55,8 +57,34 @@ _ENVIRONMENT = VARIABLES | {"no_proxy", "ssl_cert_file", "ssl_cert_dir", "tz", "
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class Launch:
+class Launch(Protocol):
     """A machine's processes: first only one that waits, so that it can be put in its place while files are written."""
+
+    process: subprocess.Popen[bytes]
+
+    def move(self, cgroup_files: list[Path]) -> None:
+        """Put the process into its cgroups, before it begins. Takes some milliseconds: the kernel waits for all CPUs.
+
+        Raises:
+            OSError: it could not be put there.
+        """
+        ...
+
+    def begin(self) -> None:
+        """Let the engine start: its files are there."""
+        ...
+
+    def connect(self) -> None:
+        """Let it run steps: its network is there. The processes no longer depend on this one."""
+        ...
+
+    def abandon(self) -> None:
+        """End what was started."""
+        ...
+
+
+class HostLaunch:
+    """A machine whose processes are the host's root: see `Launch`."""
 
     def __init__(self, config: ProcessRuntimeConfig, folder: MachineFolder, view: Path) -> None:
         """Start the outermost process, which waits for `begin`. When this process dies before that, it ends.
@@ -82,7 +110,7 @@ class Launch:
                     stdout=log,
                     stderr=log,
                     cwd="/",
-                    env=_environment(config, folder),
+                    env=environment(config, folder),
                     # Out of the terminal's reach: a Ctrl-C there is for the server alone.
                     start_new_session=True,
                 )
@@ -93,25 +121,21 @@ class Launch:
             os.close(gate)
 
     def move(self, cgroup_files: list[Path]) -> None:
-        """Put the process into its cgroups, before it begins. Takes some milliseconds: the kernel waits for all CPUs.
-
-        Raises:
-            OSError: it could not be put there.
-        """
+        """Put the process into its cgroups: see `Launch.move`."""
         for file in cgroup_files:
             file.write_text(str(self.process.pid))
 
     def begin(self) -> None:
-        """Let the engine start: its files are there."""
+        """Let the engine start: see `Launch.begin`."""
         os.write(self._key, _GO)
 
     def connect(self) -> None:
-        """Let it run steps: its network is there. The processes no longer depend on this one."""
+        """Let it run steps: see `Launch.connect`."""
         os.write(self._key, _GO)
         os.close(self._key)
 
     def abandon(self) -> None:
-        """End what was started."""
+        """End what was started: see `Launch.abandon`."""
         self.process.kill()
         self.process.wait()
         os.close(self._key)
@@ -121,13 +145,22 @@ def _command(config: ProcessRuntimeConfig, folder: MachineFolder, view: Path) ->
     command = ["sh", "-c", _WAIT, "stoker-machine"]
     command += [find_program("unshare", package="util-linux"), "--mount", "--propagation", "slave", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "--"]
-    command += ["sh", "-c", _FIRST_PROCESS, "stoker-machine"]
+    command += ["sh", "-c", _FIRST_WITH_MOUNTS, "stoker-machine"]
     command += [str(folder.path), str(view), str(folder.network_state), str(CNI_STATE)]
-    command += [str(folder.network_lock), str(config.buildkitd), "--config", str(folder.config)]
-    return command
+    return [*command, *_engine(folder, config.buildkitd)]
 
 
-def _environment(config: ProcessRuntimeConfig, folder: MachineFolder) -> dict[str, str]:
+def first_process(folder: MachineFolder, buildkitd: Path) -> list[str]:
+    """The command that becomes the first process of a machine whose mounts are there."""
+    return ["sh", "-c", _FIRST_PROCESS, "stoker-machine", *_engine(folder, buildkitd)]
+
+
+def _engine(folder: MachineFolder, buildkitd: Path) -> list[str]:
+    return [str(folder.network_lock), str(buildkitd), "--config", str(folder.config)]
+
+
+def environment(config: ProcessRuntimeConfig, folder: MachineFolder) -> dict[str, str]:
+    """The engine's environment; ``folder`` is the machine's as the machine sees it."""
     handed_on = {name: value for name, value in os.environ.items() if name.lower() in _ENVIRONMENT}
     temporary = str(folder.temporary)
     return {

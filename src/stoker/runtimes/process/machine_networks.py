@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.privileges import NO_PRIVILEGES
 from stoker.runtimes.errors import MachineStartFailed
-from stoker.runtimes.process.bridges import Bridge, Bridges, forward_ipv6
+from stoker.runtimes.process.bridges import Bridge, Bridges, Loopback, forward_ipv6
 from stoker.runtimes.process.cni_files import find_cni_plugins
 from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.engine_files import MachineFolder
@@ -63,14 +63,22 @@ class MachineNetworks:
             self._firewall.prepare([one for one in present if one is not None], self._services())
         return warnings
 
-    def connect(self, spec: MachineSpec, chosen: Future[Bridge], grouped: Future[list[Path]], beside: Executor) -> None:
-        """Make a machine's bridge, and the rules without which nothing may use it.
+    def connect(
+        self,
+        spec: MachineSpec,
+        chosen: Future[Bridge],
+        grouped: Future[list[Path]],
+        beside: Executor,
+        entered: Future[int] | None = None,
+    ) -> None:
+        """Make a machine's bridge, or its link, and the rules without which nothing may use it.
 
         Args:
             spec: the machine.
             chosen: is told early what the bridge will be.
             grouped: done when its cgroups are there.
             beside: where the rules are made meanwhile.
+            entered: the first process of a machine that has its own namespaces, when they are there.
 
         Raises:
             RuntimeFailed: it could not be done.
@@ -79,11 +87,14 @@ class MachineNetworks:
         try:
             self._forget_bridge(machine_id)
             with self._bridges.choosing() as host:
-                bridge = self._bridges.choose(machine_id, host)
+                bridge = self._bridges.choose(machine_id, host, routed=entered is not None)
                 # Changing rules takes the kernel as long as all the rest, so it goes on beside it.
                 admission = beside.submit(self._admit, spec, bridge, grouped)
                 chosen.set_result(bridge)
-                self._bridges.create(machine_id, bridge)
+                if entered is None:
+                    self._bridges.create(machine_id, bridge)
+                else:
+                    self._bridges.link(machine_id, bridge, entered.result(), self._loopback(spec.privileges))
         except BaseException as error:
             if not chosen.done():
                 chosen.set_exception(error)
@@ -127,16 +138,28 @@ class MachineNetworks:
             raise MachineStartFailed(
                 f"machine {spec.machine_id} has no cgroup of version 2, by which its engine is known"
             )
-        self._firewall.admit(Admission(bridge, engine, spec.privileges), self._services())
+        self._firewall.admit(self._admission(bridge, engine, spec.privileges), self._services())
 
     def _present(self, machine_id: str, bridge: Bridge) -> Admission | None:
         """What the firewall is told of a machine that runs; None when nothing of it does any more."""
         engine = self._cgroups.engine_group(machine_id)
-        return None if engine is None else Admission(bridge, engine, self._kept_privileges(machine_id))
+        return None if engine is None else self._admission(bridge, engine, self._kept_privileges(machine_id))
+
+    def _admission(self, bridge: Bridge, engine: str, privileges: Privileges) -> Admission:
+        return Admission(bridge, engine, privileges, not self._loopback(privileges).is_empty())
 
     def _services(self) -> Services:
         steps = self._config.name_servers or host_resolvers()
         return Services(steps, engine_resolvers(), self._proxies)
+
+    def _loopback(self, privileges: Privileges) -> Loopback:
+        allowed = (*self._config.allowed_networks, *privileges.allowed_networks)
+        addresses = [address for address in engine_resolvers() if address.version == 4 and address.is_loopback]
+        return Loopback(
+            tuple(network for network in allowed if network.version == 4 and network.is_loopback),
+            tuple((address, port) for address, port in self._proxies if address.version == 4 and address.is_loopback),
+            tuple(addresses) if not host_resolvers() else (),
+        )
 
     def _kept_privileges(self, machine_id: str) -> Privileges:
         """What a machine was started with, not what its project has now: a change counts from the next start."""

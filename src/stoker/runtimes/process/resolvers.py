@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _SYSTEMD_UPSTREAM = Path("/run/systemd/resolve/resolv.conf")
@@ -24,6 +28,11 @@ def host_resolvers(
     return tuple(
         server for server in servers if not server.is_loopback and not (server.version == 6 and server.is_link_local)
     )
+
+
+def resolv_conf(chosen: Sequence[IPv4Address | IPv6Address]) -> str:
+    """The text of resolv.conf(5) for a machine with a network of its own."""
+    return "".join(f"nameserver {server}\n" for server in chosen or host_resolvers() or engine_resolvers())
 
 
 def engine_resolvers(resolv_conf: Path = _RESOLV_CONF) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from stoker.domain.host import Verdict
 from stoker.domain.machines import Placement
 from stoker.runtimes.contract import Ending, Observed, Owned
-from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
+from stoker.runtimes.errors import HostUnfit, MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
 from stoker.runtimes.process import logs
 from stoker.runtimes.process.cgroups import Cgroups
 from stoker.runtimes.process.commands import find_program
-from stoker.runtimes.process.config import checked_name, is_name
+from stoker.runtimes.process.config import UserNamespaces, checked_name, is_name
 from stoker.runtimes.process.emulation import emulated_platforms, ensure_emulation, native_platform
 from stoker.runtimes.process.endings import damage_told
 from stoker.runtimes.process.engine_files import (
@@ -27,6 +28,7 @@ from stoker.runtimes.process.processes import ProcessName, ended, is_running, op
 from stoker.runtimes.process.starts import MachineStarts
 from stoker.runtimes.process.step_networks import unisolated_for
 from stoker.runtimes.process.trees import destroy
+from stoker.runtimes.process.user_namespaces import user_namespaces
 from stoker.runtimes.process.volume_store import VolumeStore
 
 if TYPE_CHECKING:
@@ -98,6 +100,11 @@ class ProcessRuntime:
     async def trim_logs(self) -> None:
         """Cut running machines' logs to their bound."""
         await asyncio.to_thread(self._trim_logs)
+
+    @property
+    def in_user_namespaces(self) -> bool:
+        """Whether machines run in user namespaces of their own; known when the host has been prepared."""
+        return self._starts.in_user_namespaces
 
     def platforms(self) -> frozenset[Platform]:
         """The host's own platform, and the other one when it is emulated."""
@@ -222,8 +229,23 @@ class ProcessRuntime:
         self._cgroups.prepare()
         self._is_released = False
         warnings = self._networks.prepare() if self._isolated else (_UNISOLATED,)
+        warnings += self._prepare_user_namespaces()
         ensure_emulation()
         return (*warnings, *self._store.prepare())
+
+    def _prepare_user_namespaces(self) -> tuple[str, ...]:
+        wanted = self._config.user_namespaces
+        self._starts.in_user_namespaces = False
+        if wanted is UserNamespaces.OFF or (wanted is UserNamespaces.AUTO and not self._isolated):
+            return ()
+        self._config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = user_namespaces(self._config.data, self._config.first_id)
+        can = self._isolated and found.verdict is Verdict.GOOD
+        if wanted is UserNamespaces.REQUIRE and not can:
+            why = f"{found.found}; {found.advice}" if self._isolated else "steps have no networks of their own"
+            raise HostUnfit(f"user_namespaces is require, and machines can't have any here: {why}")
+        self._starts.in_user_namespaces = can
+        return () if can else (f"machines have no user namespaces of their own: {found.found}; {found.advice}",)
 
     def _launch(self, spec: MachineSpec) -> Placement:
         if self._is_released:

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from stoker.domain.machines import Placement
+from stoker.domain.machines import Isolation, Placement
+from stoker.runtimes.contract import MachineCertificates
 from stoker.runtimes.process.bridges import Bridge
+from stoker.runtimes.process.cgroups import STEPS_GROUP
 from stoker.runtimes.process.cni_files import network_config, write_cni_plugins
+from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.container_runtime import container_runtime_script, written_step_rules
-from stoker.runtimes.process.engine_files import STEPS_GROUP, MachineFolder, engine_config, make_machine_view
-from stoker.runtimes.process.launch import Launch
+from stoker.runtimes.process.engine_files import BUILDKIT_FOLDER, MachineFolder, engine_config, make_machine_view
+from stoker.runtimes.process.id_ranges import IdRange, IdRanges
+from stoker.runtimes.process.launch import HostLaunch, Launch
 from stoker.runtimes.process.limits import capped, host_size, limits_of
 from stoker.runtimes.process.memory import events_file
+from stoker.runtimes.process.namespaces import IDS
 from stoker.runtimes.process.privileges import written_privileges
 from stoker.runtimes.process.processes import started_ticks
+from stoker.runtimes.process.resolvers import resolv_conf
 from stoker.runtimes.process.trees import destroy
+from stoker.runtimes.process.user_launch import INSIDE, VOLUME_INSIDE, Inside, UserLaunch
 from stoker.runtimes.process.volume_store import HOUSEKEEPING_FACTOR
 
 if TYPE_CHECKING:
@@ -35,8 +43,26 @@ if TYPE_CHECKING:
     from stoker.runtimes.process.volume_store import VolumeStore
 
 HOST = "127.0.0.1"
+_ANY = "0.0.0.0"  # noqa: S104  of the machine's own network namespace
 # The volume, the cgroups, the processes, the bridge and the rules.
 _BESIDE_A_START = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How a machine sees what is its own.
+
+    Attributes:
+        folder: its folder.
+        view: that folder once more, where BuildKit looks for its configuration.
+        listen: the address that it listens on.
+        volume: its volume; None where it sees that as the host does.
+    """
+
+    folder: MachineFolder
+    view: Path
+    listen: str
+    volume: Path | None = None
 
 
 class MachineStarts:
@@ -44,6 +70,7 @@ class MachineStarts:
 
     Attributes:
         networks: None where steps can't be given networks of their own.
+        in_user_namespaces: whether machines get user namespaces of their own, which need such networks.
     """
 
     def __init__(
@@ -59,6 +86,8 @@ class MachineStarts:
         self._store = store
         self._cgroups = cgroups
         self.networks = networks
+        self.in_user_namespaces = config.user_namespaces is UserNamespaces.REQUIRE and networks is not None
+        self._ids = IdRanges(config.run_folder, IdRange(config.first_id, config.id_ranges * IDS))
 
     def start(self, spec: MachineSpec) -> tuple[Placement, subprocess.Popen[bytes]]:
         """Start a machine of which nothing runs; where it is, and its outermost process.
@@ -78,36 +107,45 @@ class MachineStarts:
         host = host_size()
         size = capped(spec.size, host)
         grouped = beside.submit(self._cgroups.create, machine_id, limits_of(size, host, self._config.max_processes))
-        view = make_machine_view(self._config)
-        launching = beside.submit(self._launch, folder, view, grouped)
+        entered = Future[int]() if self.in_user_namespaces else None
+        launching = beside.submit(self._launch, machine_id, folder, grouped, entered)
         try:
             chosen = Future[Bridge]()
             connection = (
-                None if self.networks is None else beside.submit(self.networks.connect, spec, chosen, grouped, beside)
+                None
+                if self.networks is None
+                else beside.submit(self.networks.connect, spec, chosen, grouped, beside, entered)
             )
             keep_bytes = spec.cache_policy.keep_bytes
             volume = beside.submit(self._store.open, spec.volume_id, keep_bytes, untrusted_of=spec.untrusted_of)
-            self._fill(folder, spec)
+            seen = self._seen(folder, in_user_namespace=entered is not None)
+            self._fill(folder, seen.folder, spec)
             port = _free_port()
-            place, cgroup, isolated = volume.result().path, self._cgroups.path(machine_id), connection is not None
+            place = seen.volume or volume.result().path
+            cgroup, isolated = self._cgroups.path(machine_id), connection is not None
             toml = engine_config(
-                spec,
+                spec if entered is None else _with_copied_certificates(spec, folder),
                 self._config,
-                folder,
+                seen.folder,
                 volume=place,
                 min_free_bytes=HOUSEKEEPING_FACTOR * self._store.reserve(),
                 port=port,
                 cgroup=cgroup,
-                view=view,
+                view=seen.view,
+                listen=seen.listen,
                 isolated=isolated,
             )
             folder.config.write_text(toml)
             folder.step_rules.write_text(
-                written_step_rules(folder, spec.privileges, volume=place, view=view, cgroup=cgroup, isolated=isolated)
+                written_step_rules(
+                    seen.folder, spec.privileges, volume=place, view=seen.view, cgroup=cgroup, isolated=isolated
+                )
             )
             if connection is not None:
-                folder.network.write_text(network_config(folder, chosen.result()))
+                folder.network.write_text(network_config(seen.folder, chosen.result()))
             launch = launching.result()
+            if isinstance(launch, UserLaunch):
+                launch.show(Inside(folder.path, volume.result().path, resolv_conf(self._config.name_servers)))
             launch.begin()
             if connection is not None:
                 connection.result()
@@ -118,26 +156,46 @@ class MachineStarts:
             raise
         process = launch.process
         placement = Placement(
-            HOST,
+            HOST if entered is None else str(chosen.result().engine),
             port,
             process.pid,
             started_ticks(process.pid),
             cpus=size.cpus,
             memory_bytes=size.memory_bytes,
             over_policy=volume.result().over_policy,
+            isolation=_isolation(in_user_namespace=entered is not None, isolated=isolated),
         )
         return placement, process
 
-    def _launch(self, folder: MachineFolder, view: Path, grouped: Future[list[Path]]) -> Launch:
-        launch = Launch(self._config, folder, view)
+    def _seen(self, folder: MachineFolder, *, in_user_namespace: bool) -> _Seen:
+        if in_user_namespace:
+            return _Seen(INSIDE, BUILDKIT_FOLDER, _ANY, VOLUME_INSIDE)
+        return _Seen(folder, make_machine_view(self._config), HOST)
+
+    def _launch(
+        self, machine_id: str, folder: MachineFolder, grouped: Future[list[Path]], entered: Future[int] | None
+    ) -> Launch:
         try:
-            launch.move(grouped.result())
-        except BaseException:
-            launch.abandon()
+            if entered is None:
+                launch = HostLaunch(self._config, folder, make_machine_view(self._config))
+            else:
+                launch = UserLaunch(self._config, folder)
+            try:
+                launch.move(grouped.result())
+                if entered is not None and isinstance(launch, UserLaunch):
+                    ids = self._ids.take(folder.path)
+                    self._cgroups.hand_over(machine_id, ids.first)
+                    entered.set_result(launch.enter(ids.first))
+            except BaseException:
+                launch.abandon()
+                raise
+        except BaseException as error:
+            if entered is not None:
+                entered.set_exception(error)
             raise
         return launch
 
-    def _fill(self, folder: MachineFolder, spec: MachineSpec) -> None:
+    def _fill(self, folder: MachineFolder, seen: MachineFolder, spec: MachineSpec) -> None:
         folder.privileges.write_text(written_privileges(spec.privileges))
         for part in folder.own_folders:
             destroy(part)
@@ -145,12 +203,30 @@ class MachineStarts:
         if self.networks is not None:
             write_cni_plugins(folder)
         events = self._memory_events(spec.machine_id)
-        folder.container_runtime.write_text(container_runtime_script(folder, self._config.container_runtime, events))
+        folder.container_runtime.write_text(container_runtime_script(seen, self._config.container_runtime, events))
         folder.container_runtime.chmod(0o700)
 
     def _memory_events(self, machine_id: str) -> Path | None:
         found = self._cgroups.memory_group(machine_id)
         return None if found is None else found[0] / STEPS_GROUP / "$id" / events_file(unified=found[1])
+
+
+def _with_copied_certificates(spec: MachineSpec, folder: MachineFolder) -> MachineSpec:
+    """Put a machine's certificates into its own folder; the spec with where it sees them there."""
+    folder.tls.mkdir(mode=0o700, exist_ok=True)
+    given = spec.certificates
+    for source in (given.ca, given.certificate, given.key):
+        copy = folder.tls / source.name
+        copy.touch(mode=0o600)
+        copy.write_bytes(source.read_bytes())
+    copied = (INSIDE.tls / source.name for source in (given.ca, given.certificate, given.key))
+    return replace(spec, certificates=MachineCertificates(*copied))
+
+
+def _isolation(*, in_user_namespace: bool, isolated: bool) -> Isolation:
+    if not isolated:
+        return Isolation.HOST_NETWORK
+    return Isolation.USER_NAMESPACE if in_user_namespace else Isolation.HOST_ROOT
 
 
 def _free_port() -> int:

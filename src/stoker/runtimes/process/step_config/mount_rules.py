@@ -32,7 +32,9 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _TRACING_SOCKET = "/dev/otel-grpc.sock"
 _WRITABLE_WHEN_INSECURE = ("/sys", "/sys/fs/cgroup")
 
-_WORDS = (*_HELD, "bind", "rbind", "ro", "rw")
+# What a bind mount in a user namespace has to keep of what is mounted there (BuildKit's util/rootless/mountopts).
+_KEPT = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime")
+_WORDS = (*_HELD, *_KEPT, "bind", "rbind", "ro", "rw")
 _VALUES = {
     "bind": (),
     "overlay": (
@@ -80,7 +82,11 @@ def check_mounts(value: object, rules: StepRules, files: MountedFiles) -> None:
 
 def _is_own(destination: str, kind: str, source: str, options: list[str], rules: StepRules) -> bool:
     if destination == _TRACING_SOCKET:
-        return (kind, source, sorted(options)) == ("bind", rules.tracing_socket, ["rbind", "ro"])
+        return (kind, source, sorted(set(options) - set(_KEPT))) == (
+            "bind",
+            rules.tracing_socket,
+            ["rbind", "ro"],
+        )
     if destination == _SHARED_MEMORY and (kind, source) == ("tmpfs", "tmpfs"):
         return all(option in _HELD or option.partition("=")[0] in ("size", "mode") for option in options)
     if destination not in _OWN:

@@ -1,0 +1,44 @@
+"""Which programs of the host a machine in a user namespace has to be shown, as it is nobody there.
+
+They are shown where they are. A folder above them that only its owner may enter, such as /root, is covered by an empty
+one, so that nothing else of it is seen.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Folders to cover, and those to show in them or elsewhere, at the host's own paths."""
+
+    covered: tuple[Path, ...]
+    folders: tuple[Path, ...]
+
+
+def mode_of(folder: Path) -> int:
+    """The permission bits of a folder.
+
+    Raises:
+        OSError: it can't be told.
+    """
+    return folder.stat().st_mode
+
+
+def shown(folders: Iterable[Path], mode: Callable[[Path], int] = mode_of) -> Shown:
+    """What to cover and to show, so that anybody can enter these folders; nothing for those that anybody can already.
+
+    Raises:
+        OSError: one of them isn't there.
+    """
+    found: dict[Path, Path] = {}
+    for folder in dict.fromkeys(path.resolve() for path in folders):
+        closed = [path for path in reversed((folder, *folder.parents)) if not mode(path) & stat.S_IXOTH]
+        # What is closed itself can't be covered: it is shown in its place.
+        if closed:
+            found[folder] = closed[0] if closed[0] != folder else folder.parent
+    return Shown(tuple(dict.fromkeys(found.values())), tuple(found))

@@ -1,0 +1,194 @@
+"""Machines in user namespaces: what they are on the host, and that nothing else about them changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stoker.domain.machines import Isolation
+from stoker.runtimes.process.config import UserNamespaces
+from stoker.runtimes.process.emulation import native_platform
+from tests.contract.machine_host import LEFT_SECONDS, machine_processes
+from tests.harness.contexts import busybox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.contract.machine_host import Built, Machine, MachineHost
+
+_IDS = 65_536
+_SET_XATTRS = r"""
+#include <sys/xattr.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+    /* cap_net_bind_service=ep, as capabilities(7) lays out version 2. */
+    unsigned char capability[20] = {1, 0, 0, 2, 0, 4};
+    if (setxattr(argv[1], "security.capability", capability, sizeof capability, 0)) { perror("capability"); return 1; }
+    if (setxattr(argv[1], "user.colour", "blue", 4, 0)) { perror("user"); return 1; }
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def set_xattrs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static program that gives a file a capability and an extended attribute."""
+    folder = tmp_path_factory.mktemp("xattrs")
+    (folder / "x.c").write_text(_SET_XATTRS)
+    subprocess.run(["cc", "-static", "-o", folder / "set-xattrs", folder / "x.c"], check=True)
+    return folder / "set-xattrs"
+
+
+def _context(folder: Path, *lines: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "busybox").write_bytes(busybox(native_platform().architecture).read_bytes())
+    (folder / "busybox").chmod(0o755)
+    top = ("FROM scratch", "COPY busybox /bin/sh", "COPY busybox /bin/busybox", "ENV PATH=/bin")
+    (folder / "Dockerfile").write_text("\n".join([*top, "RUN /bin/busybox --install -s /bin", *lines]) + "\n")
+    return folder
+
+
+async def _in_user_namespace(host: MachineHost, machine_id: str = "machine", volume_id: str = "volume") -> Machine:
+    machine = await host.start_ready(machine_id, volume_id)
+    assert machine.placement.isolation == Isolation.USER_NAMESPACE
+    return machine
+
+
+@pytest.fixture
+async def held(new_host: Callable[..., MachineHost]) -> MachineHost:
+    """A server whose machines have user namespaces, or that doesn't start."""
+    host = new_host(user_namespaces=UserNamespaces.REQUIRE)
+    await host.runtime.prepare_host()
+    return host
+
+
+def _owners(host: MachineHost, machine_id: str) -> set[int]:
+    """All user ids, on the host, that processes of the machine have."""
+    found: set[int] = set()
+    for pid in machine_processes(host.config.server_id, machine_id):
+        status = Path("/proc", str(pid), "status").read_text()
+        found |= {int(word) for line in status.splitlines() if line.startswith("Uid:") for word in line.split()[1:]}
+    return found
+
+
+async def test_no_process_of_a_machine_has_an_id_of_the_host(held: MachineHost, tmp_path: Path) -> None:
+    machine = await _in_user_namespace(held)
+    context = _context(tmp_path / "c", "RUN cat /proc/self/uid_map; id -u; echo begun; sleep 30")
+    async with machine.building(context, r"^#\d+ [\d.]+ begun$"):
+        owners = _owners(held, "machine")
+    assert owners
+    assert min(owners) >= _IDS
+    assert max(owners) < min(owners) + _IDS
+
+
+async def test_each_machine_has_a_range_that_no_other_has_and_gets_it_again(held: MachineHost) -> None:
+    first, second = await _in_user_namespace(held, "one", "v1"), await _in_user_namespace(held, "two", "v2")
+    ranges = {min(_owners(held, name)) for name in ("one", "two")}
+    assert len(ranges) == 2
+    for machine in (first, second):
+        assert machine.placement.process_id is not None
+        os.kill(machine.placement.process_id, signal.SIGKILL)
+        await asyncio.wait_for(held.runtime.wait_exit(machine.spec.machine_id, machine.placement), LEFT_SECONDS)
+        await held.runtime.stop(machine.spec.machine_id, 0)
+    await _in_user_namespace(held, "three", "v3")
+    assert min(_owners(held, "three")) in ranges
+
+
+async def test_a_step_sees_its_own_ids_and_nothing_of_the_hosts_tables(held: MachineHost, tmp_path: Path) -> None:
+    machine = await _in_user_namespace(held)
+    tried = (
+        'RUN read -r inside outside count </proc/self/uid_map; echo "ids $inside $count"',
+        "RUN (echo x >/proc/sys/kernel/core_pattern) 2>/dev/null && echo written || echo refused",
+        "RUN cat /proc/keys 2>/dev/null | wc -l",
+        "RUN mknod /null c 1 3 && echo made || echo no device",
+        "RUN chown 65535:65535 /bin/busybox && stat -c %u:%g /bin/busybox",
+        "RUN chown 65536 /bin/busybox || echo beyond",
+    )
+    built = await machine.build(_context(tmp_path / "c", *tried))
+    assert built.code == 0, built.text
+    for said in ("ids 0 65536", "refused", "no device", "65535:65535", "beyond"):
+        assert f" {said}\n" in built.text, (said, built.text)
+
+
+async def test_archives_are_unpacked_with_their_owners_but_for_device_nodes(held: MachineHost, tmp_path: Path) -> None:
+    machine = await _in_user_namespace(held)
+    context = _context(tmp_path / "c", "ADD base.tar /base/", "RUN stat -c %u:%g /base/owned")
+    owned, device = tarfile.TarInfo("owned"), tarfile.TarInfo("null")
+    owned.uid, owned.gid = 33, 65_535
+    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 3
+    with tarfile.open(context / "base.tar", "w") as archive:
+        archive.addfile(owned)
+    built = await machine.build(context)
+    assert built.code == 0, built.text
+    assert " 33:65535\n" in built.text
+    with tarfile.open(context / "base.tar", "w") as archive:
+        archive.addfile(device)
+    refused = await machine.build(context)
+    # As rootless BuildKit does: only layers of images are unpacked without their devices (containerd's archive).
+    assert refused.code != 0
+    assert "operation not permitted" in refused.text
+
+
+async def _digest(machine: Machine, context: Path, folder: Path) -> str:
+    archive = folder / "image.tar"
+    options = f"--output=type=oci,dest={archive},rewrite-timestamp=true"
+    built = await machine.build(context, options, "--opt=build-arg:SOURCE_DATE_EPOCH=1700000000", "--no-cache")
+    assert built.code == 0, built.text
+    with tarfile.open(archive) as image:
+        index = image.extractfile("index.json")
+        assert index is not None
+        return json.loads(index.read())["manifests"][0]["digest"]
+
+
+async def test_images_are_the_same_as_those_of_the_hosts_root(
+    new_host: Callable[..., MachineHost], set_xattrs: Path, tmp_path: Path
+) -> None:
+    context = _context(
+        tmp_path / "c",
+        "COPY set-xattrs /bin/set-xattrs",
+        "RUN mkdir /made && echo one >/made/one && ln /made/one /made/two && chown 33:44 /made/one",
+        "RUN echo program >/made/program && chmod 4755 /made/program && set-xattrs /made/program",
+        "RUN dd if=/dev/zero of=/made/sparse bs=1 count=1 seek=1048576 2>/dev/null && mkfifo /made/pipe",
+        "RUN ln -s /nowhere /made/link && mkdir -m 1777 /made/scratch && chown 65535:65535 /made/scratch",
+    )
+    (context / "set-xattrs").write_bytes(set_xattrs.read_bytes())
+    (context / "set-xattrs").chmod(0o755)
+    digests: list[str] = []
+    for wanted in (UserNamespaces.REQUIRE, UserNamespaces.OFF):
+        host = new_host(user_namespaces=wanted)
+        await host.runtime.prepare_host()
+        digests.append(await _digest(await host.start_ready(), context, tmp_path))
+    assert digests[0] == digests[1]
+
+
+async def test_a_cache_goes_on_from_either_way_to_the_other(
+    new_host: Callable[..., MachineHost], set_xattrs: Path, tmp_path: Path
+) -> None:
+    context = _context(
+        tmp_path / "c",
+        "COPY set-xattrs /bin/set-xattrs",
+        "RUN echo made >/made && chown 33:44 /made && set-xattrs /made && sha256sum /made",
+        "RUN --mount=type=cache,target=/kept echo more >>/kept/file; stat -c %u:%g /made",
+    )
+    (context / "set-xattrs").write_bytes(set_xattrs.read_bytes())
+    (context / "set-xattrs").chmod(0o755)
+    built: list[Built] = []
+    data = new_host().config.data
+    for wanted in (UserNamespaces.OFF, UserNamespaces.REQUIRE, UserNamespaces.OFF):
+        host = new_host(user_namespaces=wanted, data=data)
+        await host.runtime.prepare_host()
+        machine = await host.start_ready()
+        built.append(await machine.build(context))
+        assert built[-1].code == 0, built[-1].text
+        await host.runtime.stop("machine", 20)
+        await host.runtime.release_host()
+    assert built[0].cached == 0
+    assert [one.cached for one in built[1:]] == [6, 6], built[1].text
