@@ -88,6 +88,13 @@ class Bridge:
     routed: bool = False
 
     @property
+    def mac(self) -> str:
+        """The address of the bridge on its link: the same every time."""
+        # Without an address of its own a bridge takes that of a port, and changes it when ports come and go.
+        octets = hashlib.blake2s(self.name.encode(), digest_size=5).digest()
+        return ":".join(["02", *(f"{octet:02x}" for octet in octets)])
+
+    @property
     def host(self) -> IPv4Address:
         """The host's address."""
         return self.subnet[1]
@@ -244,12 +251,10 @@ def machine_side(bridge: Bridge, loopback: Loopback) -> str:
     Steps send nothing to the namespace itself, where BuildKit listens. What BuildKit is to reach at the host's loopback
     address goes to the host, which sends it on to its own.
     """
-    octets = hashlib.blake2s(bridge.name.encode(), digest_size=5).digest()
-    mac = ":".join(["02", *(f"{octet:02x}" for octet in octets)])
     lines = [
         "link set dev lo up",
         f"addr add {bridge.engine}/32 dev eth0",
-        f"link add name {STEPS_DEVICE} address {mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0",
+        f"link add name {STEPS_DEVICE} address {bridge.mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0",
         f"link set dev {STEPS_DEVICE} addrgenmode none",
         f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {STEPS_DEVICE}",
         *([] if bridge.subnet6 is None else [f"addr add {bridge.engine6}/128 dev eth0 nodad"]),
@@ -328,14 +333,12 @@ class Bridges:
         Raises:
             RuntimeFailed: it could not be made.
         """
-        # Without an address of its own a bridge takes that of a port, and changes it when ports come and go.
-        octets = hashlib.blake2s(bridge.name.encode(), digest_size=5).digest()
-        mac = ":".join(["02", *(f"{octet:02x}" for octet in octets)])
         # Nobody else can have that address, so the second that looking for duplicates takes is saved.
         newer = "" if bridge.subnet6 is None else f"addr add {bridge.gateway6}/{_IPV6_PREFIX} dev {bridge.name} nodad\n"
         _ip(
             [],
-            f"link add name {bridge.name} address {mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0\n"
+            f"link add name {bridge.name} address {bridge.mac} mtu {bridge.mtu} "
+            "type bridge stp_state 0 forward_delay 0\n"
             f"link set dev {bridge.name} alias {self._alias(machine_id)} addrgenmode none\n"
             f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {bridge.name}\n"
             f"{newer}link set dev {bridge.name} up\n",
