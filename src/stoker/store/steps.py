@@ -320,16 +320,7 @@ async def new_savings(tx: Transaction, project_id: str, build_id: str) -> dict[i
     Only trusted builds tell. What the build did itself, in another of its solves, was not saved. Steps of which that is
     known already are left out.
     """
-    done = await tx.scan(
-        select(steps.c.work_key)
-        .where(
-            steps.c.build_id == build_id,
-            steps.c.solve_ref != CLIENT_REF,
-            ~steps.c.cached,
-            steps.c.completed_at.is_not(None),
-        )
-        .distinct()
-    )
+    done = await tx.scan(_own_work(build_id).distinct())
     own = {row.work_key for row in done}
     cached = await tx.scan(
         select(steps.c.number, steps.c.work_key).where(
@@ -381,16 +372,7 @@ async def save_savings(tx: Transaction, build_id: str, saved: Mapping[int, timed
     rows = [{"of": number, "took": duration // _MICROSECOND} for number, duration in saved.items()]
     if rows:
         await tx.execute_many(query, rows)
-    done = (
-        select(steps.c.work_key)
-        .where(
-            steps.c.build_id == build_id,
-            steps.c.solve_ref != CLIENT_REF,
-            ~steps.c.cached,
-            steps.c.completed_at.is_not(None),
-        )
-        .scalar_subquery()
-    )
+    done = _own_work(build_id).scalar_subquery()
     await tx.execute(
         update(steps)
         .where(
@@ -422,3 +404,13 @@ async def first_failure(tx: Transaction, build_id: str, solve_ref: str) -> str |
         .limit(1)
     )
     return (await tx.execute(query)).scalar_one_or_none()
+
+
+def _own_work(build_id: str) -> Select[str]:
+    """Keys of the work that a build did itself, in whichever of its solves."""
+    return select(steps.c.work_key).where(
+        steps.c.build_id == build_id,
+        steps.c.solve_ref != CLIENT_REF,
+        ~steps.c.cached,
+        steps.c.completed_at.is_not(None),
+    )
