@@ -115,7 +115,7 @@ class Server:
             )
         deadline = time.monotonic() + START_SECONDS
         while "ready;" not in self.output:
-            assert self.process.poll() is None, f"the server ended: {self.output}"
+            assert self.process.poll() is None, f"the server ended: {self.output}{self._log_of_the_api()}"
             assert time.monotonic() < deadline, f"the server is not ready: {self.output}"
             time.sleep(0.02)
         return self
@@ -123,6 +123,11 @@ class Server:
     @property
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+    def _log_of_the_api(self) -> str:
+        """Its last lines, since a test's folders may be gone when somebody reads why it failed."""
+        log = self.data / "logs" / "api.log"
+        return "\n" + log.read_text(errors="replace")[-4000:] if log.exists() else ""
 
     @property
     def pid(self) -> int:

@@ -8,6 +8,7 @@ by an epoch that grows by one each time; they talk over Unix sockets in a folder
 from __future__ import annotations
 
 import math
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 _SPARE_SECONDS = 2
 _DRAIN_SECONDS = 2
 _LONGEST_SOCKET_PATH = 107  # unix(7)
-_LONGEST_SUFFIX = len("_udp_parent_") + 11
+_LONGEST_SUFFIX = len("_udp_parent_") + 10
+_BASE_IDS = 2**31 // 10 - 1
+"""Envoy names its sockets by ten times the base id. Past 2^31 it writes that number with twenty digits, and the bases
+that it chooses by itself are now and then that large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,10 @@ class HotRestart:
             return ["--disable-hot-restart"]
         for left in (self._base, *self.folder.glob(f"{self._sockets.name}_*")):
             left.unlink(missing_ok=True)
+        base = secrets.randbelow(_BASE_IDS)
+        self._base.write_text(str(base))
         self._epoch.write_text("0")
-        return ["--use-dynamic-base-id", "--base-id-path", str(self._base), *self._common()]
+        return ["--base-id", str(base), *self._common()]
 
     def next_flags(self) -> list[str] | None:
         """Flags of an Envoy that replaces the last; None when that can't be replaced so."""
