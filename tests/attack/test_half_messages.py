@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -110,21 +110,29 @@ def test_a_message_of_a_stream_has_to_end_in_time_and_a_stream_may_be_silent(sma
 def test_bytes_of_unfinished_messages_are_bounded_for_each_organization(small: Server) -> None:
     other = token_of_another(small, "other")
     with ExitStack() as stack:
-        fill(stack, small, small.token, half(MEBIBYTE), b" " * (MEBIBYTE - 10_000), bound=PER_ORGANIZATION)
+        fill(stack, small, small.token, half(MEBIBYTE), b" " * (MEBIBYTE - 40_000), bound=PER_ORGANIZATION)
         # A unary call counts as well, and a message that comes in one piece never does.
         assert "hold 2097152 bytes" in refusal(small, small.token, b" " * 20_000, method=LIST)
         assert small.call(LIST).status == 200
         assert small.call(LIST, token=other).status == 200
-        fill(stack, small, other, half(MEBIBYTE - 10_000), bound=TOGETHER)
+        fill(stack, small, other, half(MEBIBYTE - 40_000), bound=TOGETHER)
         assert small.call(LIST, token=other).status == 200
 
 
 def fill(stack: ExitStack, server: Server, token: str, *parts: bytes, bound: int) -> None:
-    """Hold bytes so that there is no room for another 30,000. The stack lets go of them."""
+    """Hold bytes so that there is no room for another 30,000. The stack lets go of them.
+
+    The parts leave room for one message of that size. They arrive while that message waits for an answer, which doesn't
+    come. The next message is refused.
+    """
 
     def hold() -> bool:
         with ExitStack() as tried:
             tried.enter_context(stream(server, token, *parts))
+            first = tried.enter_context(stream(server, token, half(30_000)))
+            first.settimeout(3)
+            with suppress(TimeoutError):
+                answer_of(first)
             if f"hold {bound} bytes" not in refusal(server, token, half(30_000)):
                 return False
             stack.push(tried.pop_all())
