@@ -20,7 +20,7 @@ from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of
 from stoker.buildkit.control import wait_until_ready
 from stoker.client.api import Api
 from stoker.domain.machines import Placement
-from stoker.runtimes.process.cni_files import find_cni_plugins
+from stoker.runtimes.process.network.cni_files import find_cni_plugins
 from tests.harness.waiting import eventually
 
 BY_HAND = "buildkitd by hand"

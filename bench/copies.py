@@ -13,7 +13,7 @@ from bench.by_hand import wait_stopped
 from bench.measure import Comparison, Samples, bounded_rounds
 from bench.stack import BenchmarkFailed, Stack, machine_of, running_stack
 from stoker.client.api import open_api
-from stoker.runtimes.process.subvolumes import SubvolumeVolumes
+from stoker.runtimes.process.volumes.subvolumes import SubvolumeVolumes
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 

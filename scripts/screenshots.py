@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from bench.stack import running_stack
-from stoker.runtimes.process.emulation import native_platform
+from stoker.runtimes.process.engine.emulation import native_platform
 from tests.harness.browser import PASSWORD, Browser, join, owner_code
 from tests.harness.chromium import PHONE, Chromium, Seat, running_chromium
 from tests.harness.contexts import busybox

@@ -38,7 +38,7 @@ from stoker.auth.oidc import OidcVerifier
 from stoker.auth.passwords import Passwords
 from stoker.buildkit.control import read_credentials
 from stoker.control import HAND_OVER, PROCESS, STOP, hand_over
-from stoker.fleet.cache_looks import CacheLooks
+from stoker.fleet.cache_inspection import CacheLooks
 from stoker.fleet.controller import FleetController
 from stoker.fleet.housekeeping import Housekeeping
 from stoker.fleet.lifecycle import MachineLifecycle
@@ -57,20 +57,18 @@ from stoker.pki.webhook_key import read_webhook_key
 from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import RpcServices, rpc_routes
-from stoker.rpc.audit import event_json
 from stoker.rpc.dispatch import Dispatch, answer_not_found
+from stoker.rpc.stoker.audit import event_json
 from stoker.services.admission import Admission
 from stoker.services.analysis import AnalysisService
-from stoker.services.audit import AuditService
+from stoker.services.audit_queries import AuditService
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
 from stoker.services.census import CensusService
 from stoker.services.clock_watch import ClockWatch
-from stoker.services.closing import ClosingService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
-from stoker.services.forgetting import ForgettingService
 from stoker.services.gate import GateService
 from stoker.services.logins import LoginService
 from stoker.services.machines import MachineService
@@ -78,9 +76,11 @@ from stoker.services.organizations import OrganizationService
 from stoker.services.overviews import OverviewService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
-from stoker.services.recording import RecordingService
+from stoker.services.record_writer import RecordingService
 from stoker.services.records import RecordService
+from stoker.services.retention import ForgettingService
 from stoker.services.sharing import SharingService
+from stoker.services.shutdown import ClosingService
 from stoker.services.sign_in import SignInService
 from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.solve_failures import SolveFailures
@@ -93,8 +93,8 @@ from stoker.services.webhooks import WebhookService
 from stoker.store.database import open_sqlite
 from stoker.system import SystemClock, SystemRandomness
 from stoker.web.application import web_application
+from stoker.web.page import WebServices
 from stoker.web.page_limits import PageLimits
-from stoker.web.pages import WebServices
 from stoker.web.sessions import Cookies
 from stoker.webhooks.delivering import WebhookDeliverer
 

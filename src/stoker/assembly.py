@@ -20,7 +20,7 @@ from stoker.recorder.slots import SlotLimits
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind, UserNamespaces
-from stoker.runtimes.process.gateway_life import GatewayLife
+from stoker.runtimes.process.network.gateway_life import GatewayLife
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits

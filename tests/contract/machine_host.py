@@ -24,7 +24,7 @@ from stoker.pki.authority import open_authority
 from stoker.pki.private_files import write_private
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.process.config import ProcessRuntimeConfig
-from stoker.runtimes.process.emulation import native_platform
+from stoker.runtimes.process.engine.emulation import native_platform
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.system import SystemClock
 from tests.harness.contexts import busybox

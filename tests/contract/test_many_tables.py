@@ -8,8 +8,8 @@ import sys
 MAKE_MANY_AND_LEAVE = """
 import subprocess
 from stoker.domain.privileges import NO_PRIVILEGES
-from stoker.runtimes.process.firewall import Firewall
-from stoker.runtimes.process.firewall_rules import Services
+from stoker.runtimes.process.network.firewall import Firewall
+from stoker.runtimes.process.network.firewall_rules import Services
 tables = "".join(f"add table inet somebody_elses_{number}\\n" for number in range(80))
 subprocess.run(["nft", "-f", "-"], input=tables, text=True, check=True)
 firewall = Firewall("server", (), (), 1000)

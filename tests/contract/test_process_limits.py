@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.hardware import MachineSize
 from stoker.runtimes.contract import Ending, Observed
-from stoker.runtimes.process.cgroups import Cgroups
-from stoker.runtimes.process.limits import host_size
+from stoker.runtimes.process.host.cgroups import Cgroups
+from stoker.runtimes.process.host.limits import host_size
 from tests.contract.machine_host import (
     READY_SECONDS,
     MachineHost,
@@ -122,7 +122,7 @@ async def test_a_step_that_forks_without_end_is_bounded_and_the_machine_lives(
 def test_a_host_tells_which_limits_it_can_not_set() -> None:
     assert Cgroups("unprepared").lacking() == frozenset()
     hide = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
-    ask = "from stoker.runtimes.process.cgroups import Cgroups; print(sorted(Cgroups('unprepared').lacking()))"
+    ask = "from stoker.runtimes.process.host.cgroups import Cgroups; print(sorted(Cgroups('unprepared').lacking()))"
     python = str(Path(__file__).parents[2] / ".venv" / "bin" / "python")
     told = run("unshare", "--mount", "sh", "-c", hide, "sh", python, "-c", ask)
     assert told.strip() == "['cpu', 'memory', 'pids']"

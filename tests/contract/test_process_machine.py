@@ -18,9 +18,9 @@ import pytest
 from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import MachineStartFailed
-from stoker.runtimes.process.bridges import bridge_name
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
-from stoker.runtimes.process.emulation import native_platform
+from stoker.runtimes.process.engine.emulation import native_platform
+from stoker.runtimes.process.network.bridges import bridge_name
 from stoker.runtimes.process.runtime import ProcessRuntime
 from tests.contract.machine_host import (
     GRACE_SECONDS,

@@ -15,7 +15,7 @@ import pytest
 
 from stoker.domain.machines import Isolation
 from stoker.runtimes.process.config import UserNamespaces
-from stoker.runtimes.process.emulation import native_platform
+from stoker.runtimes.process.engine.emulation import native_platform
 from tests.contract.machine_host import LEFT_SECONDS, machine_processes
 from tests.harness.contexts import busybox
 

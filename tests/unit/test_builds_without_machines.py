@@ -14,10 +14,10 @@ from stoker.domain.platforms import Platform
 from stoker.domain.principals import CredentialKind, Principal
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
+from stoker.services.build_completion import end_lease
 from stoker.services.builds import BuildService
 from stoker.services.clock_watch import ClockWatch
 from stoker.services.core import Core, Limits
-from stoker.services.endings import end_lease
 from stoker.services.expiry import ExpiryService, spelled
 from stoker.services.leasing import add_lease
 from stoker.services.signs_of_life import SignsOfLife

@@ -16,10 +16,10 @@ from stoker.domain.principals import CredentialKind, Principal
 from stoker.domain.queue import BuildLimits, places
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
+from stoker.services.build_completion import end_build
 from stoker.services.builds import BuildService
 from stoker.services.clock_watch import ClockWatch
 from stoker.services.core import Core, Limits
-from stoker.services.endings import end_build
 from stoker.services.expiry import ExpiryService
 from stoker.services.leasing import add_lease
 from stoker.services.queue import lease_or_wait

@@ -6,9 +6,9 @@ import subprocess
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from stoker.runtimes.process.bridges import Bridge
-from stoker.runtimes.process.cni_files import find_cni_plugins, network_config, write_cni_plugins
-from stoker.runtimes.process.engine_files import MachineFolder
+from stoker.runtimes.process.engine.engine_files import MachineFolder
+from stoker.runtimes.process.network.bridges import Bridge
+from stoker.runtimes.process.network.cni_files import find_cni_plugins, network_config, write_cni_plugins
 
 if TYPE_CHECKING:
     from pathlib import Path

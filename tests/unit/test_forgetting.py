@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from stoker.domain.audit import Action, Party, server_party
 from stoker.services.admission import Admission
-from stoker.services.auditing import record
+from stoker.services.audit_log import record
 from stoker.services.core import Core, Limits
-from stoker.services.forgetting import ForgettingService
+from stoker.services.retention import ForgettingService
 from stoker.services.wakeups import Wakeups
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stoker.runtimes.errors import RuntimeFailed
-from stoker.runtimes.process.id_ranges import IdRange, IdRanges, delegated_ranges, free_range
-from stoker.runtimes.process.namespaces import IDS
+from stoker.runtimes.process.host.id_ranges import IdRange, IdRanges, delegated_ranges, free_range
+from stoker.runtimes.process.host.namespaces import IDS
 
 if TYPE_CHECKING:
     from pathlib import Path

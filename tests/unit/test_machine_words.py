@@ -8,7 +8,7 @@ import pytest
 
 from stoker.domain.machines import MachineFacts, MachineState
 from stoker.domain.platforms import Platform
-from stoker.web.machine_pages import state_of
+from stoker.web.pages.machine import state_of
 
 NOW = datetime(2026, 3, 14, 15, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event, insert
 from stoker.domain.builds import Build, BuildResult, BuildStatus
 from stoker.domain.ids import new_id
 from stoker.domain.overviews import RATED_BUILDS, Outcomes
-from stoker.domain.pages import PageRequest
+from stoker.domain.pagination import PageRequest
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Waiting
 from stoker.store import builds as build_store

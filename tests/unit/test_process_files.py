@@ -17,19 +17,19 @@ from stoker.domain.platforms import Platform
 from stoker.domain.privileges import NO_PRIVILEGES, Entitlement, Privileges
 from stoker.runtimes.contract import MachineCertificates, MachineSpec
 from stoker.runtimes.errors import VolumeDeleteFailed
-from stoker.runtimes.process import logs
-from stoker.runtimes.process.bridges import Bridge
-from stoker.runtimes.process.cni_files import network_config
 from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
-from stoker.runtimes.process.emulation import emulated_platforms, native_platform, registration
-from stoker.runtimes.process.endings import damage_told
-from stoker.runtimes.process.engine_files import MachineFolder, engine_config
-from stoker.runtimes.process.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
-from stoker.runtimes.process.memory import kills_in
-from stoker.runtimes.process.privileges import read_privileges, written_privileges
-from stoker.runtimes.process.processes import started_ticks
-from stoker.runtimes.process.trees import mounts_in
-from stoker.runtimes.process.volumes import DirectoryVolumes
+from stoker.runtimes.process.engine import logs
+from stoker.runtimes.process.engine.damage import damage_told
+from stoker.runtimes.process.engine.emulation import emulated_platforms, native_platform, registration
+from stoker.runtimes.process.engine.engine_files import MachineFolder, engine_config
+from stoker.runtimes.process.host.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
+from stoker.runtimes.process.host.memory import kills_in
+from stoker.runtimes.process.host.privileges import read_privileges, written_privileges
+from stoker.runtimes.process.host.processes import started_ticks
+from stoker.runtimes.process.network.bridges import Bridge
+from stoker.runtimes.process.network.cni_files import network_config
+from stoker.runtimes.process.volumes.trees import mounts_in
+from stoker.runtimes.process.volumes.volumes import DirectoryVolumes
 from tests.harness.waiting import eventually
 
 SPEC = MachineSpec(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.runtimes.errors import RuntimeFailed
-from stoker.runtimes.process.bridges import (
+from stoker.runtimes.process.network.bridges import (
     Bridge,
     Loopback,
     bridge_name,
@@ -19,9 +19,9 @@ from stoker.runtimes.process.bridges import (
     ipv6_subnet,
     machine_side,
 )
-from stoker.runtimes.process.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
-from stoker.runtimes.process.proxies import proxies
-from stoker.runtimes.process.resolvers import engine_resolvers, host_resolvers
+from stoker.runtimes.process.network.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
+from stoker.runtimes.process.network.proxies import proxies
+from stoker.runtimes.process.network.resolvers import engine_resolvers, host_resolvers
 
 POOL = IPv4Network("10.210.0.0/16")
 LINK = Bridge("stk0", IPv4Network("10.210.0.0/25"), 1400, IPv6Network("fd00:1::/96"), routed=True)

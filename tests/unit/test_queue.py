@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import BuildLimits, Holding, Waiting, places, whose_turn
-from stoker.fleet.turns import Turns
+from stoker.fleet.start_slots import Turns
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

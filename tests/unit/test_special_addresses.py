@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 import pytest
 
 from stoker.domain.special_addresses import SPECIAL_IPV4, SPECIAL_IPV6, embedded_address, is_public, special_ranges
-from stoker.runtimes.process.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6
+from stoker.runtimes.process.network.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6
 
 PUBLIC = ["1.1.1.1", "93.184.216.34", "192.31.196.1", "2606:4700::1111", "2620:4f:8000::1", "64:ff9b::101:101"]
 SPECIAL = [

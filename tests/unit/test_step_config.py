@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from stoker.runtimes.process.step_config.decision import MOST_OPEN_FILES, allowed_config
-from stoker.runtimes.process.step_config.destinations import MountedFiles, is_below, is_plain, resolved
-from stoker.runtimes.process.step_config.json_text import read_json, write_json
-from stoker.runtimes.process.step_config.refusal import Refused
-from stoker.runtimes.process.step_config.rules import StepRules
+from stoker.runtimes.process.engine.step_config.decision import MOST_OPEN_FILES, allowed_config
+from stoker.runtimes.process.engine.step_config.destinations import MountedFiles, is_below, is_plain, resolved
+from stoker.runtimes.process.engine.step_config.json_text import read_json, write_json
+from stoker.runtimes.process.engine.step_config.refusal import Refused
+from stoker.runtimes.process.engine.step_config.rules import StepRules
 
 VOLUME = "/data/volumes/volume"
 BUNDLE = f"{VOLUME}/runc-overlayfs/executor/step1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.runtimes.process.visible import Shown, shown
+from stoker.runtimes.process.engine.visible import Shown, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from rich.table import Table
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import write_json
 from stoker.domain.hardware import GIBIBYTE
-from stoker.runtimes.process.limits import host_size
+from stoker.runtimes.process.host.limits import host_size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,12 +18,12 @@ from stoker.engine.errors import EngineUnavailable
 from stoker.engine.failures import failed_system_call
 from stoker.engine.gobuild import GoCommands, build_engine
 from stoker.engine.installed import file_sha256, put_in_place
+from stoker.engine.lock import turn
 from stoker.engine.obtain import own_caches
 from stoker.engine.pin import default_runc_module, read_runc_pin
 from stoker.engine.progress import Phase
 from stoker.engine.runtime_versions import RuntimeVersion, runtime_version
 from stoker.engine.toolchain import GO_WHEEL, fetch_go, find_go
-from stoker.engine.turn import turn
 
 if TYPE_CHECKING:
     from stoker.engine.progress import Progress

@@ -13,10 +13,10 @@ from stoker.engine.errors import EngineUnavailable
 from stoker.engine.failures import failed_system_call
 from stoker.engine.gobuild import GoCommands, build_engine
 from stoker.engine.installed import BINARIES, Engine, Origin, file_sha256, put_in_place, read_engine, write_record
+from stoker.engine.lock import turn
 from stoker.engine.pin import Pin, architecture, default_module, read_pin
 from stoker.engine.progress import Phase
 from stoker.engine.toolchain import GO_WHEEL, GoWheel, fetch_go, find_go
-from stoker.engine.turn import turn
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from stoker.domain.machines import Action, Machine, MachineState, Wait, next_action, retry_delay_seconds
-from stoker.fleet.turns import Turns
+from stoker.fleet.start_slots import Turns
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.services.wakeups import FLEET

@@ -26,10 +26,10 @@ from stoker.domain.machines import (
     retry_delay_seconds,
 )
 from stoker.domain.privileges import privileges_of
-from stoker.fleet.throw_away import fill_volume, has_outlived_its_build, volume_of
+from stoker.fleet.ephemeral_volumes import fill_volume, has_outlived_its_build, volume_of
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
-from stoker.services.endings import (
+from stoker.services.build_completion import (
     explain_failures_of_machine,
     fail_builds_of_machine,
     hint_builds_of_machine,
@@ -43,7 +43,7 @@ from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
-    from stoker.fleet.cache_looks import CacheLooks
+    from stoker.fleet.cache_inspection import CacheLooks
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.options import FleetOptions
     from stoker.pki.certificates import Certificates

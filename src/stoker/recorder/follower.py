@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stoker.domain.steps import Solve
     from stoker.recorder.options import RecorderOptions
     from stoker.services.core import Core
-    from stoker.services.recording import RecordingService
+    from stoker.services.record_writer import RecordingService
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stoker.domain.steps import Solve
     from stoker.recorder.options import RecorderOptions
     from stoker.services.core import Core
-    from stoker.services.recording import RecordingService
+    from stoker.services.record_writer import RecordingService
 
 _CLEAN_SECONDS = 600.0
 _CLEAN_PAUSE = 0.2

@@ -32,29 +32,29 @@ from stoker._gen.stoker.v1 import (
 from stoker._gen.stoker.v1 import builds_connect as own_builds_connect
 from stoker._gen.stoker.v1 import organizations_connect as own_connect
 from stoker.auth.access import is_open
-from stoker.rpc.audit import AuditHandlers
-from stoker.rpc.buildkit import BuildKitHandlers
-from stoker.rpc.builds import BuildHandlers
-from stoker.rpc.caches import CacheHandlers
-from stoker.rpc.cli_builds import CliBuildHandlers
 from stoker.rpc.codecs import api_codecs
 from stoker.rpc.compression import GzipCompression
-from stoker.rpc.core_builds import CoreBuildHandlers
+from stoker.rpc.depot.buildkit import BuildKitHandlers
+from stoker.rpc.depot.builds import BuildHandlers
+from stoker.rpc.depot.cli_builds import CliBuildHandlers
+from stoker.rpc.depot.core_builds import CoreBuildHandlers
+from stoker.rpc.depot.logins import LoginHandlers
+from stoker.rpc.depot.no_registry import refused_services
+from stoker.rpc.depot.organizations import OrganizationHandlers
+from stoker.rpc.depot.projects import CliProjectHandlers, ProjectHandlers
+from stoker.rpc.depot.usage import UsageHandlers
 from stoker.rpc.dispatch import Route
 from stoker.rpc.health import HealthHandlers
 from stoker.rpc.interceptors import AuthenticationInterceptor, ErrorInterceptor, MeterInterceptor, TraceInterceptor
 from stoker.rpc.limits import CallLimits, LimitsInterceptor
-from stoker.rpc.logins import LoginHandlers
-from stoker.rpc.machines import MachineHandlers
-from stoker.rpc.no_registry import refused_services
-from stoker.rpc.organizations import OrganizationHandlers
-from stoker.rpc.own_builds import OwnBuildHandlers
-from stoker.rpc.own_organizations import AccountHandlers, OwnOrganizationHandlers
-from stoker.rpc.projects import CliProjectHandlers, ProjectHandlers
-from stoker.rpc.queue import QueueHandlers
-from stoker.rpc.trust import TrustHandlers
-from stoker.rpc.usage import UsageHandlers
-from stoker.rpc.webhooks import WebhookHandlers
+from stoker.rpc.stoker.audit import AuditHandlers
+from stoker.rpc.stoker.builds import OwnBuildHandlers
+from stoker.rpc.stoker.caches import CacheHandlers
+from stoker.rpc.stoker.machines import MachineHandlers
+from stoker.rpc.stoker.organizations import AccountHandlers, OwnOrganizationHandlers
+from stoker.rpc.stoker.queue import QueueHandlers
+from stoker.rpc.stoker.trust import TrustHandlers
+from stoker.rpc.stoker.webhooks import WebhookHandlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from protobuf import DescService
 
     from stoker.domain.clock import Randomness
-    from stoker.services.audit import AuditService
+    from stoker.services.audit_queries import AuditService
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.caches import CacheService
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from stoker.services.organizations import OrganizationService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
-    from stoker.services.recording import RecordingService
+    from stoker.services.record_writer import RecordingService
     from stoker.services.records import RecordService
     from stoker.services.sharing import SharingService
     from stoker.services.tokens import TokenService

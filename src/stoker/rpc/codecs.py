@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 from connectrpc.errors import ConnectError
 
-from stoker.rpc.documented_json import as_protobuf_has_it
+from stoker.rpc.depot.documented_json import as_protobuf_has_it
 from stoker.rpc.message_parts import require_few_json_parts, require_few_parts
 from stoker.rpc.nesting import require_shallow_json
 

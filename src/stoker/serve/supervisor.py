@@ -21,7 +21,7 @@ from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import ServerPlan, control_socket, database_file, write_plan
 from stoker.runtimes.process.config import UserNamespaces
-from stoker.runtimes.process.volume_store import VolumeStore
+from stoker.runtimes.process.volumes.volume_store import VolumeStore
 from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_logs import with_json_log
@@ -52,7 +52,7 @@ _GRACE = 10.0
 _TRIM_SECONDS = 30.0
 _HAND_OVER_SECONDS = 20.0
 # The gateway's end cuts every build. The API's makes everybody wait, and hurts none; machines raise what they inherit
-# from it (`runtimes/process/launch.py`). The memory of both is bounded.
+# from it (`runtimes/process/engine/launch.py`). The memory of both is bounded.
 _GATEWAY_OOM_SCORE = -900
 _API_OOM_SCORE = -500
 

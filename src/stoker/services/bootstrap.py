@@ -12,7 +12,7 @@ from stoker.domain.hardware import DEFAULT_HARDWARE
 from stoker.domain.people import Invitation, Role
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization, Project
-from stoker.services.auditing import organization_party, project_party, record
+from stoker.services.audit_log import organization_party, project_party, record
 from stoker.services.tokens import token_party
 from stoker.store import facts as fact_store
 from stoker.store import invitations as invitation_store

@@ -10,11 +10,11 @@ from stoker.auth.tokens import new_token
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus, require_running
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted, TooBusy
 from stoker.domain.overviews import checked_search
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.domain.principals import CredentialKind
 from stoker.domain.rates import TokenBuckets
-from stoker.services.auditing import actor_of
-from stoker.services.endings import end_build, wake_ended
+from stoker.services.audit_log import actor_of
+from stoker.services.build_completion import end_build, wake_ended
 from stoker.services.lookup import require_build, require_project
 from stoker.services.wakeups import LEASES, builds_topics
 from stoker.store import builds as build_store
@@ -22,7 +22,7 @@ from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
-    from stoker.domain.pages import PageRequest
+    from stoker.domain.pagination import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
 

@@ -10,7 +10,7 @@ from stoker.domain.builds import require_running
 from stoker.domain.endpoints import Endpoint
 from stoker.domain.errors import FailedPrecondition, NotFound
 from stoker.pki.certificates import Certificates, endpoint_server_name
-from stoker.services.endings import end_lease
+from stoker.services.build_completion import end_lease
 from stoker.services.lookup import require_build
 from stoker.services.queue import lease_or_wait
 from stoker.services.tracing import build_cause

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus
-from stoker.services.endings import end_build, end_lease, fail_builds, wake_ended
+from stoker.services.build_completion import end_build, end_lease, fail_builds, wake_ended
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import solves as solve_store

@@ -12,7 +12,7 @@ from stoker.domain.ids import checked_id
 from stoker.domain.logins import Login, LoginState, login_state
 from stoker.domain.principals import CredentialKind
 from stoker.domain.rates import network_of
-from stoker.services.auditing import person_party, record_for_person
+from stoker.services.audit_log import person_party, record_for_person
 from stoker.services.origin import current_origin
 from stoker.services.tokens import token_party
 from stoker.services.wakeups import login_topic

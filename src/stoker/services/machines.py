@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import MachineOverview
-from stoker.domain.pages import Page, numbered_page
+from stoker.domain.pagination import Page, numbered_page
 from stoker.domain.usage import checked_period, gigabyte_days
 from stoker.services.lookup import require_organization, require_project
 from stoker.services.wakeups import builds_topic, machines_topic
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stoker.domain.machines import MachineFacts
-    from stoker.domain.pages import NumberedPageRequest
+    from stoker.domain.pagination import NumberedPageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
     from stoker.services.wakeups import Subscription

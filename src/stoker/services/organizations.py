@@ -10,11 +10,11 @@ from stoker.auth.tokens import NewToken, new_secret, new_token
 from stoker.domain.audit import Action, Party
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
 from stoker.domain.ids import checked_id
-from stoker.domain.pages import numbered_page
+from stoker.domain.pagination import numbered_page
 from stoker.domain.people import Invitation, Membership, Person, Role, checked_email, require_an_owner_left
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization, checked_description, checked_name
-from stoker.services.auditing import organization_party, person_party, record
+from stoker.services.audit_log import organization_party, person_party, record
 from stoker.services.lookup import require_organization
 from stoker.services.tokens import CreatedToken, token_party
 from stoker.store import invitations as invitation_store
@@ -26,7 +26,7 @@ from stoker.store.tokens import StoredToken
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stoker.domain.pages import NumberedPageRequest, Page
+    from stoker.domain.pagination import NumberedPageRequest, Page
     from stoker.domain.people import Member
     from stoker.domain.principals import Principal
     from stoker.services.core import Core

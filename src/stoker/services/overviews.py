@@ -11,7 +11,7 @@ from stoker.domain.overviews import (
     OrganizationOverview,
     checked_search,
 )
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.services.lookup import require_organization, require_project
 from stoker.services.wakeups import builds_topic
 from stoker.store import builds as build_store
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.builds import BuildFilter
     from stoker.domain.overviews import ProjectOverview
-    from stoker.domain.pages import PageRequest
+    from stoker.domain.pagination import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
     from stoker.services.wakeups import Subscription

@@ -18,8 +18,8 @@ from stoker.domain.hardware import DEFAULT_HARDWARE, Hardware
 from stoker.domain.ids import checked_id
 from stoker.domain.machines import Desired
 from stoker.domain.projects import Organization, Project, ProjectChange, checked_name, checked_region
-from stoker.services.auditing import project_party, record
-from stoker.services.endings import fail_builds_of_project, wake_ended
+from stoker.services.audit_log import project_party, record
+from stoker.services.build_completion import fail_builds_of_project, wake_ended
 from stoker.services.lookup import require_organization, require_project, require_seen_project
 from stoker.services.wakeups import FLEET, builds_topic
 from stoker.store import machines as machine_store

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.build_work import BuildWork
 from stoker.domain.errors import InvalidInput, NotFound
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.domain.steps import Found, RecordState, RecordSummary, record_state
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stoker.domain.builds import Build
-    from stoker.domain.pages import NumberedPageRequest
+    from stoker.domain.pagination import NumberedPageRequest
     from stoker.domain.principals import Principal
     from stoker.domain.solve_history import Attestation
     from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step, Timing

@@ -10,7 +10,7 @@ from base64 import b32encode
 from typing import TYPE_CHECKING
 
 from stoker.domain.audit import Action
-from stoker.services.auditing import build_party, record
+from stoker.services.audit_log import build_party, record
 from stoker.services.lookup import require_build
 from stoker.store import builds as build_store
 from stoker.store import shares as share_store

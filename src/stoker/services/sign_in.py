@@ -10,7 +10,7 @@ from stoker.domain.audit import NOBODY, Action, Party, server_party
 from stoker.domain.errors import AlreadyExists, InvalidInput, NotFound, PermissionDenied, Unauthenticated
 from stoker.domain.people import Membership, Person, Role, checked_email, checked_password
 from stoker.domain.projects import MAX_NAME_LENGTH, checked_name
-from stoker.services.auditing import person_party, record, record_for_person
+from stoker.services.audit_log import person_party, record, record_for_person
 from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
 from stoker.store import people as person_store

@@ -11,7 +11,7 @@ from stoker.domain.errors import NotFound, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import checked_description
-from stoker.services.auditing import record
+from stoker.services.audit_log import record
 from stoker.services.lookup import require_project
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken

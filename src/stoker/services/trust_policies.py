@@ -8,7 +8,7 @@ from stoker.domain.audit import Action, Party
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.trust_policies import TrustPolicy, checked_source, policy_key
-from stoker.services.auditing import record
+from stoker.services.audit_log import record
 from stoker.services.lookup import require_project
 from stoker.store import trust_policies as policy_store
 

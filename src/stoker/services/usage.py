@@ -12,7 +12,7 @@ from stoker.store.usage_by_day import usage_by_day
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stoker.domain.pages import Page, PageRequest
+    from stoker.domain.pagination import Page, PageRequest
     from stoker.domain.principals import Principal
     from stoker.domain.usage import ProjectUsage
     from stoker.services.core import Core

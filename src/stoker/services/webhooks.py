@@ -23,7 +23,7 @@ from stoker.domain.webhooks import (
     shown_secret,
     webhook_key,
 )
-from stoker.services.auditing import record
+from stoker.services.audit_log import record
 from stoker.services.lookup import require_organization, require_project
 from stoker.services.wakeups import WEBHOOKS, delivery_topic
 from stoker.store import projects as project_store
@@ -32,7 +32,7 @@ from stoker.store import webhooks as webhook_store
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from stoker.domain.pages import Page, PageRequest
+    from stoker.domain.pagination import Page, PageRequest
     from stoker.domain.principals import Principal
     from stoker.domain.webhooks import WebhookStanding
     from stoker.services.core import Core

@@ -8,14 +8,14 @@ from sqlalchemy import Row, delete, func, insert, or_, select
 
 from stoker.domain.audit import Action, AuditEvent, Party
 from stoker.domain.ids import first_id_at
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.store.tables.audit import audit_events
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.audit import AuditFilter
-    from stoker.domain.pages import PageRequest
+    from stoker.domain.pagination import PageRequest
     from stoker.domain.retention import Owner
     from stoker.store.database import Transaction
 

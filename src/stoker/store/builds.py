@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, exists, func, insert, literal, or_, selec
 
 from stoker.domain.audit import Party
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus
-from stoker.domain.pages import Page, PageRequest
+from stoker.domain.pagination import Page, PageRequest
 from stoker.store.tables.builds import builds, leases, waiting
 from stoker.store.tables.organizations import projects
 

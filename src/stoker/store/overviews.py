@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, exists, func, literal_col
 from stoker.domain.builds import BuildStatus
 from stoker.domain.ids import first_id_at
 from stoker.domain.overviews import RATED_BUILDS, NamedBuild, OrganizationFigures, Outcomes, ProjectOverview
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.domain.volumes import VolumeState
 from stoker.store.builds import build_of_row
 from stoker.store.projects import project_of_row
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import FromClause
 
-    from stoker.domain.pages import PageRequest
+    from stoker.domain.pagination import PageRequest
     from stoker.store.database import Transaction
 
 # As a literal, or the index of running builds alone isn't used.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, ColumnElement, Row, case, func, or_, select, type_coerce, union_all
 
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.domain.usage import ProjectUsage
 from stoker.domain.volumes import VolumeState
 from stoker.store.tables.builds import builds, leases
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import CTE, Column, Select, Subquery
 
-    from stoker.domain.pages import PageRequest
+    from stoker.domain.pagination import PageRequest
     from stoker.domain.usage import Period
     from stoker.store.database import Transaction
 

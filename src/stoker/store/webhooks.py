@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 
-from stoker.domain.pages import Page
+from stoker.domain.pagination import Page
 from stoker.domain.webhooks import TEST, Delivery, DeliveryState, WaitingDeliveries, Webhook, WebhookStanding
 from stoker.store.tables.organizations import projects
 from stoker.store.tables.webhooks import webhook_deliveries, webhooks
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from stoker.domain.pages import PageRequest
+    from stoker.domain.pagination import PageRequest
     from stoker.store.database import Transaction
 
 

@@ -11,35 +11,35 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stoker.domain.errors import NotFound
-from stoker.web.account_pages import AccountPages
-from stoker.web.audit_pages import AuditPages
-from stoker.web.build_pages import BuildPages
-from stoker.web.home_pages import HomePages
-from stoker.web.join_pages import JoinPages
 from stoker.web.live import Live
-from stoker.web.login_pages import LoginPages
-from stoker.web.machine_pages import MachinePages
-from stoker.web.member_pages import MemberPages
-from stoker.web.organization_settings_pages import OrganizationSettingsPages
-from stoker.web.organization_token_pages import OrganizationTokenPages
+from stoker.web.page import Pages, page, told
 from stoker.web.page_limits import LIVE_PATH
-from stoker.web.pages import Pages, page, told
-from stoker.web.project_list_pages import ProjectListPages
-from stoker.web.project_pages import ProjectPages
-from stoker.web.project_settings_pages import ProjectSettingsPages
-from stoker.web.project_token_pages import ProjectTokenPages
+from stoker.web.pages.account import AccountPages
+from stoker.web.pages.audit import AuditPages
+from stoker.web.pages.build import BuildPages
+from stoker.web.pages.home import HomePages
+from stoker.web.pages.join import JoinPages
+from stoker.web.pages.login import LoginPages
+from stoker.web.pages.machine import MachinePages
+from stoker.web.pages.member import MemberPages
+from stoker.web.pages.organization_settings import OrganizationSettingsPages
+from stoker.web.pages.organization_token import OrganizationTokenPages
+from stoker.web.pages.project import ProjectPages
+from stoker.web.pages.project_list import ProjectListPages
+from stoker.web.pages.project_settings import ProjectSettingsPages
+from stoker.web.pages.project_token import ProjectTokenPages
+from stoker.web.pages.sign_in import SignInPages
+from stoker.web.pages.trend import TrendPages
+from stoker.web.pages.trust_policy import TrustPolicyPages
+from stoker.web.pages.usage import UsagePages
+from stoker.web.pages.webhook import WebhookPages
 from stoker.web.security import Security
-from stoker.web.sign_in_pages import SignInPages
-from stoker.web.trend_pages import TrendPages
-from stoker.web.trust_policy_pages import TrustPolicyPages
-from stoker.web.usage_pages import UsagePages
-from stoker.web.webhook_pages import WebhookPages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from stoker.web.pages import Endpoint, WebServices
+    from stoker.web.page import Endpoint, WebServices
 
 _STATIC = Path(__file__).parent / "static"
 _ORGANIZATION = "/organizations/{organization_id}"

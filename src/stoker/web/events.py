@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stoker.services.machines import MachineService
     from stoker.services.overviews import OverviewService
     from stoker.web.live import Live
-    from stoker.web.pages import WebServices
+    from stoker.web.page import WebServices
 
 _CHECK_SECONDS = 15.0
 _RETRY_MILLISECONDS = 3000

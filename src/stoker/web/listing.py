@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlencode
 
-from stoker.domain.pages import checked_numbered_page, numbered_page
+from stoker.domain.pagination import checked_numbered_page, numbered_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.requests import Request
 
-    from stoker.domain.pages import NumberedPageRequest, Page
+    from stoker.domain.pagination import NumberedPageRequest, Page
 
 Item = TypeVar("Item")
 

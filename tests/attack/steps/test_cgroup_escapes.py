@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stoker.domain.hardware import MachineSize
-from stoker.runtimes.process.cgroups import Cgroups
+from stoker.runtimes.process.host.cgroups import Cgroups
 from tests.contract.machine_host import Machine, MachineHost, nothing_left, traces, write_context
 
 if TYPE_CHECKING:

@@ -13,23 +13,21 @@ from stoker.domain.host import Verdict
 from stoker.domain.machines import Placement
 from stoker.runtimes.contract import Ending, Observed, Owned
 from stoker.runtimes.errors import HostUnfit, MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
-from stoker.runtimes.process import logs
-from stoker.runtimes.process.cgroups import Cgroups
-from stoker.runtimes.process.commands import find_program
 from stoker.runtimes.process.config import UserNamespaces, checked_name, is_name
-from stoker.runtimes.process.emulation import emulated_platforms, ensure_emulation, native_platform
-from stoker.runtimes.process.endings import damage_told
-from stoker.runtimes.process.engine_files import (
-    MachineFolder,
-)
-from stoker.runtimes.process.machine_networks import MachineNetworks
-from stoker.runtimes.process.memory import wait_kill
-from stoker.runtimes.process.processes import ProcessName, ended, is_running, opened, started_ticks
-from stoker.runtimes.process.starts import MachineStarts
-from stoker.runtimes.process.step_networks import unisolated_for
-from stoker.runtimes.process.trees import destroy
-from stoker.runtimes.process.user_namespaces import user_namespaces
-from stoker.runtimes.process.volume_store import VolumeStore
+from stoker.runtimes.process.engine import logs
+from stoker.runtimes.process.engine.damage import damage_told
+from stoker.runtimes.process.engine.emulation import emulated_platforms, ensure_emulation, native_platform
+from stoker.runtimes.process.engine.engine_files import MachineFolder
+from stoker.runtimes.process.engine.starts import MachineStarts
+from stoker.runtimes.process.host.cgroups import Cgroups
+from stoker.runtimes.process.host.commands import find_program
+from stoker.runtimes.process.host.memory import wait_kill
+from stoker.runtimes.process.host.processes import ProcessName, ended, is_running, opened, started_ticks
+from stoker.runtimes.process.host.user_namespaces import user_namespaces
+from stoker.runtimes.process.network.machine_networks import MachineNetworks
+from stoker.runtimes.process.network.step_networks import unisolated_for
+from stoker.runtimes.process.volumes.trees import destroy
+from stoker.runtimes.process.volumes.volume_store import VolumeStore
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from stoker.domain.volume_caps import UntrustedVolume
     from stoker.runtimes.contract import MachineSpec
     from stoker.runtimes.process.config import ProcessRuntimeConfig
-    from stoker.runtimes.process.volumes import Volumes
+    from stoker.runtimes.process.volumes.volumes import Volumes
 
 _log = logging.getLogger(__name__)
 _UNISOLATED = (

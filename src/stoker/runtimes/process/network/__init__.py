@@ -1,0 +1,1 @@
+"""How machines and their steps reach what they may reach, and nothing else."""

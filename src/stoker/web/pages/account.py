@@ -1,0 +1,37 @@
+"""A person's own account: the command lines that act as them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.web.forms import read_form
+from stoker.web.listing import sliced
+from stoker.web.page import Pages, go_to, render, sign_in_first
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+class AccountPages(Pages):
+    """Whoever is signed in, from their own side."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /account."""
+        who = await self.who(request)
+        if who is None:
+            return sign_in_first(request)
+        tokens = await self.services.logins.logged_in(who.person)
+        return render(
+            "account.html", who, tokens=sliced(request, tokens, self.services.page_sizes.rows), now=self.services.now()
+        )
+
+    async def log_out(self, request: Request) -> Response:
+        """POST /account: let one command line no longer act as this person."""
+        who = await self.who(request)
+        if who is None:
+            return sign_in_first(request)
+        form = await read_form(request)
+        who.require_form(form)
+        await self.services.logins.log_out(who.person, form.get("token", ""))
+        return go_to("/account")

@@ -1,0 +1,296 @@
+"""One build: the page that the depot CLI prints the address of, and the same for whoever it is shared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from stoker.domain.errors import InvalidInput, NotFound
+from stoker.domain.people import Role
+from stoker.domain.steps import RecordState
+from stoker.web.ansi import log_html, marked_html
+from stoker.web.events import MADE_FOR_ONE, event_stream, sign_in_to_follow
+from stoker.web.forms import read_form
+from stoker.web.live import Subject
+from stoker.web.page import Pages, go_to, rendered_in_pieces, sign_in_first
+from stoker.web.page_limits import caller_of
+from stoker.web.render_queue import RenderQueue
+from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step, failure_reasons
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+    from stoker.domain.builds import Build
+    from stoker.domain.projects import Project
+    from stoker.domain.steps import LogLine, RecordSummary, Step
+    from stoker.web.live import Live
+    from stoker.web.page import WebServices
+    from stoker.web.sessions import SignedIn
+
+_DOWNLOADED_LINES = 1000
+_MAX_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A build, where its pages are, and who looks at it: nobody in particular where it is shared."""
+
+    build: Build
+    base: str
+    who: SignedIn | None
+    project: Project | None
+    share_id: str | None
+    may_share: bool
+
+    @property
+    def is_same_for_all(self) -> bool:
+        """Whether all who have its address see the same page."""
+        return self.who is None
+
+
+class BuildPages(Pages):
+    """Builds, for members of their organization, and for anyone as long as they are shared."""
+
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
+        self._pages, self._searches = RenderQueue(services.build_pages), RenderQueue(services.build_pages)
+
+    async def show(self, request: Request) -> Response:
+        """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        after = _number(request, "after", 0)
+        return await self._made(request, seen, f"?{after}", lambda: self._page(seen, after))
+
+    async def _made(
+        self, request: Request, seen: _Seen, name: str, page: Callable[[], Awaitable[str]], *, searches: bool = False
+    ) -> Response:
+        """A page that takes long, when it is its reader's turn; the same one for all strangers who ask meanwhile."""
+        caller, queue = caller_of(request.scope), self._searches if searches else self._pages
+        if not seen.is_same_for_all:
+            return HTMLResponse(await queue.make(caller, page))
+        subject = self._subject(seen.build)
+        made = await self._live.shared(subject, f"{seen.base}{name}", lambda: queue.make(caller, page), unfollowed=True)
+        return HTMLResponse(made)
+
+    async def _page(self, seen: _Seen, after: int) -> str:
+        build, records, sizes = seen.build, self.services.records, self.services.page_sizes
+        summary = await records.summary_of(build)
+        analysis = await self.services.analysis.analysis_of(build, summary.state)
+        shown, has_more = await records.steps_of(build, sizes.steps, after)
+        failed = failed_step(await records.failed_steps_of(build))
+        dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
+        now = self.services.now()
+        scale = _scale(build, summary, now)
+        return await rendered_in_pieces(
+            "build.html",
+            seen.who,
+            seen=seen,
+            build=build,
+            summary=summary,
+            work=summary.work,
+            analysis=analysis,
+            warnings=await records.warnings_of(build),
+            attestations=await records.attestations_of(build) if seen.project is not None else [],
+            sizes=sizes,
+            now=now,
+            follows=_follows(build, summary.state),
+            platforms=bars(shown, scale, {step.number for step in analysis.path.steps}),
+            ticks=scale.ticks(),
+            failed=failed,
+            reasons=failure_reasons(failed, build.error),
+            failed_lines=await self._last_lines(build, failed, sizes.failed_lines) if failed is not None else [],
+            failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
+            tails=await records.tails_of(build, _by_interest(shown, failed), sizes.step_lines, sizes.lines),
+            log_html=log_html,
+            after=after,
+            next_after=shown[-1].number if has_more else None,
+        )
+
+    async def show_step(self, request: Request) -> Response:
+        """GET …/steps/{number}: a window of a step's log; the last one, or the one with ``?line=``."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        step = await self._step(request, seen.build)
+        line = _number(request, "line", step.log_lines)
+        window = self.services.page_sizes.window_lines
+        first = max(min(line, step.log_lines) - 1, 0) // window * window
+        return await self._made(request, seen, f"/{step.number}/{first}", lambda: self._step_page(seen, step, first))
+
+    async def _step_page(self, seen: _Seen, step: Step, first: int) -> str:
+        summary = await self.services.records.summary_of(seen.build)
+        analysis = await self.services.analysis.analysis_of(seen.build, summary.state)
+        window = self.services.page_sizes.window_lines
+        return await rendered_in_pieces(
+            "step.html",
+            seen.who,
+            seen=seen,
+            build=seen.build,
+            step=step,
+            miss=analysis.misses.get(step.number),
+            is_critical=any(one.number == step.number for one in analysis.path.steps),
+            lines=await self.services.records.lines_of(seen.build, step.number, first, window),
+            first=first,
+            window=window,
+            log_html=log_html,
+        )
+
+    async def search(self, request: Request) -> Response:
+        """GET …/search?q=: lines of the build's logs that hold a text."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        text = request.query_params.get("q", "").strip()
+        return await self._made(request, seen, f"/search?{text}", lambda: self._search_page(seen, text), searches=True)
+
+    async def _search_page(self, seen: _Seen, text: str) -> str:
+        sizes = self.services.page_sizes
+        found, is_whole = await self.services.records.search(seen.build, text, sizes.search_hits, sizes.search_bytes)
+        return await rendered_in_pieces(
+            "search.html",
+            seen.who,
+            seen=seen,
+            build=seen.build,
+            text=text,
+            groups=[(first, list(lines)) for first, lines in groupby(found, lambda one: (one.step, one.name))],
+            count=len(found),
+            is_whole=is_whole,
+            marked_html=marked_html,
+        )
+
+    async def download(self, request: Request) -> Response:
+        """GET …/steps/{number}/log.txt: all of a step's log that is kept, as it was written."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        step = await self._step(request, seen.build)
+        headers = {"content-disposition": f'attachment; filename="{seen.build.id}-step-{step.number}.txt"'}
+        return StreamingResponse(self._log(seen.build, step), 200, headers, "text/plain; charset=utf-8")
+
+    async def attestation(self, request: Request) -> Response:
+        """GET /builds/{build_id}/attestations/{number}: a provenance or an SBOM, for members only."""
+        seen = await self._seen(request)
+        if seen is None:
+            return sign_in_first(request)
+        text = request.path_params["number"]
+        if not _is_number(text):
+            raise NotFound("attestations have numbers; open the build's page to see those that it has")
+        found = await self.services.records.attestation_of(seen.build, int(text))
+        name = f"{seen.build.id}-{found.kind.lower()}-{text}.json"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(found.content, 200, headers, "application/json")
+
+    async def events(self, request: Request) -> Response:
+        """GET …/events: a server-sent event each time that there is something new to see, until the build is over."""
+        seen = await self._seen(request)
+        if seen is None:
+            raise sign_in_to_follow()
+        weight = 1 if seen.is_same_for_all else MADE_FOR_ONE
+        subject = self._subject(seen.build)
+        return event_stream(self.services, self._live, subject, lambda: self._seen(request), weight)
+
+    async def share(self, request: Request) -> Response:
+        """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""
+        build_id = request.path_params["build_id"]
+        who = await self.who(request)
+        if who is None:
+            return sign_in_first(request, f"/builds/{build_id}")
+        form = await read_form(request)
+        who.require_form(form)
+        person = await self.services.authentication.person(who.person.id, "session")
+        caller = replace(person, needed_role=Role.MEMBER)
+        if form.get("decision") == "share":
+            await self.services.sharing.share(caller, build_id)
+        elif form.get("decision") == "stop":
+            await self.services.sharing.stop_sharing(caller, build_id)
+        else:
+            raise InvalidInput("this form says neither to share the build nor to stop it; open its page again")
+        return go_to(f"/builds/{build_id}")
+
+    async def _seen(self, request: Request) -> _Seen | None:
+        """The build that a page is about; None when its reader has to sign in first."""
+        who = await self.who(request)
+        share_id = request.path_params.get("share_id")
+        if share_id is not None:
+            build = await self.services.sharing.shared_build(share_id)
+            if build is None:
+                raise NotFound("this build is not shared, or no longer; ask whoever sent you the link")
+            return _Seen(build, f"/share/{share_id}", who, None, share_id, may_share=False)
+        if who is None:
+            return None
+        person = await self.services.authentication.person(who.person.id, "session")
+        caller = replace(person, needed_role=Role.VIEWER)
+        build = await self.services.builds.get(caller, request.path_params["build_id"])
+        project = await self.services.projects.get(caller, build.project_id)
+        role = person.roles.get(build.organization_id)
+        return _Seen(
+            build,
+            f"/builds/{build.id}",
+            who,
+            project,
+            await self.services.sharing.share_of(caller, build.id),
+            may_share=role is not None and role.covers(Role.MEMBER),
+        )
+
+    async def _step(self, request: Request, build: Build) -> Step:
+        text = request.path_params["number"]
+        if not _is_number(text):
+            raise NotFound("steps have numbers; open the build's page to see its steps")
+        return await self.services.records.step_of(build, int(text))
+
+    async def _last_lines(self, build: Build, step: Step, size: int) -> Sequence[LogLine]:
+        return await self.services.records.lines_of(build, step.number, max(step.log_lines - size, 0), size)
+
+    async def _log(self, build: Build, step: Step) -> AsyncGenerator[bytes]:
+        for first in range(0, step.log_lines, _DOWNLOADED_LINES):
+            lines = await self.services.records.lines_of(build, step.number, first, _DOWNLOADED_LINES)
+            yield b"".join(line.content for line in lines)
+
+    def _subject(self, build: Build) -> Subject:
+        records = self.services.records
+        # Its bars are as long as its steps have taken so far.
+        return Subject(f"build {build.id}", lambda: records.follow(build), lambda: records.may_grow(build), ages=True)
+
+
+def _follows(build: Build, state: RecordState) -> bool:
+    """Whether more may come."""
+    return not build.status.finished or state is RecordState.FOLLOWING
+
+
+def _scale(build: Build, summary: RecordSummary, now: datetime) -> Scale:
+    """From the first step's begin to the last one's end, or to now while more may come."""
+    work = summary.work
+    end = now if _follows(build, summary.state) else work.ended_at or build.finished_at or now
+    return Scale(work.begun_at or end, end)
+
+
+def _by_interest(steps: Sequence[Step], failed: Step | None) -> list[Step]:
+    """Those whose logs are looked at first: the one that failed, and then the newest."""
+    return sorted(steps, key=lambda one: (failed is None or one.number != failed.number, -one.number))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
+def _number(request: Request, name: str, otherwise: int) -> int:
+    """A number in a page's address.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return otherwise
+    if not _is_number(text):
+        raise InvalidInput(f"{name} in the address is not a number; open the build's page again")
+    return int(text)

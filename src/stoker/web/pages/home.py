@@ -1,0 +1,65 @@
+"""The start page: my organizations, and how they are doing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.overviews import OVERVIEW_PERIOD
+from stoker.domain.pagination import Page, checked_page
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
+from stoker.web.owner import Reader
+from stoker.web.page import Pages, render, sign_in_first
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.domain.overviews import ProjectOverview
+    from stoker.domain.principals import Principal
+    from stoker.web.live import Live, Subject
+    from stoker.web.page import WebServices
+
+
+class HomePages(Pages):
+    """What a person sees first."""
+
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
+
+    async def show(self, request: Request) -> Response:
+        """GET /: my organizations; of a single one its projects as well."""
+        who = await self.who(request)
+        if who is None:
+            return sign_in_first(request)
+        person = await self.services.authentication.person(who.person.id, "session")
+        subject = self._subject(person)
+        overviews = await self._live.shared(
+            subject, f"roles {dict(person.roles)}", lambda: self.services.overviews.organizations(person)
+        )
+        projects: Page[ProjectOverview] = Page((), None)
+        if len(overviews) == 1:
+            organization_id, page = overviews[0].organization.id, checked_page(self.services.page_sizes.projects, "")
+            projects = await self._live.shared(
+                subject, "projects", lambda: self.services.overviews.projects(person, organization_id, "", page)
+            )
+        return render(
+            "home.html",
+            who,
+            overviews=[(one, Reader(who, person, one.organization, one.role)) for one in overviews],
+            projects=projects,
+            days=OVERVIEW_PERIOD.days,
+            now=self.services.now(),
+        )
+
+    async def events(self, request: Request) -> Response:
+        """GET /events: an event each time that builds of my organizations begin or end."""
+        who = await self.who(request)
+        if who is None:
+            raise sign_in_to_follow()
+        person = await self.services.authentication.person(who.person.id, "session")
+        subject = self._subject(person)
+        return event_stream(self.services, self._live, subject, lambda: self.who(request), MADE_FOR_ONE)
+
+    def _subject(self, person: Principal) -> Subject:
+        return builds_of(self.services.overviews, person.organization_ids)

@@ -1,0 +1,73 @@
+"""Take the place that an invitation's link offers.
+
+The link's secret is in its fragment, which a browser sends to nobody; a script of ours puts it into the form, or the
+reader does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import StokerError
+from stoker.domain.people import MIN_PASSWORD_LENGTH
+from stoker.web.forms import read_form
+from stoker.web.page import Pages, go_to, render, status_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.web.sessions import SignedIn
+
+_JOIN_SECONDS = 30 * 60
+
+
+class JoinPages(Pages):
+    """Invitations, from their reader's side."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /join."""
+        return render("join_code.html", await self.who(request))
+
+    async def look(self, request: Request) -> Response:
+        """POST /join: what a code offers."""
+        return await self._offer(await self.who(request), await read_form(request))
+
+    async def accept(self, request: Request) -> Response:
+        """POST /join/accept."""
+        who = await self.who(request)
+        form = await read_form(request)
+        code = form.get("code", "")
+        if who is not None:
+            who.require_form(form)
+            await self.services.sign_in.join_as(code, who.person)
+            return go_to("/")
+        try:
+            opened = await self.services.sign_in.join(
+                code, form.get("email", ""), form.get("name", ""), form.get("password", "")
+            )
+        except StokerError as error:
+            return await self._offer(None, form, problem=error)
+        response = go_to("/")
+        self.services.cookies.open_session(response, opened.secret)
+        return response
+
+    async def _offer(
+        self, who: SignedIn | None, form: dict[str, str], *, problem: StokerError | None = None
+    ) -> Response:
+        code = form.get("code", "").strip()
+        offered = await self.services.sign_in.offer(code)
+        response = render(
+            "join.html",
+            who,
+            status=200 if problem is None else status_of(problem),
+            code=code,
+            offered=offered,
+            name=form.get("name", ""),
+            email=offered.invitation.email or form.get("email", ""),
+            problem="" if problem is None else problem.message,
+            company=self.services.company_name if self.services.company else "",
+            min_password=MIN_PASSWORD_LENGTH,
+        )
+        self.services.cookies.write(response, "join", code, _JOIN_SECONDS)
+        return response

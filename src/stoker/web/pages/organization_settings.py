@@ -1,0 +1,50 @@
+"""What an organization's owners decide about it as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import PermissionDenied, StokerError
+from stoker.web.owner import PlacedPages, form_of
+from stoker.web.page import go_to, render, sign_in_first, status_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.web.owner import Reader
+
+_RENAME = "stoker.v1.OrganizationService/RenameOrganization"
+
+
+class OrganizationSettingsPages(PlacedPages):
+    """An organization's name."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/settings."""
+        reader = await self.reader(request)
+        return sign_in_first(request) if reader is None else self._page(reader)
+
+    async def change(self, request: Request) -> Response:
+        """POST /organizations/{organization_id}/settings."""
+        reader = await self.reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        name = (await form_of(request, reader)).get("name", "")
+        try:
+            await self.services.organizations.rename(reader.calling(_RENAME), reader.organization.id, name)
+        except StokerError as error:
+            return self._page(reader, problem=error, name=name)
+        return go_to(f"{reader.address}/settings")
+
+    def _page(self, reader: Reader, *, problem: StokerError | None = None, name: str | None = None) -> Response:
+        if not reader.may(_RENAME):
+            raise PermissionDenied("only owners of this organization decide about it; ask one of them")
+        return render(
+            "organization_settings.html",
+            reader.who,
+            status=200 if problem is None else status_of(problem),
+            reader=reader,
+            name=reader.organization.name if name is None else name,
+            problem="" if problem is None else problem.message,
+        )

@@ -1,0 +1,82 @@
+"""An organization's own tokens, for its owners."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import InvalidInput, StokerError
+from stoker.web.listing import sliced
+from stoker.web.page import render, status_of
+from stoker.web.pages.form import FormPages, unknown_action
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.services.tokens import CreatedToken
+    from stoker.web.owner import Reader
+
+_SERVICE = "stoker.v1.OrganizationService"
+
+
+class OrganizationTokenPages(FormPages["CreatedToken"]):
+    """Tokens of organizations."""
+
+    async def act(self, reader: Reader, form: dict[str, str]) -> CreatedToken | None:
+        """POST /organizations/{organization_id}/tokens: one of its actions."""
+        organizations, organization_id = self.services.organizations, reader.organization.id
+        match form.get("action"):
+            case "create":
+                caller = reader.calling(f"{_SERVICE}/CreateToken")
+                description = form.get("description", "")
+                return await organizations.create_token(caller, organization_id, description, _end(form))
+            case "revoke":
+                caller = reader.calling(f"{_SERVICE}/RevokeToken")
+                await organizations.revoke_token(caller, organization_id, form.get("token", ""))
+            case _:
+                raise unknown_action()
+        return None
+
+    async def page(
+        self,
+        request: Request,
+        reader: Reader,
+        *,
+        problem: StokerError | None = None,
+        form: dict[str, str] | None = None,
+        created: CreatedToken | None = None,
+    ) -> Response:
+        """GET /organizations/{organization_id}/tokens."""
+        caller = reader.calling(f"{_SERVICE}/ListTokens")
+        tokens = await self.services.organizations.tokens(caller, reader.organization.id)
+        now = self.services.now()
+        return render(
+            "organization_tokens.html",
+            reader.who,
+            status=200 if problem is None else status_of(problem),
+            reader=reader,
+            tokens=sliced(request, tokens, self.services.page_sizes.rows),
+            created=created,
+            description=(form or {}).get("description", ""),
+            last_day=(form or {}).get("last_day", ""),
+            today=now,
+            now=now,
+            problem="" if problem is None else problem.message,
+        )
+
+    def address_after(self, reader: Reader, form: dict[str, str]) -> str:
+        """The same page."""
+        del form
+        return f"{reader.address}/tokens"
+
+
+def _end(form: dict[str, str]) -> datetime | None:
+    """When the last day is over on which a new token works, in UTC; None when it has no end."""
+    text = form.get("last_day", "").strip()
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput("the last day is none; write it as 2027-12-31, or leave it out") from error

@@ -1,0 +1,87 @@
+"""The builds of a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from stoker.domain.builds import BuildFilter, BuildStatus
+from stoker.domain.errors import InvalidInput
+from stoker.domain.overviews import MAX_SEARCH_LENGTH
+from stoker.domain.pagination import checked_page
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
+from stoker.web.owner import PlacedPages
+from stoker.web.page import render, sign_in_first
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.web.live import Live, Subject
+    from stoker.web.owner import ProjectReader
+    from stoker.web.page import WebServices
+
+_LIST = "depot.core.v1.BuildService/ListBuilds"
+
+
+class ProjectPages(PlacedPages):
+    """A project, for members of its organization."""
+
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
+
+    async def show(self, request: Request) -> Response:
+        """GET /projects/{project_id}: its builds, with ``?status=`` and ``?by=`` those that are wanted."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        by = request.query_params.get("by", "").strip()
+        asked = BuildFilter(_status(request.query_params.get("status", "")), by)
+        after = request.query_params.get("page", "")
+        page = checked_page(self.services.page_sizes.builds, after)
+        caller = reader.calling(_LIST)
+        builds = await self._live.shared(
+            self._subject(reader),
+            f"list {after} {asked}",
+            lambda: self.services.overviews.builds(caller, reader.project.id, asked, page),
+        )
+        base = f"/projects/{reader.project.id}"
+        wanted = {"status": asked.status.value if asked.status else "", "by": by}
+        wanted = {name: value for name, value in wanted.items() if value}
+        here = {**wanted, "page": after} if after else wanted
+        return render(
+            "project.html",
+            reader.who,
+            reader=reader,
+            builds=builds,
+            chosen=asked.status,
+            by=by,
+            max_search=MAX_SEARCH_LENGTH,
+            statuses=list(BuildStatus),
+            first=f"{base}?{urlencode(wanted)}" if after else "",
+            more=f"{base}?{urlencode({**wanted, 'page': builds.next_token})}" if builds.next_token else "",
+            reload=f"{base}?{urlencode(here)}" if here else base,
+            now=self.services.now(),
+        )
+
+    async def events(self, request: Request) -> Response:
+        """GET /projects/{project_id}/events: an event each time that there is something new of its builds."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            raise sign_in_to_follow()
+        reader.calling(_LIST)
+        subject = self._subject(reader)
+        return event_stream(self.services, self._live, subject, lambda: self.project_reader(request), MADE_FOR_ONE)
+
+    def _subject(self, reader: ProjectReader) -> Subject:
+        return builds_of(self.services.overviews, [reader.project.id])
+
+
+def _status(text: str) -> BuildStatus | None:
+    if not text:
+        return None
+    try:
+        return BuildStatus(text)
+    except ValueError:
+        raise InvalidInput(f'"{text[:40]}" is not how a build stands; use one of: {", ".join(BuildStatus)}') from None

@@ -1,0 +1,115 @@
+"""The projects of an organization, and a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from stoker.domain.hardware import Hardware
+from stoker.domain.overviews import MAX_SEARCH_LENGTH
+from stoker.domain.pagination import checked_page
+from stoker.services.projects import NewProject
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
+from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.project_forms import hardware_of, new_fields, policy_of, typed_fields
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.domain.errors import StokerError
+    from stoker.web.live import Live, Subject
+    from stoker.web.owner import Reader
+    from stoker.web.page import WebServices
+
+_LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.ProjectService/CreateProject"
+
+
+class ProjectListPages(PlacedPages):
+    """Projects, for members of their organization."""
+
+    def __init__(self, services: WebServices, live: Live) -> None:
+        super().__init__(services)
+        self._live = live
+
+    async def show(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}: its projects, with ``?search=`` those of such a name or id."""
+        reader = await self.reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        search = request.query_params.get("search", "").strip()
+        after = request.query_params.get("page", "")
+        page = checked_page(self.services.page_sizes.projects, after)
+        caller = reader.calling(_LIST)
+        found = await self._live.shared(
+            self._subject(reader),
+            f"list {after} {search}",
+            lambda: self.services.overviews.projects(caller, reader.organization.id, search, page),
+        )
+        base = f"/organizations/{reader.organization.id}"
+        wanted = {"search": search} if search else {}
+        return render(
+            "projects.html",
+            reader.who,
+            reader=reader,
+            search=search,
+            max_search=MAX_SEARCH_LENGTH,
+            projects=found,
+            first=f"{base}?{urlencode(wanted)}" if after else "",
+            more=f"{base}?{urlencode({**wanted, 'page': found.next_token})}" if found.next_token else "",
+            now=self.services.now(),
+        )
+
+    async def events(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/events: an event each time that builds of it begin or end."""
+        reader = await self.reader(request)
+        if reader is None:
+            raise sign_in_to_follow()
+        reader.calling(_LIST)
+        subject = self._subject(reader)
+        return event_stream(self.services, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
+
+    async def show_new(self, request: Request) -> Response:
+        """GET /organizations/{organization_id}/new-project."""
+        reader = await self.reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        reader.calling(_CREATE)
+        return self._form(reader, new_fields(self.services.projects.regions[0], self.services.projects.default_policy))
+
+    async def create(self, request: Request) -> Response:
+        """POST /organizations/{organization_id}/new-project."""
+        reader = await self.reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        fields, caller = typed_fields(await form_of(request, reader)), reader.calling(_CREATE)
+        try:
+            project = await self.services.projects.create(
+                caller,
+                NewProject(
+                    name=fields["name"],
+                    region_id=fields["region"],
+                    organization_id=reader.organization.id,
+                    hardware=hardware_of(fields),
+                    cache_policy=policy_of(fields, new_fields("", self.services.projects.default_policy)),
+                ),
+            )
+        except AT_THE_FORM as error:
+            return self._form(reader, fields, error)
+        return go_to(f"/projects/{project.id}")
+
+    def _subject(self, reader: Reader) -> Subject:
+        return builds_of(self.services.overviews, [reader.organization.id])
+
+    def _form(self, reader: Reader, fields: dict[str, str], problem: StokerError | None = None) -> Response:
+        return render(
+            "new_project.html",
+            reader.who,
+            status=200 if problem is None else status_of(problem),
+            reader=reader,
+            fields=fields,
+            regions=self.services.projects.regions,
+            sizes=list(Hardware),
+            problem="" if problem is None else problem.message,
+        )

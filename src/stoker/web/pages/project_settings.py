@@ -1,0 +1,114 @@
+"""The settings of a project, and what can't be taken back: an empty cache, and its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import InvalidInput, StokerError
+from stoker.domain.hardware import Hardware
+from stoker.domain.projects import ProjectChange
+from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.project_forms import fields_of, hardware_of, policy_of, typed_fields
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.web.owner import ProjectReader
+
+_UPDATE = "depot.core.v1.ProjectService/UpdateProject"
+_RESET = "depot.core.v1.ProjectService/ResetProject"
+_DELETE = "depot.core.v1.ProjectService/DeleteProject"
+_DONE = {"saved": "The settings were saved.", "reset": "The cache was reset. The next build starts with an empty one."}
+
+
+class ProjectSettingsPages(PlacedPages):
+    """Settings, for all members of the organization; forms, for those who may change them."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /projects/{project_id}/settings."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        return self._page(reader, done=_DONE.get(request.query_params.get("done", ""), ""))
+
+    async def save(self, request: Request) -> Response:
+        """POST /projects/{project_id}/settings."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        fields, caller = typed_fields(await form_of(request, reader)), reader.calling(_UPDATE)
+        try:
+            change = ProjectChange(
+                name=fields["name"],
+                region_id=fields["region"],
+                hardware=hardware_of(fields),
+                cache_policy=policy_of(fields, fields_of(reader.project)),
+            )
+            await self.services.projects.update(caller, reader.project.id, change)
+        except AT_THE_FORM as error:
+            return self._page(reader, fields=fields, at="settings", problem=error)
+        return go_to(f"/projects/{reader.project.id}/settings?done=saved")
+
+    async def reset(self, request: Request) -> Response:
+        """POST /projects/{project_id}/settings/reset."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request, _settings_of(request))
+        form, caller = await form_of(request, reader), reader.calling(_RESET)
+        if not _is_confirmed(reader, form):
+            return self._page(reader, at="reset", typed=form.get("confirm", ""), problem=_not_confirmed(reader))
+        await self.services.projects.reset(caller, reader.project.id)
+        return go_to(f"/projects/{reader.project.id}/settings?done=reset")
+
+    async def delete(self, request: Request) -> Response:
+        """POST /projects/{project_id}/settings/delete."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request, _settings_of(request))
+        form, caller = await form_of(request, reader), reader.calling(_DELETE)
+        if not _is_confirmed(reader, form):
+            return self._page(reader, at="delete", typed=form.get("confirm", ""), problem=_not_confirmed(reader))
+        await self.services.projects.delete(caller, reader.project.id)
+        return go_to(f"/organizations/{reader.organization.id}")
+
+    def _page(
+        self,
+        reader: ProjectReader,
+        *,
+        fields: dict[str, str] | None = None,
+        done: str = "",
+        at: str = "",
+        typed: str = "",
+        problem: StokerError | None = None,
+    ) -> Response:
+        """The page; with a problem, that beside the form that it came from (``at``)."""
+        return render(
+            "project_settings.html",
+            reader.who,
+            status=200 if problem is None else status_of(problem),
+            reader=reader,
+            fields=fields or fields_of(reader.project),
+            regions=self.services.projects.regions,
+            sizes=list(Hardware),
+            may_update=reader.may(_UPDATE),
+            may_reset=reader.may(_RESET),
+            may_delete=reader.may(_DELETE),
+            done=done,
+            at=at,
+            typed=typed,
+            problem="" if problem is None else problem.message,
+        )
+
+
+def _settings_of(request: Request) -> str:
+    return f"/projects/{request.path_params['project_id']}/settings"
+
+
+def _is_confirmed(reader: ProjectReader, form: dict[str, str]) -> bool:
+    return form.get("confirm", "").strip() == reader.project.name
+
+
+def _not_confirmed(reader: ProjectReader) -> InvalidInput:
+    return InvalidInput(f"to confirm, type the project's name just as it is: {reader.project.name}")

@@ -1,0 +1,76 @@
+"""The tokens of a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.projects import MAX_NAME_LENGTH
+from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.page import go_to, render, sign_in_first, status_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.domain.errors import StokerError
+    from stoker.services.tokens import CreatedToken
+    from stoker.web.owner import ProjectReader
+
+_LIST = "stoker.v1.TrustService/ListProjectTokens"
+_CREATE = "stoker.v1.TrustService/CreateProjectToken"
+_REVOKE = "depot.core.v1.ProjectService/DeleteToken"
+
+
+class ProjectTokenPages(PlacedPages):
+    """Tokens that work for one project only, for owners of its organization."""
+
+    async def show(self, request: Request) -> Response:
+        """GET /projects/{project_id}/tokens."""
+        reader = await self.project_reader(request)
+        return sign_in_first(request) if reader is None else await self._page(reader)
+
+    async def create(self, request: Request) -> Response:
+        """POST /projects/{project_id}/tokens: the answer shows the secret, which is in no address and no other page."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request)
+        form, caller = await form_of(request, reader), reader.calling(_CREATE)
+        description, untrusted = form.get("description", ""), "untrusted" in form
+        try:
+            created = await self.services.tokens.create(caller, reader.project.id, description, untrusted=untrusted)
+        except AT_THE_FORM as error:
+            return await self._page(reader, description=description, untrusted=untrusted, problem=error)
+        return await self._page(reader, created=created)
+
+    async def revoke(self, request: Request) -> Response:
+        """POST /projects/{project_id}/tokens/{token_id}/revoke."""
+        reader = await self.project_reader(request)
+        if reader is None:
+            return sign_in_first(request, f"/projects/{request.path_params['project_id']}/tokens")
+        await form_of(request, reader)
+        await self.services.tokens.delete(reader.calling(_REVOKE), request.path_params["token_id"])
+        return go_to(f"/projects/{reader.project.id}/tokens")
+
+    async def _page(
+        self,
+        reader: ProjectReader,
+        *,
+        description: str = "",
+        untrusted: bool = False,
+        created: CreatedToken | None = None,
+        problem: StokerError | None = None,
+    ) -> Response:
+        tokens = await self.services.tokens.list(reader.calling(_LIST), reader.project.id)
+        return render(
+            "project_tokens.html",
+            reader.who,
+            status=200 if problem is None else status_of(problem),
+            reader=reader,
+            tokens=list(reversed(tokens)),
+            description=description,
+            max_description=MAX_NAME_LENGTH,
+            untrusted=untrusted,
+            created=created,
+            problem="" if problem is None else problem.message,
+            now=self.services.now(),
+        )

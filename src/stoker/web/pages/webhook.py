@@ -1,0 +1,74 @@
+"""The webhooks of an organization's projects, for its owners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stoker.domain.errors import StokerError
+from stoker.domain.pagination import checked_page
+from stoker.web.page import render, status_of
+from stoker.web.pages.form import FormPages, unknown_action
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from stoker.services.webhooks import CreatedWebhook
+    from stoker.web.owner import Reader
+
+_SERVICE = "stoker.v1.WebhookService"
+
+
+class WebhookPages(FormPages["CreatedWebhook"]):
+    """Who is told when builds end."""
+
+    async def act(self, reader: Reader, form: dict[str, str]) -> CreatedWebhook | None:
+        """POST /organizations/{organization_id}/webhooks: one of its actions."""
+        webhooks, webhook_id = self.services.webhooks, form.get("webhook", "")
+        match form.get("action"):
+            case "create":
+                caller = reader.calling(f"{_SERVICE}/CreateWebhook")
+                return await webhooks.create(caller, form.get("project", "").strip(), form.get("url", ""))
+            case "test":
+                await webhooks.test(reader.calling(f"{_SERVICE}/TestWebhook"), webhook_id)
+            case "delete":
+                await webhooks.delete(reader.calling(f"{_SERVICE}/DeleteWebhook"), webhook_id)
+            case _:
+                raise unknown_action()
+        return None
+
+    async def page(
+        self,
+        request: Request,
+        reader: Reader,
+        *,
+        problem: StokerError | None = None,
+        form: dict[str, str] | None = None,
+        created: CreatedWebhook | None = None,
+    ) -> Response:
+        """GET /organizations/{organization_id}/webhooks."""
+        caller = reader.calling(f"{_SERVICE}/ListWebhooks")
+        asked = checked_page(self.services.page_sizes.rows, request.query_params.get("page", ""))
+        webhooks = await self.services.webhooks.of_organization(caller, reader.organization.id, asked)
+        projects = await self.services.projects.list(reader.calling("depot.core.v1.ProjectService/ListProjects"))
+        return render(
+            "webhooks.html",
+            reader.who,
+            status=200 if problem is None else status_of(problem),
+            reader=reader,
+            webhooks=webhooks.items,
+            is_first=asked.after is None,
+            later=f"{reader.address}/webhooks?page={webhooks.next_token}" if webhooks.next_token else "",
+            projects=projects if len(projects) <= asked.size else (),
+            has_projects=bool(projects),
+            created=created,
+            url=(form or {}).get("url", ""),
+            chosen=(form or {}).get("project", ""),
+            now=self.services.now(),
+            problem="" if problem is None else problem.message,
+        )
+
+    def address_after(self, reader: Reader, form: dict[str, str]) -> str:
+        """The same page."""
+        del form
+        return f"{reader.address}/webhooks"
