@@ -1,1 +1,1 @@
-"""Tokens, and who may call what."""
+"""Tokens, OIDC and passwords; `access.py` is the one table of who may call which method."""

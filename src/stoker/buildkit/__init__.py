@@ -1,1 +1,1 @@
-"""A client of the control API of the machines: BuildKit's own, over gRPC with mutual TLS."""
+"""A client of the machines' BuildKit: control, status, history and prune, over gRPC with mutual TLS."""

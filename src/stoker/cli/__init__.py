@@ -1,1 +1,1 @@
-"""The stoker command."""
+"""The `stoker` command, a module for each subcommand."""

@@ -1,1 +1,1 @@
-"""A client of the Build API, for the `stoker` command."""
+"""A client of the server's API, for `stoker build`, `stoker buildx` and the commands for operators."""

@@ -1,1 +1,1 @@
-"""Nouns, state tables and pure decisions. Standard library only."""
+"""Nouns, state tables and pure decisions. Standard library only: no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""The engine: a pinned, real BuildKit, got once and kept in the user's cache."""
+"""Gets, builds and verifies the pinned BuildKit and runc, and keeps them in the user's cache."""
 
 from stoker.engine.archive import Archive
 from stoker.engine.container_runtime import (

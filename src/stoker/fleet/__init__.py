@@ -1,1 +1,1 @@
-"""The controller that makes machines match leases."""
+"""The controller that starts and stops machines, so that they match the leases."""

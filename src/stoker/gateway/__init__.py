@@ -1,1 +1,1 @@
-"""Envoy's configuration, and the answers to its questions."""
+"""Envoy's configuration, which calls a build may make, and the answer to each of Envoy's questions."""

@@ -1,1 +1,1 @@
-"""What operators watch a server with."""
+"""Metrics and traces for operators."""

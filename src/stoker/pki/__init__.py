@@ -1,1 +1,1 @@
-"""Certificates."""
+"""The two certificate authorities, the certificates that they issue, and the key of webhooks."""

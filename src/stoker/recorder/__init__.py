@@ -1,1 +1,1 @@
-"""Follow what machines do for builds, and record it."""
+"""Follows each solve on its machine, so that its steps and logs are stored."""

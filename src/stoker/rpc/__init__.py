@@ -1,1 +1,1 @@
-"""Handlers: decode, one service call, encode."""
+"""The Connect application: interceptors, limits and codecs, and the one place where errors become Connect codes."""

@@ -1,1 +1,1 @@
-"""Where machines run."""
+"""The contract between the fleet and what runs machines."""

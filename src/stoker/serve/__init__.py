@@ -1,1 +1,1 @@
-"""`stoker serve`: the processes of a server as one command."""
+"""`stoker serve`: the supervisor, and the processes that it starts and watches."""

@@ -1,1 +1,1 @@
-"""One use case a method; transactions belong here."""
+"""Use cases, one method each. They decide in transactions; handlers and pages call them."""

@@ -1,1 +1,1 @@
-"""All settings, where they come from, and which one counts."""
+"""The settings: their defaults, where their values come from, and which value counts."""

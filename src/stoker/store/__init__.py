@@ -1,1 +1,1 @@
-"""Tables, queries and claims."""
+"""Queries and claims on the database, a module for each subject."""

@@ -1,1 +1,1 @@
-"""Pages on the API port: sign in, join, approve logins, look at builds."""
+"""Pages for people: the application, sessions, forms, live updates and charts."""

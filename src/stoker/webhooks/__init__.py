@@ -1,1 +1,1 @@
-"""Sends webhooks."""
+"""Signs and sends webhooks."""

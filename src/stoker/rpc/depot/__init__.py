@@ -1,3 +1,1 @@
-"""The methods of Depot's API, a module for each service (wire.json: depot.build.v1, depot.buildkit.v1, depot.cli.v1,
-depot.core.v1, depot.registry.v1beta1).
-"""
+"""Handlers of Depot's API (`depot.*`), a module for each service: decode, one service call, encode."""

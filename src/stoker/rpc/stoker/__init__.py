@@ -1,1 +1,1 @@
-"""The methods of our own API, stoker.v1, a module for each service."""
+"""Handlers of our own API (`stoker.v1`), a module for each service: decode, one service call, encode."""

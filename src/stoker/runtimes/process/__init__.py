@@ -1,1 +1,1 @@
-"""Machines as processes of this host: one buildkitd each, in namespaces, cgroups and a network of its own."""
+"""Machines as processes of this host, one buildkitd each, in their own namespaces, cgroups and network."""

@@ -1,1 +1,1 @@
-"""The tables, by what they are about. Their history is in `migrations`; a test holds the two together."""
+"""The tables as SQLAlchemy sees them, by subject. A test compares them with the migrations."""

@@ -1,1 +1,1 @@
-"""The pages, a module for each subject."""
+"""The handlers of pages, a module for each subject."""

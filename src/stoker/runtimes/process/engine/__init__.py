@@ -1,1 +1,1 @@
-"""How a machine's buildkitd is configured, started, watched, and what its end says."""
+"""Configures, starts and watches a machine's buildkitd, and finds out why it ended."""

@@ -1,1 +1,1 @@
-"""What the host gives to machines: cgroups, namespaces, ids, mounts, memory, and the checks of it."""
+"""What the host gives to machines: cgroups, namespaces, user ids, mounts, memory; and the checks of the host."""

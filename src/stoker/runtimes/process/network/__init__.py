@@ -1,1 +1,1 @@
-"""How machines and their steps reach what they may reach, and nothing else."""
+"""A network for each machine, and the nftables rules of what machines and steps may reach."""

@@ -1,1 +1,1 @@
-"""Where layer caches are kept: btrfs subvolumes or folders, their caps, snapshots and ephemeral copies."""
+"""Layer caches on disk: btrfs subvolumes or directories, their caps, snapshots and ephemeral copies."""
