@@ -81,7 +81,7 @@ class FakeRuntime:
             raise MachineStartFailed(f"machine {spec.machine_id} still has processes; stop it first")
         self._host.step(MachineStartFailed)
         self._host.ports += 1
-        placement = Placement("127.0.0.1", self._host.ports, self._host.ports, 1)
+        placement = Placement("127.0.0.1", self._host.ports, remembered={"number": str(self._host.ports)})
         self._host.volumes.setdefault((self._server_id, spec.volume_id), set()).add(spec.machine_id)
         self._host.step(MachineStartFailed)
         self._host.machines[key] = FakeMachine(placement, spec.volume_id)
@@ -170,4 +170,4 @@ class FakeRuntime:
 
     def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:
         machine = self._host.machines.get((self._server_id, machine_id))
-        return machine if machine is None or placement in {None, machine.placement} else None
+        return machine if machine is None or placement in (None, machine.placement) else None

@@ -60,7 +60,8 @@ class Certificates:
 
     @property
     def of_machine(self) -> MachineCertificates:
-        return MachineCertificates(self.folder / "machines.pem", self.folder / "server.pem", self.folder / "server.key")
+        names = ("machines.pem", "server.pem", "server.key")
+        return MachineCertificates(*((self.folder / name).read_bytes() for name in names))
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class Machine:
     placement: Placement
     certificates: Certificates
     engine: Engine
+
+    @property
+    def process_id(self) -> int:
+        """Its outermost process."""
+        return int(self.placement.remembered["process_id"])
 
     def command(self, *arguments: str, client: str | None = "client") -> list[str]:
         folder = self.certificates.folder

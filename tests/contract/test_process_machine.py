@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,10 +108,9 @@ async def test_a_hard_kill_in_a_step_is_noticed_and_cleaned_up(host: MachineHost
     machine = await host.start_ready()
     endless = write_context(tmp_path / "endless", "echo step is running && while true; do sleep 1000 & wait; done")
     async with machine.building(endless, STEP_IS_RUNNING):
-        assert machine.placement.process_id is not None
         engine = engine_process(host, "machine")
         pids = {
-            "outer": machine.placement.process_id,
+            "outer": machine.process_id,
             "first": int(re.findall(r"PPid:\s+(\d+)", Path(f"/proc/{engine}/status").read_text())[0]),
             "engine": engine,
         }
@@ -143,16 +143,15 @@ async def test_a_stop_during_a_step_ends_when_the_grace_does(host: MachineHost, 
 
 async def test_an_ended_machine_is_no_zombie_of_ours(host: MachineHost) -> None:
     machine = await host.start_ready()
-    assert machine.placement.process_id is not None
-    await kill_and_wait(host, machine, machine.placement.process_id)
-    assert not Path(f"/proc/{machine.placement.process_id}").exists()
+    await kill_and_wait(host, machine, machine.process_id)
+    assert not Path(f"/proc/{machine.process_id}").exists()
 
 
 async def test_another_process_with_the_same_id_is_not_the_machine(host: MachineHost) -> None:
     machine = await host.start_ready()
     placement = machine.placement
-    assert placement.process_started is not None
-    older = type(placement)(placement.host, placement.port, placement.process_id, placement.process_started - 1)
+    started = str(int(placement.remembered["process_started"]) - 1)
+    older = replace(placement, remembered={**placement.remembered, "process_started": started})
     assert await host.runtime.observe("machine", older) is Observed.ABSENT
     await asyncio.wait_for(host.runtime.wait_exit("machine", older), READY_SECONDS)
     assert await host.runtime.observe("machine", placement) is Observed.RUNNING

@@ -7,7 +7,6 @@ import os
 import signal
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -60,7 +59,7 @@ class FakeCase:
     runtime: Runtime
 
     def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec:
-        nowhere = MachineCertificates(Path("ca"), Path("certificate"), Path("key"))
+        nowhere = MachineCertificates(b"ca", b"certificate", b"key")
         size = MachineSize(cpus=4, memory_bytes=4 * 1024**3)
         return MachineSpec(machine_id, volume_id, Platform.AMD64, size, CachePolicy(), nowhere)
 
@@ -100,8 +99,7 @@ class ProcessCase:
 
     def crash(self, machine_id: str, placement: Placement) -> None:
         del machine_id
-        assert placement.process_id is not None
-        os.kill(placement.process_id, signal.SIGKILL)
+        os.kill(int(placement.remembered["process_id"]), signal.SIGKILL)
 
     def fill(self, volume_id: str, size: int) -> None:
         (self.host.config.data / "volumes" / volume_id / "filling").write_bytes(os.urandom(size))

@@ -59,7 +59,7 @@ class FakeCase:
         self.runtime: Runtime = FakeRuntime(self.host, "server")
 
     def spec(self, machine_id: str) -> MachineSpec:
-        nowhere = MachineCertificates(Path("ca"), Path("certificate"), Path("key"))
+        nowhere = MachineCertificates(b"ca", b"certificate", b"key")
         size = MachineSize(cpus=4, memory_bytes=4 * 1024**3)
         return MachineSpec(machine_id, "volume", Platform.AMD64, size, CachePolicy(), nowhere)
 

@@ -94,8 +94,7 @@ async def test_each_machine_has_a_range_that_no_other_has_and_gets_it_again(held
     ranges = {min(_owners(held, name)) for name in ("one", "two")}
     assert len(ranges) == 2
     for machine in (first, second):
-        assert machine.placement.process_id is not None
-        os.kill(machine.placement.process_id, signal.SIGKILL)
+        os.kill(machine.process_id, signal.SIGKILL)
         await asyncio.wait_for(held.runtime.wait_exit(machine.spec.machine_id, machine.placement), LEFT_SECONDS)
         await held.runtime.stop(machine.spec.machine_id, 0)
     await _in_user_namespace(held, "three", "v3")

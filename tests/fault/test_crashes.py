@@ -27,7 +27,7 @@ def own(make_server: Callable[..., Server]) -> Server:
 def crash(server: Server, depot: Depot, context: Path, number: int) -> str:
     """A build in the middle of which the machine dies, for that time in a row; why the record says that it failed."""
     building = depot.begin(cwd=context, until=" begun")
-    os.kill(server.placements()[0]["process_id"], signal.SIGKILL)
+    os.kill(server.machine_processes()[0], signal.SIGKILL)
     building.communicate(timeout=60)
     assert building.returncode != 0
     eventually(lambda: server.builds()[-1][1] == "failed", "the build is recorded as failed")
@@ -75,7 +75,7 @@ def test_a_failure_that_a_client_told_first_is_explained(own: Server, tmp_path: 
         get_endpoint(own, build, token, tmp_path / str(number))
         own.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "error": {"error": error}})
 
-    os.kill(own.placements()[0]["process_id"], signal.SIGKILL)
+    os.kill(own.machine_processes()[0], signal.SIGKILL)
     eventually(lambda: own.builds()[0][1] == "failed", "the machine's end is known")
 
     reasons = [reason for _, _, reason in own.builds()]
@@ -85,7 +85,7 @@ def test_a_failure_that_a_client_told_first_is_explained(own: Server, tmp_path: 
     for number in (2, 3):
         build, token = own.new_build()
         get_endpoint(own, build, token, tmp_path / f"again-{number}")
-        os.kill(own.placements()[0]["process_id"], signal.SIGKILL)
+        os.kill(own.machine_processes()[0], signal.SIGKILL)
         eventually(lambda: own.builds()[-1][1] == "failed", "the machine's next end is known")
     assert "3 times in a row" in str(own.builds()[-1][2])
     assert [reason for _, _, reason in own.builds()][:3] == reasons, "what is explained stays as it is"

@@ -52,7 +52,7 @@ def end(process: subprocess.Popen[str]) -> Result:
 
 
 def machine_pids(server: Server) -> list[int]:
-    return [placement["process_id"] for placement in server.placements()]
+    return server.machine_processes()
 
 
 def test_a_build_survives_the_death_of_the_api(own: Server, tmp_path: Path) -> None:

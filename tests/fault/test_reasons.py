@@ -89,7 +89,7 @@ def test_two_builds_of_a_machine_that_is_killed_say_so(own: Server, reader: Brow
         before = {build for build, _, _ in own.builds()}
         building = [depot.begin(cwd=context, until=" begun") for context in contexts]
         builds = [build for build, _, _ in own.builds() if build not in before]
-        os.kill(own.placements()[0]["process_id"], signal.SIGKILL)
+        os.kill(own.machine_processes()[0], signal.SIGKILL)
         output = [process.communicate(timeout=60)[0] for process in building]
         wait_failed(own, *builds)
         assert len(builds) == 2

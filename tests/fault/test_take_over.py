@@ -112,7 +112,7 @@ def test_no_call_is_refused_or_fails_at_a_take_over(own: Server, tmp_path: Path)
     context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {WAIT}; echo done"))
     hello = make_context(tmp_path / "hello", HEADER + run("echo hello"))
     building = depot.begin(cwd=context, until=" begun")
-    machines = {placement["process_id"] for placement in own.placements()}
+    machines = set(own.machine_processes())
     callers = Callers(own)
     old: list[int] = []
     with callers.calling():
@@ -137,7 +137,7 @@ def test_no_call_is_refused_or_fails_at_a_take_over(own: Server, tmp_path: Path)
     statuses = {status for _, status, _ in own.builds()}
     assert statuses <= {"succeeded", "running"}, own.builds()
     eventually(lambda: {status for _, status, _ in own.builds()} == {"succeeded"}, "all builds end well")
-    assert {placement["process_id"] for placement in own.placements()} == machines, "machines were adopted"
+    assert set(own.machine_processes()) == machines, "machines were adopted"
     own.stop()
     assert leftovers(own) == []
 

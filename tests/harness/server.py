@@ -49,7 +49,7 @@ class Machine:
 
     @property
     def process_id(self) -> int:
-        return self.placement["process_id"]
+        return int(self.placement["remembered"]["process_id"])
 
     @property
     def port(self) -> int:
@@ -146,8 +146,7 @@ class Server:
 
     def kill_everything(self) -> None:
         """SIGKILL of all of it at once, as a power cut would."""
-        machines = [int(row["process_id"]) for row in self.placements()]
-        for process_id in (self.pid, self.part("api"), self.part("gateway"), *machines):
+        for process_id in (self.pid, self.part("api"), self.part("gateway"), *self.machine_processes()):
             try:
                 os.kill(process_id, signal.SIGKILL)
             except ProcessLookupError:
@@ -159,6 +158,10 @@ class Server:
     def placements(self) -> list[dict[str, Any]]:
         """Where the machines run, as the database has it."""
         return [json.loads(row[0]) for row in self.query("select placement from machines where placement not null")]
+
+    def machine_processes(self) -> list[int]:
+        """The outermost process of each machine that runs."""
+        return [int(placement["remembered"]["process_id"]) for placement in self.placements()]
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Look into the database."""

@@ -28,6 +28,7 @@ from stoker.services.wakeups import Wakeups
 from stoker.store import machines as store
 from stoker.store.database import Database, open_sqlite
 from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
+from stoker.store.placements import read_placement
 from stoker.store.tables.schema import SCHEMA
 from stoker.system import SystemClock, SystemRandomness
 
@@ -183,12 +184,19 @@ async def test_a_controller_that_lost_its_claim_changes_nothing(database: Databa
 
 
 async def test_a_placement_comes_back_as_it_was_stored(database: Database, first: FirstSteps) -> None:
-    placed = replace(a_machine(first), placement=Placement("127.0.0.1", 4000, 17, 12345))
+    placed = replace(a_machine(first), placement=Placement("127.0.0.1", 4000, cpus=2, remembered={"pod": "one"}))
     async with database.write() as tx:
         await store.add_machine(tx, a_machine(first), NOW)
         await store.claim_machine(tx, placed.id, "one", NOW, LATER)
         await store.save_claimed(tx, placed, "one", NOW)
         assert await store.find_machine(tx, placed.id) == placed
+
+
+def test_placements_of_earlier_versions_are_readable() -> None:
+    old = '{"host": "127.0.0.1", "port": 4000, "process_id": 17, "process_started": 12345, "cpus": 2, '
+    old += '"memory_bytes": null, "over_policy": true}'
+    remembered = {"process_id": "17", "process_started": "12345"}
+    assert read_placement(old) == Placement("127.0.0.1", 4000, cpus=2, over_policy=True, remembered=remembered)
 
 
 async def test_the_first_steps_are_taken_once(database: Database, first: FirstSteps) -> None:

@@ -38,7 +38,7 @@ SPEC = MachineSpec(
     platform=Platform.ARM64,
     size=MachineSize(cpus=8, memory_bytes=2**33),
     cache_policy=CachePolicy(keep_bytes=10**10, keep_days=2),
-    certificates=MachineCertificates(Path("/c/ca"), Path("/c/certificate"), Path("/c/key")),
+    certificates=MachineCertificates(b"ca", b"certificate", b"key"),
 )
 FOLDER = MachineFolder(Path("/data/machines/machine"))
 
@@ -65,7 +65,11 @@ def written(spec: MachineSpec = SPEC, **settings: object) -> dict[str, dict[str,
 def test_the_engine_listens_on_loopback_alone_and_asks_for_certificates() -> None:
     assert written()["grpc"] == {
         "address": ["tcp://127.0.0.1:4242"],
-        "tls": {"ca": "/c/ca", "cert": "/c/certificate", "key": "/c/key"},
+        "tls": {
+            "ca": "/data/machines/machine/tls/ca.pem",
+            "cert": "/data/machines/machine/tls/machine.pem",
+            "key": "/data/machines/machine/tls/machine.key",
+        },
     }
 
 
@@ -237,7 +241,8 @@ def test_measuring_ends_with_the_server_that_does_it(tmp_path: Path) -> None:
     slow.parent.mkdir()
     slow.write_text(f"#!/bin/sh\necho $$ >{pid_file}.new && mv {pid_file}.new {pid_file}\nexec sleep 1000\n")
     slow.chmod(0o755)
-    script = "import sys; from pathlib import Path; from stoker.runtimes.process.volumes import DirectoryVolumes; "
+    script = "import sys; from pathlib import Path; "
+    script += "from stoker.runtimes.process.volumes.volumes import DirectoryVolumes; "
     script += "volumes = DirectoryVolumes(Path(sys.argv[1])); volumes.open('volume', 0); volumes.size('volume')"
     environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "volumes")], env=environment) as server:

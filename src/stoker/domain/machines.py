@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import IllegalTransition
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from stoker.domain.hardware import Hardware
@@ -55,22 +56,25 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a machine runs: what a runtime wants remembered of it.
+    """Where a machine runs.
 
-    ``cpus`` and ``memory_bytes`` are what it was given, which can be less than its project's hardware says.
-    ``over_policy`` says that its volume had more in it at the start than the cache policy keeps.
-    ``process_id`` and ``process_started`` (clock ticks since boot, /proc/PID/stat field 22) name a process beyond
-    doubt: process ids alone are used again. ``isolation`` is an `Isolation`; older rows don't have it.
+    Attributes:
+        host: the address at which we reach it.
+        port: the port there; None while it isn't known.
+        cpus: what it was given, which can be less than its project's hardware says.
+        memory_bytes: the same of its memory.
+        over_policy: whether its volume had more in it at the start than the cache policy keeps.
+        isolation: an `Isolation`; None where the runtime doesn't say.
+        remembered: what its runtime wants to be given again. Nobody else reads it.
     """
 
     host: str
     port: int | None = None
-    process_id: int | None = None
-    process_started: int | None = None
     cpus: int | None = None
     memory_bytes: int | None = None
     over_policy: bool = False
     isolation: str | None = None
+    remembered: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,20 +202,23 @@ class MachineLifecycle:
             await machine_store.save_claimed(tx, starting, self._claim, self._core.now())
             await machine_store.mark_machine_current(tx, machine.id)
         self._wake_readers(machine)
-        files = await asyncio.to_thread(self._certificates.machine, machine.id, starting.server_name)
+        certificates = await asyncio.to_thread(self._issue, starting.server_name)
         spec = MachineSpec(
             machine_id=machine.id,
             volume_id=volume.id,
             platform=machine.platform,
             size=project.hardware.size,
             cache_policy=project.cache_policy,
-            certificates=MachineCertificates(
-                ca=self._certificates.machines_ca_file, certificate=files.certificate, key=files.key
-            ),
+            certificates=certificates,
             privileges=privileges_of(machine, self._options.privileges),
             untrusted_of=None if machine.build_id is None else machine.project_id,
         )
         return starting, spec
+
+    def _issue(self, server_name: str) -> MachineCertificates:
+        pair = self._certificates.machine(server_name)
+        authority = self._certificates.machines_ca_file.read_bytes()
+        return MachineCertificates(authority, pair.certificate.encode(), pair.private_key.encode())
 
     async def _wait_ready(self, machine: Machine) -> None:
         if machine.placement is None:
@@ -317,7 +320,6 @@ class MachineLifecycle:
             return
         if orderly and whole and keeps_volume and machine.volume_id is not None:
             await self._save_volume(machine.volume_id)
-        await asyncio.to_thread(self._certificates.forget_machine, machine.id)
         retry_at, crashes = None, 0 if orderly and whole else machine.crashes
         if crashes and (delay := crash_delay_seconds(crashes)):
             retry_at = self._core.now() + timedelta(seconds=delay)

@@ -99,20 +99,12 @@ class Certificates:
             self._write(files, self._machines.issue_client("stoker control", _INTERNAL_URI, _OWN_LIFETIME))
         return files
 
-    def machine(self, machine_id: str, server_name: str) -> PairFiles:
-        """A new certificate for one run of a machine, which replaces the one of its last run."""
-        files = self._files(f"machine/{machine_id}")
-        self._write(files, self._machines.issue_server((server_name,), _MACHINE_LIFETIME))
-        return files
+    def machine(self, server_name: str) -> CertificatePair:
+        """A new certificate for one run of a machine. It is kept nowhere here."""
+        return self._machines.issue_server((server_name,), _MACHINE_LIFETIME)
 
-    def forget_machine(self, machine_id: str) -> None:
-        """Remove a machine's certificate. One that isn't there is a success."""
-        files = self._files(f"machine/{machine_id}")
-        files.certificate.unlink(missing_ok=True)
-        files.key.unlink(missing_ok=True)
-
-    def forget_all_machines(self) -> None:
-        """Remove the certificates of all machines."""
+    def remove_machine_files(self) -> None:
+        """Remove the certificates of machines that earlier versions kept here."""
         shutil.rmtree(self._folder / "machine", ignore_errors=True)
 
     def _server(self, file_name: str, names: tuple[str, ...]) -> PairFiles:

@@ -6,9 +6,8 @@ Names of everything that a runtime makes are derived from the server's id and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stoker.domain.privileges import NO_PRIVILEGES, Privileges
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MachineCertificates:
-    """PEM files of one run of a machine: who may call it (``ca``), and what it shows to callers."""
+    """What one run of a machine needs for TLS, in PEM: who may call it (``ca``), and what it shows to callers."""
 
-    ca: Path
-    certificate: Path
-    key: Path
+    ca: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ class Supervisor:
             await self._address_bound.release()
         if self._server_id and not self._released:
             await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
-            Certificates(self._settings.data / "pki", SystemClock()).forget_all_machines()
+            Certificates(self._settings.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from stoker.domain.hardware import Hardware
 from stoker.domain.machines import MachineFacts, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
+from stoker.store.placements import read_placement
 from stoker.store.tables.builds import leases
 from stoker.store.tables.machines import machines, volumes
 from stoker.store.tables.organizations import projects
@@ -90,7 +90,7 @@ def _query(organization_id: str) -> Select[*tuple[Any, ...]]:
 
 
 def _facts(row: Row[Any]) -> MachineFacts:
-    placement: dict[str, Any] = {} if row.placement is None else json.loads(row.placement)
+    placement = read_placement(row.placement)
     return MachineFacts(
         id=row.id,
         project_id=row.project_id,
@@ -98,13 +98,13 @@ def _facts(row: Row[Any]) -> MachineFacts:
         state=MachineState(row.state),
         changed_at=row.changed_at,
         builds=row.builds or 0,
-        cpus=placement.get("cpus"),
-        memory_bytes=placement.get("memory_bytes"),
+        cpus=None if placement is None else placement.cpus,
+        memory_bytes=None if placement is None else placement.memory_bytes,
         crashes=row.crashes,
         retry_at=row.retry_at,
         problem=row.error,
         build_id=row.build_id,
         volume_bytes=row.size_bytes,
         volume_problem=row.volume_error,
-        isolation=placement.get("isolation"),
+        isolation=None if placement is None else placement.isolation,
     )

@@ -6,15 +6,14 @@ its claim (it was stopped for long, say) changes nothing any more. No lock is he
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, insert, or_, select, update
 
-from stoker.domain.machines import Desired, Machine, MachineState, Placement
+from stoker.domain.machines import Desired, Machine, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import VolumeState
+from stoker.store.placements import read_placement, write_placement
 from stoker.store.tables.builds import leases
 from stoker.store.tables.machines import machines, volumes
 from stoker.store.tables.records import solves
@@ -40,7 +39,7 @@ def _machine(row: Row[Any]) -> Machine:
         state=MachineState(row.state),
         run=row.run,
         volume_id=row.volume_id,
-        placement=None if row.placement is None else Placement(**json.loads(row.placement)),
+        placement=read_placement(row.placement),
         error=row.error,
         failures=row.failures,
         retry_at=row.retry_at,
@@ -220,7 +219,6 @@ async def save_claimed(tx: Transaction, machine: Machine, claim: str, now: datet
     Raises:
         ClaimLost: the claim is another's.
     """
-    placement = None if machine.placement is None else json.dumps(asdict(machine.placement))
     done = await tx.execute(
         update(machines)
         .where(machines.c.id == machine.id, machines.c.claim_token == claim)
@@ -228,7 +226,7 @@ async def save_claimed(tx: Transaction, machine: Machine, claim: str, now: datet
             state=machine.state.value,
             run=machine.run,
             volume_id=machine.volume_id,
-            placement=placement,
+            placement=write_placement(machine.placement),
             error=machine.error,
             failures=machine.failures,
             crashes=machine.crashes,

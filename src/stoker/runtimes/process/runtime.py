@@ -18,7 +18,7 @@ from stoker.runtimes.process.engine import logs
 from stoker.runtimes.process.engine.damage import damage_told
 from stoker.runtimes.process.engine.emulation import emulated_platforms, ensure_emulation, native_platform
 from stoker.runtimes.process.engine.engine_files import MachineFolder
-from stoker.runtimes.process.engine.starts import MachineStarts
+from stoker.runtimes.process.engine.starts import MachineStarts, remembered_process
 from stoker.runtimes.process.host.cgroups import Cgroups
 from stoker.runtimes.process.host.commands import find_program
 from stoker.runtimes.process.host.memory import wait_kill
@@ -339,8 +339,8 @@ class ProcessRuntime:
 
     def _process(self, machine_id: str, placement: Placement | None) -> ProcessName | None:
         self._reap(machine_id)
-        if placement is not None and placement.process_id is not None and placement.process_started is not None:
-            return ProcessName(placement.process_id, placement.process_started)
+        if placement is not None and (named := remembered_process(placement)) is not None:
+            return named
         pid = self._cgroups.outer_process(checked_name(machine_id))
         started = None if pid is None else started_ticks(pid)
         return None if pid is None or started is None else ProcessName(pid, started)

@@ -21,6 +21,28 @@ _DAY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFolder:
+    """Where the certificates of a running machine are, in PEM."""
+
+    path: Path
+
+    @property
+    def ca(self) -> Path:
+        """Who may call the machine."""
+        return self.path / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        """What it shows to callers."""
+        return self.path / "machine.pem"
+
+    @property
+    def key(self) -> Path:
+        """The key of that."""
+        return self.path / "machine.key"
+
+
+@dataclass(frozen=True, slots=True)
 class MachineFolder:
     """Where the files of a running machine are; all of it goes when the machine stops."""
 
@@ -57,9 +79,9 @@ class MachineFolder:
         return self.path / "step-rules.json"
 
     @property
-    def tls(self) -> Path:
-        """Copies of its certificates, where it can't read the originals."""
-        return self.path / "tls"
+    def tls(self) -> TlsFolder:
+        """Its certificates."""
+        return TlsFolder(self.path / "tls")
 
     @property
     def container_state(self) -> Path:
@@ -160,7 +182,6 @@ def engine_config(
         # What it offers first. It adds what else runs here when somebody asks.
         "platforms": platforms,
     }
-    certificates = spec.certificates
     # Otherwise the host's own, read again whenever they change.
     names = {"dns": {"nameservers": [str(server) for server in config.name_servers]}} if config.name_servers else {}
     return tomli_w.dumps(
@@ -171,10 +192,10 @@ def engine_config(
             "grpc": {
                 "address": [f"tcp://{listen}:{port}"],
                 "tls": {
-                    "cert": str(certificates.certificate.absolute()),
-                    "key": str(certificates.key.absolute()),
+                    "cert": str(folder.tls.certificate),
+                    "key": str(folder.tls.key),
                     # With a CA given, buildkitd asks every caller for a certificate signed by it.
-                    "ca": str(certificates.ca.absolute()),
+                    "ca": str(folder.tls.ca),
                 },
             },
             "otel": {"socketPath": str(tracing_socket(view))},

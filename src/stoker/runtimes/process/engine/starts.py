@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import Isolation, Placement
-from stoker.runtimes.contract import MachineCertificates
 from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.engine.container_runtime import container_runtime_script, written_step_rules
 from stoker.runtimes.process.engine.engine_files import BUILDKIT_FOLDER, MachineFolder, engine_config, make_machine_view
@@ -24,7 +23,7 @@ from stoker.runtimes.process.host.limits import capped, host_size, limits_of
 from stoker.runtimes.process.host.memory import events_file
 from stoker.runtimes.process.host.namespaces import IDS
 from stoker.runtimes.process.host.privileges import written_privileges
-from stoker.runtimes.process.host.processes import started_ticks
+from stoker.runtimes.process.host.processes import ProcessName, started_ticks
 from stoker.runtimes.process.network.bridges import Bridge
 from stoker.runtimes.process.network.cni_files import network_config, write_cni_plugins
 from stoker.runtimes.process.network.resolvers import resolv_conf
@@ -120,11 +119,12 @@ class MachineStarts:
             volume = beside.submit(self._store.open, spec.volume_id, keep_bytes, untrusted_of=spec.untrusted_of)
             seen = self._seen(folder, in_user_namespace=entered is not None)
             self._fill(folder, seen.folder, spec)
+            _write_certificates(spec, folder)
             port = _free_port()
             place = seen.volume or volume.result().path
             cgroup, isolated = self._cgroups.path(machine_id), connection is not None
             toml = engine_config(
-                spec if entered is None else _with_copied_certificates(spec, folder),
+                spec,
                 self._config,
                 seen.folder,
                 volume=place,
@@ -158,12 +158,11 @@ class MachineStarts:
         placement = Placement(
             HOST if entered is None else str(chosen.result().engine),
             port,
-            process.pid,
-            started_ticks(process.pid),
             cpus=size.cpus,
             memory_bytes=size.memory_bytes,
             over_policy=volume.result().over_policy,
             isolation=_isolation(in_user_namespace=entered is not None, isolated=isolated),
+            remembered=_remembering(process.pid),
         )
         return placement, process
 
@@ -211,16 +210,25 @@ class MachineStarts:
         return None if found is None else found[0] / STEPS_GROUP / "$id" / events_file(unified=found[1])
 
 
-def _with_copied_certificates(spec: MachineSpec, folder: MachineFolder) -> MachineSpec:
-    """Put a machine's certificates into its own folder; the spec with where it sees them there."""
-    folder.tls.mkdir(mode=0o700, exist_ok=True)
+def remembered_process(placement: Placement) -> ProcessName | None:
+    """The outermost process that a placement remembers, if it does."""
+    process_id, started = placement.remembered.get("process_id"), placement.remembered.get("process_started")
+    return None if process_id is None or started is None else ProcessName(int(process_id), int(started))
+
+
+def _remembering(process_id: int) -> dict[str, str]:
+    """What names a process beyond doubt: process ids alone are used again."""
+    started = started_ticks(process_id)
+    return {"process_id": str(process_id)} | ({} if started is None else {"process_started": str(started)})
+
+
+def _write_certificates(spec: MachineSpec, folder: MachineFolder) -> None:
+    folder.tls.path.mkdir(mode=0o700, exist_ok=True)
     given = spec.certificates
-    for source in (given.ca, given.certificate, given.key):
-        copy = folder.tls / source.name
-        copy.touch(mode=0o600)
-        copy.write_bytes(source.read_bytes())
-    copied = (INSIDE.tls / source.name for source in (given.ca, given.certificate, given.key))
-    return replace(spec, certificates=MachineCertificates(*copied))
+    for path, content in ((folder.tls.ca, given.ca), (folder.tls.certificate, given.certificate)):
+        path.write_bytes(content)
+    folder.tls.key.touch(mode=0o600)
+    folder.tls.key.write_bytes(given.key)
 
 
 def _isolation(*, in_user_namespace: bool, isolated: bool) -> Isolation:
