@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,6 +135,28 @@ def test_a_failure_is_recorded_with_its_log(server: Server, project: str, depot:
     (failed,) = [step for step in read_steps(server, build, page_size=1) if "error" in step]
     assert "exit code: 3" in failed["error"]
     assert read_log(server, build, failed["digest"], page_size=1) == "no\n"
+
+
+def test_a_failure_whose_error_is_not_utf8_is_recorded(
+    server: Server, project: str, depot: Depot, tmp_path: Path
+) -> None:
+    """The archive's names are Latin-1, as old programs write them, and one is a hard link to nothing."""
+    context = make_context(tmp_path / "legacy", "FROM scratch\nADD legacy.tar /legacy/\n")
+    with tarfile.open(context / "legacy.tar", "w", format=tarfile.USTAR_FORMAT, encoding="latin-1") as archive:
+        link = tarfile.TarInfo("gr\u00fc\u00dfe.txt")
+        link.type, link.linkname = tarfile.LNKTYPE, "nir\u00efgends.txt"
+        archive.addfile(link)
+
+    result = depot.build(cwd=context, DEPOT_PROJECT_ID=project)
+
+    assert result.code != 0
+    build = server.builds(project)[-1][0]
+    when_recorded(server, build)
+    (failed,) = [step for step in read_steps(server, build) if "error" in step]
+    assert failed["name"].endswith("ADD legacy.tar /legacy/")
+    assert "nir\ufffdgends.txt" in failed["error"]
+    assert "completedAt" in failed
+    assert server.query("select record from solves where build_id = ?", build) == [("complete",)]
 
 
 @pytest.mark.bound("max_step_log_bytes_per_second")
