@@ -56,6 +56,7 @@ def test_it_says_that_a_server_can_run_here(run: Any, tmp_path: Path) -> None:
     assert {finding["verdict"] for finding in found.values()} <= {"good", "weaker"}
     assert {"cgroups", "networks of steps", "btrfs", "disk", "ports", "engine", "container runtime"} <= found.keys()
     assert all(finding["advice"] for finding in found.values() if finding["verdict"] != "good")
+    assert "names aren't ASCII" in found["clients"]["found"], "the depot CLI can't send them"
     assert not (tmp_path / "data").exists(), "it changes nothing"
 
 

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _ENOUGH_FILES = 4096
 _GIGABYTE = 1000**3
+_CLIENTS = Finding(
+    "clients",
+    Verdict.GOOD,
+    "all of docs/compatibility.md; for files whose names aren't ASCII take `stoker build` or buildx, not the depot CLI",
+)
 
 
 async def check_server(settings: Settings) -> tuple[Finding, ...]:
@@ -49,6 +54,7 @@ async def check_server(settings: Settings) -> tuple[Finding, ...]:
         _open_files(),
         _addresses(settings),
         *programs,
+        _CLIENTS,
     )
 
 
