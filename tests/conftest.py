@@ -19,11 +19,22 @@ from stoker.engine import (
     find_container_runtime,
     given_engine,
 )
+from tests.attack.framework.table import ROW, table
 from tests.harness.depot import Depot
 from tests.harness.server import Server
 from tests.harness.signals import give_children_default_signals
 
 give_children_default_signals()
+pytest_plugins = ["tests.harness.workers"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table of attacks. Their tests may have run in other processes, so the rows come with the reports."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    rows = [text for report in reports for name, text in report.user_properties if name == ROW]
+    if rows:
+        terminalreporter.section("attacks, and what neighbours noticed")
+        terminalreporter.write_line(table(rows))
 
 
 class _Quiet:

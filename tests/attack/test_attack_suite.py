@@ -22,7 +22,7 @@ from tests.attack.framework.neighbour import Neighbour, Noticed
 from tests.attack.framework.nowhere import nowhere
 from tests.attack.framework.process import attack_process
 from tests.attack.framework.settings import SERVER
-from tests.attack.framework.table import MEGABYTE, Memory, Row, table
+from tests.attack.framework.table import MEGABYTE, ROW, Memory, Row, table, text_of
 from tests.attack.framework.world import World
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
@@ -124,12 +124,12 @@ def measured(scene: Scene, attack: Attack) -> Row:
 @pytest.mark.timeout(120 + 3 * SECONDS)
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: f"{attack.finding} {attack.name}")
 def test_neighbours_notice_nothing_of(
-    attack: Attack, scene: Scene, rows: list[Row], capsys: pytest.CaptureFixture[str]
+    attack: Attack, scene: Scene, record_property: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = measured(scene, attack)
-    rows.append(row)
+    record_property(ROW, text_of(row))
     if IS_LONG:
         with capsys.disabled():
-            sys.stdout.write(f"\n{table([row])}\n")
+            sys.stdout.write(f"\n{table([text_of(row)])}\n")
     assert row.tally.total() > 0, "the attack did nothing"
     assert row.faults == []

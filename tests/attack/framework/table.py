@@ -9,6 +9,8 @@ from tests.attack.framework.attack import Attack
 from tests.attack.framework.neighbour import Noticed
 
 MEGABYTE = 1024**2
+ROW = "attack"
+"""The property of a test's report that holds its row."""
 _COLUMNS = (
     "attack",
     "builds before",
@@ -76,13 +78,14 @@ class Row:
         )
 
 
-def table(rows: list[Row]) -> str:
-    """All rows, as text."""
-    lines = [_line((*_COLUMNS, "verdict"))]
-    for row in rows:
-        lines.append(_line(row.cells))
-        lines.append("   " + ", ".join(f"{what}: {count}" for what, count in row.tally.most_common(8)))
-    return "\n".join(lines)
+def table(rows: list[str]) -> str:
+    """Rows under their heading."""
+    return "\n".join([_line((*_COLUMNS, "verdict")), *rows])
+
+
+def text_of(row: Row) -> str:
+    """A row, and what the attack counted below it."""
+    return f"{_line(row.cells)}\n   " + ", ".join(f"{what}: {count}" for what, count in row.tally.most_common(8))
 
 
 def _line(cells: tuple[str, ...]) -> str:
