@@ -15,8 +15,10 @@ from stoker.domain.rates import Bound, Rate
 from stoker.domain.record_limits import RecordLimits
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.domain.webhooks import DeliveryBounds, Patience
+from stoker.fleet.options import FleetOptions
 from stoker.recorder.options import RecorderOptions
 from stoker.recorder.slots import SlotLimits
+from stoker.rpc.application import RpcOptions
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind, UserNamespaces
@@ -131,6 +133,30 @@ def recorder_options(settings: Settings) -> RecorderOptions:
             project=settings.max_followed_solves_per_project,
             build=settings.max_followed_solves_per_build,
         ),
+    )
+
+
+def fleet_options(settings: Settings) -> FleetOptions:
+    """How machines are started, kept and stopped."""
+    return FleetOptions(
+        idle_timeout=timedelta(seconds=settings.idle_seconds),
+        start_timeout=timedelta(seconds=settings.start_timeout_seconds),
+        start_attempts=settings.start_attempts,
+        stop_grace=timedelta(seconds=settings.stop_grace_seconds),
+        parallel_starts=settings.parallel_starts,
+        housekeeping_pause=timedelta(seconds=settings.housekeeping_seconds),
+        privileges=project_privileges(settings),
+    )
+
+
+def rpc_options(settings: Settings, public_url: str) -> RpcOptions:
+    """What the API's methods need to know."""
+    return RpcOptions(
+        public_url=public_url,
+        max_message_bytes=settings.max_message_bytes,
+        max_guest_message_bytes=settings.max_guest_message_bytes,
+        max_message_parts=settings.max_message_parts,
+        limits=call_limits(settings),
     )
 
 

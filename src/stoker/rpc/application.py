@@ -57,70 +57,29 @@ from stoker.rpc.stoker.trust import TrustHandlers
 from stoker.rpc.stoker.webhooks import WebhookHandlers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import timedelta
+    from collections.abc import Iterable
     from typing import Any
 
     from connectrpc.codec import Codec
     from connectrpc.interceptor import MetadataInterceptor
     from protobuf import DescService
 
-    from stoker.domain.clock import Randomness
-    from stoker.services.audit_queries import AuditService
-    from stoker.services.authentication import AuthenticationService
-    from stoker.services.builds import BuildService
-    from stoker.services.caches import CacheService
-    from stoker.services.endpoints import EndpointService
-    from stoker.services.logins import LoginService
-    from stoker.services.machines import MachineService
-    from stoker.services.meter import Meter
-    from stoker.services.organizations import OrganizationService
-    from stoker.services.projects import ProjectService
-    from stoker.services.queue import QueueService
-    from stoker.services.record_writer import RecordingService
-    from stoker.services.records import RecordService
-    from stoker.services.sharing import SharingService
-    from stoker.services.tokens import TokenService
-    from stoker.services.tracing import Tracer
-    from stoker.services.trust_policies import TrustPolicyService
-    from stoker.services.usage import UsageService
-    from stoker.services.webhooks import WebhookService
+    from stoker.services.all import Services
+    from stoker.services.core import Core
 
 
 _STREAMED_REQUESTS = ("client_streaming", "bidi_streaming")
 
 
 @dataclass(frozen=True, slots=True)
-class RpcServices:
-    """The services that handlers call, and the few settings that they need themselves."""
+class RpcOptions:
+    """The few settings that handlers and what stands around them need themselves."""
 
-    authentication: AuthenticationService
-    projects: ProjectService
-    tokens: TokenService
-    trust_policies: TrustPolicyService
-    builds: BuildService
-    endpoints: EndpointService
-    logins: LoginService
-    organizations: OrganizationService
-    sharing: SharingService
-    usage: UsageService
-    caches: CacheService
-    queue: QueueService
-    machines: MachineService
-    records: RecordService
-    recording: RecordingService
-    audit: AuditService
-    webhooks: WebhookService
-    randomness: Randomness
     public_url: str
-    connection_wait: timedelta
     max_message_bytes: int
     max_guest_message_bytes: int
     max_message_parts: int
     limits: CallLimits
-    monotonic: Callable[[], float]
-    meter: Meter
-    tracer: Tracer
 
 
 def service_routes(
@@ -146,18 +105,18 @@ def service_routes(
     }
 
 
-def rpc_routes(services: RpcServices) -> dict[str, Route]:
+def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str, Route]:
     """All methods of the API, by their paths."""
-    errors = ErrorInterceptor(services.randomness)
-    limits = LimitsInterceptor(services.limits, services.monotonic)
-    trace = TraceInterceptor(services.tracer)
-    meter = MeterInterceptor(services.meter, services.monotonic)
+    errors = ErrorInterceptor(core.randomness)
+    limits = LimitsInterceptor(options.limits, core.monotonic)
+    trace = TraceInterceptor(core.tracer)
+    meter = MeterInterceptor(core.meter, core.monotonic)
     interceptors = (trace, meter, errors, limits, AuthenticationInterceptor(services.authentication))
 
     cli_builds = CliBuildHandlers(
-        services.builds, services.endpoints, services.recording, services.public_url, services.connection_wait
+        services.builds, services.endpoints, services.recording, options.public_url, core.limits.connection_wait
     )
-    core_builds = CoreBuildHandlers(services.builds, services.sharing, services.records, services.public_url)
+    core_builds = CoreBuildHandlers(services.builds, services.sharing, services.records, options.public_url)
     project_images, pushes, registry = refused_services()
     handlers: list[tuple[type[Any], Any]] = [
         (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds, services.records)),
@@ -165,7 +124,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (buildkit_connect.BuildKitServiceASGIApplication, BuildKitHandlers(services.endpoints)),
         (cli_build_connect.BuildServiceASGIApplication, cli_builds),
         (push_connect.PushServiceASGIApplication, pushes),
-        (login_connect.LoginServiceASGIApplication, LoginHandlers(services.logins, services.public_url)),
+        (login_connect.LoginServiceASGIApplication, LoginHandlers(services.logins, options.public_url)),
         (projects_connect.ProjectsServiceASGIApplication, CliProjectHandlers(services.projects)),
         (core_build_connect.BuildServiceASGIApplication, core_builds),
         (organization_connect.OrganizationServiceASGIApplication, OrganizationHandlers(services.projects)),
@@ -185,7 +144,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
         (audit_connect.AuditServiceASGIApplication, AuditHandlers(services.audit)),
         (webhooks_connect.WebhookServiceASGIApplication, WebhookHandlers(services.webhooks)),
     ]
-    codecs = api_codecs(most_parts=services.max_message_parts)
+    codecs = api_codecs(most_parts=options.max_message_parts)
     routes: dict[str, Route] = {}
     descriptors = [service.desc() for _, service in handlers]
     health = HealthHandlers(frozenset(descriptor.type_name for descriptor in descriptors))
@@ -193,7 +152,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
     descriptors.append(health_connect.Health.desc())
     for (application, service), descriptor in zip(handlers, descriptors, strict=True):
         names = [f"{descriptor.type_name}/{method.name}" for method in descriptor.methods]
-        most = services.max_guest_message_bytes if all(map(is_open, names)) else services.max_message_bytes
+        most = options.max_guest_message_bytes if all(map(is_open, names)) else options.max_message_bytes
         routes |= service_routes(application, service, descriptor, interceptors, codecs, most)
     reflections: list[tuple[type[Any], Any]] = [
         (ServerReflectionASGIApplication, ServerReflectionService(*descriptors)),
@@ -205,7 +164,7 @@ def rpc_routes(services: RpcServices) -> dict[str, Route]:
             interceptors=interceptors,
             codecs=codecs,
             compressions=(GzipCompression(),),
-            read_max_bytes=services.max_guest_message_bytes,
+            read_max_bytes=options.max_guest_message_bytes,
         )
         routes[f"{served.path}/ServerReflectionInfo"] = Route(served, streams_requests=True, is_open=True)
     return routes

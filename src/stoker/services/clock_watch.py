@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from stoker.domain.clock import Jump
     from stoker.services.core import Core
 
+_LOOK_SECONDS = 1.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,6 +38,12 @@ class ClockWatch:
         async with self._core.database.write() as tx:
             await lease_store.renew_all_leases(tx, until)
             await waiting_store.renew_all_waiting(tx, until)
+
+    async def run(self) -> None:
+        """Look at the clock once a second until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self) -> datetime:
         """The time, by which nothing is over that would not be if the clock had gone on evenly."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus
 from stoker.services.build_completion import end_build, end_lease, fail_builds, wake_ended
+from stoker.services.wakeups import LEASES
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import solves as solve_store
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _BATCH = 100
 # How often builds without a machine are looked for, at most.
 _LOOK_SECONDS = 5.0
+_LONGEST_WAIT = 30.0
 
 
 class ExpiryService:
@@ -36,6 +38,17 @@ class ExpiryService:
         self._began = core.monotonic()
         self._look_at = self._began
         self._look_again = False
+
+    async def run(self) -> None:
+        """End what nobody keeps alive, whenever a time is over, until cancelled."""
+        with self._core.wakeups.subscribe(LEASES) as subscription:
+            while True:
+                await self.expire()
+                next_expiry = await self.next_expiry()
+                wait = _LONGEST_WAIT
+                if next_expiry is not None:
+                    wait = min(wait, max(0.0, (next_expiry - self._core.now()).total_seconds()))
+                await subscription.wait(wait)
 
     async def expire(self) -> list[str]:
         """Fail the builds whose clients weren't heard of in time, and those that last too long; their ids."""

@@ -4,6 +4,7 @@ and deliveries of webhooks that are done.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from stoker.domain.retention import surplus_events
@@ -15,7 +16,7 @@ from stoker.store import webhooks as webhook_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from stoker.domain.retention import Owner
     from stoker.services.core import Core
@@ -27,6 +28,12 @@ class ForgettingService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+
+    async def run(self, pause: timedelta) -> None:
+        """Remove what has expired, again and again, until cancelled."""
+        while True:
+            await self.forget()
+            await asyncio.sleep(pause.total_seconds())
 
     async def forget(self) -> int:
         """Remove all that has expired, in pieces between which others write; how many rows that were."""

@@ -6,12 +6,13 @@ lost: a token was used when it says so or later, never earlier.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from stoker.store import tokens as token_store
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from stoker.services.core import Core
 
@@ -46,6 +47,12 @@ class TokenUseService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+
+    async def run(self, pause: timedelta) -> None:
+        """Store uses again and again, until cancelled. What is noted then is left to a last `store`."""
+        while True:
+            await asyncio.sleep(pause.total_seconds())
+            await self.store()
 
     async def store(self) -> int:
         """Store all uses that are noted, in one transaction; of how many tokens. What can't be stored stays noted."""

@@ -39,23 +39,23 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from stoker.web.page import Endpoint, WebServices
+    from stoker.web.page import Endpoint, WebContext
 
 _STATIC = Path(__file__).parent / "static"
 _ORGANIZATION = "/organizations/{organization_id}"
 
 
-def web_application(services: WebServices) -> Starlette:
+def web_application(context: WebContext) -> Starlette:
     """The pages of a server."""
-    sign_in, join = SignInPages(services), JoinPages(services)
-    live = Live(services.live_refreshes_per_second)
-    logins, home, builds = LoginPages(services), HomePages(services, live), BuildPages(services, live)
-    account, audit, machines = AccountPages(services), AuditPages(services), MachinePages(services, live)
+    sign_in, join = SignInPages(context), JoinPages(context)
+    live = Live(context.live_refreshes_per_second)
+    logins, home, builds = LoginPages(context), HomePages(context, live), BuildPages(context, live)
+    account, audit, machines = AccountPages(context), AuditPages(context), MachinePages(context, live)
     changed = {
-        "members": MemberPages(services),
-        "tokens": OrganizationTokenPages(services),
-        "webhooks": WebhookPages(services),
-        "settings": OrganizationSettingsPages(services),
+        "members": MemberPages(context),
+        "tokens": OrganizationTokenPages(context),
+        "webhooks": WebhookPages(context),
+        "settings": OrganizationSettingsPages(context),
     }
     routes = [
         ("/", "GET", home.show),
@@ -72,15 +72,15 @@ def web_application(services: WebServices) -> Starlette:
         ("/join/accept", "POST", join.accept),
         ("/logins/{code}", "GET", logins.show),
         ("/logins/{code}", "POST", logins.decide),
-        ("/projects/{project_id}/trends", "GET", TrendPages(services).show),
-        *_project_routes(services, live),
+        ("/projects/{project_id}/trends", "GET", TrendPages(context).show),
+        *_project_routes(context, live),
         ("/account", "GET", account.show),
         ("/account", "POST", account.log_out),
         ("/audit", "GET", audit.show),
         ("/audit/events.json", "GET", audit.download),
         (f"{_ORGANIZATION}/machines", "GET", machines.show),
         (f"{_ORGANIZATION}/machines{LIVE_PATH}", "GET", machines.events),
-        (f"{_ORGANIZATION}/usage", "GET", UsagePages(services).show),
+        (f"{_ORGANIZATION}/usage", "GET", UsagePages(context).show),
         *((f"{_ORGANIZATION}/{name}", "GET", pages.show) for name, pages in changed.items()),
         *((f"{_ORGANIZATION}/{name}", "POST", pages.change) for name, pages in changed.items()),
         ("/builds/{build_id}/share", "POST", builds.share),
@@ -97,22 +97,22 @@ def web_application(services: WebServices) -> Starlette:
             )
         ),
     ]
-    guarded = page(services.randomness)
-    missing = _Missing(services)
+    guarded = page(context.randomness)
+    missing = _Missing(context)
     return Starlette(
         routes=[
             *(Route(path, guarded(endpoint), methods=[method]) for path, method, endpoint in routes),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
-        middleware=[Middleware(Security, is_https=services.cookies.is_https)],
+        middleware=[Middleware(Security, is_https=context.cookies.is_https)],
         exception_handlers={404: missing.show, 405: missing.show},
     )
 
 
-def _project_routes(services: WebServices, live: Live) -> list[tuple[str, str, Endpoint]]:
-    projects, builds = ProjectListPages(services, live), ProjectPages(services, live)
-    settings = ProjectSettingsPages(services)
-    tokens, policies = ProjectTokenPages(services), TrustPolicyPages(services)
+def _project_routes(context: WebContext, live: Live) -> list[tuple[str, str, Endpoint]]:
+    projects, builds = ProjectListPages(context, live), ProjectPages(context, live)
+    settings = ProjectSettingsPages(context)
+    tokens, policies = ProjectTokenPages(context), TrustPolicyPages(context)
     organization, project = "/organizations/{organization_id}", "/projects/{project_id}"
     return [
         (organization, "GET", projects.show),

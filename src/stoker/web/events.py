@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stoker.services.machines import MachineService
     from stoker.services.overviews import OverviewService
     from stoker.web.live import Live
-    from stoker.web.page import WebServices
+    from stoker.web.page import WebContext
 
 _CHECK_SECONDS = 15.0
 _RETRY_MILLISECONDS = 3000
@@ -42,32 +42,32 @@ def sign_in_to_follow() -> PermissionDenied:
 
 
 def event_stream(
-    services: WebServices, live: Live, subject: Subject, may_see: Callable[[], Awaitable[object]], weight: float
+    context: WebContext, live: Live, subject: Subject, may_see: Callable[[], Awaitable[object]], weight: float
 ) -> Response:
     """An event each time that there is something new to see, until it is over or can't be seen any more.
 
     Args:
-        services: what pages have.
+        context: what pages share.
         live: what all who follow share.
         subject: what is followed.
         may_see: None, or an error, when the reader may no longer see the page.
         weight: what a refresh of the page costs.
     """
-    return StreamingResponse(_events(services, live, subject, may_see, weight), media_type="text/event-stream")
+    return StreamingResponse(_events(context, live, subject, may_see, weight), media_type="text/event-stream")
 
 
 async def _events(
-    services: WebServices, live: Live, subject: Subject, may_see: Callable[[], Awaitable[object]], weight: float
+    context: WebContext, live: Live, subject: Subject, may_see: Callable[[], Awaitable[object]], weight: float
 ) -> AsyncGenerator[str]:
     """Events without content: what there is to see, the page itself says to those who still may see it."""
     # Browsers come again when a stream breaks, as it does with the API: not all of them at once.
-    chance = int.from_bytes(services.randomness.token_bytes(4))
+    chance = int.from_bytes(context.randomness.token_bytes(4))
     yield f"retry: {_RETRY_MILLISECONDS + chance % _RETRY_MILLISECONDS}\n\n"
-    checked = services.monotonic()
+    checked = context.monotonic()
     async with aclosing(live.changes(subject, weight)) as changes:
         async for change in changes:
-            if services.monotonic() - checked >= _CHECK_SECONDS:
-                checked = services.monotonic()
+            if context.monotonic() - checked >= _CHECK_SECONDS:
+                checked = context.monotonic()
                 if not await _is_seen(may_see):
                     break
             if change is Change.LAST:

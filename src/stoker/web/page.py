@@ -28,22 +28,7 @@ if TYPE_CHECKING:
     from stoker.domain.audit import AuditEvent
     from stoker.domain.clock import Randomness
     from stoker.domain.rates import Bound
-    from stoker.services.analysis import AnalysisService
-    from stoker.services.audit_queries import AuditService
-    from stoker.services.authentication import AuthenticationService
-    from stoker.services.builds import BuildService
-    from stoker.services.logins import LoginService
-    from stoker.services.machines import MachineService
-    from stoker.services.organizations import OrganizationService
-    from stoker.services.overviews import OverviewService
-    from stoker.services.projects import ProjectService
-    from stoker.services.records import RecordService
-    from stoker.services.sharing import SharingService
-    from stoker.services.sign_in import SignInService
-    from stoker.services.tokens import TokenService
-    from stoker.services.trust_policies import TrustPolicyService
-    from stoker.services.usage import UsageService
-    from stoker.services.webhooks import WebhookService
+    from stoker.services.all import Services
     from stoker.web.page_sizes import PageSizes
 
     Endpoint = Callable[[Request], Awaitable[Response]]
@@ -71,27 +56,12 @@ _templates.filters.update(FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
-class WebServices:
-    """The services that pages call, and the few settings that they need themselves."""
+class WebContext:
+    """What all pages share: the services that they call, and the few settings that they need themselves."""
 
-    authentication: AuthenticationService
-    sign_in: SignInService
-    logins: LoginService
-    organizations: OrganizationService
-    projects: ProjectService
-    builds: BuildService
-    sharing: SharingService
-    audit: AuditService
+    services: Services
     audit_json: Callable[[AuditEvent], str]
-    records: RecordService
-    analysis: AnalysisService
     page_sizes: PageSizes
-    overviews: OverviewService
-    tokens: TokenService
-    trust_policies: TrustPolicyService
-    machines: MachineService
-    usage: UsageService
-    webhooks: WebhookService
     company: CompanySignIn | None
     company_name: str
     randomness: Randomness
@@ -167,12 +137,13 @@ def page(randomness: Randomness) -> Callable[[Endpoint], Endpoint]:
 class Pages:
     """The base of groups of pages."""
 
-    def __init__(self, services: WebServices) -> None:
-        self.services = services
+    def __init__(self, context: WebContext) -> None:
+        self.context = context
+        self.services = context.services
 
     async def who(self, request: Request) -> SignedIn | None:
         """Who is signed in."""
-        return await signed_in(request, self.services.cookies, self.services.sign_in)
+        return await signed_in(request, self.context.cookies, self.services.sign_in)
 
 
 def sign_in_first(request: Request, afterwards: str | None = None) -> RedirectResponse:

@@ -23,7 +23,7 @@ class AccountPages(Pages):
             return sign_in_first(request)
         tokens = await self.services.logins.logged_in(who.person)
         return render(
-            "account.html", who, tokens=sliced(request, tokens, self.services.page_sizes.rows), now=self.services.now()
+            "account.html", who, tokens=sliced(request, tokens, self.context.page_sizes.rows), now=self.context.now()
         )
 
     async def log_out(self, request: Request) -> Response:

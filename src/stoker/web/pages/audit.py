@@ -83,7 +83,7 @@ class AuditPages(PlacedPages):
         separator = "\n"
         while True:
             for event in page.items:
-                yield separator + self.services.audit_json(event)
+                yield separator + self.context.audit_json(event)
                 separator = ",\n"
             if page.next_token is None:
                 break

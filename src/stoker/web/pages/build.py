@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stoker.domain.projects import Project
     from stoker.domain.steps import LogLine, RecordSummary, Step
     from stoker.web.live import Live
-    from stoker.web.page import WebServices
+    from stoker.web.page import WebContext
     from stoker.web.sessions import SignedIn
 
 _DOWNLOADED_LINES = 1000
@@ -57,10 +57,10 @@ class _Seen:
 class BuildPages(Pages):
     """Builds, for members of their organization, and for anyone as long as they are shared."""
 
-    def __init__(self, services: WebServices, live: Live) -> None:
-        super().__init__(services)
+    def __init__(self, context: WebContext, live: Live) -> None:
+        super().__init__(context)
         self._live = live
-        self._pages, self._searches = RenderQueue(services.build_pages), RenderQueue(services.build_pages)
+        self._pages, self._searches = RenderQueue(context.build_pages), RenderQueue(context.build_pages)
 
     async def show(self, request: Request) -> Response:
         """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
@@ -82,13 +82,13 @@ class BuildPages(Pages):
         return HTMLResponse(made)
 
     async def _page(self, seen: _Seen, after: int) -> str:
-        build, records, sizes = seen.build, self.services.records, self.services.page_sizes
+        build, records, sizes = seen.build, self.services.records, self.context.page_sizes
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
         shown, has_more = await records.steps_of(build, sizes.steps, after)
         failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
-        now = self.services.now()
+        now = self.context.now()
         scale = _scale(build, summary, now)
         return await rendered_in_pieces(
             "build.html",
@@ -122,14 +122,14 @@ class BuildPages(Pages):
             return sign_in_first(request)
         step = await self._step(request, seen.build)
         line = _number(request, "line", step.log_lines)
-        window = self.services.page_sizes.window_lines
+        window = self.context.page_sizes.window_lines
         first = max(min(line, step.log_lines) - 1, 0) // window * window
         return await self._made(request, seen, f"/{step.number}/{first}", lambda: self._step_page(seen, step, first))
 
     async def _step_page(self, seen: _Seen, step: Step, first: int) -> str:
         summary = await self.services.records.summary_of(seen.build)
         analysis = await self.services.analysis.analysis_of(seen.build, summary.state)
-        window = self.services.page_sizes.window_lines
+        window = self.context.page_sizes.window_lines
         return await rendered_in_pieces(
             "step.html",
             seen.who,
@@ -153,7 +153,7 @@ class BuildPages(Pages):
         return await self._made(request, seen, f"/search?{text}", lambda: self._search_page(seen, text), searches=True)
 
     async def _search_page(self, seen: _Seen, text: str) -> str:
-        sizes = self.services.page_sizes
+        sizes = self.context.page_sizes
         found, is_whole = await self.services.records.search(seen.build, text, sizes.search_hits, sizes.search_bytes)
         return await rendered_in_pieces(
             "search.html",
@@ -196,7 +196,7 @@ class BuildPages(Pages):
             raise sign_in_to_follow()
         weight = 1 if seen.is_same_for_all else MADE_FOR_ONE
         subject = self._subject(seen.build)
-        return event_stream(self.services, self._live, subject, lambda: self._seen(request), weight)
+        return event_stream(self.context, self._live, subject, lambda: self._seen(request), weight)
 
     async def share(self, request: Request) -> Response:
         """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from stoker.domain.overviews import ProjectOverview
     from stoker.domain.principals import Principal
     from stoker.web.live import Live, Subject
-    from stoker.web.page import WebServices
+    from stoker.web.page import WebContext
 
 
 class HomePages(Pages):
     """What a person sees first."""
 
-    def __init__(self, services: WebServices, live: Live) -> None:
-        super().__init__(services)
+    def __init__(self, context: WebContext, live: Live) -> None:
+        super().__init__(context)
         self._live = live
 
     async def show(self, request: Request) -> Response:
@@ -39,7 +39,7 @@ class HomePages(Pages):
         )
         projects: Page[ProjectOverview] = Page((), None)
         if len(overviews) == 1:
-            organization_id, page = overviews[0].organization.id, checked_page(self.services.page_sizes.projects, "")
+            organization_id, page = overviews[0].organization.id, checked_page(self.context.page_sizes.projects, "")
             projects = await self._live.shared(
                 subject, "projects", lambda: self.services.overviews.projects(person, organization_id, "", page)
             )
@@ -49,7 +49,7 @@ class HomePages(Pages):
             overviews=[(one, Reader(who, person, one.organization, one.role)) for one in overviews],
             projects=projects,
             days=OVERVIEW_PERIOD.days,
-            now=self.services.now(),
+            now=self.context.now(),
         )
 
     async def events(self, request: Request) -> Response:
@@ -59,7 +59,7 @@ class HomePages(Pages):
             raise sign_in_to_follow()
         person = await self.services.authentication.person(who.person.id, "session")
         subject = self._subject(person)
-        return event_stream(self.services, self._live, subject, lambda: self.who(request), MADE_FOR_ONE)
+        return event_stream(self.context, self._live, subject, lambda: self.who(request), MADE_FOR_ONE)
 
     def _subject(self, person: Principal) -> Subject:
         return builds_of(self.services.overviews, person.organization_ids)

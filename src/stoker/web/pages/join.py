@@ -49,7 +49,7 @@ class JoinPages(Pages):
         except StokerError as error:
             return await self._offer(None, form, problem=error)
         response = go_to("/")
-        self.services.cookies.open_session(response, opened.secret)
+        self.context.cookies.open_session(response, opened.secret)
         return response
 
     async def _offer(
@@ -66,8 +66,8 @@ class JoinPages(Pages):
             name=form.get("name", ""),
             email=offered.invitation.email or form.get("email", ""),
             problem="" if problem is None else problem.message,
-            company=self.services.company_name if self.services.company else "",
+            company=self.context.company_name if self.context.company else "",
             min_password=MIN_PASSWORD_LENGTH,
         )
-        self.services.cookies.write(response, "join", code, _JOIN_SECONDS)
+        self.context.cookies.write(response, "join", code, _JOIN_SECONDS)
         return response

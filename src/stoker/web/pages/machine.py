@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stoker.domain.machines import MachineFacts
     from stoker.web.live import Live, Subject
     from stoker.web.owner import Reader
-    from stoker.web.page import WebServices
+    from stoker.web.page import WebContext
 
 _LIST = "stoker.v1.MachineService/ListMachines"
 _TAGS = {
@@ -50,8 +50,8 @@ class State:
 class MachinePages(PlacedPages):
     """Machines, for all members."""
 
-    def __init__(self, services: WebServices, live: Live) -> None:
-        super().__init__(services)
+    def __init__(self, context: WebContext, live: Live) -> None:
+        super().__init__(context)
         self._live = live
 
     async def show(self, request: Request) -> Response:
@@ -59,7 +59,7 @@ class MachinePages(PlacedPages):
         reader = await self.reader(request)
         if reader is None:
             return sign_in_first(request)
-        asked = asked_part(request, self.services.page_sizes.rows)
+        asked = asked_part(request, self.context.page_sizes.rows)
         caller, counting = reader.calling(_LIST), reader.calling("depot.core.v1.UsageService/GetUsage")
         found = await self._live.shared(
             self._subject(reader),
@@ -69,7 +69,7 @@ class MachinePages(PlacedPages):
         usage = await self._live.shared(
             self._subject(reader), "usage", lambda: self.services.usage.of_organization(counting, None, None)
         )
-        now = self.services.now()
+        now = self.context.now()
         return render(
             "machines.html",
             reader.who,
@@ -90,7 +90,7 @@ class MachinePages(PlacedPages):
             raise sign_in_to_follow()
         reader.calling(_LIST)
         subject = self._subject(reader)
-        return event_stream(self.services, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
+        return event_stream(self.context, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
 
     def _subject(self, reader: Reader) -> Subject:
         return machines_of(self.services.machines, reader.organization.id)

@@ -59,7 +59,7 @@ class MemberPages(FormPages["CreatedInvitation"]):
         created: CreatedInvitation | None = None,
     ) -> Response:
         """GET /organizations/{organization_id}/members."""
-        organizations, asked = self.services.organizations, asked_part(request, self.services.page_sizes.rows)
+        organizations, asked = self.services.organizations, asked_part(request, self.context.page_sizes.rows)
         caller = reader.calling(f"{_SERVICE}/ListMembers")
         members = await organizations.members_page(caller, reader.organization.id, asked)
         is_owner = reader.may(f"{_SERVICE}/CreateInvitation")

@@ -50,13 +50,13 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
         """GET /organizations/{organization_id}/tokens."""
         caller = reader.calling(f"{_SERVICE}/ListTokens")
         tokens = await self.services.organizations.tokens(caller, reader.organization.id)
-        now = self.services.now()
+        now = self.context.now()
         return render(
             "organization_tokens.html",
             reader.who,
             status=200 if problem is None else status_of(problem),
             reader=reader,
-            tokens=sliced(request, tokens, self.services.page_sizes.rows),
+            tokens=sliced(request, tokens, self.context.page_sizes.rows),
             created=created,
             description=(form or {}).get("description", ""),
             last_day=(form or {}).get("last_day", ""),

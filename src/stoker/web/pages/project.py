@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stoker.web.live import Live, Subject
     from stoker.web.owner import ProjectReader
-    from stoker.web.page import WebServices
+    from stoker.web.page import WebContext
 
 _LIST = "depot.core.v1.BuildService/ListBuilds"
 
@@ -27,8 +27,8 @@ _LIST = "depot.core.v1.BuildService/ListBuilds"
 class ProjectPages(PlacedPages):
     """A project, for members of its organization."""
 
-    def __init__(self, services: WebServices, live: Live) -> None:
-        super().__init__(services)
+    def __init__(self, context: WebContext, live: Live) -> None:
+        super().__init__(context)
         self._live = live
 
     async def show(self, request: Request) -> Response:
@@ -39,7 +39,7 @@ class ProjectPages(PlacedPages):
         by = request.query_params.get("by", "").strip()
         asked = BuildFilter(_status(request.query_params.get("status", "")), by)
         after = request.query_params.get("page", "")
-        page = checked_page(self.services.page_sizes.builds, after)
+        page = checked_page(self.context.page_sizes.builds, after)
         caller = reader.calling(_LIST)
         builds = await self._live.shared(
             self._subject(reader),
@@ -62,7 +62,7 @@ class ProjectPages(PlacedPages):
             first=f"{base}?{urlencode(wanted)}" if after else "",
             more=f"{base}?{urlencode({**wanted, 'page': builds.next_token})}" if builds.next_token else "",
             reload=f"{base}?{urlencode(here)}" if here else base,
-            now=self.services.now(),
+            now=self.context.now(),
         )
 
     async def events(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class ProjectPages(PlacedPages):
             raise sign_in_to_follow()
         reader.calling(_LIST)
         subject = self._subject(reader)
-        return event_stream(self.services, self._live, subject, lambda: self.project_reader(request), MADE_FOR_ONE)
+        return event_stream(self.context, self._live, subject, lambda: self.project_reader(request), MADE_FOR_ONE)
 
     def _subject(self, reader: ProjectReader) -> Subject:
         return builds_of(self.services.overviews, [reader.project.id])

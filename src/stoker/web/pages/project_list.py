@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stoker.domain.errors import StokerError
     from stoker.web.live import Live, Subject
     from stoker.web.owner import Reader
-    from stoker.web.page import WebServices
+    from stoker.web.page import WebContext
 
 _LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.ProjectService/CreateProject"
 
@@ -29,8 +29,8 @@ _LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.Pro
 class ProjectListPages(PlacedPages):
     """Projects, for members of their organization."""
 
-    def __init__(self, services: WebServices, live: Live) -> None:
-        super().__init__(services)
+    def __init__(self, context: WebContext, live: Live) -> None:
+        super().__init__(context)
         self._live = live
 
     async def show(self, request: Request) -> Response:
@@ -40,7 +40,7 @@ class ProjectListPages(PlacedPages):
             return sign_in_first(request)
         search = request.query_params.get("search", "").strip()
         after = request.query_params.get("page", "")
-        page = checked_page(self.services.page_sizes.projects, after)
+        page = checked_page(self.context.page_sizes.projects, after)
         caller = reader.calling(_LIST)
         found = await self._live.shared(
             self._subject(reader),
@@ -58,7 +58,7 @@ class ProjectListPages(PlacedPages):
             projects=found,
             first=f"{base}?{urlencode(wanted)}" if after else "",
             more=f"{base}?{urlencode({**wanted, 'page': found.next_token})}" if found.next_token else "",
-            now=self.services.now(),
+            now=self.context.now(),
         )
 
     async def events(self, request: Request) -> Response:
@@ -68,7 +68,7 @@ class ProjectListPages(PlacedPages):
             raise sign_in_to_follow()
         reader.calling(_LIST)
         subject = self._subject(reader)
-        return event_stream(self.services, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
+        return event_stream(self.context, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
 
     async def show_new(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/new-project."""

@@ -72,5 +72,5 @@ class ProjectTokenPages(PlacedPages):
             untrusted=untrusted,
             created=created,
             problem="" if problem is None else problem.message,
-            now=self.services.now(),
+            now=self.context.now(),
         )

@@ -33,7 +33,7 @@ class SignInPages(Pages):
         except StokerError as error:
             return self._form(wanted, email=form.get("email", ""), problem=error)
         response = go_to(wanted)
-        self.services.cookies.open_session(response, opened.secret)
+        self.context.cookies.open_session(response, opened.secret)
         return response
 
     async def sign_out(self, request: Request) -> Response:
@@ -42,29 +42,29 @@ class SignInPages(Pages):
         response = go_to("/sign-in")
         if who is not None:
             who.require_form(await read_form(request))
-            await self.services.sign_in.sign_out(self.services.cookies.read(request, "session"))
-        self.services.cookies.clear(response, "session")
+            await self.services.sign_in.sign_out(self.context.cookies.read(request, "session"))
+        self.context.cookies.clear(response, "session")
         return response
 
     async def begin_company(self, request: Request) -> Response:
         """GET /sign-in/company."""
-        if self.services.company is None:
+        if self.context.company is None:
             raise NotFound("this server has no company sign-in; use your password")
-        secret = new_secret(self.services.randomness).secret
-        response = go_to(await self.services.company.begin(secret))
-        self.services.cookies.write(response, "company", secret, _BROWSER_SECONDS)
-        self.services.cookies.write(response, "next", local_path(request.query_params.get("next")), _BROWSER_SECONDS)
+        secret = new_secret(self.context.randomness).secret
+        response = go_to(await self.context.company.begin(secret))
+        self.context.cookies.write(response, "company", secret, _BROWSER_SECONDS)
+        self.context.cookies.write(response, "next", local_path(request.query_params.get("next")), _BROWSER_SECONDS)
         if "join" not in request.query_params:
             # An offer that was only looked at is not taken.
-            self.services.cookies.clear(response, "join")
+            self.context.cookies.clear(response, "join")
         return response
 
     async def finish_company(self, request: Request) -> Response:
         """GET /sign-in/callback."""
-        cookies = self.services.cookies
-        if self.services.company is None:
+        cookies = self.context.cookies
+        if self.context.company is None:
             raise NotFound("this server has no company sign-in; use your password")
-        identity = await self.services.company.finish(cookies.read(request, "company"), request.query_params)
+        identity = await self.context.company.finish(cookies.read(request, "company"), request.query_params)
         invitation = cookies.read(request, "join")
         opened = await self.services.sign_in.sign_in_with(identity, invitation or None)
         response = go_to(local_path(cookies.read(request, "next")))
@@ -90,7 +90,7 @@ class SignInPages(Pages):
         except StokerError as error:
             return render("password.html", who, status=status_of(error), problem=error.message)
         response = go_to("/")
-        self.services.cookies.open_session(response, opened.secret)
+        self.context.cookies.open_session(response, opened.secret)
         return response
 
     def _form(self, wanted: str, *, email: str = "", problem: StokerError | None = None) -> Response:
@@ -100,5 +100,5 @@ class SignInPages(Pages):
             next=wanted,
             email=email,
             problem="" if problem is None else problem.message,
-            company=self.services.company_name if self.services.company else "",
+            company=self.context.company_name if self.context.company else "",
         )

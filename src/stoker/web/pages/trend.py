@@ -33,7 +33,7 @@ class TrendPages(Pages):
         if not found:
             raise NotFound("there is no such project, or it isn't yours; open the start page to see those that are")
         organization, role = found[0]
-        builds = await self.services.analysis.trends(caller, project.id, self.services.page_sizes.trend_builds)
+        builds = await self.services.analysis.trends(caller, project.id, self.context.page_sizes.trend_builds)
         longest = max((_seconds(one) or 0 for build in builds for one in (build.duration, build.work)), default=0)
         return render(
             "trends.html",

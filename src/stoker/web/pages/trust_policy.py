@@ -87,5 +87,5 @@ class TrustPolicyPages(PlacedPages):
             may_remove=reader.may(_REMOVE),
             typed=typed,
             problem="" if problem is None else problem.message,
-            now=self.services.now(),
+            now=self.context.now(),
         )

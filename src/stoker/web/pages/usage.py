@@ -57,7 +57,7 @@ class UsagePages(PlacedPages):
         if reader is None:
             return sign_in_first(request)
         chosen = _period(request)
-        period = named_period(chosen, self.services.now())
+        period = named_period(chosen, self.context.now())
         caller = reader.calling("depot.core.v1.UsageService/GetUsage")
         usage = await self.services.usage.of_organization(caller, period.start, period.end)
         days = await self.services.usage.by_day(caller, period.start, period.end)
@@ -73,7 +73,7 @@ class UsagePages(PlacedPages):
             totals=_together(usage.projects, ""),
             days=days,
             charts=_charts(days),
-            rows=_rows(usage, self.services.page_sizes.usage_projects),
+            rows=_rows(usage, self.context.page_sizes.usage_projects),
         )
 
 

@@ -48,7 +48,7 @@ class WebhookPages(FormPages["CreatedWebhook"]):
     ) -> Response:
         """GET /organizations/{organization_id}/webhooks."""
         caller = reader.calling(f"{_SERVICE}/ListWebhooks")
-        asked = checked_page(self.services.page_sizes.rows, request.query_params.get("page", ""))
+        asked = checked_page(self.context.page_sizes.rows, request.query_params.get("page", ""))
         webhooks = await self.services.webhooks.of_organization(caller, reader.organization.id, asked)
         projects = await self.services.projects.list(reader.calling("depot.core.v1.ProjectService/ListProjects"))
         return render(
@@ -64,7 +64,7 @@ class WebhookPages(FormPages["CreatedWebhook"]):
             created=created,
             url=(form or {}).get("url", ""),
             chosen=(form or {}).get("project", ""),
-            now=self.services.now(),
+            now=self.context.now(),
             problem="" if problem is None else problem.message,
         )
 

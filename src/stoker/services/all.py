@@ -1,0 +1,70 @@
+"""All services of a server in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stoker.services.analysis import AnalysisService
+    from stoker.services.audit_queries import AuditService
+    from stoker.services.authentication import AuthenticationService
+    from stoker.services.builds import BuildService
+    from stoker.services.caches import CacheService
+    from stoker.services.census import CensusService
+    from stoker.services.clock_watch import ClockWatch
+    from stoker.services.endpoints import EndpointService
+    from stoker.services.expiry import ExpiryService
+    from stoker.services.gate import GateService
+    from stoker.services.logins import LoginService
+    from stoker.services.machines import MachineService
+    from stoker.services.organizations import OrganizationService
+    from stoker.services.overviews import OverviewService
+    from stoker.services.projects import ProjectService
+    from stoker.services.queue import QueueService
+    from stoker.services.record_writer import RecordingService
+    from stoker.services.records import RecordService
+    from stoker.services.retention import ForgettingService
+    from stoker.services.sharing import SharingService
+    from stoker.services.shutdown import ClosingService
+    from stoker.services.sign_in import SignInService
+    from stoker.services.solve_failures import SolveFailures
+    from stoker.services.token_uses import TokenUseService
+    from stoker.services.tokens import TokenService
+    from stoker.services.trust_policies import TrustPolicyService
+    from stoker.services.usage import UsageService
+    from stoker.services.webhooks import WebhookService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The services of one server process. Handlers, pages, the gateway's answers and background work share them."""
+
+    analysis: AnalysisService
+    audit: AuditService
+    authentication: AuthenticationService
+    builds: BuildService
+    caches: CacheService
+    census: CensusService
+    clock_watch: ClockWatch
+    endpoints: EndpointService
+    expiry: ExpiryService
+    gate: GateService
+    logins: LoginService
+    machines: MachineService
+    organizations: OrganizationService
+    overviews: OverviewService
+    projects: ProjectService
+    queue: QueueService
+    recording: RecordingService
+    records: RecordService
+    retention: ForgettingService
+    sharing: SharingService
+    shutdown: ClosingService
+    sign_in: SignInService
+    solve_failures: SolveFailures
+    token_uses: TokenUseService
+    tokens: TokenService
+    trust_policies: TrustPolicyService
+    usage: UsageService
+    webhooks: WebhookService

@@ -1,0 +1,179 @@
+"""Builds the objects of an API process, each once: its services, its pages and its fleet controller."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from stoker.assembly import (
+    build_pages,
+    company_sign_in,
+    gate_limits,
+    new_people_role,
+    oidc_providers,
+    page_rates,
+    page_sizes,
+    project_privileges,
+    record_limits,
+)
+from stoker.auth.oidc import OidcVerifier
+from stoker.auth.passwords import Passwords
+from stoker.fleet.controller import FleetController
+from stoker.fleet.housekeeping import Housekeeping
+from stoker.fleet.lifecycle import MachineLifecycle
+from stoker.rpc.stoker.audit import event_json
+from stoker.services.all import Services
+from stoker.services.analysis import AnalysisService
+from stoker.services.audit_queries import AuditService
+from stoker.services.authentication import AuthenticationService
+from stoker.services.builds import BuildService
+from stoker.services.caches import CacheService
+from stoker.services.census import CensusService
+from stoker.services.clock_watch import ClockWatch
+from stoker.services.endpoints import EndpointService
+from stoker.services.expiry import ExpiryService
+from stoker.services.gate import GateService
+from stoker.services.logins import LoginService
+from stoker.services.machines import MachineService
+from stoker.services.organizations import OrganizationService
+from stoker.services.overviews import OverviewService
+from stoker.services.projects import ProjectService
+from stoker.services.queue import QueueService
+from stoker.services.record_writer import RecordingService
+from stoker.services.records import RecordService
+from stoker.services.retention import ForgettingService
+from stoker.services.sharing import SharingService
+from stoker.services.shutdown import ClosingService
+from stoker.services.sign_in import SignInService
+from stoker.services.signs_of_life import SignsOfLife
+from stoker.services.solve_failures import SolveFailures
+from stoker.services.token_uses import TokenUseService
+from stoker.services.tokens import TokenService
+from stoker.services.trust_policies import TrustPolicyService
+from stoker.services.usage import UsageService
+from stoker.services.webhooks import WebhookService
+from stoker.web.application import web_application
+from stoker.web.page import WebContext
+from stoker.web.page_limits import PageLimits
+from stoker.web.sessions import Cookies
+
+if TYPE_CHECKING:
+    from stoker.auth.issuer_documents import IssuerDocuments
+    from stoker.auth.issuer_keys import IssuerKeys
+    from stoker.buildkit.control import ControlCredentials
+    from stoker.fleet.cache_inspection import CacheLooks
+    from stoker.fleet.options import FleetOptions
+    from stoker.gateway.machine_blobs import MachineBlobs
+    from stoker.pki.certificates import Certificates
+    from stoker.plan import ServerPlan
+    from stoker.runtimes.contract import Runtime
+    from stoker.services.core import Core
+
+_TEST_PATIENCE = timedelta(seconds=5)
+
+
+def services_of(
+    core: Core,
+    plan: ServerPlan,
+    runtime: Runtime,
+    certificates: Certificates,
+    keys: IssuerKeys,
+    cache_looks: CacheLooks,
+    blobs: MachineBlobs,
+    webhook_key: bytes,
+) -> Services:
+    """All services of a server process.
+
+    Args:
+        core: what every service needs.
+        plan: what was decided for this run.
+        runtime: where machines run.
+        certificates: issues those of builds.
+        keys: the keys of issuers of OIDC tokens.
+        cache_looks: asks machines what is in their caches.
+        blobs: asks machines for the blobs of solves.
+        webhook_key: from which the keys of webhooks are derived.
+    """
+    settings = plan.settings
+    providers = oidc_providers(settings)
+    clock_watch, signs = ClockWatch(core), SignsOfLife()
+    return Services(
+        analysis=AnalysisService(core, settings.page_analysed_steps),
+        audit=AuditService(core),
+        authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock)),
+        builds=BuildService(core),
+        caches=CacheService(core, cache_looks.look),
+        census=CensusService(core),
+        clock_watch=clock_watch,
+        endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms(), signs),
+        expiry=ExpiryService(core, clock_watch, signs),
+        gate=GateService(
+            core, project_privileges(settings), blobs, gate_limits(settings), records=settings.record_builds
+        ),
+        logins=LoginService(core),
+        machines=MachineService(core),
+        organizations=OrganizationService(core, plan.public_url),
+        overviews=OverviewService(core),
+        projects=ProjectService(core),
+        queue=QueueService(core),
+        recording=RecordingService(
+            core,
+            record_limits(settings),
+            timedelta(days=settings.record_days),
+            timedelta(seconds=settings.record_report_seconds),
+            frozenset(one.architecture for one in runtime.platforms() - runtime.emulated()),
+        ),
+        records=RecordService(core),
+        retention=ForgettingService(core),
+        sharing=SharingService(core),
+        shutdown=ClosingService(core),
+        sign_in=SignInService(core, Passwords(), new_people_role(settings)),
+        solve_failures=SolveFailures(core, settings.gateway_wait_seconds / 2),
+        token_uses=TokenUseService(core),
+        tokens=TokenService(core),
+        trust_policies=TrustPolicyService(core, providers),
+        usage=UsageService(core),
+        webhooks=WebhookService(
+            core,
+            webhook_key,
+            allow_private=settings.webhook_private_addresses,
+            test_wait=timedelta(seconds=settings.webhook_timeout_seconds) + _TEST_PATIENCE,
+        ),
+    )
+
+
+def fleet_controller(
+    core: Core,
+    runtime: Runtime,
+    certificates: Certificates,
+    credentials: ControlCredentials,
+    cache_looks: CacheLooks,
+    options: FleetOptions,
+) -> FleetController:
+    """The controller of all machines, with a claim of its own."""
+    claim = core.new_id()
+    housekeeping = Housekeeping(core, runtime, credentials, options)
+    lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, cache_looks, options, claim)
+    return FleetController(core, runtime, lifecycle, housekeeping, options, claim)
+
+
+def pages_of(
+    services: Services, core: Core, plan: ServerPlan, documents: IssuerDocuments, keys: IssuerKeys
+) -> PageLimits:
+    """The pages, behind their limits. People sign in with a provider whose documents and keys are given."""
+    settings = plan.settings
+    cookies = Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime)
+    context = WebContext(
+        services=services,
+        audit_json=event_json,
+        page_sizes=page_sizes(settings),
+        company=company_sign_in(settings, plan.public_url, documents, keys),
+        company_name=settings.sign_in_name,
+        randomness=core.randomness,
+        cookies=cookies,
+        live_refreshes_per_second=settings.live_refreshes_per_second,
+        build_pages=build_pages(settings),
+        now=core.now,
+        monotonic=core.monotonic,
+    )
+    return PageLimits(web_application(context), page_rates(settings), cookies, core.monotonic)
