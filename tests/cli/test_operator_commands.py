@@ -233,13 +233,17 @@ def test_a_build_is_shown_with_who_began_it_and_why_it_failed(company: Company, 
     flag = ("--project", project)
     listed = stoker.apart("builds", "list", *flag).lines
     assert (column(listed, "ID"), column(listed, "STATUS")) == ([build, other], ["failed", "running"])
-    who = column(listed, "BEGUN BY")[0]
+    who = column(listed, "TRIGGERED BY")[0]
     assert who == company.owner.email
-    for chosen in (("--status", "failed"), ("--begun-by", who[:4].upper()), ("--status", "failed", "--begun-by", who)):
+    for chosen in (
+        ("--status", "failed"),
+        ("--triggered-by", who[:4].upper()),
+        ("--status", "failed", "--begun-by", who),
+    ):
         assert column(stoker.apart("builds", "list", *flag, *chosen).lines, "ID") == [build]
     assert "no such builds" in stoker.apart("builds", "list", *flag, "--status", "canceled").stderr
     shown = stoker.apart("builds", "show", build).lines
-    assert [line.split()[-1] for line in shown if line.startswith("begun by")] == [who]
+    assert [line.split()[-1] for line in shown if line.startswith("triggered by")] == [who]
     error = [line.removeprefix("error").strip() for line in shown if line.endswith(("oven is cold", "light it"))]
     assert error == ["the oven is cold", "light it"]
 

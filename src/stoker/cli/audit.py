@@ -21,11 +21,13 @@ _MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command("audit")
-@click.option("--since", type=_MOMENT, help="From this day or time on, in UTC.")
-@click.option("--until", type=_MOMENT, help="Before this day or time, in UTC.")
-@click.option("--actor", default="", help="Who did it: an id, or an email address or another name as it is listed.")
-@click.option("--action", default="", help="What was done, such as project.create; or project, for all of those.")
-@click.option("--server", "of_server", is_flag=True, help="What concerns no organization; for operators of the server.")
+@click.option("--since", type=_MOMENT, help="Events from this day or time on, in UTC.")
+@click.option("--until", type=_MOMENT, help="Events before this day or time, in UTC.")
+@click.option("--actor", default="", help="Events by this actor: an id, an email address, or another name as listed.")
+@click.option(
+    "--action", default="", help="Events of this action, such as project.create, or project for all of its actions."
+)
+@click.option("--server", "of_server", is_flag=True, help="Events of no organization. For operators of the server.")
 @limit_flag(100)
 @remote_command
 def command(
@@ -37,7 +39,10 @@ def command(
     of_server: bool,  # noqa: FBT001
     limit: int,
 ) -> None:
-    """Show who changed what in an organization, the newest first. For its owners."""
+    """Show the audit log of an organization.
+
+    The newest event is first. Only owners can read it.
+    """
 
     async def all_(audit: AuditServiceClient) -> pb.ListEventsResponse:
         async def page(size: int, token: str) -> tuple[Sequence[pb.AuditEvent], str]:

@@ -31,18 +31,30 @@ _ARM_NAMES = ("aarch64", "arm64")
 
 @click.command("build")
 @click.argument("path", default=".")
-@click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path, dir_okay=False), help="Dockerfile.")
-@click.option("-t", "--tag", "tags", multiple=True, help="Name of the image.")
+@click.option(
+    "-f",
+    "--file",
+    "dockerfile",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The Dockerfile, if not PATH/Dockerfile.",
+)
+@click.option("-t", "--tag", "tags", multiple=True, help="Name of the image; can be repeated.")
 @click.option("--platform", "platforms", default="", help="Platforms, such as linux/amd64,linux/arm64.")
-@click.option("--build-arg", "build_args", multiple=True, help="KEY=VALUE, or KEY to take it from the environment.")
+@click.option(
+    "--build-arg", "build_args", multiple=True, help="KEY=VALUE, or KEY for the environment's value; can be repeated."
+)
 @click.option("--secret", "secrets", multiple=True, help="id=NAME,src=FILE or id=NAME,env=VARIABLE.")
-@click.option("-o", "--output", "outputs", multiple=True, help="Such as type=local,dest=FOLDER.")
+@click.option("-o", "--output", "outputs", multiple=True, help="Where the result goes, such as type=local,dest=FOLDER.")
 @click.option("--target", help="Stage to build.")
-@click.option("--no-cache", is_flag=True, help="Build every step again.")
-@click.option("--project", "project_id", help="Project; else DEPOT_PROJECT_ID, else depot.json.")
-@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
-@click.option("--progress", type=click.Choice(["auto", "plain", "tty", "rawjson"]), default="auto")
-@click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="TOML file.")
+@click.option("--no-cache", is_flag=True, help="Run every step, without the cache.")
+@click.option("--project", "project_id", help="Id of the project. Default: DEPOT_PROJECT_ID, else depot.json.")
+@click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
+@click.option(
+    "--progress", type=click.Choice(["auto", "plain", "tty", "rawjson"]), default="auto", help="Form of the output."
+)
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with settings."
+)
 def command(
     path: str,
     dockerfile: Path | None,
@@ -58,9 +70,10 @@ def command(
     progress: str,
     config_file: Path | None,
 ) -> None:
-    """Build PATH (a folder, or a Git or HTTP URL) on a machine of your project.
+    """Build PATH on a machine of your project.
 
-    DEPOT_API_URL and DEPOT_TOKEN say where and as whom, else the login of `stoker login`. The exit code is the build's.
+    PATH is a folder, or a Git or HTTP URL. Address and token come from DEPOT_API_URL and DEPOT_TOKEN, else from
+    `stoker login`. The exit code is the build's.
     """
     build = BuildInput(
         context=_checked_context(path, dockerfile),
@@ -103,7 +116,7 @@ def _build(caller: Caller, build: BuildInput, project_id: str, buildctl: Path) -
 
 
 def machine_platform(platforms: tuple[str, ...]) -> Platform:
-    """The machine that builds: the only platform's own, else this host's, which emulates the others."""
+    """The machine to build on: the only platform's own, else this host's, which emulates the others."""
     architectures = {platform.partition("/")[2].partition("/")[0] for platform in platforms}
     own = "arm64" if host.machine() in _ARM_NAMES else "amd64"
     wanted = architectures.pop() if len(architectures) == 1 else own

@@ -1,4 +1,4 @@
-"""`stoker builds`: what was built in a project."""
+"""`stoker builds`: the builds of a project."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ def command() -> None:
 @command.command("list")
 @click.option("--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project.")
 @click.option("--status", type=click.Choice(list(_STATUSES)), help="Only builds of this status.")
-@click.option("--begun-by", default="", help="Only builds begun by who has this in their name, or as id.")
+@click.option(
+    "--triggered-by",
+    "--begun-by",
+    "begun_by",
+    default="",
+    help="Only builds of this id, or of a name that contains this.",
+)
 @limit_flag(50)
 @remote_command
 def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: str, limit: int) -> None:
@@ -61,7 +67,7 @@ def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: s
         )
         for one in answer.builds
     ]
-    titles = ("ID", "STATUS", "CREATED (UTC)", "FINISHED (UTC)", "DURATION", "BEGUN BY")
+    titles = ("ID", "STATUS", "CREATED (UTC)", "FINISHED (UTC)", "DURATION", "TRIGGERED BY")
     nothing = "no such builds" if status or begun_by else "nothing was built in this project yet"
     print_table(titles, rows, empty=nothing)
     if answer.next_page_token:
@@ -72,7 +78,7 @@ def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: s
 @click.argument("build")
 @remote_command
 def show_build(remote: Remote, build: str) -> None:
-    """Show BUILD, an id."""
+    """Show a build. BUILD is its id."""
     answer = remote.call(BuildServiceClient, lambda builds: builds.get_build(pb.GetBuildRequest(build_id=build)))
     if remote.as_json or answer.build is None:
         print_json(answer)
@@ -87,7 +93,7 @@ def show_build(remote: Remote, build: str) -> None:
             ("finished (UTC)", shown_time(one.finished_at)),
             ("duration", _duration(one)),
             ("steps", f"{one.total_steps}, {one.cached_steps} of them cached"),
-            ("begun by", _begun_by(one)),
+            ("triggered by", _begun_by(one)),
             *([("error", one.error)] if one.error else []),
         ]
     )

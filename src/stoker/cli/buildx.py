@@ -34,10 +34,10 @@ _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]{0,63}")
 @click.command("buildx", context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("run", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
-@click.option("--project", "project_id", help="Project; else DEPOT_PROJECT_ID, else depot.json.")
-@click.option("--platform", "platforms", default="", help="Platforms with a machine each; by default this host's own.")
-@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
-@click.option("--use", is_flag=True, help="Make it the one that buildx uses when none is named.")
+@click.option("--project", "project_id", help="Id of the project. Default: DEPOT_PROJECT_ID, else depot.json.")
+@click.option("--platform", "platforms", default="", help="Platforms, with a machine for each. Default: this host's.")
+@click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
+@click.option("--use", is_flag=True, help="Make it buildx's default builder.")
 def command(
     name: str,
     run: tuple[str, ...],
@@ -46,13 +46,15 @@ def command(
     api_url: str | None,
     use: bool,  # noqa: FBT001
 ) -> None:
-    """Set up the remote builder NAME for `docker buildx`, and keep it usable until Ctrl-C.
+    """Set up a remote builder for `docker buildx`.
 
-    With a COMMAND, run that, remove the builder, and leave with the command's exit code:
+    The builder NAME works until Ctrl-C.
+
+    With a COMMAND, run it, remove the builder, and return the command's exit code:
 
         stoker buildx ci --project P -- docker buildx build --builder ci -t app .
 
-    DEPOT_API_URL and DEPOT_TOKEN say where and as whom, else the login of `stoker login`.
+    Address and token come from DEPOT_API_URL and DEPOT_TOKEN, else from `stoker login`.
     """
     if not _NAME.fullmatch(name):
         raise Problem(f"\"{name}\" can't be a builder's name", "use letters, digits, dots, dashes and underscores")
@@ -114,7 +116,7 @@ async def _wait(stop: asyncio.Event) -> int:
 
 
 async def _run(command: tuple[str, ...], stop: asyncio.Event) -> int:
-    """Run the user's command; a signal that ends us is passed on to it."""
+    """Run the user's command, and pass on a signal that ends us."""
     try:
         process = await asyncio.create_subprocess_exec(*command)
     except OSError as error:
@@ -129,7 +131,7 @@ async def _run(command: tuple[str, ...], stop: asyncio.Event) -> int:
 
 @contextmanager
 def _folder_of(name: str) -> Generator[tuple[Path, bool]]:
-    """The folder of a builder's certificates, held for the time of the block, and whether it was there before."""
+    """The folder of a builder's certificates, locked during the block, and whether it existed before."""
     base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "stoker" / "buildx"
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = base / name

@@ -1,4 +1,4 @@
-"""`stoker ca`: the authority that clients check our own certificates against."""
+"""`stoker ca`: the authority that signs the server's own certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 @click.command("ca")
 @setting_flags("data")
 def command(config_file: Path | None, **flags: object) -> None:
-    """Print the certificate authority of a data folder, which signs the gateway and, with tls_own, the API."""
+    """Print the server's certificate authority.
+
+    It signs the gateway's certificate and, with tls_own, the API's.
+    """
     file = effective_settings(config_file, flags).values.data / "pki" / "builds.pem"
     try:
         write(file.read_text(), nl=False)

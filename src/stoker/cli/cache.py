@@ -31,11 +31,11 @@ def command() -> None:
 
 @command.command("show")
 @click.argument("project")
-@click.option("--keep-gb", type=click.IntRange(0), help="What would a policy of so many GB (2^30 bytes) free?")
-@click.option("--keep-days", type=click.IntRange(0), help="The same of days without use; 0 for no limit.")
+@click.option("--keep-gb", type=click.IntRange(0), help="Show what a policy of this many GB (2^30 bytes) would free.")
+@click.option("--keep-days", type=click.IntRange(0), help="The same for days without use; 0 for no limit.")
 @remote_command
 def show(remote: Remote, project: str, keep_gb: int | None, keep_days: int | None) -> None:
-    """Show what is in the caches of PROJECT, an id, and how much its policy and others would free."""
+    """Show what is in a project's caches, and how much its policy and others would free. PROJECT is its id."""
     if keep_gb is None and keep_days is None:
         asked = [_policy(None, days) for days in _USUAL_DAYS] + [_policy(gb, None) for gb in _USUAL_GB]
     else:
@@ -46,7 +46,7 @@ def show(remote: Remote, project: str, keep_gb: int | None, keep_days: int | Non
         print_json(answer)
         return
     if not answer.caches:
-        tell("there is no cache yet, or none that was looked at; build something first")
+        tell("there is no cache yet, or none was inspected; build something first")
     for number, cache in enumerate(answer.caches):
         if number:
             write()

@@ -1,4 +1,4 @@
-"""Asking before something is destroyed."""
+"""Asks before a command destroys something."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ yes_flag = click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Go on when a person says yes to "``what``?", or did with ``--yes``.
+    """Continue if a person answers yes to "``what``?", or gave ``--yes``.
 
     Raises:
         Problem: they don't, or nobody can be asked.
@@ -25,7 +25,7 @@ def confirm(what: str, *, yes: bool) -> None:
 
 
 def confirm_by_name(what: str, name: str, *, yes: bool) -> None:
-    """Go on when a person types ``name`` after they were told ``what`` is going to happen, or said ``--yes``.
+    """Say ``what`` is going to happen, and continue if a person types ``name``, or gave ``--yes``.
 
     Raises:
         Problem: they don't, or nobody can be asked.

@@ -1,4 +1,4 @@
-"""Which API a command calls, and as whom: flags count before the environment, that before what `stoker login` kept."""
+"""Which API a command calls, and with which token: from flags, else from the environment, else from `stoker login`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ORGANIZATION_VARIABLE = "DEPOT_ORG_ID"
 
 
 def credentials_file() -> Path:
-    """Where logins are kept."""
+    """The file that stores logins."""
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base) / "stoker" / "credentials.toml"
 
 
 def stored_credentials() -> Credentials:
-    """The logins that are kept.
+    """The stored logins.
 
     Raises:
         Problem: their file can't be read.
@@ -34,7 +34,7 @@ def stored_credentials() -> Credentials:
 
 
 def store_credentials(credentials: Credentials) -> None:
-    """Keep logins.
+    """Store logins.
 
     Raises:
         Problem: their file can't be written.
@@ -49,10 +49,10 @@ def api_address(given: str | None) -> str:
     """The API that a command calls.
 
     Args:
-        given: with ``--api-url``, if it was.
+        given: the value of ``--api-url``, if any.
 
     Raises:
-        Problem: none is named, or what is named is no address.
+        Problem: there is no address, or it is not valid.
     """
     text, source = given, "--api-url"
     if not text:
@@ -71,16 +71,16 @@ def api_address(given: str | None) -> str:
 
 
 def token_source() -> str | None:
-    """The variable that holds a token, if there is one: it counts before every login."""
+    """The variable that holds a token, if it is set: it takes precedence over every login."""
     return _TOKEN_VARIABLE if os.environ.get(_TOKEN_VARIABLE) else None
 
 
 def resolve_caller(api_url: str | None, organization_id: str | None = None) -> Caller:
-    """The API that a command calls, and as whom.
+    """The API that a command calls, and the token and organization to call it with.
 
     Args:
-        api_url: given with ``--api-url``.
-        organization_id: given with ``--organization``.
+        api_url: the value of ``--api-url``.
+        organization_id: the value of ``--organization``.
 
     Raises:
         Problem: an address or a token is missing.

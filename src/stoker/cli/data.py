@@ -1,4 +1,4 @@
-"""Commands that work on a data folder itself, for whoever runs the server."""
+"""What commands share that work on a data folder itself, instead of calling the API."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Result = TypeVar("Result")
 
 
 def with_data_folder(settings: Settings, work: Callable[[Core], Awaitable[Result]]) -> Result:
-    """Do something with the database of a data folder; a server may be running on it.
+    """Run some work on the database of a data folder. A server may be running on it.
 
     Raises:
-        Problem: there is no data folder, or what is wanted can't be done.
+        Problem: there is no data folder, or the work fails.
     """
     file = database_file(settings)
     if not file.exists():

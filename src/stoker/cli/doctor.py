@@ -1,4 +1,4 @@
-"""`stoker doctor`: what this host lacks, and what to do about it."""
+"""`stoker doctor`: what this host lacks, and how to fix it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _MARKS = {Verdict.GOOD: "ok", Verdict.WEAKER: "weaker", Verdict.UNSAFE: "UNSAFE"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(context: click.Context, config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001
-    """Look at this host as `stoker serve` would, change nothing, and say what is missing.
+    """Check what this host lacks for a server.
+
+    The checks are those of `stoker serve`. They change nothing.
 
     The exit code is 0 when a server can run here, and 1 when not.
     """
@@ -51,6 +53,6 @@ def _conclusion(findings: tuple[Finding, ...], stopping: Finding | None) -> str:
     if stopping is not None and stopping.verdict is Verdict.UNSAFE:
         return "\nRUN steps can't be kept apart here; for code that you trust, serve with --allow-unisolated"
     if stopping is not None:
-        return "\na server can't run here before that is put right"
+        return "\na server can't run here until this is fixed"
     weaker = sum(finding.verdict is not Verdict.GOOD for finding in findings)
     return f"\na server can run here{f', with {weaker} things less well' if weaker else ''}"

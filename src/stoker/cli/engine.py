@@ -1,4 +1,4 @@
-"""`stoker engine`: which BuildKit and which container runtime this is, and how they were got."""
+"""`stoker engine`: which BuildKit and which container runtime the server uses, and where they came from."""
 
 from __future__ import annotations
 
@@ -39,9 +39,12 @@ _LINE_SECONDS = 5.0
 
 @click.command("engine")
 @setting_flags("cache", "engine_folder", "engine_url", "engine_sha256", "container_runtime")
-@click.option("--verify", is_flag=True, help="Compare the files with the checksums of when they were got.")
+@click.option("--verify", is_flag=True, help="Verify the files with the checksums from their download or build.")
 def command(config_file: Path | None, verify: bool, **flags: object) -> None:  # noqa: FBT001
-    """Show the engine: its version, where it is and how it was got. Get it first if needed."""
+    """Show the engine, BuildKit, and the container runtime.
+
+    Prints version, folder and origin. Downloads or builds them first if needed.
+    """
     settings = effective_settings(config_file, flags).values
     engine = require_engine(settings)
     if verify:
@@ -59,10 +62,10 @@ def command(config_file: Path | None, verify: bool, **flags: object) -> None:  #
 
 
 def require_engine(settings: Settings) -> Engine:
-    """The engine that the settings name; it is got on first use, with progress on the terminal.
+    """The engine that the settings name. The first use downloads or builds it, with progress on the terminal.
 
     Raises:
-        Problem: it can't be got.
+        Problem: it can't be downloaded or built.
     """
     try:
         if settings.engine_folder is not None:
@@ -78,10 +81,10 @@ def require_engine(settings: Settings) -> Engine:
 
 
 def require_container_runtime(settings: Settings) -> ContainerRuntime:
-    """The runc or crun to run steps with; it is built on first use where the host's isn't fit.
+    """The runc or crun that runs steps. The first use builds one if the host's has known holes.
 
     Raises:
-        Problem: it can't be got.
+        Problem: it can't be downloaded or built.
     """
     try:
         return find_container_runtime(settings.cache, given=settings.container_runtime)
@@ -139,7 +142,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line now and then, where there is no terminal."""
+    """A line every few seconds, where there is no terminal."""
 
     def __init__(self) -> None:
         self._phase: Phase | None = None

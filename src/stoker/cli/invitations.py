@@ -1,4 +1,4 @@
-"""`stoker invitations`: those that nobody has taken up yet."""
+"""`stoker invitations`: open invitations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stoker.cli.terminal import tell
 
 @click.group("invitations")
 def command() -> None:
-    """Invitations that are open.
+    """Open invitations to an organization.
 
-    `stoker members invite` makes them.
+    `stoker members invite` creates them.
     """
 
 
@@ -33,7 +33,7 @@ def list_invitations(remote: Remote) -> None:
         for one in answer.invitations
     ]
     titles = ("ID", "EMAIL", "ROLE", "CREATED (UTC)", "EXPIRES (UTC)")
-    print_table(titles, rows, empty="there is no open invitation")
+    print_table(titles, rows, empty="there are no open invitations")
 
 
 @command.command("revoke")
@@ -41,7 +41,7 @@ def list_invitations(remote: Remote) -> None:
 @yes_flag
 @remote_command
 def revoke_invitation(remote: Remote, invitation: str, yes: bool) -> None:  # noqa: FBT001
-    """Take INVITATION, an id, back: its link works no longer."""
+    """Revoke an invitation, so that its link no longer works. INVITATION is its id."""
     confirm(f"Revoke the invitation {invitation}", yes=yes)
     request = pb.RevokeInvitationRequest(invitation_id=invitation)
     answer = remote.call(OrganizationServiceClient, lambda own: own.revoke_invitation(request))

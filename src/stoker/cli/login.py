@@ -21,16 +21,16 @@ _WAITING = "waiting for the approval"
 
 
 @click.command("login")
-@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
+@click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 def command(api_url: str | None, open_browser: bool) -> None:  # noqa: FBT001
-    """Log in, approved by you in a browser.
+    """Log in to a server.
 
-    The page is the server's. The token is kept in ~/.config/stoker/credentials.toml. `depot login` does the same for
-    the depot CLI.
+    You approve the login in a browser. The token is stored in ~/.config/stoker/credentials.toml. `depot login` does
+    the same for the depot CLI.
     """
     url = api_address(api_url)
-    stored_credentials()  # a file that can't be read is told before anybody has to approve
+    stored_credentials()  # so that an unreadable file is reported before the approval
     started = wait_for(start_login(url))
     tell(f"Open this page, and approve the login there:\n\n    {started.approve_url}\n")
     if open_browser and started.approve_url.startswith(("https://", "http://")):
@@ -39,7 +39,7 @@ def command(api_url: str | None, open_browser: bool) -> None:  # noqa: FBT001
     store_credentials(stored_credentials().with_login(url, token))
     tell(f"{wait_for(_name(Caller(url, token)))} is logged in at {url}; {credentials_file()} keeps the token")
     if token_source():
-        tell(f"{token_source()} is set in this shell and counts before the login; unset it to use the login")
+        tell(f"{token_source()} is set in this shell and takes precedence over the login; unset it to use the login")
 
 
 async def _with_signs_of_life(url: str, started: StartedLogin) -> str:

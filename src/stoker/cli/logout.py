@@ -15,10 +15,13 @@ from stoker.client.errors import ApiError
 
 
 @click.command("logout")
-@click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
-@click.option("--local", "is_local", is_flag=True, help="Don't tell the server: copies of the token go on working.")
+@click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
+@click.option("--local", "is_local", is_flag=True, help="Only delete the token here. Copies of it keep working.")
 def command(api_url: str | None, is_local: bool) -> None:  # noqa: FBT001
-    """End a login: its token opens nothing any more, and is forgotten."""
+    """End a login.
+
+    Revokes its token on the server, and deletes it here.
+    """
     credentials = stored_credentials()
     if not (api_url or credentials.tokens):
         tell("there is no login")
@@ -39,6 +42,6 @@ async def _revoke(caller: Caller) -> None:
     try:
         await Calls(caller).of(AccountServiceClient).log_out(LogOutRequest())
     except ApiError as error:
-        # It opens nothing already: it has expired, or somebody revoked it.
+        # It is invalid already: it has expired or was revoked.
         if error.code is not Code.UNAUTHENTICATED:
-            raise Problem(str(error), "`stoker logout --local` forgets it here, without telling the server") from error
+            raise Problem(str(error), "`stoker logout --local` only deletes it here") from error

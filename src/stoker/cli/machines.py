@@ -1,4 +1,4 @@
-"""`stoker machines`: what runs, what it has, and what is wrong with it."""
+"""`stoker machines`: machines, their size, caches and errors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stoker.domain.cache_policy import GIGABYTE
 
 
 @click.command("machines")
-@click.option("--project", "project_id", default="", help="Id of one project.")
+@click.option("--project", "project_id", default="", help="Only this project's, by its id.")
 @remote_command
 def command(remote: Remote, project_id: str) -> None:
-    """Show the machines of an organization or a project, with their caches and what went wrong last."""
+    """Show machines, their caches and last errors."""
     request = pb.ListMachinesRequest(organization_id=remote.caller.organization_id or "", project_id=project_id)
     answer = remote.call(MachineServiceClient, lambda machines: machines.list_machines(request))
     if remote.as_json:
@@ -48,7 +48,7 @@ def command(remote: Remote, project_id: str) -> None:
         "CACHE",
         "LAST PROBLEM",
     )
-    print_table(titles, rows, empty="there is no machine; the first build of a project makes one")
+    print_table(titles, rows, empty="there are no machines; a project's first build creates one")
 
 
 def _state(machine: pb.MachineFacts) -> str:

@@ -44,7 +44,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command only when it is used, so that each starts fast."""
+    """Imports a command only when it is used, so that each starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
@@ -57,14 +57,18 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(version("stoker"))
 def stoker(debug: bool) -> None:  # noqa: FBT001
-    """A container build service on your own machines."""
+    """A container build service that you host yourself.
+
+    `serve`, `doctor`, `config`, `engine`, `ca`, `owner-link` and `reset-password` are for the server's host. All other
+    commands call a server's API, from anywhere.
+    """
 
 
 def main() -> None:
-    """Run the command; an error that nobody expected is one line too, unless --debug is given."""
+    """Run the command. Unexpected errors are one line too, unless --debug is given."""
     _leave(_exit_code())
 
 
@@ -83,10 +87,10 @@ def _exit_code() -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process without taking Python apart.
+    """End the process without shutting the interpreter down.
 
-    pyqwest 0.12 has threads of its own that may be inside Python at that moment, upon which Python 3.11 aborts: one of
-    seven finished builds ended with SIGABRT.
+    pyqwest 0.12 has threads that may run Python code at that moment. Then Python 3.11 aborts: one of seven finished
+    builds ended with SIGABRT.
     """
     sys.stdout.flush()
     sys.stderr.flush()

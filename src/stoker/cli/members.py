@@ -16,9 +16,9 @@ _ROLES = {"viewer": pb.Role.VIEWER, "member": pb.Role.MEMBER, "owner": pb.Role.O
 
 @click.group("members")
 def command() -> None:
-    """Who is in an organization, and as what.
+    """Members of an organization, and their roles.
 
-    A viewer reads, a member builds as well, an owner decides.
+    A viewer reads, a member builds as well, an owner manages the organization.
     """
 
 
@@ -35,7 +35,7 @@ def list_members(remote: Remote) -> None:
         for one in answer.members
         if one.person is not None
     ]
-    print_table(("ID", "NAME", "EMAIL", "ROLE", "JOINED (UTC)"), rows, empty="nobody is in this organization")
+    print_table(("ID", "NAME", "EMAIL", "ROLE", "JOINED (UTC)"), rows, empty="this organization has no members")
 
 
 @command.command("invite")
@@ -43,7 +43,7 @@ def list_members(remote: Remote) -> None:
 @click.option("--role", type=click.Choice(list(_ROLES)), default="member", show_default=True)
 @remote_command
 def invite(remote: Remote, email: str, role: str) -> None:
-    """Make a link with which EMAIL can join, and print it. It works once; give it to that person alone."""
+    """Invite EMAIL, and print the link to join. It works once; send it to that person only."""
     request = pb.CreateInvitationRequest(email=email, role=_ROLES[role])
     answer = remote.call(OrganizationServiceClient, lambda own: own.create_invitation(request))
     if remote.as_json or answer.invitation is None:
@@ -58,7 +58,7 @@ def invite(remote: Remote, email: str, role: str) -> None:
 @click.argument("role", type=click.Choice(list(_ROLES)))
 @remote_command
 def change_role(remote: Remote, person: str, role: str) -> None:
-    """Give PERSON (an id or an email address) another role, which counts from their next call on."""
+    """Change a member's role, from their next call on. PERSON is an id or an email address."""
     found = _find(remote, person)
     request = pb.ChangeMemberRoleRequest(person_id=found.person_id, role=_ROLES[role])
     answer = remote.call(OrganizationServiceClient, lambda own: own.change_member_role(request))
@@ -73,7 +73,7 @@ def change_role(remote: Remote, person: str, role: str) -> None:
 @yes_flag
 @remote_command
 def remove_member(remote: Remote, person: str, yes: bool) -> None:  # noqa: FBT001
-    """Let PERSON (an id or an email address) be no member any more."""
+    """Remove a member. PERSON is an id or an email address."""
     found = _find(remote, person)
     confirm(f"Remove {found.name} ({found.email})", yes=yes)
     request = pb.RemoveMemberRequest(person_id=found.person_id)
@@ -81,7 +81,7 @@ def remove_member(remote: Remote, person: str, yes: bool) -> None:  # noqa: FBT0
     if remote.as_json:
         print_json(answer)
     else:
-        tell(f"{found.name} ({found.email}) is no member any more")
+        tell(f"{found.name} ({found.email}) is no longer a member")
 
 
 def _members(remote: Remote) -> pb.ListMembersResponse:
@@ -92,4 +92,6 @@ def _find(remote: Remote, wanted: str) -> pb.Person:
     for member in _members(remote).members:
         if member.person is not None and wanted.casefold() in {member.person.person_id, member.person.email.casefold()}:
             return member.person
-    raise Problem(f"nobody in this organization has the id or the address {wanted}", "`stoker members list` has them")
+    raise Problem(
+        f"no member of this organization has the id or address {wanted}", "`stoker members list` lists the members"
+    )

@@ -1,4 +1,4 @@
-"""Flags for settings, the same for every command that takes them."""
+"""Flags for settings, the same for all commands that take them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def setting_flags(*names: str) -> Callable[[Decorated], Decorated]:
         for name in reversed(names):
             flag = f"--{name.replace('_', '-')}"
             field = Settings.model_fields[name]
-            # Without a default of their own, so that a flag that isn't given leaves what other places say.
+            # Without a default: a flag that isn't given must not override other sources.
             is_flag = field.annotation is bool
             function = click.option(flag, name, help=field.description, is_flag=is_flag, default=None)(function)
         path = click.Path(path_type=Path, dir_okay=False)

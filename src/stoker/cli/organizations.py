@@ -1,4 +1,4 @@
-"""`stoker organizations`: those that own projects and tokens."""
+"""`stoker organizations`: the owners of projects and tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stoker.cli.terminal import tell
 
 @click.group("organizations")
 def command() -> None:
-    """Those that own projects and tokens."""
+    """Organizations, which own projects and tokens."""
 
 
 @command.command("list")
@@ -34,7 +34,7 @@ def list_organizations(remote: Remote) -> None:
 @click.argument("name")
 @remote_command
 def create_organization(remote: Remote, name: str) -> None:
-    """Create an organization with you as its owner, and print its id. Operators of the server may."""
+    """Create an organization that you own, and print its id. For operators of the server."""
     request = pb.CreateOrganizationRequest(name=name)
     answer = remote.call(OwnOrganizationServiceClient, lambda own: own.create_organization(request))
     if remote.as_json or answer.organization is None:
@@ -48,7 +48,7 @@ def create_organization(remote: Remote, name: str) -> None:
 @click.argument("name")
 @remote_command
 def rename_organization(remote: Remote, organization: str, name: str) -> None:
-    """Give ORGANIZATION, an id, another NAME."""
+    """Rename an organization. ORGANIZATION is its id."""
     request = pb.RenameOrganizationRequest(organization_id=organization, name=name)
     answer = remote.call(OwnOrganizationServiceClient, lambda own: own.rename_organization(request))
     if remote.as_json:

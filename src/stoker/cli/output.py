@@ -1,6 +1,6 @@
-"""Answers of the API, for people and for programs.
+"""Prints answers of the API, for people and for programs.
 
-What was asked for goes to stdout, and what is said about it to stderr, so that `$(...)` gets the one without the other.
+Results go to stdout and messages to stderr, so that `$(...)` captures only the result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PIPED_WIDTH = 10_000  # nothing is folded when no terminal has a width
 
 
 def print_json(answer: Message) -> None:
-    """Print an answer in the documentation's spelling, with the fields that are empty."""
+    """Print an answer as the API's JSON, including empty fields."""
     write_json(json.loads(answer.to_json(always_emit_implicit=True)))
 
 
@@ -34,7 +34,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
 
     Args:
         titles: of the columns.
-        rows: as many texts each as there are titles.
+        rows: one text for each title.
         empty: what to say when there are none.
     """
     table = Table(box=None, pad_edge=False)
@@ -49,7 +49,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Print what there is to know of one thing, a line each."""
+    """Print names and values, one pair a line."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -59,7 +59,7 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 
 def print_made(said: str, value: str) -> None:
-    """Say that something was made, and print what is needed of it, alone: an id, a secret or a link."""
+    """Print a message to stderr, and the new id, secret or link alone to stdout."""
     tell(said)
     write(value)
 
@@ -70,7 +70,7 @@ def shown_time(moment: Timestamp | None, *, absent: str = "") -> str:
 
 
 def shown_seconds(seconds: int) -> str:
-    """A time that something took."""
+    """A duration as text."""
     minutes, rest = divmod(seconds, 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 

@@ -1,4 +1,4 @@
-"""`stoker owner-link`: become an owner, for whoever can read the data folder."""
+"""`stoker owner-link`: a link to become owner, for people who can read the data folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @click.command("owner-link")
 @setting_flags("data", "public_url")
 def command(config_file: Path | None, **flags: object) -> None:
-    """Print a link that makes whoever opens it an owner of the first organization. It works once.
+    """Print a link to become an owner.
 
-    Links that were printed before work no longer.
+    Whoever opens it becomes an owner of the first organization. It works once. Links that were
+    printed before no longer work.
     """
     settings = effective_settings(config_file, flags).values
     secret = with_data_folder(settings, lambda core: BootstrapService(core).owner_invitation(even_if_known=True))

@@ -20,9 +20,9 @@ _PROJECT_FLAG = click.option(
 
 @click.group("policies")
 def command() -> None:
-    """Whose CI may build in a project.
+    """Trust policies: whose CI may build in a project.
 
-    A trust policy lets one source build there with the OIDC token that its CI has anyway.
+    A trust policy lets one repository or pipeline build there with its CI's own OIDC token.
     """
 
 
@@ -44,17 +44,19 @@ def list_policies(remote: Remote, project_id: str) -> None:
 @click.argument("provider")
 @click.argument("source")
 @_PROJECT_FLAG
-@click.option("--untrusted", is_flag=True, help="For other people's code: its builds leave nothing behind.")
+@click.option(
+    "--untrusted", is_flag=True, help="For code of strangers, such as forks: its builds can't change the cache."
+)
 @remote_command
 def add_policy(remote: Remote, provider: str, source: str, project_id: str, untrusted: bool) -> None:  # noqa: FBT001
-    """Let the CI of one SOURCE build in a project, and print the policy's id.
+    """Let the CI of SOURCE build in a project, and print the policy's id.
 
     \b
     stoker policies add github OWNER/REPOSITORY
     stoker policies add buildkite ORGANIZATION/PIPELINE
     stoker policies add circleci ORGANIZATION-UUID/PROJECT-UUID
 
-    Another PROVIDER is one that the server's settings name, such as a GitLab: GROUP/SUBGROUP/PROJECT.
+    The server's settings may name more providers, such as a GitLab: GROUP/SUBGROUP/PROJECT.
     """  # noqa: D301
     owner, separator, name = source.rpartition("/")
     if not separator:
@@ -77,10 +79,10 @@ def add_policy(remote: Remote, provider: str, source: str, project_id: str, untr
 @yes_flag
 @remote_command
 def remove_policy(remote: Remote, policy: str, project_id: str, yes: bool) -> None:  # noqa: FBT001
-    """Trust what POLICY, an id, names no longer."""
+    """Remove a trust policy. POLICY is its id."""
     found = next((one for one in _list(remote, project_id).policies if one.policy_id == policy), None)
     if found is None:
-        raise Problem(f"the project {project_id} has no policy {policy}", "`stoker policies list` has them")
+        raise Problem(f"the project {project_id} has no policy {policy}", "`stoker policies list` lists them")
     shown = " ".join(_source(found))
     confirm(f"Let {shown} build in the project {project_id} no longer", yes=yes)
     request = pb.RemoveTrustPolicyRequest(project_id=project_id, trust_policy_id=policy)

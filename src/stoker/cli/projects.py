@@ -1,4 +1,4 @@
-"""`stoker projects`: each has a cache of its own."""
+"""`stoker projects`: create, change and delete projects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEFAULT_REGION = "us-east-1"
 
 @click.group("projects")
 def command() -> None:
-    """Projects, each with a cache of its own."""
+    """Projects, each with its own cache."""
 
 
 @command.command("list")
@@ -43,12 +43,12 @@ def list_projects(remote: Remote) -> None:
         for one in answer.projects
     ]
     titles = ("ID", "NAME", "REGION", "HARDWARE", "CACHE", "CREATED (UTC)")
-    print_table(titles, rows, empty="there is no project; `stoker projects create NAME` makes one")
+    print_table(titles, rows, empty="there are no projects; `stoker projects create NAME` creates one")
 
 
 def _shape(function: Decorated) -> Decorated:
     for option in (
-        click.option("--keep-days", type=click.IntRange(1), help="Drop what was not used for so many days."),
+        click.option("--keep-days", type=click.IntRange(1), help="Evict what was not used for this many days."),
         click.option("--keep-gb", type=click.IntRange(1), help="Largest cache, in GB (2^30 bytes)."),
         click.option("--hardware", type=click.Choice(list(_HARDWARE)), help="CPUs and GB of memory of its machines."),
     ):
@@ -78,7 +78,7 @@ def create_project(
 @click.argument("project")
 @remote_command
 def show_project(remote: Remote, project: str) -> None:
-    """Show PROJECT, an id."""
+    """Show a project. PROJECT is its id."""
     answer = _get(remote, project)
     if remote.as_json or answer.project is None:
         print_json(answer)
@@ -112,7 +112,7 @@ def update_project(
     keep_gb: int | None,
     keep_days: int | None,
 ) -> None:
-    """Change PROJECT, an id; what isn't named stays as it is."""
+    """Change a project. PROJECT is its id; options that aren't given stay as they are."""
     request = pb.UpdateProjectRequest(project_id=project)
     if name is not None:
         request.name = name
@@ -133,7 +133,7 @@ def update_project(
 @yes_flag
 @remote_command
 def delete_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FBT001
-    """Delete PROJECT, an id, with its cache, its tokens and its builds."""
+    """Delete a project with its cache, tokens and builds. PROJECT is its id."""
     name = _name(remote, project)
     confirm_by_name(f"This deletes the project {name} ({project}) with its cache, tokens and builds", name, yes=yes)
     request = pb.DeleteProjectRequest(project_id=project)
@@ -149,7 +149,7 @@ def delete_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FB
 @yes_flag
 @remote_command
 def reset_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FBT001
-    """Destroy the cache of PROJECT, an id. Its next build starts from nothing."""
+    """Delete a project's cache, so that its next build starts without one. PROJECT is its id."""
     name = _name(remote, project)
     confirm(f"Destroy the cache of {name} ({project})", yes=yes)
     request = pb.ResetProjectRequest(project_id=project)

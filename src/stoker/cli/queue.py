@@ -1,4 +1,4 @@
-"""`stoker queue`: builds that wait for their turn."""
+"""`stoker queue`: builds that wait for a machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from stoker.cli.remote import Remote, remote_command
 @click.command("queue")
 @remote_command
 def command(remote: Remote) -> None:
-    """Show the builds that wait until others of their project or organization have ended, the next first."""
+    """Show the builds that wait for a machine.
+
+    They wait because their project, their organization or the server is at its limit. The next one is first.
+    """
     request = pb.ListQueueRequest(organization_id=remote.caller.organization_id or "")
     answer = remote.call(QueueServiceClient, lambda queue: queue.list_queue(request))
     if remote.as_json:
@@ -23,4 +26,4 @@ def command(remote: Remote) -> None:
         (str(one.position), one.build_id, one.project_id, one.platform, shown_time(one.waits_since))
         for one in answer.builds
     ]
-    print_table(("POSITION", "BUILD", "PROJECT", "PLATFORM", "SINCE (UTC)"), rows, empty="no build waits for its turn")
+    print_table(("POSITION", "BUILD", "PROJECT", "PLATFORM", "SINCE (UTC)"), rows, empty="no builds are waiting")

@@ -1,4 +1,4 @@
-"""What all commands that call the API share: their flags, one call, and what a refusal means."""
+"""What commands that call the API share: flags, calls, and hints for errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Remote:
         """Make one call, or several of one service.
 
         Raises:
-            Problem: the API refused, or is not there.
+            Problem: the API refused the call, or can't be reached.
         """
 
         async def work() -> Answer:
@@ -52,13 +52,13 @@ class Remote:
 
 
 def remote_command(function: Callable[Concatenate[Remote, ...], None]) -> Callable[..., None]:
-    """Give a command the flags of all commands that call the API, and pass it what they say."""
+    """Add the flags of commands that call the API, and pass the command a `Remote`."""
 
-    @click.option("--api-url", help="The API; else DEPOT_API_URL, else where you logged in last.")
+    @click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
     @click.option(
-        "--organization", "organization_id", help="Id of the one that you mean; else DEPOT_ORG_ID, else your first."
+        "--organization", "organization_id", help="Id of the organization. Default: DEPOT_ORG_ID, else your first."
     )
-    @click.option("--json", "as_json", is_flag=True, help="Print the API's JSON.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
     @functools.wraps(function)
     def command(*, api_url: str | None, organization_id: str | None, as_json: bool, **arguments: Any) -> None:  # noqa: ANN401
         function(Remote(resolve_caller(api_url, organization_id), as_json), **arguments)
@@ -67,18 +67,18 @@ def remote_command(function: Callable[Concatenate[Remote, ...], None]) -> Callab
 
 
 def limit_flag(default: int) -> Callable[[Decorated], Decorated]:
-    """The flag of lists that come in pages: how long they get at most."""
+    """The ``--limit`` of lists that come in pages."""
     bounds = click.IntRange(1, _LARGEST_LIST)
-    return click.option("--limit", type=bounds, default=default, show_default=True, help="How many at most.")
+    return click.option("--limit", type=bounds, default=default, show_default=True, help="Largest number of entries.")
 
 
 async def follow_pages(
     fetch: Callable[[int, str], Coroutine[Any, Any, tuple[Sequence[Item], str]]], limit: int
 ) -> tuple[list[Item], str]:
-    """Items of a list that comes in pages, ``limit`` of them at most, and the token of the next page; "" for none.
+    """Read a list that comes in pages: at most ``limit`` items, and the token of the next page; "" for none.
 
     Args:
-        fetch: gets a page of a size by its token.
+        fetch: reads one page, by its size and token.
         limit: how many items at most.
     """
     items: list[Item] = []
@@ -92,10 +92,10 @@ async def follow_pages(
 
 
 def wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Wait for something that the API does.
+    """Run calls of the API.
 
     Raises:
-        Problem: the API refused, or is not there.
+        Problem: the API refused the call, or can't be reached.
     """
     try:
         return asyncio.run(work)
@@ -111,7 +111,7 @@ def _leave_canceled() -> NoReturn:
 
 
 def hint_for(error: ApiError) -> str:
-    """What somebody can do about it; "" where only the error itself can say."""
+    """What the user can do about an error; "" where the error itself says it."""
     if isinstance(error, UntrustedCertificate):
         return "if it is the server's own, name its authority (`stoker ca`): SSL_CERT_FILE=ca.pem"
     match error.code:
@@ -125,6 +125,6 @@ def hint_for(error: ApiError) -> str:
             by_variable = f"the token is from {source}; `stoker login`, and unset it, to act as yourself"
             return by_variable if source else "`stoker whoami` says with which role you are here"
         case Code.NOT_FOUND:
-            return "check the id, and that it is of the organization that you mean"
+            return "check the id, and that it belongs to your organization (--organization)"
         case _:
             return ""

@@ -1,4 +1,4 @@
-"""`stoker reset-password`: let somebody in again, for whoever can read the data folder."""
+"""`stoker reset-password`: set a person's password, for people who can read the data folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("email")
 @setting_flags("data")
 def command(email: str, config_file: Path | None, **flags: object) -> None:
-    """Ask for a new password for EMAIL. That person's sessions and tokens end."""
+    """Set a new password for EMAIL. That person's sessions and tokens end."""
     settings = effective_settings(config_file, flags).values
     password: str = click.prompt("New password", hide_input=True, confirmation_prompt=True)
 

@@ -1,4 +1,4 @@
-"""`stoker run-example`: what `make run` does. A server, its first build, and what to type next."""
+"""`stoker run-example`, which `make run` calls: a server, its first build, and what to type next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 @setting_flags("data", "listen", "gateway", "gateway_name", "bootstrap")
 @click.option("--example", type=click.Path(path_type=Path, file_okay=False, exists=True), default=_EXAMPLE)
 def command(config_file: Path | None, example: Path, **flags: object) -> None:
-    """Serve, build an example through the API and the gateway, and keep serving."""
+    """Start a server and build an example."""
     settings = effective_settings(config_file, flags).values
     if settings.bootstrap is None:
         settings = settings.model_copy(update={"bootstrap": settings.data / "bootstrap.env"})

@@ -55,7 +55,7 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
     Raises:
         Problem: the server can't start.
     """
-    # First of all, so that what is started for the engine can be interrupted too.
+    # First, so that processes that get the engine can be interrupted too.
     stop_signals()
     _check(settings)
     engine, runtime = require_engine(settings), require_container_runtime(settings)
@@ -83,7 +83,7 @@ def _check(settings: Settings) -> None:
         if finding.verdict is Verdict.WEAKER:
             say(f"weaker   {finding.subject}: {finding.found}; {finding.advice}")
         elif finding.verdict is Verdict.UNSAFE:
-            say(f"UNSAFE   {finding.subject}: {finding.found}; steps reach whatever this host reaches, itself included")
+            say(f"UNSAFE   {finding.subject}: {finding.found}; steps reach the host itself and all that it reaches")
 
 
 async def _serve(settings: Settings, buildkitd: Path, container_runtime: Path, when_ready: WhenReady | None) -> None:
@@ -114,7 +114,7 @@ async def _serve(settings: Settings, buildkitd: Path, container_runtime: Path, w
             say("stopped")
             return
     finally:
-        # Whatever happened, nothing of this server may be left; after an orderly stop there is nothing to do.
+        # In every case nothing of this server may be left. After an orderly stop this does nothing.
         await supervisor.stop_now()
     say("stopped at once")
 

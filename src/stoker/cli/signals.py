@@ -1,4 +1,4 @@
-"""Work that a signal may end early."""
+"""Work that a signal can end early."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import signal
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that are to end a long-running command in order: SIGINT, SIGTERM, and SIGHUP unless under `nohup`.
+    """The signals that stop a long-running command in order: SIGINT, SIGTERM, and SIGHUP unless under `nohup`.
 
-    What was ignored when the command began is no longer ignored afterwards, or every child would inherit that (POSIX,
-    exec), and no step of a build could be interrupted. SIGINT ends the command even where a script's `&` left it
-    ignored: whoever sends it means it.
+    Signals that were ignored at the command's start are ignored no longer. Otherwise every child would inherit that
+    (POSIX, exec), and no step of a build could be interrupted. SIGINT ends the command even where a script's `&` made
+    it ignored, as its sender wants that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,16 +22,16 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 
 
 def _stay(*_: object) -> None:
-    """Do nothing, as SIG_IGN would, but for this process alone."""
+    """Ignore the signal in this process only. Children would inherit SIG_IGN."""
 
 
 async def unless(event: asyncio.Event, work: asyncio.Task[object], *, cancel: bool = True) -> bool:
-    """Wait for ``work``, or until ``event`` comes first; whether the work was finished.
+    """Wait for ``work`` or for ``event``, whichever comes first. Returns whether the work finished.
 
     Args:
-        event: what ends the wait early.
-        work: what is waited for; what it raises is raised here.
-        cancel: whether work that isn't finished is given up.
+        event: ends the wait early.
+        work: its exceptions are raised here.
+        cancel: whether to cancel unfinished work.
     """
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)

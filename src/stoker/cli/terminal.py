@@ -1,6 +1,6 @@
-"""What the command says to a person: the only place that writes to the terminal.
+"""Writes to the terminal. No other module does.
 
-What it says holds texts of others: of builds, projects, people and servers. None of them may steer the terminal.
+Messages contain texts of builds, projects, people and servers. None of these may control the terminal.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import click
 
 
 class Problem(click.ClickException):
-    """One line for the user, and a hint at what to do."""
+    """An error for the user: one line, and a hint what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
-        # click shows an error when its context is gone.
+        # click prints an error after its context has ended
         context = click.get_current_context(silent=True)
         self._debug = context is not None and bool(context.find_root().params.get("debug"))
 
@@ -37,28 +37,28 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Say something that isn't what was asked for."""
+    """Print a message to stderr. Results go to stdout."""
     write(text, err=True)
 
 
 def write(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Write a text to stdout or stderr, without what a terminal would obey."""
+    """Write a text to stdout or stderr, without control characters."""
     click.echo(printable(text), err=err, nl=nl)
 
 
 def write_json(document: object) -> None:
-    """Write a JSON document to stdout. What a terminal would obey is escaped as JSON does it (RFC 8259, section 7)."""
+    """Write a JSON document to stdout, with control characters escaped (RFC 8259, section 7)."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     click.echo("".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text))
 
 
 def printable(text: str) -> str:
-    """A text with a mark in place of each character that steers a terminal or turns the direction of text around."""
+    """A text with a mark in place of each control character, and of each one that changes text direction."""
     return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def one_line(text: str) -> str:
-    """The same in one line, for what stands beside other things."""
+    """The same in one line, for cells of tables."""
     return printable(" ".join(text.splitlines()))
 
 

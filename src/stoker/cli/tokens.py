@@ -1,4 +1,4 @@
-"""`stoker tokens`: an organization's, and its projects'."""
+"""`stoker tokens`: tokens of an organization and of its projects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stoker.system import SystemClock
 if TYPE_CHECKING:
     from protobuf import Message
 
-_PROJECT_FLAG = click.option("--project", "project_id", help="Id of a project; else the organization's own tokens.")
+_PROJECT_FLAG = click.option("--project", "project_id", help="Id of a project. Default: the organization's own tokens.")
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 
@@ -42,7 +42,7 @@ class _Lifetime(click.ParamType[timedelta]):
 def command() -> None:
     """Tokens of an organization or a project.
 
-    With --project they are that project's, and work for it alone.
+    With --project, tokens of that project, which work for it alone.
     """
 
 
@@ -74,8 +74,10 @@ def list_tokens(remote: Remote, project_id: str | None) -> None:
 @command.command("create")
 @click.argument("description", default="")
 @_PROJECT_FLAG
-@click.option("--expires", type=_Lifetime(), help="Lifetime, such as 12h, 90d or 52w; else it has no end.")
-@click.option("--untrusted", is_flag=True, help="For other people's code: its builds leave nothing behind.")
+@click.option("--expires", type=_Lifetime(), help="Lifetime, such as 12h, 90d or 52w. Default: no end.")
+@click.option(
+    "--untrusted", is_flag=True, help="For code of strangers, such as forks: its builds can't change the cache."
+)
 @remote_command
 def create_token(
     remote: Remote,
@@ -84,7 +86,7 @@ def create_token(
     expires: timedelta | None,
     untrusted: bool,  # noqa: FBT001
 ) -> None:
-    """Create a token, and print its secret, which is shown this once: TOKEN=$(stoker tokens create CI)."""
+    """Create a token, and print its secret, which is shown only once: TOKEN=$(stoker tokens create CI)."""
     if project_id is None and untrusted:
         raise click.UsageError("--untrusted is for a project's tokens; give --project as well")
     if project_id is None:
@@ -100,7 +102,7 @@ def create_token(
     if remote.as_json:
         print_json(answer)
     else:
-        print_made(f"created the token {answer.token_id}; its secret is shown this once:", answer.secret)
+        print_made(f"created the token {answer.token_id}; its secret is shown only once:", answer.secret)
 
 
 @command.command("revoke")
@@ -109,13 +111,13 @@ def create_token(
 @yes_flag
 @remote_command
 def revoke_token(remote: Remote, token: str, project_id: str | None, yes: bool) -> None:  # noqa: FBT001
-    """Let TOKEN, an id, open nothing any more."""
+    """Revoke a token. TOKEN is its id."""
     listed = _organizations(remote) if project_id is None else _projects(remote, project_id)
     description = next((one.description for one in listed.tokens if one.token_id == token), None)
     if description is None:
         raise Problem(
             f"the {'organization' if project_id is None else 'project'} has no token {token}",
-            "`stoker tokens list` has an organization's, and with --project a project's",
+            "`stoker tokens list` lists an organization's tokens, and with --project a project's",
         )
     confirm(f"Revoke the token {token} ({description or 'without a description'})", yes=yes)
     if project_id is None:
@@ -143,4 +145,4 @@ def _print(remote: Remote, answer: Message, titles: tuple[str, ...], rows: list[
     if remote.as_json:
         print_json(answer)
     else:
-        print_table(titles, rows, empty="there is no token; `stoker tokens create` makes one")
+        print_table(titles, rows, empty="there are no tokens; `stoker tokens create` creates one")

@@ -1,4 +1,4 @@
-"""`stoker usage`: what builds and caches took."""
+"""`stoker usage`: time of builds and machines, and sizes of caches."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command("usage")
-@click.option("--since", type=_DAY, help="First day, in UTC; else the month's.")
-@click.option("--until", type=_DAY, help="The day after the last one; else it is up to now.")
-@click.option("--project", "project_id", help="Id of one project.")
-@click.option("--by-project", is_flag=True, help="Each project by its id, with its builds' time and its cache.")
+@click.option("--since", type=_DAY, help="First day, in UTC. Default: the first day of the month.")
+@click.option("--until", type=_DAY, help="Day after the last one, in UTC. Default: until now.")
+@click.option("--project", "project_id", help="Only this project's, by its id.")
+@click.option("--by-project", is_flag=True, help="A line for each project, with its build time and cache.")
 @limit_flag(1000)
 @remote_command
 def command(
@@ -35,10 +35,10 @@ def command(
     by_project: bool,  # noqa: FBT001
     limit: int,
 ) -> None:
-    """Show what builds and caches took.
+    """Show the usage of an organization or a project.
 
-    For an organization: how many builds each project had, and for how long they held machines. Caches count as they are
-    now, whatever the period.
+    Each project is listed with its number of builds and their machine time. Sizes of caches are the current ones,
+    whatever the period.
     """
     if by_project and project_id is not None:
         raise click.UsageError("--project and --by-project exclude each other")

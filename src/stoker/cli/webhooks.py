@@ -1,4 +1,4 @@
-"""`stoker webhooks`: who is told when builds of a project end."""
+"""`stoker webhooks`: messages when builds of a project end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROJECT_FLAG = click.option(
 
 @click.group("webhooks")
 def command() -> None:
-    """Who is told when builds of a project end."""
+    """Webhooks: messages when builds of a project end."""
 
 
 @command.command("list")
@@ -40,7 +40,7 @@ def list_webhooks(remote: Remote, project_id: str) -> None:
     print_table(
         ("ID", "CREATED (UTC)", "DROPPED", "URL"),
         rows,
-        empty="the project has none; `stoker webhooks create` makes one",
+        empty="the project has no webhooks; `stoker webhooks create` creates one",
     )
 
 
@@ -49,13 +49,15 @@ def list_webhooks(remote: Remote, project_id: str) -> None:
 @_PROJECT_FLAG
 @remote_command
 def create_webhook(remote: Remote, url: str, project_id: str) -> None:
-    """Have URL told when a build of a project has ended, and print the secret of the signatures."""
+    """Create a webhook that sends a message to URL when a build ends, and print its signing secret."""
     request = pb.CreateWebhookRequest(project_id=project_id, url=url)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.create_webhook(request))
     if remote.as_json or answer.webhook is None:
         print_json(answer)
     else:
-        print_made(f"webhook {answer.webhook.webhook_id} signs with this secret, shown this once:", answer.secret)
+        print_made(
+            f"webhook {answer.webhook.webhook_id} signs with this secret, which is shown only once:", answer.secret
+        )
 
 
 @command.command("delete")
@@ -63,28 +65,28 @@ def create_webhook(remote: Remote, url: str, project_id: str) -> None:
 @yes_flag
 @remote_command
 def delete_webhook(remote: Remote, webhook: str, yes: bool) -> None:  # noqa: FBT001
-    """Tell WEBHOOK, an id, no more."""
-    confirm(f"Delete the webhook {webhook}, with the deliveries that wait", yes=yes)
+    """Delete a webhook. WEBHOOK is its id."""
+    confirm(f"Delete the webhook {webhook}, with its pending deliveries", yes=yes)
     request = pb.DeleteWebhookRequest(webhook_id=webhook)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.delete_webhook(request))
     if remote.as_json:
         print_json(answer)
     else:
-        tell(f"the webhook {webhook} is told no more")
+        tell(f"the webhook {webhook} is deleted")
 
 
 @command.command("test")
 @click.argument("webhook")
 @remote_command
 def test_webhook(remote: Remote, webhook: str) -> None:
-    """Send WEBHOOK, an id, a message, and say what came of it."""
+    """Send a test message, and print the result. WEBHOOK is an id."""
     request = pb.TestWebhookRequest(webhook_id=webhook)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.test_webhook(request))
     if remote.as_json or answer.delivery is None:
         print_json(answer)
         return
     if answer.delivery.state is not pb.DeliveryState.DELIVERED:
-        reason = answer.delivery.error or "it still waits for others"
+        reason = answer.delivery.error or "it is still waiting"
         raise Problem(f"the message was not delivered: {reason}", f"`stoker webhooks deliveries {webhook}` lists all")
     tell(f"delivered; the answer had status {answer.delivery.http_status}")
 
@@ -94,7 +96,7 @@ def test_webhook(remote: Remote, webhook: str) -> None:
 @limit_flag(50)
 @remote_command
 def list_deliveries(remote: Remote, webhook: str, limit: int) -> None:
-    """List what WEBHOOK, an id, was sent, the newest first."""
+    """List a webhook's deliveries, the newest first. WEBHOOK is its id."""
 
     async def all_(webhooks: WebhookServiceClient) -> pb.ListDeliveriesResponse:
         async def page(size: int, token: str) -> tuple[Sequence[pb.Delivery], str]:
@@ -122,6 +124,6 @@ def list_deliveries(remote: Remote, webhook: str, limit: int) -> None:
         for one in answer.deliveries
     ]
     titles = ("ID", "EVENT", "BUILD", "STATE", "ATTEMPTS", "CREATED (UTC)", "LAST ANSWER")
-    print_table(titles, rows, empty="nothing was sent to it yet, or it was long ago")
+    print_table(titles, rows, empty="nothing was sent yet, or the deliveries have expired")
     if answer.next_page_token:
         tell(f"these are the newest {limit}; --limit shows more")

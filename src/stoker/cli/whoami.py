@@ -1,4 +1,4 @@
-"""`stoker whoami`: which API, as whom, and with which role."""
+"""`stoker whoami`: the server, the person or token, and the roles."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PROJECTS_TOKEN = "stoker_prj_"  # noqa: S105
 @click.command("whoami")
 @remote_command
 def command(remote: Remote) -> None:
-    """Say who you are at the API, and as what.
+    """Show the server, who you are there, and your roles.
 
-    For a token that is nobody's: which organization or project it is for.
+    For a token of an organization or a project, show which one it is for.
     """
     if remote.caller.token.startswith(_ORGANIZATIONS_TOKEN):
         _organization(remote)
