@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.attack.framework.memory import forget_peak, peak_bytes, resident_bytes
 from tests.harness.large_record import write_large_record
+from tests.harness.records import read_steps
 from tests.harness.server import Server
 
 LIST = "depot.core.v1.ProjectService/ListProjects"
 SECONDS = 5.0
+MOST_MEMORY = 50 * 1024**2
 STRANGERS = f"""
 import http.client, sys, threading, time
 host, path = sys.argv[1:]
@@ -64,6 +67,21 @@ def test_ten_strangers_on_a_shared_build_delay_no_calls(server: Server) -> None:
     # Before, one such page took the event loop for most of a second, and each call waited for several.
     assert len(taken) > 20
     assert statistics.median(taken) < max(0.2, 10 * quiet)
+
+
+def test_a_large_record_is_read_in_little_memory(server: Server) -> None:
+    """As much as is kept of a build, 20,000 steps with 64 MiB of logs, takes no more: what is read is read in pages."""
+    build = write_large_record(server, steps=4000, lines=200_000)
+    path, api = share(server, build), server.part("api")
+    before = resident_bytes(api)
+    forget_peak(api)
+    assert len(read_steps(server, build)) == 4000
+    for read in (path, f"{path}/steps/1/log.txt", f"{path}/steps/1", f"{path}/search?q=module_77"):
+        with closing(http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)) as caller:
+            caller.request("GET", read)
+            answer = caller.getresponse()
+            assert (answer.status, answer.read() != b"") == (200, True), read
+    assert peak_bytes(api) - before < MOST_MEMORY
 
 
 def status_of(server: Server, path: str, source: str) -> int:
