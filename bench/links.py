@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.stack import BenchmarkFailed, BuildKitAddress
-from stoker.runtimes.process.host.commands import find_program, run
+from stoker.runtimes.programs import find_program, run
 
 # Set aside for benchmarks (RFC 2544).
 _HOST, _CLIENT, _PREFIX = "198.18.78.1", "198.18.78.2", 30

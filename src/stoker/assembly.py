@@ -16,13 +16,13 @@ from stoker.domain.record_limits import RecordLimits
 from stoker.domain.trust_policies import Provider, ProviderKind
 from stoker.domain.webhooks import DeliveryBounds, Patience
 from stoker.fleet.options import FleetOptions
+from stoker.gateway.gateway_life import GatewayLife
 from stoker.recorder.options import RecorderOptions
 from stoker.recorder.slots import SlotLimits
 from stoker.rpc.application import RpcOptions
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind, UserNamespaces
-from stoker.runtimes.process.network.gateway_life import GatewayLife
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits

@@ -21,15 +21,15 @@ from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
 from stoker.runtimes.process.engine import logs
 from stoker.runtimes.process.engine.damage import damage_told
 from stoker.runtimes.process.engine.emulation import emulated_platforms, native_platform, registration
-from stoker.runtimes.process.engine.engine_files import MachineFolder, engine_config
+from stoker.runtimes.process.engine.engine_files import MachineFolder, machine_engine_config
 from stoker.runtimes.process.host.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
 from stoker.runtimes.process.host.memory import kills_in
 from stoker.runtimes.process.host.privileges import read_privileges, written_privileges
-from stoker.runtimes.process.host.processes import started_ticks
 from stoker.runtimes.process.network.bridges import Bridge
 from stoker.runtimes.process.network.cni_files import network_config
 from stoker.runtimes.process.volumes.trees import mounts_in
 from stoker.runtimes.process.volumes.volumes import DirectoryVolumes
+from stoker.runtimes.processes import started_ticks
 from tests.harness.waiting import eventually
 
 SPEC = MachineSpec(
@@ -49,7 +49,7 @@ def config(**settings: object) -> ProcessRuntimeConfig:
 
 
 def written(spec: MachineSpec = SPEC, **settings: object) -> dict[str, dict[str, object]]:
-    text = engine_config(
+    text = machine_engine_config(
         spec,
         config(**settings),
         FOLDER,

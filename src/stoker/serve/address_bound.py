@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
-from stoker.runtimes.process.host.commands import find_program, last_line, run
+from stoker.runtimes.programs import find_program, last_line, run
 
 if TYPE_CHECKING:
     from stoker.settings.addresses import HostPort

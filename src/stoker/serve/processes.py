@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stoker.runtimes.process.host.processes import ended, opened, send, started_ticks
+from stoker.runtimes.processes import ended, opened, send, started_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,8 @@ from stoker.engine import (
     given_engine,
     lacking_to_build,
 )
-from stoker.runtimes.process.host.host_checks import check_host, nearest_folder
+from stoker.runtimes.folders import nearest_folder
+from stoker.runtimes.process.host.host_checks import check_host
 from stoker.runtimes.process.volumes.volume_store import VolumeStore
 from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder

@@ -20,14 +20,14 @@ from stoker.runtimes.process.engine.emulation import emulated_platforms, ensure_
 from stoker.runtimes.process.engine.engine_files import MachineFolder
 from stoker.runtimes.process.engine.starts import MachineStarts, remembered_process
 from stoker.runtimes.process.host.cgroups import Cgroups
-from stoker.runtimes.process.host.commands import find_program
 from stoker.runtimes.process.host.memory import wait_kill
-from stoker.runtimes.process.host.processes import ProcessName, ended, is_running, opened, started_ticks
 from stoker.runtimes.process.host.user_namespaces import user_namespaces
 from stoker.runtimes.process.network.machine_networks import MachineNetworks
 from stoker.runtimes.process.network.step_networks import unisolated_for
 from stoker.runtimes.process.volumes.trees import destroy
 from stoker.runtimes.process.volumes.volume_store import VolumeStore
+from stoker.runtimes.processes import ProcessName, ended, is_running, opened, started_ticks
+from stoker.runtimes.programs import find_program
 
 if TYPE_CHECKING:
     import subprocess

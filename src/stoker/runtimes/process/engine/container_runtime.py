@@ -12,7 +12,7 @@ from stoker.runtimes.process.engine.engine_files import tracing_socket
 from stoker.runtimes.process.engine.interpreter import interpreter
 from stoker.runtimes.process.engine.step_config.rules import StepRules
 from stoker.runtimes.process.host.cgroups import STEPS_GROUP
-from stoker.runtimes.process.host.commands import find_program
+from stoker.runtimes.programs import find_program
 
 if TYPE_CHECKING:
     from stoker.domain.privileges import Privileges

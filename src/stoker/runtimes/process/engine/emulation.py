@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stoker.domain.platforms import Platform, platform_of
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
-from stoker.runtimes.process.host.commands import find_program, run
+from stoker.runtimes.programs import find_program, run
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _QEMU = {Platform.AMD64: "qemu-x86_64", Platform.ARM64: "qemu-aarch64"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tomli_w
+from stoker.runtimes.engine_config import EngineBounds, EngineSurroundings, engine_config
 
 if TYPE_CHECKING:
     from stoker.runtimes.contract import MachineSpec
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 CNI_STATE = Path("/var/lib/cni")
 # Fixed in BuildKit (util/appdefaults).
 BUILDKIT_FOLDER = Path("/etc/buildkit")
-_DAY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +137,7 @@ def tracing_socket(view: Path) -> Path:
     return view / "otel.sock"
 
 
-def _cache_rules(spec: MachineSpec, min_free_bytes: int) -> list[dict[str, object]]:
-    """Two rules: one with both limits would drop only what is old and over the cap."""
-    days = spec.cache_policy.keep_days
-    # A rule that keeps things for no time at all would drop everything.
-    by_age: list[dict[str, object]] = [{"all": True, "keepDuration": f"{days * _DAY_SECONDS}s"}] if days else []
-    by_size = {"maxUsedSpace": spec.cache_policy.keep_bytes, "minFreeSpace": min_free_bytes}
-    return [*by_age, {"all": True, **by_size}]
-
-
-def engine_config(
+def machine_engine_config(
     spec: MachineSpec,
     config: ProcessRuntimeConfig,
     folder: MachineFolder,
@@ -160,47 +150,28 @@ def engine_config(
     listen: str = "127.0.0.1",
     isolated: bool = True,
 ) -> str:
-    """The engine's configuration (BuildKit's docs/buildkitd.toml.md).
+    """The engine's configuration: see `stoker.runtimes.engine_config`.
 
     ``view`` is where the machine sees its own folder. When it isn't ``isolated``, steps are on the host's own network.
     """
-    platforms = [str(spec.platform)]
     network: dict[str, object] = {"networkMode": "host"}
     if isolated:
         plugins = str(folder.network_plugins)
         network = {"networkMode": "cni", "cniConfigPath": str(folder.network), "cniBinaryPath": plugins}
-    worker: dict[str, object] = {
-        "enabled": True,
-        # Its own probe: overlayfs where the volume's file system can, else native.
-        "snapshotter": "auto",
-        "binary": str(folder.container_runtime),
-        **network,
-        "defaultCgroupParent": cgroup,
-        "max-parallelism": config.max_parallelism or spec.size.cpus,
-        "gc": True,
-        "gcpolicy": _cache_rules(spec, min_free_bytes),
-        # What it offers first. It adds what else runs here when somebody asks.
-        "platforms": platforms,
-    }
-    # Otherwise the host's own, read again whenever they change.
-    names = {"dns": {"nameservers": [str(server) for server in config.name_servers]}} if config.name_servers else {}
-    return tomli_w.dumps(
-        {
-            **names,
-            "root": str(volume),
-            "insecure-entitlements": sorted(spec.privileges.entitlements),
-            "grpc": {
-                "address": [f"tcp://{listen}:{port}"],
-                "tls": {
-                    "cert": str(folder.tls.certificate),
-                    "key": str(folder.tls.key),
-                    # With a CA given, buildkitd asks every caller for a certificate signed by it.
-                    "ca": str(folder.tls.ca),
-                },
-            },
-            "otel": {"socketPath": str(tracing_socket(view))},
-            "cdi": {"disabled": True},
-            "history": {"maxAge": f"{config.history_seconds}s", "maxEntries": config.history_entries},
-            "worker": {"oci": worker, "containerd": {"enabled": False, "platforms": platforms}},
-        }
+    surroundings = EngineSurroundings(
+        volume=volume,
+        address=f"tcp://{listen}:{port}",
+        ca=folder.tls.ca,
+        certificate=folder.tls.certificate,
+        key=folder.tls.key,
+        tracing_socket=tracing_socket(view),
+        steps={"binary": str(folder.container_runtime), **network, "defaultCgroupParent": cgroup},
+        name_servers=tuple(str(server) for server in config.name_servers),
     )
+    bounds = EngineBounds(
+        min_free_bytes=min_free_bytes,
+        max_parallelism=config.max_parallelism,
+        history_entries=config.history_entries,
+        history_seconds=config.history_seconds,
+    )
+    return engine_config(spec, surroundings, bounds)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from stoker.runtimes.process.engine.engine_files import CNI_STATE
 from stoker.runtimes.process.engine.logs import trim
-from stoker.runtimes.process.host.commands import find_program
 from stoker.runtimes.process.network.proxies import VARIABLES
+from stoker.runtimes.programs import find_program
 
 if TYPE_CHECKING:
     from pathlib import Path

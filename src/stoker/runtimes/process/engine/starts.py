@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from stoker.domain.machines import Isolation, Placement
 from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.engine.container_runtime import container_runtime_script, written_step_rules
-from stoker.runtimes.process.engine.engine_files import BUILDKIT_FOLDER, MachineFolder, engine_config, make_machine_view
+from stoker.runtimes.process.engine.engine_files import (
+    BUILDKIT_FOLDER,
+    MachineFolder,
+    machine_engine_config,
+    make_machine_view,
+)
 from stoker.runtimes.process.engine.launch import HostLaunch, Launch
 from stoker.runtimes.process.engine.user_launch import INSIDE, VOLUME_INSIDE, Inside, UserLaunch
 from stoker.runtimes.process.host.cgroups import STEPS_GROUP
@@ -23,12 +28,12 @@ from stoker.runtimes.process.host.limits import capped, host_size, limits_of
 from stoker.runtimes.process.host.memory import events_file
 from stoker.runtimes.process.host.namespaces import IDS
 from stoker.runtimes.process.host.privileges import written_privileges
-from stoker.runtimes.process.host.processes import ProcessName, started_ticks
 from stoker.runtimes.process.network.bridges import Bridge
 from stoker.runtimes.process.network.cni_files import network_config, write_cni_plugins
 from stoker.runtimes.process.network.resolvers import resolv_conf
 from stoker.runtimes.process.volumes.trees import destroy
 from stoker.runtimes.process.volumes.volume_store import HOUSEKEEPING_FACTOR
+from stoker.runtimes.processes import ProcessName, started_ticks
 
 if TYPE_CHECKING:
     import subprocess
@@ -123,7 +128,7 @@ class MachineStarts:
             port = _free_port()
             place = seen.volume or volume.result().path
             cgroup, isolated = self._cgroups.path(machine_id), connection is not None
-            toml = engine_config(
+            toml = machine_engine_config(
                 spec,
                 self._config,
                 seen.folder,

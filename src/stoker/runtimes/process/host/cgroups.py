@@ -19,7 +19,7 @@ from stoker.runtimes.errors import HostUnfit
 from stoker.runtimes.process.config import is_name
 from stoker.runtimes.process.host.limits import CONTROLLERS, limit_files
 from stoker.runtimes.process.host.memory import kills_in
-from stoker.runtimes.process.host.processes import catches, namespace_pids, opened, send, wait_ended
+from stoker.runtimes.processes import catches, namespace_pids, opened, send, wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Generator

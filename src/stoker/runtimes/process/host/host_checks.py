@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from stoker.domain.hardware import GIBIBYTE
 from stoker.domain.host import Finding, Verdict
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
+from stoker.runtimes.folders import nearest_folder
 from stoker.runtimes.process.config import FIRST_ID
 from stoker.runtimes.process.engine.emulation import can_be_emulated, emulated_platforms, native_platform
 from stoker.runtimes.process.host.cgroups import ROOT, Cgroups
-from stoker.runtimes.process.host.commands import find_program, run
 from stoker.runtimes.process.host.limits import CONTROLLERS, host_size
 from stoker.runtimes.process.host.user_namespaces import user_namespaces
 from stoker.runtimes.process.network.resolvers import host_resolvers
@@ -26,6 +26,7 @@ from stoker.runtimes.process.network.step_networks import (
     ipv6,
     step_networks,
 )
+from stoker.runtimes.programs import find_program, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,8 +194,3 @@ def _size() -> Finding:
     size = host_size()
     found = f"at most {size.cpus} CPUs and {size.memory_bytes / GIBIBYTE:.3g} GiB for a machine"
     return Finding("size", Verdict.GOOD, found)
-
-
-def nearest_folder(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(place for place in (folder, *folder.parents) if place.is_dir())

@@ -6,7 +6,7 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from stoker.runtimes.process.host.processes import ended
+from stoker.runtimes.processes import ended
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.config import is_name
-from stoker.runtimes.process.host.commands import find_program, last_line, run
+from stoker.runtimes.programs import find_program, last_line, run
 
 if TYPE_CHECKING:
     from collections.abc import Generator

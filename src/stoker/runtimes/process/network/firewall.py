@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from stoker.runtimes.errors import HostUnfit, RuntimeFailed
-from stoker.runtimes.process.host.commands import find_program, last_line, run
 from stoker.runtimes.process.network.firewall_rules import OF_BRIDGES, admission, emptied, removal, ruleset, services
+from stoker.runtimes.programs import find_program, last_line, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from stoker.domain.privileges import NO_PRIVILEGES
 from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.engine.engine_files import MachineFolder
-from stoker.runtimes.process.host.commands import find_program
 from stoker.runtimes.process.host.privileges import read_privileges
 from stoker.runtimes.process.network.bridges import Bridge, Bridges, Loopback, forward_ipv6
 from stoker.runtimes.process.network.cni_files import find_cni_plugins
@@ -15,6 +14,7 @@ from stoker.runtimes.process.network.firewall import Firewall
 from stoker.runtimes.process.network.firewall_rules import Address, Admission, Services
 from stoker.runtimes.process.network.proxies import proxies
 from stoker.runtimes.process.network.resolvers import engine_resolvers, host_resolvers
+from stoker.runtimes.programs import find_program
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

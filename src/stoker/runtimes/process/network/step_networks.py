@@ -9,9 +9,9 @@ from pathlib import Path
 from stoker.domain.host import Finding, Verdict
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.host.cgroups import ENGINE_DEPTH, Cgroups
-from stoker.runtimes.process.host.commands import find_program, last_line, run
 from stoker.runtimes.process.network.bridges import forwards_ipv6, read_host_addresses
 from stoker.runtimes.process.network.cni_files import find_cni_plugins
+from stoker.runtimes.programs import find_program, last_line, run
 
 RUN_AS_ROOT = "run as root (sudo); in a container, give it all privileges"
 # A bit of /proc/PID/status, CapEff (linux/capability.h).

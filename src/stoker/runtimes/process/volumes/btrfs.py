@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.runtimes.errors import VolumeFailed
-from stoker.runtimes.process.host.commands import find_program, last_line, run
 from stoker.runtimes.process.volumes.trees import destroy, detach_mounts
+from stoker.runtimes.programs import find_program, last_line, run
 
 _SUBVOLUME_INODE = 256  # of the root of every subvolume (btrfs(5))
 _FS_INFO = 0x8400941F  # BTRFS_IOC_FS_INFO (linux/btrfs.h); the file system's id is at offset 16

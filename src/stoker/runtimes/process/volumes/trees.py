@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import RuntimeFailed
-from stoker.runtimes.process.host.commands import find_program, run
 from stoker.runtimes.process.host.mounts import mount_table, read_mount_table
+from stoker.runtimes.programs import find_program, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import RuntimeFailed
-from stoker.runtimes.process.host.commands import find_program, last_line, run
 from stoker.runtimes.process.host.mounts import is_bound_to_itself, mounts_at
+from stoker.runtimes.programs import find_program, last_line, run
 
 if TYPE_CHECKING:
     from stoker.runtimes.process.host.mounts import Mount

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from stoker.runtimes.errors import RuntimeFailed, SnapshotsUnsupported, VolumeDeleteFailed, VolumeNotMeasured
 from stoker.runtimes.process.config import checked_name, is_name
-from stoker.runtimes.process.host.commands import find_program, last_line, run
 from stoker.runtimes.process.volumes.trees import destroy
+from stoker.runtimes.programs import find_program, last_line, run
 
 if TYPE_CHECKING:
     from pathlib import Path

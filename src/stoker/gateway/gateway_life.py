@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stoker.runtimes.process.host.processes import started_ticks
+from stoker.runtimes.processes import started_ticks
 
 if TYPE_CHECKING:
     from pathlib import Path
