@@ -85,7 +85,7 @@ def running_stack(**settings: str) -> Generator[Stack]:
     effective = load_settings({}, os.environ).values
     engine = require_engine(effective)
     with tempfile.TemporaryDirectory(prefix="stoker-bench-") as name:
-        server = Server(Path(name) / "data", effective.cache, engine, settings=settings)
+        server = Server(Path(name) / "data", effective.server.cache, engine, settings=settings)
         try:
             yield Stack(server.start(), engine, native_platform(), Path(name))
         finally:

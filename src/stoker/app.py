@@ -79,11 +79,11 @@ class ApiProcess:
         meter = None if plan.metrics is None else PrometheusMeter()
         self._tracer = otlp_tracer(settings, plan.server_id)
         core = open_core(settings, self._database, Admission(runtime.shortage), meter, self._tracer)
-        certificates = Certificates(settings.data / "pki", core.clock)
+        certificates = Certificates(settings.server.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
-        webhook_key = read_webhook_key(settings.data / "pki", core.randomness)
-        self._documents = IssuerDocuments(settings.oidc_timeout_seconds)
-        times = KeyTimes(between_looks=timedelta(seconds=settings.oidc_refresh_seconds))
+        webhook_key = read_webhook_key(settings.server.data / "pki", core.randomness)
+        self._documents = IssuerDocuments(settings.oidc.oidc_timeout_seconds)
+        times = KeyTimes(between_looks=timedelta(seconds=settings.oidc.oidc_refresh_seconds))
         keys = IssuerKeys(self._documents, core.clock, times)
         options = fleet_options(settings)
         looks, blobs = CacheLooks(core, credentials, options), MachineBlobs(credentials)
@@ -95,9 +95,9 @@ class ApiProcess:
         self._fleet = fleet = fleet_controller(core, runtime, certificates, credentials, looks, options)
         recorder = Recorder(core, services.recording, credentials, recorder_options(settings), core.monotonic)
         deliverer = WebhookDeliverer(core, delivery_options(settings), webhook_key, plan.public_url)
-        measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.measure_seconds))
-        forgetting = partial(services.retention.run, timedelta(seconds=settings.forget_seconds))
-        token_uses = partial(services.token_uses.run, timedelta(seconds=settings.token_use_seconds))
+        measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.fleet.measure_seconds))
+        forgetting = partial(services.retention.run, timedelta(seconds=settings.retention.forget_seconds))
+        token_uses = partial(services.token_uses.run, timedelta(seconds=settings.people.token_use_seconds))
         work = [
             Work("fleet", fleet.run, Where.ONE_SERVER),
             Work("recorder", recorder.run, Where.EVERY_SERVER),
@@ -121,11 +121,11 @@ class ApiProcess:
             plan.control_socket, core.wakeups, leave=self._leave_work, take_back=self._take_back_work
         )
         self._control = ControlAnswers(
-            Authorizer(services.gate, core.meter, core.tracer, settings.max_solve_bytes + 1024),
+            Authorizer(services.gate, core.meter, core.tracer, settings.gateway.max_solve_bytes + 1024),
             FailureReasons(services.solve_failures),
             self._handover,
             services.shutdown,
-            timedelta(seconds=settings.stop_grace_seconds) + _STOP_PATIENCE,
+            timedelta(seconds=settings.fleet.stop_grace_seconds) + _STOP_PATIENCE,
         )
         self._controls: list[asyncio.Task[None]] = []
 
@@ -196,7 +196,7 @@ class Application:
         await receive()
         try:
             plan = read_plan(Path(os.environ[PLAN_VARIABLE]))
-            configure_logging(plan.settings.log_format)
+            configure_logging(plan.settings.observing.log_format)
             process = ApiProcess(plan)
             await process.start()
         except Exception as error:

@@ -38,18 +38,18 @@ class ServerPlan:
 
 def database_file(settings: Settings) -> Path:
     """Where the database of a data folder is."""
-    return settings.data / "stoker.db"
+    return settings.server.data / "stoker.db"
 
 
 def control_socket(settings: Settings) -> Path:
     """The Unix socket on which the API process of a data folder answers the gateway and the supervisor."""
-    return settings.data / "run" / "control.sock"
+    return settings.server.data / "run" / "control.sock"
 
 
 def write_plan(plan: ServerPlan, path: Path) -> None:
     """Write a plan to a file that only this user may read."""
     content = {
-        "settings": plan.settings.model_dump(mode="json"),
+        "settings": plan.settings.by_name(),
         "server_id": plan.server_id,
         "public_url": plan.public_url,
         "gateway_address": plan.gateway_address,
@@ -64,7 +64,7 @@ def read_plan(path: Path) -> ServerPlan:
     """Read what `write_plan` wrote."""
     content = json.loads(path.read_text())
     return ServerPlan(
-        settings=Settings(**content["settings"]),
+        settings=Settings.of(content["settings"]),
         server_id=content["server_id"],
         public_url=content["public_url"],
         gateway_address=content["gateway_address"],

@@ -98,7 +98,7 @@ def services_of(
     providers = oidc_providers(settings)
     clock_watch, signs = ClockWatch(core), SignsOfLife()
     return Services(
-        analysis=AnalysisService(core, settings.page_analysed_steps),
+        analysis=AnalysisService(core, settings.pages.page_analysed_steps),
         audit=AuditService(core),
         authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock)),
         builds=BuildService(core),
@@ -108,7 +108,7 @@ def services_of(
         endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms(), signs),
         expiry=ExpiryService(core, clock_watch, signs),
         gate=GateService(
-            core, project_privileges(settings), blobs, gate_limits(settings), records=settings.record_builds
+            core, project_privileges(settings), blobs, gate_limits(settings), records=settings.records.record_builds
         ),
         logins=LoginService(core),
         machines=MachineService(core),
@@ -119,8 +119,8 @@ def services_of(
         recording=RecordingService(
             core,
             record_limits(settings),
-            timedelta(days=settings.record_days),
-            timedelta(seconds=settings.record_report_seconds),
+            timedelta(days=settings.records.record_days),
+            timedelta(seconds=settings.records.record_report_seconds),
             frozenset(one.architecture for one in runtime.platforms() - runtime.emulated()),
         ),
         records=RecordService(core),
@@ -128,7 +128,7 @@ def services_of(
         sharing=SharingService(core),
         shutdown=ClosingService(core),
         sign_in=SignInService(core, Passwords(), new_people_role(settings)),
-        solve_failures=SolveFailures(core, settings.gateway_wait_seconds / 2),
+        solve_failures=SolveFailures(core, settings.gateway.gateway_wait_seconds / 2),
         token_uses=TokenUseService(core),
         tokens=TokenService(core),
         trust_policies=TrustPolicyService(core, providers),
@@ -136,8 +136,8 @@ def services_of(
         webhooks=WebhookService(
             core,
             webhook_key,
-            allow_private=settings.webhook_private_addresses,
-            test_wait=timedelta(seconds=settings.webhook_timeout_seconds) + _TEST_PATIENCE,
+            allow_private=settings.webhooks.webhook_private_addresses,
+            test_wait=timedelta(seconds=settings.webhooks.webhook_timeout_seconds) + _TEST_PATIENCE,
         ),
     )
 
@@ -168,10 +168,10 @@ def pages_of(
         audit_json=event_json,
         page_sizes=page_sizes(settings),
         company=company_sign_in(settings, plan.public_url, documents, keys),
-        company_name=settings.sign_in_name,
+        company_name=settings.sign_in.sign_in_name,
         randomness=core.randomness,
         cookies=cookies,
-        live_refreshes_per_second=settings.live_refreshes_per_second,
+        live_refreshes_per_second=settings.pages.live_refreshes_per_second,
         build_pages=build_pages(settings),
         now=core.now,
         monotonic=core.monotonic,

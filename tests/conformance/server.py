@@ -37,7 +37,7 @@ def main() -> None:
         configuration = folder / "envoy.json"
         application = "tests.conformance.application:application"
         configuration.write_text(api_configuration(address, _tls(wanted, folder), edge_limits(Settings()), application))
-        limit = wanted.message_receive_limit or Settings().max_message_bytes
+        limit = wanted.message_receive_limit or Settings().api.max_message_bytes
         environment = api_environment(folder / "no-plan") | {MAX_MESSAGE_BYTES: str(limit)}
         with (folder / "log").open("wb") as log:
             envoy = subprocess.Popen(api_command(configuration), env=environment, stdout=log, stderr=log)

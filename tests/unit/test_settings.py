@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stoker.settings.addresses import HostPort, parse_host_port
-from stoker.settings.effective import Settings
+from stoker.settings.effective import SETTINGS
 from stoker.settings.loading import SettingsError, load_settings
 
 
@@ -16,20 +16,20 @@ def test_a_flag_counts_before_the_environment_before_the_file_before_the_default
 
     loaded = load_settings({"listen": "127.0.0.1:6", "gateway": None}, environ, file)
 
-    assert (loaded.values.listen, loaded.sources["listen"]) == ("127.0.0.1:6", "--listen")
-    assert (loaded.values.gateway, loaded.sources["gateway"]) == ("127.0.0.1:4", "STOKER_GATEWAY")
-    assert (loaded.values.idle_seconds, loaded.sources["idle_seconds"]) == (3, str(file))
+    assert (loaded.values.server.listen, loaded.sources["listen"]) == ("127.0.0.1:6", "--listen")
+    assert (loaded.values.server.gateway, loaded.sources["gateway"]) == ("127.0.0.1:4", "STOKER_GATEWAY")
+    assert (loaded.values.fleet.idle_seconds, loaded.sources["idle_seconds"]) == (3, str(file))
     assert loaded.sources["lease_seconds"] == "default"
 
 
 def test_the_file_can_be_named_by_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     file.write_text('regions = ["here", "there"]\n')
-    assert load_settings({}, {"STOKER_CONFIG": str(file)}).values.regions == ("here", "there")
+    assert load_settings({}, {"STOKER_CONFIG": str(file)}).values.regions.regions == ("here", "there")
 
 
 def test_regions_in_the_environment_are_separated_by_commas() -> None:
-    assert load_settings({}, {"STOKER_REGIONS": "here, there"}).values.regions == ("here", "there")
+    assert load_settings({}, {"STOKER_REGIONS": "here, there"}).values.regions.regions == ("here", "there")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, says: str) -> None:
 
 @pytest.mark.parametrize("given", ["https://build.example.com", "https://build.example.com/"])
 def test_the_public_url_has_no_slash_at_its_end(given: str) -> None:
-    assert load_settings({}, {"STOKER_PUBLIC_URL": given}).values.public_url == "https://build.example.com"
+    assert load_settings({}, {"STOKER_PUBLIC_URL": given}).values.server.public_url == "https://build.example.com"
 
 
 def test_addresses() -> None:
@@ -67,4 +67,4 @@ def test_addresses() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
+    assert all(setting.description for setting in SETTINGS.values())

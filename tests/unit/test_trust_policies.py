@@ -29,8 +29,8 @@ from stoker.domain.trust_policies import (
     matches,
 )
 from stoker.settings.effective import Settings
-from stoker.settings.identity import OidcProvider
 from stoker.settings.loading import SettingsError, load_settings
+from stoker.settings.oidc import OidcProvider, OidcSettings
 from stoker.system import SystemRandomness
 from tests.harness.issuer import ORGANIZATION, Issuer
 
@@ -43,7 +43,8 @@ GITLAB = OidcProvider(
     audience="https://stoker.example.com",
     algorithms=("RS256",),
 )
-PROVIDERS = {provider.name: provider for provider in oidc_providers(Settings(oidc_providers=(GITLAB,)))}
+WITH_GITLAB = Settings(oidc=OidcSettings(oidc_providers=(GITLAB,)))
+PROVIDERS = {provider.name: provider for provider in oidc_providers(WITH_GITLAB)}
 GOOD: dict[str, tuple[tuple[str, str], dict[str, object]]] = {
     "github": (("Acme", "app"), {"repository_owner": "Acme", "repository": "Acme/app"}),
     "gitlab": (("group/sub", "app"), {"namespace_path": "group/sub", "project_path": "group/sub/app"}),

@@ -20,7 +20,7 @@ def command(config_file: Path | None, **flags: object) -> None:
 
     It signs the gateway's certificate and, with tls_own, the API's.
     """
-    file = effective_settings(config_file, flags).values.data / "pki" / "builds.pem"
+    file = effective_settings(config_file, flags).values.server.data / "pki" / "builds.pem"
     try:
         write(file.read_text(), nl=False)
     except OSError as error:

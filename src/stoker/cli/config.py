@@ -12,6 +12,7 @@ from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import write_json
 from stoker.domain.hardware import GIBIBYTE
 from stoker.runtimes.process.host.limits import host_size
+from stoker.settings.effective import SETTINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001
     """Print every setting, its value, and where it comes from."""
     loaded = effective_settings(config_file, flags)
-    values = loaded.values.model_dump(mode="json")
+    values = loaded.values.by_name()
     if as_json:
         rows = {name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()}
         write_json(rows)
@@ -32,8 +33,7 @@ def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  
     for title in ("setting", "value", "comes from", "what it is"):
         table.add_column(title, overflow="fold", no_wrap=title == "setting")
     for name, value in values.items():
-        description = type(loaded.values).model_fields[name].description or ""
-        table.add_row(name, _shown(value), loaded.sources[name], description)
+        table.add_row(name, _shown(value), loaded.sources[name], SETTINGS[name].description)
     console = Console()
     console.print(table, markup=False)
     largest = host_size()

@@ -29,7 +29,7 @@ def with_data_folder(settings: Settings, work: Callable[[Core], Awaitable[Result
     """
     file = database_file(settings)
     if not file.exists():
-        raise Problem(f"{settings.data} is not the data folder of a server", "name it with --data")
+        raise Problem(f"{settings.server.data} is not the data folder of a server", "name it with --data")
 
     async def run() -> Result:
         database = open_sqlite(file)

@@ -35,7 +35,7 @@ def command(context: click.Context, config_file: Path | None, as_json: bool, **f
     """
     settings = effective_settings(config_file, flags).values
     findings = asyncio.run(check_server(settings))
-    stopping = refusal(findings, allow_unisolated=settings.allow_unisolated)
+    stopping = refusal(findings, allow_unisolated=settings.process_runtime.allow_unisolated)
     if as_json:
         write_json({"canServe": stopping is None, "findings": [asdict(one) for one in findings]})
     else:

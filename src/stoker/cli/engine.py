@@ -68,14 +68,14 @@ def require_engine(settings: Settings) -> Engine:
         Problem: it can't be downloaded or built.
     """
     try:
-        if settings.engine_folder is not None:
-            return asyncio.run(given_engine(settings.engine_folder))
+        if settings.engine.engine_folder is not None:
+            return asyncio.run(given_engine(settings.engine.engine_folder))
         archive = _archive(settings)
-        found = find_engine(settings.cache, archive=archive)
+        found = find_engine(settings.server.cache, archive=archive)
         if found is not None:
             return found
         with _shown() as progress:
-            return asyncio.run(ensure_engine(settings.cache, progress, archive=archive))
+            return asyncio.run(ensure_engine(settings.server.cache, progress, archive=archive))
     except EngineUnavailable as error:
         raise Problem(error.message) from error
 
@@ -87,11 +87,11 @@ def require_container_runtime(settings: Settings) -> ContainerRuntime:
         Problem: it can't be downloaded or built.
     """
     try:
-        return find_container_runtime(settings.cache, given=settings.container_runtime)
+        return find_container_runtime(settings.server.cache, given=settings.engine.container_runtime)
     except NotBuiltYet as none:
         try:
             with _shown() as progress:
-                return asyncio.run(build_runc(settings.cache, progress))
+                return asyncio.run(build_runc(settings.server.cache, progress))
         except EngineUnavailable as error:
             raise Problem(f"{none.why}: {error.message}") from error
     except EngineUnavailable as error:
@@ -99,11 +99,11 @@ def require_container_runtime(settings: Settings) -> ContainerRuntime:
 
 
 def _archive(settings: Settings) -> Archive | None:
-    if not settings.engine_url:
+    if not settings.engine.engine_url:
         return None
-    if not settings.engine_sha256:
+    if not settings.engine.engine_sha256:
         raise Problem("engine_url needs engine_sha256", "give the SHA-256 of the archive, so that it can be verified")
-    return Archive(url=settings.engine_url, sha256=settings.engine_sha256)
+    return Archive(url=settings.engine.engine_url, sha256=settings.engine.engine_sha256)
 
 
 def _shown() -> _Bars | _Lines:

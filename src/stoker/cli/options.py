@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stoker.cli.terminal import Problem
-from stoker.settings.effective import Settings
+from stoker.settings.effective import SETTINGS
 from stoker.settings.loading import LoadedSettings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def setting_flags(*names: str) -> Callable[[Decorated], Decorated]:
     def decorate(function: Decorated) -> Decorated:
         for name in reversed(names):
             flag = f"--{name.replace('_', '-')}"
-            field = Settings.model_fields[name]
+            field = SETTINGS[name].field
             # Without a default: a flag that isn't given must not override other sources.
             is_flag = field.annotation is bool
             function = click.option(flag, name, help=field.description, is_flag=is_flag, default=None)(function)

@@ -28,4 +28,5 @@ def command(config_file: Path | None, **flags: object) -> None:
     secret = with_data_folder(settings, lambda core: BootstrapService(core).owner_invitation(even_if_known=True))
     if secret is None:
         raise Problem("no link could be made")
-    say(join_url(settings.public_url or f"{'https' if settings.tls else 'http'}://{settings.listen}", secret))
+    server = settings.server
+    say(join_url(server.public_url or f"{'https' if server.tls else 'http'}://{server.listen}", secret))

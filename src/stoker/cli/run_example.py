@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,14 @@ _EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 def command(config_file: Path | None, example: Path, **flags: object) -> None:
     """Start a server and build an example."""
     settings = effective_settings(config_file, flags).values
-    if settings.bootstrap is None:
-        settings = settings.model_copy(update={"bootstrap": settings.data / "bootstrap.env"})
+    if settings.server.bootstrap is None:
+        bootstrap = settings.server.data / "bootstrap.env"
+        settings = replace(settings, server=replace(settings.server, bootstrap=bootstrap))
 
     buildctl = require_engine(settings).buildctl
 
     async def build_example(running: Running) -> None:
-        await _build(settings.bootstrap, running, example, buildctl)
+        await _build(settings.server.bootstrap, running, example, buildctl)
 
     serve(settings, build_example)
 

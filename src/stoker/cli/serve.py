@@ -60,7 +60,7 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
     _check(settings)
     engine, runtime = require_engine(settings), require_container_runtime(settings)
     try:
-        with locked_data_folder(settings.data):
+        with locked_data_folder(settings.server.data):
             asyncio.run(_serve(settings, engine.buildkitd, runtime.program, when_ready))
     except DataFolderInUse as error:
         raise Problem(str(error), "stop it first, or use another folder with --data") from error
@@ -74,7 +74,7 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
 
 def _check(settings: Settings) -> None:
     findings = asyncio.run(check_server(settings))
-    stopping = refusal(findings, allow_unisolated=settings.allow_unisolated)
+    stopping = refusal(findings, allow_unisolated=settings.process_runtime.allow_unisolated)
     if stopping is not None:
         unsafe = "; or allow it for code that you trust, with --allow-unisolated"
         hint = f"{stopping.advice}{unsafe if stopping.verdict is Verdict.UNSAFE else ''}"
@@ -88,7 +88,7 @@ def _check(settings: Settings) -> None:
 
 async def _serve(settings: Settings, buildkitd: Path, container_runtime: Path, when_ready: WhenReady | None) -> None:
     supervisor = Supervisor(settings, buildkitd, container_runtime, say)
-    say(f"starting on {settings.data}")
+    say(f"starting on {settings.server.data}")
     stop, now = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:

@@ -31,9 +31,9 @@ _NETWORK = "ffff:ffff:ffff:ffff::"
 
 def connections_each(settings: Settings, together: int) -> int | None:
     """How many connections an address gets of so many; None for as many as there are, when proxies hand on for all."""
-    if settings.trusted_proxies > 0:
+    if settings.api.trusted_proxies > 0:
         return None
-    return max(1, min(settings.max_api_connections_per_address, together // _LEAST_SHARES))
+    return max(1, min(settings.api.max_api_connections_per_address, together // _LEAST_SHARES))
 
 
 def connection_rules(table: str, address: HostPort, most: int) -> str:

@@ -50,13 +50,13 @@ class EdgeLimits:
 
 def edge_limits(settings: Settings) -> EdgeLimits:
     """Envoy's part of the limits that are settings."""
-    connections = connections_within(settings.max_api_connections, files_each=1)
+    connections = connections_within(settings.api.max_api_connections, files_each=1)
     return EdgeLimits(
-        settings.max_header_kilobytes,
+        settings.api.max_header_kilobytes,
         connections,
-        settings.trusted_proxies,
-        settings.max_streams_per_connection,
-        settings.connection_idle_seconds,
+        settings.api.trusted_proxies,
+        settings.api.max_streams_per_connection,
+        settings.api.connection_idle_seconds,
     )
 
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 def gateway_bounds(settings: Settings) -> GatewayBounds:
     """How much the gateway takes."""
     return GatewayBounds(
-        solve_bytes=settings.max_solve_bytes,
-        unfinished_bytes=settings.max_unfinished_bytes_per_build,
-        request_seconds=max(settings.gateway_request_seconds, settings.gateway_wait_seconds + 1),
-        calls_per_second=settings.gateway_calls_per_second,
-        calls_burst=settings.gateway_calls_burst,
-        streams=settings.max_gateway_streams,
+        solve_bytes=settings.gateway.max_solve_bytes,
+        unfinished_bytes=settings.gateway.max_unfinished_bytes_per_build,
+        request_seconds=max(settings.gateway.gateway_request_seconds, settings.gateway.gateway_wait_seconds + 1),
+        calls_per_second=settings.gateway.gateway_calls_per_second,
+        calls_burst=settings.gateway.gateway_calls_burst,
+        streams=settings.gateway.max_gateway_streams,
         # Each may have one of its own to a machine.
-        connections=connections_within(settings.max_gateway_connections, files_each=2),
-        idle_seconds=settings.gateway_idle_seconds,
-        memory_bytes=settings.max_gateway_memory_bytes,
+        connections=connections_within(settings.gateway.max_gateway_connections, files_each=2),
+        idle_seconds=settings.gateway.gateway_idle_seconds,
+        memory_bytes=settings.gateway.max_gateway_memory_bytes,
     )

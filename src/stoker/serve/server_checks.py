@@ -42,13 +42,13 @@ _CLIENTS = Finding(
 
 async def check_server(settings: Settings) -> tuple[Finding, ...]:
     """Look at everything that a server needs, and leave it as it is. Takes a fraction of a second."""
-    running = _running_server(settings.data) or _left_running(settings.data)
-    folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.data)
+    running = _running_server(settings.server.data) or _left_running(settings.server.data)
+    folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.server.data)
     # A running server holds its own ports.
     ports = () if running else (_ports(settings),)
     programs = (await _engine(settings), _container_runtime(settings))
     return (
-        *check_host(settings.data),
+        *check_host(settings.server.data),
         folder,
         _space(settings),
         *ports,
@@ -89,17 +89,17 @@ def _data_folder(folder: Path) -> Finding:
 
 
 def _space(settings: Settings) -> Finding:
-    nearest = nearest_folder(settings.data)
+    nearest = nearest_folder(settings.server.data)
     state = os.statvfs(nearest)
     free = f"{state.f_bavail * state.f_frsize / _GIGABYTE:.1f} GB free on {nearest}"
-    shortage = VolumeStore(process_runtime_config(settings, "trial", settings.data / "none")).shortage()
+    shortage = VolumeStore(process_runtime_config(settings, "trial", settings.server.data / "none")).shortage()
     if shortage is not None:
         return Finding("disk", Verdict.WEAKER, free, f"builds are refused: {shortage}")
     return Finding("disk", Verdict.GOOD, free)
 
 
 def _ports(settings: Settings) -> Finding:
-    wanted = [("listen", settings.listen_address), ("gateway", settings.gateway_address)]
+    wanted = [("listen", settings.server.listen_address), ("gateway", settings.server.gateway_address)]
     try:
         choose_ports(wanted)
     except PortUnavailable as error:
@@ -122,10 +122,10 @@ def _open_files() -> Finding:
 
 def _addresses(settings: Settings) -> Finding:
     subject = "connections of an address"
-    each = connections_each(settings, settings.max_api_connections)
+    each = connections_each(settings, settings.api.max_api_connections)
     if each is None:
         return Finding(subject, Verdict.GOOD, "trusted proxies hand them on")
-    lacking = lacking_to_bound(connection_rules("stoker_trial_api", settings.listen_address, each))
+    lacking = lacking_to_bound(connection_rules("stoker_trial_api", settings.server.listen_address, each))
     if lacking is None:
         return Finding(subject, Verdict.GOOD, f"at most {each} to the API")
     found, _, advice = lacking.partition("; ")
@@ -134,12 +134,12 @@ def _addresses(settings: Settings) -> Finding:
 
 async def _engine(settings: Settings) -> Finding:
     subject = "engine"
-    archive = Archive(settings.engine_url, settings.engine_sha256) if settings.engine_url else None
+    archive = Archive(settings.engine.engine_url, settings.engine.engine_sha256) if settings.engine.engine_url else None
     try:
-        if settings.engine_folder is not None:
-            engine = await given_engine(settings.engine_folder)
+        if settings.engine.engine_folder is not None:
+            engine = await given_engine(settings.engine.engine_folder)
         else:
-            engine = find_engine(settings.cache, archive=archive)
+            engine = find_engine(settings.server.cache, archive=archive)
     except EngineUnavailable as error:
         found, _, advice = error.message.partition("; ")
         return Finding(subject, Verdict.MISSING, found, advice)
@@ -152,7 +152,7 @@ async def _engine(settings: Settings) -> Finding:
 def _container_runtime(settings: Settings) -> Finding:
     subject = "container runtime"
     try:
-        runtime = find_container_runtime(settings.cache, given=settings.container_runtime)
+        runtime = find_container_runtime(settings.server.cache, given=settings.engine.container_runtime)
     except NotBuiltYet as none:
         lacking = lacking_to_build()
         if lacking is not None:

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -100,7 +100,7 @@ class Supervisor:
         self._buildkitd = buildkitd
         self._container_runtime = container_runtime
         self._say = say
-        self._run_folder = settings.data / "run"
+        self._run_folder = settings.server.data / "run"
         self._parts: list[Part] = []
         self._watches: list[asyncio.Task[None]] = []
         self._server_id = ""
@@ -109,7 +109,7 @@ class Supervisor:
         self._address_bound: AddressBound | None = None
         # Processes of a server that was killed, which are ours to end.
         self._left: list[Detached] = []
-        self._restarts = HotRestart(self._run_folder, settings.connection_hold_seconds)
+        self._restarts = HotRestart(self._run_folder, settings.builds.connection_hold_seconds)
 
     async def start(self) -> Running:
         """Bring everything up.
@@ -125,9 +125,9 @@ class Supervisor:
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept_api = await self._api_left()
         kept = await self._gateway_left()
-        wanted = {"listen": settings.listen_address, "gateway": settings.gateway_address}
-        if settings.metrics_address is not None:
-            wanted["metrics"] = settings.metrics_address
+        wanted = {"listen": settings.server.listen_address, "gateway": settings.server.gateway_address}
+        if settings.observing.metrics_address is not None:
+            wanted["metrics"] = settings.observing.metrics_address
         # Their ports are taken, and stay so.
         held = {} if kept is None else {"gateway": kept.address}
         if kept_api is not None:
@@ -138,8 +138,8 @@ class Supervisor:
         chosen = held | dict(zip(open_wanted, choose_ports(open_wanted.items()), strict=True))
         listen, gateway, metrics = chosen["listen"], chosen["gateway"], chosen.get("metrics")
         await asyncio.to_thread(migrate, database_file(settings))
-        own_url = f"{'https' if settings.tls else 'http'}://{_dialable(listen)}"
-        api_url = settings.public_url or own_url
+        own_url = f"{'https' if settings.server.tls else 'http'}://{_dialable(listen)}"
+        api_url = settings.server.public_url or own_url
         await self._bootstrap(api_url)
         runtime = process_runtime(settings, self._server_id, self._buildkitd)
         for lacking in await runtime.prepare_host():
@@ -147,11 +147,13 @@ class Supervisor:
         # Found out once, here: the API is told.
         held_by = UserNamespaces.REQUIRE if runtime.in_user_namespaces else UserNamespaces.OFF
         plan = ServerPlan(
-            settings=settings.model_copy(update={"user_namespaces": held_by.value}),
+            settings=replace(
+                settings, process_runtime=replace(settings.process_runtime, user_namespaces=held_by.value)
+            ),
             server_id=self._server_id,
             public_url=api_url,
-            gateway_address=str(HostPort(settings.gateway_name, gateway.port))
-            if settings.gateway_name
+            gateway_address=str(HostPort(settings.server.gateway_name, gateway.port))
+            if settings.server.gateway_name
             else str(_dialable(gateway)),
             buildkitd=self._buildkitd,
             container_runtime=self._container_runtime,
@@ -175,7 +177,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything in order: no new work, builds, machines, the API, the gateway, what machines left."""
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            async for line in stop_lines(control_socket(self._settings), self._settings.drain_seconds):
+            async for line in stop_lines(control_socket(self._settings), self._settings.server.drain_seconds):
                 self._say(line)
         for part in reversed(self._parts):
             self._say(f"stopping the {part.name}")
@@ -198,7 +200,7 @@ class Supervisor:
             await self._address_bound.release()
         if self._server_id and not self._released:
             await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
-            Certificates(self._settings.data / "pki", SystemClock()).remove_machine_files()
+            Certificates(self._settings.server.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
@@ -246,10 +248,10 @@ class Supervisor:
         except (OSError, ValueError, KeyError, TypeError):
             await self._end_api_left()
             return None
-        fits = _is_wanted(self._settings.listen_address, address) and (
+        fits = _is_wanted(self._settings.server.listen_address, address) and (
             metrics is None
-            if self._settings.metrics_address is None
-            else metrics is not None and _is_wanted(self._settings.metrics_address, metrics)
+            if self._settings.observing.metrics_address is None
+            else metrics is not None and _is_wanted(self._settings.observing.metrics_address, metrics)
         )
         # Another may answer, if the last supervisor died before the newest process was ready.
         fits = fits and await process_at(control_socket(self._settings)) == process.process_id
@@ -277,7 +279,7 @@ class Supervisor:
         process = remembered_process(self._run_folder / "gateway.json")
         if process is None:
             return None
-        wanted, files = self._settings.gateway_address, (self._gateway_address_file, self._gateway_file)
+        wanted, files = self._settings.server.gateway_address, (self._gateway_address_file, self._gateway_file)
         try:
             written, configuration = (file.read_text() for file in files)
             address = parse_host_port(written)
@@ -297,7 +299,7 @@ class Supervisor:
         return None
 
     async def _bootstrap(self, api_url: str) -> None:
-        file = self._settings.bootstrap
+        file = self._settings.server.bootstrap
         database = open_sqlite(database_file(self._settings))
         try:
             service = BootstrapService(open_core(self._settings, database))
@@ -333,14 +335,14 @@ class Supervisor:
     def _gateway_certificate_stamp(self) -> int | None:
         """When the gateway's certificate was written: Envoy reads it when it starts."""
         try:
-            return (self._settings.data / "pki" / "gateway.pem").stat().st_mtime_ns
+            return (self._settings.server.data / "pki" / "gateway.pem").stat().st_mtime_ns
         except OSError:
             return None
 
     def _gateway_configuration(self, address: HostPort) -> str:
         settings = self._settings
-        certificates = Certificates(settings.data / "pki", SystemClock())
-        names = tuple(dict.fromkeys(name for name in (settings.gateway_name, address.host) if name))
+        certificates = Certificates(settings.server.data / "pki", SystemClock())
+        names = tuple(dict.fromkeys(name for name in (settings.server.gateway_name, address.host) if name))
         configuration = gateway_configuration(
             GatewaySettings(
                 host=address.host,
@@ -350,7 +352,7 @@ class Supervisor:
                 control_client=certificates.internal_client(),
                 machines_ca=certificates.machines_ca_file,
                 authorizer_socket=control_socket(settings),
-                authorizer_wait_seconds=settings.gateway_wait_seconds,
+                authorizer_wait_seconds=settings.gateway.gateway_wait_seconds,
                 bounds=gateway_bounds(settings),
             )
         )
@@ -382,16 +384,16 @@ class Supervisor:
         return self._part("API", command, api_environment(plan_file), is_up, _API_OOM_SCORE)
 
     def _logging(self, configuration: str) -> str:
-        return with_json_log(configuration) if self._settings.log_format == "json" else configuration
+        return with_json_log(configuration) if self._settings.observing.log_format == "json" else configuration
 
     def _api_certificate(self, address: HostPort) -> PairFiles | None:
         settings = self._settings
-        if settings.tls_certificate is not None and settings.tls_key is not None:
-            return PairFiles(settings.tls_certificate, settings.tls_key)
-        if not settings.tls_own:
+        if settings.server.tls_certificate is not None and settings.server.tls_key is not None:
+            return PairFiles(settings.server.tls_certificate, settings.server.tls_key)
+        if not settings.server.tls_own:
             return None
-        names = (urlsplit(settings.public_url).hostname, address.host)
-        return Certificates(settings.data / "pki", SystemClock()).api(tuple(name for name in names if name))
+        names = (urlsplit(settings.server.public_url).hostname, address.host)
+        return Certificates(settings.server.data / "pki", SystemClock()).api(tuple(name for name in names if name))
 
     def _part(
         self,
@@ -406,14 +408,14 @@ class Supervisor:
             command,
             environment=environment,
             ready=ready,
-            log=self._settings.data / "logs" / f"{name.lower()}.log",
+            log=self._settings.server.data / "logs" / f"{name.lower()}.log",
             state=self._run_folder / f"{name.lower()}.json",
             say=self._say,
             oom_score=oom_score,
         )
 
     async def _trim_logs(self) -> None:
-        limit = self._settings.max_log_bytes
+        limit = self._settings.observing.max_log_bytes
         while True:
             await asyncio.sleep(_TRIM_SECONDS)
             for part in self._parts:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from stoker.settings.effective import Settings
+from stoker.settings.effective import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +47,14 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         SettingsError: a value is wrong, or a name is unknown.
     """
     values: dict[str, Any] = {}
-    sources = dict.fromkeys(Settings.model_fields, "default")
+    sources = dict.fromkeys(SETTINGS, "default")
     path = _settings_file(environ, file)
     if path is not None:
         for name, value in _read_file(path).items():
-            if name not in Settings.model_fields:
+            if name not in SETTINGS:
                 raise SettingsError(f'{path}: there is no setting "{name}"; `stoker config` lists them all')
             values[name], sources[name] = value, str(path)
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         variable = _ENVIRONMENT_PREFIX + name.upper()
         if variable in environ:
             text = environ[variable]
@@ -63,13 +63,15 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         if flags.get(name) is not None:
             values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
     try:
-        return LoadedSettings(Settings(**values), sources)
+        return LoadedSettings(Settings.of(values), sources)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A value that is wrong says more than one that is missing.
+        first = min(error.errors(), key=lambda one: one["type"].startswith("missing"))
         reason = str(first["msg"]).removeprefix("Value error, ")
-        if not first["loc"]:
+        # What concerns several settings of a group names them itself; otherwise the group comes before the setting.
+        if len(first["loc"]) < 2:
             raise SettingsError(reason) from error
-        name, *inside = (str(part) for part in first["loc"])
+        _, name, *inside = (str(part) for part in first["loc"])
         place = ": ".join([f"{name} (from {sources.get(name, 'unknown')})", *inside])
         raise SettingsError(f"{place}: {reason}") from error
 

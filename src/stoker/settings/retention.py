@@ -1,0 +1,34 @@
+"""How long events of the audit log and deliveries of webhooks are kept."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from stoker.settings.group import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RetentionSettings:
+    """How long events of the audit log and deliveries of webhooks are kept."""
+
+    audit_days: float = Field(
+        default=365, ge=0, le=36_600, description="How long events of the audit log are kept; 0 for ever."
+    )
+    max_audit_events: int = Field(
+        default=1_000_000,
+        ge=10,
+        description="Events of the audit log that are kept; those of who has most go first, the oldest before others.",
+    )
+    max_audit_events_per_organization: int = Field(
+        default=200_000, ge=10, description="The same of one organization, and of what concerns none."
+    )
+    max_audit_events_per_actor: int = Field(
+        default=50_000, ge=10, description="The same of one person or token there, and of all strangers together."
+    )
+    webhook_history_days: float = Field(
+        default=7, ge=0, le=366, description="How long deliveries that are done are listed."
+    )
+    forget_seconds: float = Field(
+        default=300, ge=0.1, le=24 * 3600, description="Pause between two times that what is too old or too much goes."
+    )
