@@ -53,7 +53,6 @@ class Solve:
     record: RecordState | None
     record_error: str | None
     dropped_steps: int
-    build_finished_at: datetime | None
     is_untrusted: bool
 
 

@@ -156,16 +156,6 @@ class RecordService:
             names = await step_store.names_of(tx, build.id, {number for number, _ in hits})
         return [Found(number, names.get(number, ""), line) for number, line in hits], is_whole
 
-    async def client_steps_of(self, build: Build) -> list[Step]:
-        """What the build's client reported of its own work, such as connecting to a machine."""
-        async with self._core.database.read() as tx:
-            return await step_store.client_steps(tx, build.id)
-
-    async def solves_of(self, build: Build) -> list[Solve]:
-        """The solves of a build, the oldest first."""
-        async with self._core.database.read() as tx:
-            return list((await solve_store.solves_of_builds(tx, [build.id])).get(build.id, ()))
-
     async def warnings_of(self, build: Build) -> list[BuildWarning]:
         """What BuildKit and its Dockerfile linter warned of in a build, in the order of the Dockerfile's lines."""
         async with self._core.database.read() as tx:

@@ -76,7 +76,7 @@ async def save_dropped_steps(tx: Transaction, ref: str, number: int) -> None:
 
 def _solves() -> Select[*tuple[Any, ...]]:
     return (
-        select(solves, machines.c.platform, builds.c.project_id, builds.c.finished_at, builds.c.untrusted)
+        select(solves, machines.c.platform, builds.c.project_id, builds.c.untrusted)
         .join(builds, builds.c.id == solves.c.build_id)
         .join(machines, machines.c.id == solves.c.machine_id)
         .order_by(solves.c.created_at, solves.c.ref)
@@ -95,7 +95,6 @@ def _solve(row: Row[Any]) -> Solve:
         record=None if row.record is None else RecordState(row.record),
         record_error=row.record_error,
         dropped_steps=row.dropped_steps,
-        build_finished_at=row.finished_at,
         is_untrusted=row.untrusted,
     )
 
