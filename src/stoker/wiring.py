@@ -96,11 +96,11 @@ def services_of(
     """
     settings = plan.settings
     providers = oidc_providers(settings)
-    clock_watch, signs = ClockWatch(core), SignsOfLife()
+    clock_watch, signs, token_uses = ClockWatch(core), SignsOfLife(), TokenUseService(core)
     return Services(
         analysis=AnalysisService(core, settings.pages.page_analysed_steps),
         audit=AuditService(core),
-        authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock)),
+        authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock), token_uses),
         builds=BuildService(core),
         caches=CacheService(core, cache_looks.look),
         census=CensusService(core),
@@ -129,7 +129,7 @@ def services_of(
         shutdown=ClosingService(core),
         sign_in=SignInService(core, Passwords(), new_people_role(settings)),
         solve_failures=SolveFailures(core, settings.gateway.gateway_wait_seconds / 2),
-        token_uses=TokenUseService(core),
+        token_uses=token_uses,
         tokens=TokenService(core),
         trust_policies=TrustPolicyService(core, providers),
         usage=UsageService(core),

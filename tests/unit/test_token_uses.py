@@ -56,7 +56,7 @@ async def test_a_use_is_stored_once_however_often_it_was_noted(core: Core, path:
     token, service = only_token(path), TokenUseService(core)
     assert (await read(core, token)).last_used_at is None
     for second in range(1000):
-        core.token_uses.note(token, NOW + timedelta(seconds=second))
+        service.note(token, NOW + timedelta(seconds=second))
 
     assert await service.store() == 1
     assert await service.store() == 0
@@ -67,14 +67,14 @@ async def test_a_use_is_stored_once_however_often_it_was_noted(core: Core, path:
 async def test_an_earlier_use_does_not_replace_a_later_one(core: Core, path: Path) -> None:
     token, service = only_token(path), TokenUseService(core)
     for moment in (LATER, NOW):
-        core.token_uses.note(token, moment)
+        service.note(token, moment)
         await service.store()
     assert (await read(core, token)).last_used_at == LATER
 
 
 async def test_what_can_not_be_stored_stays_noted(core: Core, path: Path) -> None:
     token, service = only_token(path), TokenUseService(core)
-    core.token_uses.note(token, NOW)
+    service.note(token, NOW)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="the server's database is busy; try again"):

@@ -17,6 +17,7 @@ from stoker.store.recent import Recent
 if TYPE_CHECKING:
     from stoker.auth.oidc import OidcVerifier
     from stoker.services.core import Core
+    from stoker.services.token_uses import TokenUseService
 
 _SCHEME = "bearer "
 _MAX_LENGTH = 16 * 1024
@@ -25,8 +26,9 @@ _MAX_LENGTH = 16 * 1024
 class AuthenticationService:
     """Turns an Authorization header into a principal."""
 
-    def __init__(self, core: Core, oidc: OidcVerifier) -> None:
+    def __init__(self, core: Core, oidc: OidcVerifier, token_uses: TokenUseService) -> None:
         self._core = core
+        self._token_uses = token_uses
         self._oidc = oidc
         self._tokens = Recent(core.database, token_store.find_token)
 
@@ -55,7 +57,7 @@ class AuthenticationService:
             raise Unauthenticated("the token was revoked; use another")
         if token.expires_at is not None and token.expires_at <= self._core.now():
             raise Unauthenticated("the token has expired; get a new one")
-        self._core.token_uses.note(token.id, self._core.now())
+        self._token_uses.note(token.id, self._core.now())
         if token.person_id is not None:
             return await self.person(token.person_id, token.id, organization_id or None)
         return Principal(

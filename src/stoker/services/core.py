@@ -12,7 +12,6 @@ from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Rate
 from stoker.domain.webhooks import DeliveryBounds
 from stoker.services.meter import NoMeter
-from stoker.services.token_uses import TokenUses
 from stoker.services.tracing import NoTracer
 
 if TYPE_CHECKING:
@@ -84,7 +83,6 @@ class Core:
     wakeups: Wakeups
     limits: Limits
     admission: Admission
-    token_uses: TokenUses = field(default_factory=TokenUses)
     meter: Meter = field(default_factory=NoMeter)
     tracer: Tracer = field(default_factory=NoTracer)
     gateway_ended_since: Callable[[datetime], bool] = _gateway_lives

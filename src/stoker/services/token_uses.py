@@ -43,10 +43,15 @@ class TokenUses:
 
 
 class TokenUseService:
-    """Stores the uses of tokens that `Core.token_uses` has noted."""
+    """Notes the uses of tokens, and stores them together."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._uses = TokenUses()
+
+    def note(self, token_id: str, now: datetime) -> None:
+        """Note that a token was used just now."""
+        self._uses.note(token_id, now)
 
     async def run(self, pause: timedelta) -> None:
         """Store uses again and again, until cancelled. What is noted then is left to a last `store`."""
@@ -56,9 +61,9 @@ class TokenUseService:
 
     async def store(self) -> int:
         """Store all uses that are noted, in one transaction; of how many tokens. What can't be stored stays noted."""
-        noted = self._core.token_uses.noted()
+        noted = self._uses.noted()
         if noted:
             async with self._core.database.write() as tx:
                 await token_store.note_uses(tx, noted)
-            self._core.token_uses.forget(noted)
+            self._uses.forget(noted)
         return len(noted)
