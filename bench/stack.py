@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stoker.buildkit.control import ControlCredentials
 from stoker.cli.engine import require_engine
-from stoker.domain.endpoints import Endpoint
+from stoker.domain.leases import Endpoint
 from stoker.domain.machines import machine_server_name
 from stoker.domain.platforms import Platform
 from stoker.engine import Engine

@@ -42,7 +42,7 @@ from stoker.logs import configure_logging
 from stoker.observing.exposition import Exposition
 from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
-from stoker.pki.webhook_key import read_webhook_key
+from stoker.pki.private_files import read_webhook_key
 from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import rpc_routes

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryEvent, Vertex, VertexStatus, VertexWarning
-from stoker.buildkit.texts import decode
+from stoker.buildkit.decoding import decode
 from stoker.logs import TextFormatter
 from tests.attack.framework.protobuf import message
 from tests.harness.command import Command

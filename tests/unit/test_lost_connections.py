@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.domain.lost_connections import is_lost_connection
+from stoker.domain.failure_hints import is_lost_connection
 
 
 @pytest.mark.parametrize(

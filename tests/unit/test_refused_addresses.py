@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.domain.refused_addresses import refused_address_hint
+from stoker.domain.failure_hints import refused_address_hint
 
 
 @pytest.mark.parametrize(

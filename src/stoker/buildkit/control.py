@@ -12,8 +12,7 @@ from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
 from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, InfoRequest, PruneRequest, UsageRecord
-from stoker.buildkit.moments import EPOCH, decode_moment
-from stoker.buildkit.texts import LenientCodec
+from stoker.buildkit.decoding import EPOCH, LenientCodec, decode_moment
 from stoker.domain.cache_contents import CacheRecord
 from stoker.domain.masking import mask_secrets
 

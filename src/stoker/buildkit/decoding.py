@@ -1,4 +1,4 @@
-"""Messages of BuildKit whose texts are no UTF-8.
+"""Decodes what decoders of Protobuf refuse in BuildKit's messages: texts that are no UTF-8, and impossible times.
 
 Protobuf's texts are UTF-8, but BuildKit's encoder doesn't check it, and names of files may be any bytes.
 Decoders refuse such a message as a whole. Here it is decoded with a mark (U+FFFD) in place of what isn't UTF-8.
@@ -6,8 +6,9 @@ Decoders refuse such a message as a whole. Here it is decoded with a mark (U+FFF
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectrpc.codec import proto_binary_codec
 from protobuf import (
@@ -21,6 +22,11 @@ from protobuf import (
 )
 
 from stoker.domain.varints import read_varint, written_varint
+
+if TYPE_CHECKING:
+    from protobuf.wkt import Timestamp
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Some = TypeVar("Some", bound=Message)
 
@@ -59,6 +65,15 @@ def decode(data: bytes | bytearray, message_class: type[Some]) -> Some:
         return message_class.from_binary(data)
     except ValueError:
         return message_class.from_binary(_with_valid_texts(data, message_class.desc(), 0))
+
+
+def decode_moment(moment: Timestamp | None) -> datetime | None:
+    """A time, or None for one that is absent or that no calendar has, such as Go's zero time."""
+    try:
+        found = None if moment is None else moment.to_datetime()
+    except (OverflowError, ValueError):
+        return None
+    return None if found is None or found < EPOCH else found
 
 
 def _with_valid_texts(data: bytes | bytearray, kind: DescMessage | DescFieldValueMap, depth: int) -> bytes:

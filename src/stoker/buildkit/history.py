@@ -18,7 +18,7 @@ from stoker._gen.containerd.services.content.v1.content_pb import ReadContentReq
 from stoker._gen.google.rpc.status_pb import Status
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryEventType, BuildHistoryRequest
 from stoker.buildkit.control import ControlFailed, control_client, control_transport, control_url
-from stoker.buildkit.texts import decode
+from stoker.buildkit.decoding import decode
 from stoker.domain.masking import mask_secrets
 from stoker.domain.solve_history import (
     Attestation,

@@ -18,8 +18,7 @@ from stoker._gen.moby.buildkit.v1.control_pb import (
     VertexWarning,
 )
 from stoker.buildkit.control import ControlFailed, control_client
-from stoker.buildkit.moments import EPOCH, decode_moment
-from stoker.buildkit.texts import decode
+from stoker.buildkit.decoding import EPOCH, decode, decode_moment
 from stoker.domain.masking import mask_secrets
 from stoker.domain.progress import LogEvent, Progress, TransferEvent, VertexEvent, WarningEvent
 from stoker.domain.steps import SourceRange, Transfer

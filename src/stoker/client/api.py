@@ -17,7 +17,7 @@ from stoker._gen.depot.cli.v1 import build_pb as cli_pb
 from stoker._gen.depot.cli.v1.build_connect import BuildServiceClient as CliBuildServiceClient
 from stoker.client.errors import ApiError, plain_errors
 from stoker.client.transport import open_transport
-from stoker.domain.endpoints import Endpoint
+from stoker.domain.leases import Endpoint
 from stoker.domain.platforms import Platform
 
 if TYPE_CHECKING:

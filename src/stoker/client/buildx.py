@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stoker.client.api import Api, RemoteBuild
-    from stoker.domain.endpoints import Endpoint
+    from stoker.domain.leases import Endpoint
     from stoker.domain.platforms import Platform
 
 HEALTH_SECONDS = 20.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stoker.client.api import Api
-    from stoker.domain.endpoints import Endpoint
+    from stoker.domain.leases import Endpoint
     from stoker.domain.platforms import Platform
 
 _HEALTH_SECONDS = 20.0

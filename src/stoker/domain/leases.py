@@ -1,4 +1,4 @@
-"""A lease: a build's expiring hold on a machine, kept alive by health reports."""
+"""A lease, which is a build's expiring hold on a machine, and the endpoint at which its client reaches that machine."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ class Lease:
     expires_at: datetime
     ended_at: datetime | None
     end_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An active endpoint: the gateway's address, the name it proves, and the build's own certificate (PEM)."""
+
+    address: str
+    server_name: str
+    certificate: str
+    private_key: str
+    ca_certificate: str
+
+    def __repr__(self) -> str:
+        """Without the key: endpoints end up in logs."""
+        return f"Endpoint(address={self.address!r}, server_name={self.server_name!r})"

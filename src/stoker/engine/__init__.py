@@ -8,7 +8,7 @@ from stoker.engine.container_runtime import (
     find_container_runtime,
     lacking_to_build,
 )
-from stoker.engine.errors import EngineCorrupt, EngineUnavailable
+from stoker.engine.failures import EngineCorrupt, EngineUnavailable
 from stoker.engine.floor import FLOOR
 from stoker.engine.installed import Engine, Origin, verify_engine
 from stoker.engine.obtain import ensure_engine, find_engine, given_engine

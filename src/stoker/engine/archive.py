@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import InvalidInput
-from stoker.engine.errors import EngineUnavailable
+from stoker.engine.failures import EngineUnavailable
 from stoker.engine.installed import BINARIES, file_sha256
 from stoker.engine.progress import Phase
 

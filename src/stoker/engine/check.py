@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from stoker.engine.errors import EngineUnavailable
+from stoker.engine.failures import EngineUnavailable
 from stoker.engine.floor import require_floor
 from stoker.engine.installed import BINARIES
 from stoker.engine.pin import architecture

@@ -14,8 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stoker.engine.errors import EngineUnavailable
-from stoker.engine.failures import failed_system_call
+from stoker.engine.failures import EngineUnavailable, failed_system_call
 from stoker.engine.gobuild import GoCommands, build_engine
 from stoker.engine.installed import file_sha256, put_in_place
 from stoker.engine.lock import turn

@@ -1,4 +1,4 @@
-"""Turns what failed into one line that says what to do."""
+"""What can go wrong with the engine. Each error is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
+from stoker.domain.errors import StokerError
 from stoker.domain.shortening import shortened
-from stoker.engine.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,14 @@ _REMEDIES = (
 )
 _NOISE = re.compile(r"^(\[notice\]|WARNING:|go: downloading|#|\s*$)")
 _MAX_REASON = 300
+
+
+class EngineUnavailable(StokerError):
+    """There is no usable engine, and it could not be got."""
+
+
+class EngineCorrupt(StokerError):
+    """An engine's files aren't what they were when it was got."""
 
 
 def failed_command(what: str, finished: Finished, log: Path) -> EngineUnavailable:

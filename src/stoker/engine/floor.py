@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from stoker.engine.errors import EngineUnavailable
+from stoker.engine.failures import EngineUnavailable
 
 FLOOR = "v0.34.2"
 """The oldest BuildKit without known holes."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
-from stoker.engine.errors import EngineCorrupt
+from stoker.engine.failures import EngineCorrupt
 
 if TYPE_CHECKING:
     from pathlib import Path

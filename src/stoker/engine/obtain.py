@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from stoker.engine.archive import fetch_archive, unpack_archive
 from stoker.engine.check import checked_version
-from stoker.engine.errors import EngineUnavailable
-from stoker.engine.failures import failed_system_call
+from stoker.engine.failures import EngineUnavailable, failed_system_call
 from stoker.engine.gobuild import GoCommands, build_engine
 from stoker.engine.installed import BINARIES, Engine, Origin, file_sha256, put_in_place, read_engine, write_record
 from stoker.engine.lock import turn

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from stoker.engine.errors import EngineUnavailable
+from stoker.engine.failures import EngineUnavailable
 
 BUILDKIT = "github.com/moby/buildkit"
 RUNC = "github.com/opencontainers/runc"

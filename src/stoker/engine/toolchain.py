@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.engine.child import run
-from stoker.engine.errors import EngineUnavailable
-from stoker.engine.failures import failed_command
+from stoker.engine.failures import EngineUnavailable, failed_command
 from stoker.engine.progress import Phase
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files with secrets."""
+"""Files with secrets, among them the key from which the keys of webhooks are derived."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stoker.domain.clock import Randomness
+
+_WEBHOOK_KEY_LENGTH = 32
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -19,3 +23,12 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def read_webhook_key(folder: Path, randomness: Randomness) -> bytes:
+    """The server's key for webhooks in ``folder``, made when there is none."""
+    file = folder / "webhooks.key"
+    if not file.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(file, randomness.token_bytes(_WEBHOOK_KEY_LENGTH))
+    return file.read_bytes()

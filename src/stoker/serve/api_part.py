@@ -13,7 +13,7 @@ from pyvoy._server import get_envoy_environ
 
 from stoker.gateway.overload import overload_manager
 from stoker.plan import PLAN_VARIABLE
-from stoker.serve.open_files import connections_within
+from stoker.serve.envoy_options import connections_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.gateway.configuration import GatewayBounds
-from stoker.serve.open_files import connections_within
+from stoker.serve.envoy_options import connections_within
 
 if TYPE_CHECKING:
     from stoker.settings.effective import Settings

@@ -24,7 +24,7 @@ from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.volumes.volume_store import VolumeStore
 from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
-from stoker.serve.envoy_logs import with_json_log
+from stoker.serve.envoy_options import with_json_log
 from stoker.serve.gateway_part import gateway_bounds
 from stoker.serve.hot_restart import HotRestart
 from stoker.serve.part import Part, PartFailed

@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error, explained_error
-from stoker.domain.lost_connections import is_lost_connection
+from stoker.domain.failure_hints import is_lost_connection, refused_address_hint
 from stoker.domain.masking import mask_secrets
-from stoker.domain.refused_addresses import refused_address_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
 from stoker.services.webhooks import enqueue_build_finished
 from stoker.store import builds as build_store

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import require_running
-from stoker.domain.endpoints import Endpoint
 from stoker.domain.errors import FailedPrecondition, NotFound
+from stoker.domain.leases import Endpoint
 from stoker.pki.certificates import Certificates, endpoint_server_name
 from stoker.services.build_completion import end_lease
 from stoker.services.lookup import require_build

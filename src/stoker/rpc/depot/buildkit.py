@@ -8,8 +8,8 @@ from protobuf import Oneof
 
 from stoker._gen.depot.buildkit.v1 import buildkit_pb as pb
 from stoker._gen.depot.buildkit.v1.buildkit_connect import BuildKitService
-from stoker.domain.endpoints import Endpoint
 from stoker.domain.errors import InvalidInput
+from stoker.domain.leases import Endpoint
 from stoker.rpc.caller import caller
 from stoker.rpc.encoding import decode_platform
 
