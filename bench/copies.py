@@ -1,4 +1,4 @@
-"""How long the throw-away copy of a cache takes that an untrusted build gets, and its endpoint with it."""
+"""How long the ephemeral copy of a cache takes that an untrusted build gets, and its endpoint with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stoker.runtimes.process.volumes.subvolumes import SubvolumeVolumes
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 
-COPY = "throw-away copy"
+COPY = "ephemeral copy"
 BY_CP = "cp -a"
 TRUSTED = "cold endpoint"
 UNTRUSTED = "cold endpoint of an untrusted build"

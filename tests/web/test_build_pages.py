@@ -120,7 +120,7 @@ def reasons(page: Page) -> dict[str, str]:
 
 def test_each_step_that_was_done_says_why(ada: Browser, changed: list[str]) -> None:
     first, second, third = (reasons(ada.get(f"/builds/{build}")) for build in changed)
-    again = r"it needs step \d+ , which was done anew"
+    again = r"it needs step \d+ , which ran again"
     assert "no build of this project for this platform is recorded before it" in first["COPY busybox"]
     assert re.search(again, first["COPY a.txt"])
     assert set(second) == {"COPY a.txt", RUN}
@@ -138,11 +138,11 @@ def test_a_timeline_has_an_axis_a_legend_and_words_for_what_is_drawn(ada: Browse
     ticks = re.findall(r"<text [^>]*>([^<]+)</text>", axis[0])
     assert ticks[0] == "0 s"
     assert 1 < len(ticks) <= 7
-    assert "from the cache" in page.words
+    assert "cached" in page.words
     run_row = re.search(r'<li class="step is-done">(?:(?!</li>).)*echo hello.*?</li>', page.text, re.DOTALL)
     assert run_row is not None
     assert '<rect class="path"' in run_row[0]
-    assert "On the critical path, began after" in Page(200, "", run_row[0], {}).words
+    assert "On the critical path, started after" in Page(200, "", run_row[0], {}).words
     path = re.search(r'<ol class="path">.*?</ol>', page.text, re.DOTALL)
     assert path is not None
     names: list[str] = re.findall(r"<li>(.*?)</li>", path[0], re.DOTALL)
@@ -185,14 +185,14 @@ def test_a_cache_that_was_reset_is_the_reason(owned: Server, ada: Browser, chang
     when_recorded(owned, build)
     why = reasons(ada.get(f"/builds/{build}"))
     assert "the last build had it too, with another cache" in why["COPY busybox"]
-    assert "which was done anew" in why["COPY a.txt"]
+    assert "which ran again" in why["COPY a.txt"]
 
 
 def test_trends_are_for_members_of_the_project(owned: Server, ada: Browser) -> None:
     assert Browser(owned.url).get(f"/projects/{owned.project}/trends").path == "/sign-in"
     assert ada.get("/projects/0000000000000000/trends").status == 404
     empty = ada.get(f"/projects/{owned.new_project('empty')}/trends")
-    assert "No build of this project has ended yet" in empty.words
+    assert "No build of this project has finished yet" in empty.words
 
 
 def test_a_large_build_is_one_page_with_ends_of_logs_and_windows(owned: Server, ada: Browser) -> None:
@@ -226,7 +226,7 @@ def test_lines_are_found_and_linked(ada: Browser, failed: str) -> None:
     assert "<mark>said 249</mark>9" in found.text
     many = ada.get(f"/builds/{failed}/search?q=said")
     assert "200 lines have" in many.words
-    assert "There is more than was looked at" in many.words
+    assert "Not all lines were searched" in many.words
     hostile = ada.get(f"/builds/{failed}/search?q={MARKUP}")
     assert "<script" not in hostile.text
     assert "1 line has" in hostile.words

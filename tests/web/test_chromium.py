@@ -240,7 +240,7 @@ def test_a_build_is_watched_live(
 
     let_go("/three")
     expect(page.get_by_role("heading", level=1)).to_contain_text("succeeded")
-    expect(page.get_by_text("Not over yet")).to_have_count(0)
+    expect(page.get_by_text("Still running.")).to_have_count(0)
     assert page.evaluate("window.sameDocument"), "it was never loaded anew"
     eventually(lambda: seen(page) and closed, "its stream has ended")
     assert len(streams) == 1

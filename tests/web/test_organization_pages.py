@@ -152,7 +152,7 @@ def test_each_role_sees_what_the_table_says(house: House, page: str) -> None:
 
 def test_only_owners_are_offered_what_only_they_may(house: House) -> None:
     owner, viewer = (house.browsers[name].get(house.path("members")) for name in ("owner", "viewer"))
-    for words in ("Invite somebody", "Open invitations", "Tokens", "Webhooks", "Settings", "Audit log"):
+    for words in ("Invite a person", "Open invitations", "Tokens", "Webhooks", "Settings", "Audit log"):
         assert words in owner.words
         assert words not in viewer.words
     assert "open@example.com" not in viewer.words
@@ -200,8 +200,8 @@ def test_a_form_of_whoever_may_not_send_it_changes_nothing(house: House, page: s
         ("members", {"action": "remove", "person": "../x"}, 400, "not an id"),
         ("members", {"action": "withdraw", "invitation": NOBODY}, 404, "not found"),
         ("members", {}, 400, "doesn't say what to do"),
-        ("tokens", {"action": "create", "last_day": "someday"}, 400, "last day is none"),
-        ("tokens", {"action": "create", "last_day": "9999-12-31"}, 400, "last day is none"),
+        ("tokens", {"action": "create", "last_day": "someday"}, 400, "last day is not a date"),
+        ("tokens", {"action": "create", "last_day": "9999-12-31"}, 400, "last day is not a date"),
         ("tokens", {"action": "create", "last_day": "2001-01-01"}, 400, "must be in the future"),
         ("tokens", {"action": "create", "description": "x" * 200}, 400, "is the most"),
         ("tokens", {"action": "revoke", "token": NOBODY}, 404, "not found"),
@@ -562,7 +562,7 @@ def test_usage_is_shown_by_day_and_by_project(house: House, yard: tuple[str, Cal
     assert [label.partition(":")[0] for label, _ in charts] == [
         "Build time by day",
         "Builds by day",
-        "Time saved by caches by day",
+        "Saved by cache by day",
     ]
     assert [bars.count("<rect") for _, bars in charts] == [5, 3, 1], "one for each day with something"
     assert "3 in all, 1 at most" in charts[1][0]
@@ -639,7 +639,7 @@ def test_the_audit_log_is_downloaded_whole(house: House, yard: tuple[str, Callab
 
 def test_a_person_sees_their_command_lines_and_logs_them_out(house: House, tmp_path: Path) -> None:
     member = house.browsers["member"]
-    assert member.get("/account").words.count("None is logged in") == 1
+    assert member.get("/account").words.count("No command line is logged in") == 1
     login = house.server.call(
         "depot.cli.v1beta1.LoginService/StartLogin", token="", headers={"user-agent": f"tool {MARKUP}"}
     ).body
@@ -661,7 +661,7 @@ def test_a_person_sees_their_command_lines_and_logs_them_out(house: House, tmp_p
     assert member.submit(page, token="x").status == 400
     assert house.server.call(f"{PROJECTS}/ListProjects", token=secret).status == 200
 
-    assert "None is logged in" in member.submit(page, token=token).words
+    assert "No command line is logged in" in member.submit(page, token=token).words
     assert house.server.call(f"{PROJECTS}/ListProjects", token=secret).code == "unauthenticated"
     recorded = house.server.query("select actor_name from audit_events where target_id = ?", token)
     assert recorded == [("member@example.com",)]

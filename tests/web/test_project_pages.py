@@ -402,7 +402,7 @@ def test_the_start_page_of_several_organizations_tells_them_apart(house: House) 
     page = browser.get("/")
     first, _, second = page.words.partition("Projects 1 ")
     assert f"quiet viewer Projects Members Usage Organization {quiet} Projects 0 Builds, last 7 days 0" in first
-    assert second.startswith("Builds, last 7 days 3 Succeeded 100 % Running 1 Waiting 0")
+    assert second.startswith("Builds, last 7 days 3 Success rate 100 % Running 1 Waiting 0")
     assert "noisy running" in second
     assert MARKUP in page.words
     assert MARKUP not in page.text
@@ -515,7 +515,7 @@ def test_who_began_a_build_is_on_its_page_and_in_the_list(house: House, project:
     }
     listed = house.viewer.get(base)
     for build, said in words.items():
-        assert f"Begun by {said}" in house.viewer.get(f"/builds/{build}").words
+        assert f"Triggered by {said}" in house.viewer.get(f"/builds/{build}").words
         assert re.search(rf"{build} running \S+ \S+ .*?{re.escape(said)}", listed.words), listed.words
     for text in (listed.text, house.viewer.get(f"/builds/{found[MARKUP]}").text):
         assert MARKUP not in text
@@ -525,7 +525,7 @@ def test_who_began_a_build_is_on_its_page_and_in_the_list(house: House, project:
         assert re.findall(r'href="/builds/(\w+)"', shown.text) == [found[wanted]]
         assert value_of(shown, "by") == escape(by)
     nobody = house.viewer.get(f"{base}?status=failed&by={quote(MARKUP)}")
-    assert f"No such builds were begun by “{MARKUP}” and are failed" in nobody.words
+    assert f"No such builds were triggered by “{MARKUP}” and are failed" in nobody.words
     assert house.viewer.get(f"{base}?by={'x' * 500}").status == 400
     page = house.owner.get(f"/builds/{found[mo.email]}")
     shared = house.owner.submit(page, f"{page.path}/share", decision="share")

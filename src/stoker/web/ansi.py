@@ -1,4 +1,4 @@
-"""Lines of logs as HTML: what a terminal shows of them, with its colours."""
+"""Lines of logs as HTML, with a terminal's colours."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from stoker.domain.terminal_text import Style
 
 MAX_LINE_LENGTH = 2000
-"""Characters of a line that a page shows; all of it is in the download."""
+"""Characters of a line that a page shows; the download has all of them."""
 
 
 def log_html() -> Callable[[str], Markup]:
-    """Makes the lines of a log HTML, one after the other: escaped, in spans of classes like ``bold`` and ``ink-31``."""
+    """Turns the lines of a log into HTML, in order: escaped, in spans of classes like ``bold`` and ``ink-31``."""
     log = TerminalLog()
     return lambda text: _html(log.runs(text))
 
 
 def line_html(text: str) -> Markup:
-    """A line that is no part of a log."""
+    """The HTML of a single line."""
     return log_html()(text)
 
 
 def marked_html(text: str, wanted: str) -> Markup:
-    """A line of a log without colours, with a mark around each place of what was looked for, cut around the first."""
+    """A line without colours, with a mark around each match of a search, cut around the first match."""
     whole = shown_text(text)
     begin = max(0, whole.find(wanted) - MAX_LINE_LENGTH // 2)
     parts = whole[begin : begin + MAX_LINE_LENGTH].split(wanted)

@@ -136,4 +136,4 @@ def _project_routes(context: WebContext, live: Live) -> list[tuple[str, str, End
 
 class _Missing(Pages):
     async def show(self, request: Request, _error: Exception) -> Response:
-        return told(NotFound("There is no such page. The address may be mistyped, or the page is gone."))
+        return told(NotFound("There is no such page. Check the address, or go to the start page."))

@@ -1,4 +1,4 @@
-"""Numbers as bars, which the server draws. All places and lengths are percents."""
+"""Charts of bars, drawn by the server. All positions and lengths are percents."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GAP = 0.25
 
 @dataclass(frozen=True, slots=True)
 class ChartBar:
-    """One upright bar; all places are percents of the chart's width and height.
+    """One upright bar; all positions are percents of the chart's width and height.
 
     Attributes:
-        index: which of the numbers it stands for.
+        index: the number that it shows, by its position.
     """
 
     index: int
@@ -30,18 +30,18 @@ class ChartBar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of numbers that follow each other; ``most`` is the number at its top."""
+    """A chart of a sequence of numbers; ``most`` is the number at its top."""
 
     bars: tuple[ChartBar, ...]
     most: float
 
 
 def chart(numbers: Sequence[float | None], most: float | None = None) -> Chart:
-    """A chart of numbers, none of them negative. A nothing is seen to be there; what is None leaves its place empty.
+    """A chart of numbers that are not negative. Zeros get a visible bar; None leaves a gap.
 
     Args:
         numbers: from left to right.
-        most: what the top stands for; the largest number unless it is given.
+        most: the number at the top. Default: the largest number.
     """
     top = most or max((number for number in numbers if number is not None), default=0) or 1
     step = 100 / max(len(numbers), 1)
@@ -55,11 +55,11 @@ def chart(numbers: Sequence[float | None], most: float | None = None) -> Chart:
 
 
 def length(value: float, whole: float) -> float:
-    """The length of a lying bar for a part of a whole. What is not nothing can be seen."""
+    """The length of a horizontal bar for a part of a whole. A part above 0 is visible."""
     return 0 if value <= 0 or whole <= 0 else round(min(max(value / whole * 100, _LEAST_LENGTH), 100), 2)
 
 
 def lengths(values: Sequence[float]) -> list[float]:
-    """The length of a lying bar for each value, of which the largest is the whole."""
+    """The length of a horizontal bar for each value; the largest value is the whole."""
     largest = max(values, default=0)
     return [length(value, largest) for value in values]

@@ -1,4 +1,4 @@
-"""Streams of server-sent events, which tell browsers to ask for a page again."""
+"""Streams of server-sent events, which tell browsers to request a page again."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ MADE_FOR_ONE = 10
 
 
 def builds_of(overviews: OverviewService, owner_ids: Sequence[str]) -> Subject:
-    """All builds of projects or organizations, as something to follow: it never ends."""
+    """All builds of projects or organizations, to be followed. Such a stream never ends."""
     return Subject(f"builds of {' '.join(owner_ids)}", lambda: overviews.follow(owner_ids), _for_ever)
 
 
 def machines_of(machines: MachineService, organization_id: str) -> Subject:
-    """All machines of an organization, as something to follow: it never ends."""
+    """All machines of an organization, to be followed. Such a stream never ends."""
     return Subject(f"machines of {organization_id}", lambda: machines.follow(organization_id), _for_ever)
 
 
 def sign_in_to_follow() -> PermissionDenied:
-    """What a stream says to those who aren't signed in: it can't send them to another page."""
+    """The answer of a stream to people who aren't signed in: it can't redirect them."""
     return PermissionDenied("sign in to follow this page")
 
 
 def event_stream(
     context: WebContext, live: Live, subject: Subject, may_see: Callable[[], Awaitable[object]], weight: float
 ) -> Response:
-    """An event each time that there is something new to see, until it is over or can't be seen any more.
+    """Send an event for each change, until the subject ends or the reader may no longer see it.
 
     Args:
         context: what pages share.
-        live: what all who follow share.
-        subject: what is followed.
-        may_see: None, or an error, when the reader may no longer see the page.
-        weight: what a refresh of the page costs.
+        live: shared by all followers.
+        subject: what to follow.
+        may_see: returns None or raises when the reader may no longer see the page.
+        weight: the cost of one refresh of the page.
     """
     return StreamingResponse(_events(context, live, subject, may_see, weight), media_type="text/event-stream")
 
@@ -59,8 +59,8 @@ def event_stream(
 async def _events(
     context: WebContext, live: Live, subject: Subject, may_see: Callable[[], Awaitable[object]], weight: float
 ) -> AsyncGenerator[str]:
-    """Events without content: what there is to see, the page itself says to those who still may see it."""
-    # Browsers come again when a stream breaks, as it does with the API: not all of them at once.
+    """Events have no content. The browser requests the page, which checks the reader's rights."""
+    # Browsers reconnect when a stream breaks, as when the API restarts. A random delay spreads them.
     chance = int.from_bytes(context.randomness.token_bytes(4))
     yield f"retry: {_RETRY_MILLISECONDS + chance % _RETRY_MILLISECONDS}\n\n"
     checked = context.monotonic()

@@ -1,4 +1,4 @@
-"""How times, durations, sizes and shares are written on all pages."""
+"""Formats of times, durations, sizes and shares, the same on all pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEP = 1024  # as the depot CLI counts a GB
 
 
 def duration(value: float | timedelta) -> str:
-    """A length of time (in seconds when it is a number): ``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """A duration (seconds if it is a number): ``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if round(seconds, 1) < 10:
         return f"{max(seconds, 0):.1f} s"
@@ -46,18 +46,18 @@ def size(value: int) -> str:
 
 
 def number(value: int) -> str:
-    """A number of things: ``1,234``."""
+    """A count: ``1,234``."""
     return f"{value:,}"
 
 
 def ordinal(value: int) -> str:
-    """A place: ``1st``, ``2nd``, ``13th``."""
+    """A position: ``1st``, ``2nd``, ``13th``."""
     suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
     return f"{value:,}{suffix}"
 
 
 def share(part: int, whole: int) -> str:
-    """A part of a whole: ``93 %``, with 100 % and 0 % only where they are exact, and nothing of an empty one."""
+    """A part of a whole: ``93 %``. 100 % and 0 % are exact; a share of nothing is empty."""
     if not whole:
         return ""
     percent = round(100 * part / whole)
@@ -74,12 +74,12 @@ def moment(value: datetime) -> Markup:
 
 
 def day(value: datetime) -> Markup:
-    """A point in time, of which the day matters."""
+    """The day of a point in time."""
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{value:%Y-%m-%d}")
 
 
 def ago(value: datetime, now: datetime) -> Markup:
-    """A point in time, by how long ago it was; the day when that was long ago."""
+    """How long ago a point in time was, or its day if that was long ago."""
     return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
         value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S}", _ago(value, now)
     )
@@ -102,7 +102,7 @@ def _two(whole: int, large: int, large_name: str, small: int, small_name: str) -
 
 
 def running(value: float | timedelta) -> Markup:
-    """How long something that runs has taken so far; pages go on to count by themselves (static/running.js)."""
+    """How long something has been running. Pages keep counting (static/running.js)."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     return Markup('<span data-running="{seconds:.1f}">{words}</span>').format(seconds=seconds, words=duration(seconds))
 

@@ -1,4 +1,4 @@
-"""Read forms, within bounds."""
+"""Reads forms, up to a size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form (application/x-www-form-urlencoded); of a repeated one, the last.
 
     Raises:
-        InvalidInput: it is too large, or no such form.
+        InvalidInput: it is too large, or not a form.
     """
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise InvalidInput("that is not a form of this server's pages")
@@ -36,7 +36,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def local_path(wanted: str | None) -> str:
-    """Where to go on this server; the start page for anything that could lead to another one."""
+    """A path on this server, or the start page for an address that could lead to another server."""
     if wanted is None or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or len(wanted) > 500:
         return "/"
     return wanted if wanted.isprintable() and "\\" not in wanted else "/"

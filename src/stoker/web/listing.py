@@ -1,4 +1,4 @@
-"""Long lists on pages: a part of them, and where the parts beside it are."""
+"""Parts of long lists, with the addresses of the parts before and after."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[Item]):
-    """A part of a list; the addresses of those before and after it are empty where there are none."""
+    """A part of a list. The addresses of the parts before and after are empty if there are none."""
 
     items: Sequence[Item]
     earlier: str
@@ -28,26 +28,26 @@ class Part(Generic[Item]):
 
 
 def asked_part(request: Request, size: int, name: str = "after") -> NumberedPageRequest:
-    """The part of a list, of so many items, that a page's address asks for.
+    """The part of a list that a page's address asks for.
 
     Raises:
-        InvalidInput: it asks for none that there can be.
+        InvalidInput: the address is wrong.
     """
     return checked_numbered_page(size, request.query_params.get(name, ""))
 
 
 def part_of(request: Request, page: Page[Item], asked: NumberedPageRequest, name: str = "after") -> Part[Item]:
-    """A page that was read from the database as a part of a list."""
+    """A part of a list that was read from the database."""
     first = asked.after or 0
     earlier = _address(request, name, str(max(first - asked.size, 0))) if first else ""
     return Part(page.items, earlier, _address(request, name, page.next_token) if page.next_token else "")
 
 
 def sliced(request: Request, items: Sequence[Item], size: int, name: str = "after") -> Part[Item]:
-    """The part of a list that is all in memory.
+    """A part of a list that is in memory.
 
     Raises:
-        InvalidInput: the address asks for none that there can be.
+        InvalidInput: the address is wrong.
     """
     asked = asked_part(request, size, name)
     first = asked.after or 0

@@ -1,8 +1,8 @@
-"""What is followed live: one look at each build or list for all who follow it, and a pace for the refreshes of all.
+"""Live updates: one query for all followers of a build or list, and a rate limit for all refreshes.
 
-However many follow, the server sees to it that no build notices: what changed is looked up once a second at most,
-an event says nothing but that there is something new, and events are so far apart that the pages which browsers then
-ask for take no more than a part of its time.
+Builds must not notice followers, however many there are. So changes are queried once a second at most, an event says
+only that something is new, and events are spaced so that the pages which browsers then request take only a part of
+the server's time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Made = TypeVar("Made")
 
 
 class Change(Enum):
-    """What a follower is told. ``NONE`` says that the stream is alive, of which a browser otherwise knows nothing."""
+    """What a follower is sent. ``NONE`` is a heartbeat, without which a browser can't notice a dead stream."""
 
     SOME = "changed"
     NONE = "nothing"
@@ -37,13 +37,13 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A build, or a list of them, that can be followed.
+    """A build or a list that can be followed.
 
     Attributes:
-        key: tells it from all others.
-        follow: wake-ups when there may be something new.
-        may_grow: whether more may come.
-        ages: whether what is shown of it depends on the time, so that it is to be seen anew even when nothing happens.
+        key: identifies it.
+        follow: subscribes to wake-ups of possible changes.
+        may_grow: whether it can still change.
+        ages: whether its page depends on the time, so that it needs a refresh even without a change.
     """
 
     key: str
@@ -54,7 +54,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A page that is being made or was, of which version, and since when."""
+    """A page that is or was rendered, with its version and time."""
 
     version: int
     since: float
@@ -69,7 +69,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class _Followed:
-    """What somebody follows. ``version`` counts what is new; ``is_over`` is None when that can't be known."""
+    """A subject with followers. ``version`` counts changes; ``is_over`` is None if unknown."""
 
     version: int = 0
     is_over: bool | None = False
@@ -86,10 +86,10 @@ class _Followed:
 
 
 class Live:
-    """Tells all who follow something that there is something new.
+    """Notifies followers of changes.
 
-    ``per_second`` is how many of them are told in a second, all together: with more, each is told less often.
-    ``heartbeat_seconds`` is how long none is told nothing at all.
+    ``per_second`` bounds notifications of all followers together: with more followers, each is notified less often.
+    ``heartbeat_seconds`` is the longest silence of a stream.
     """
 
     def __init__(self, per_second: float, heartbeat_seconds: float = _HEARTBEAT_SECONDS) -> None:
@@ -100,9 +100,9 @@ class Live:
         self._kept: dict[str, _Kept] = {}
 
     async def changes(self, subject: Subject, weight: float) -> AsyncGenerator[Change]:
-        """What happens to it, to its end: at once that there is something to see, and then what is new.
+        """Yield a change at once, then one for each change, until the subject ends.
 
-        ``weight`` is how many refreshes one of this follower's costs. Without an end when it can't be looked at.
+        ``weight`` is the cost of one of this follower's refreshes. Never ends while the subject can't be read.
         """
         seen = 0
         with self._following(subject) as followed:
@@ -122,17 +122,16 @@ class Live:
     async def shared(
         self, subject: Subject, name: str, make: Callable[[], Awaitable[Made]], *, unfollowed: bool = False
     ) -> Made:
-        """What is the same for all readers of something: made once for what is new and for all who ask within a second.
+        """A page that is the same for all readers: rendered once for each change, and for all requests within a second.
 
-        It is not kept for longer than that, since it also says how long things have taken so far, and not at all when
-        it could not be made.
+        It is cached only that long, as it shows running durations, and not at all after an error.
 
         Args:
-            subject: what it is about.
-            name: tells it from all else that is made of the subject.
-            make: makes it.
-            unfollowed: keep it for a second even while nobody follows the subject. Lists aren't: whoever adds
-                something sees it at once.
+            subject: what the page is about.
+            name: identifies the page among those of the subject.
+            make: renders it.
+            unfollowed: cache it even while nobody follows the subject. Not for lists, whose readers must see at once
+                what they add.
         """
         followed = self._followed.get(subject.key)
         if followed is None and not unfollowed:
@@ -146,7 +145,7 @@ class Live:
                 pages.clear()
             kept = pages[name] = _Kept(version, loop.time(), asyncio.create_task(_made(make)))
             loop.call_later(LEAST_SECONDS_BETWEEN, _drop, pages, name, kept)
-        # Others wait for it too, so it is made even when the first who asked is gone.
+        # Others wait for it too, so it is finished even if the first caller is gone.
         return await asyncio.shield(cast("asyncio.Task[Made]", kept.page))
 
     @contextmanager
@@ -167,7 +166,7 @@ class Live:
                     del self._followed[subject.key]
 
     async def _look(self, subject: Subject, followed: _Followed) -> None:
-        """Look at it after each wake-up, and tell what is new, once a second at most."""
+        """Check the subject after each wake-up, and notify followers, once a second at most."""
         try:
             is_new = True
             with subject.follow() as subscription:
@@ -180,11 +179,11 @@ class Live:
                     await asyncio.sleep(LEAST_SECONDS_BETWEEN)
                     is_new = await subscription.wait(self._heartbeat_seconds) or subject.ages
         except Exception:
-            _log.exception("%s can't be followed; who does will try again", subject.key)
+            _log.exception("%s can't be followed now; followers will retry", subject.key)
             followed.tell(is_over=None)
 
     async def _turn(self, weight: float) -> None:
-        """Wait for the next refresh, behind those who wait already."""
+        """Wait for a refresh slot, in order."""
         now = asyncio.get_running_loop().time()
         turn = max(self._next_turn, now)
         self._next_turn = turn + weight * self._seconds_each
@@ -201,7 +200,7 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
 
 
 def _drop(pages: dict[str, _Kept], name: str, kept: _Kept) -> None:
-    """Give back the memory of a page that is too old, unless there is another in its place."""
+    """Drop a page that is too old, unless a newer one replaced it."""
     if pages.get(name) is kept and kept.page.done():
         del pages[name]
 

@@ -20,21 +20,20 @@ if TYPE_CHECKING:
     from stoker.web.sessions import SignedIn
 
 AT_THE_FORM = (InvalidInput, FailedPrecondition, ResourceExhausted)
-"""What is said beside a form, with all that was typed still in it."""
+"""Errors that are shown beside a form, whose input is kept."""
 
 
 def role_for(method: str) -> Role:
-    """The role that a method of the API (``package.Service/Method``) needs, which its form here needs too."""
+    """The role that a method of the API (``package.Service/Method``) requires, and so does its form."""
     rule = METHODS[method]
     return rule.role if isinstance(rule, Rule) and rule.role is not None else Role.VIEWER
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who is signed in, and what they are in the organization that a page is about.
+    """A signed-in person, with their role in the organization of the page.
 
-    As a caller they are in that organization alone, whatever others they have, so that no form of its pages reaches
-    into another one.
+    As a caller they belong to that organization alone, so that no form of its pages reaches into another one.
     """
 
     who: SignedIn
@@ -44,39 +43,39 @@ class Reader:
 
     @property
     def address(self) -> str:
-        """Where the organization's pages are."""
+        """The path of the organization's pages."""
         return f"/organizations/{self.organization.id}"
 
     def calling(self, method: str) -> Principal:
-        """The reader as a caller of a service, as that method of the API calls it.
+        """The reader as the principal of that method of the API.
 
         Raises:
-            PermissionDenied: their role is too small for it.
+            PermissionDenied: their role doesn't allow it.
         """
         caller = replace(self.person, needed_role=role_for(method))
         caller.require_role(self.organization.id)
         return caller
 
     def may(self, method: str) -> bool:
-        """Whether what leads to that method is shown."""
+        """Whether to show links and forms of that method."""
         return self.role.covers(role_for(method))
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectReader(Reader):
-    """The same, of a page that is about a project."""
+    """A reader of a project's page."""
 
     project: Project
 
 
-class PlacedPages(Pages):
-    """The base of pages about one organization or project. Who isn't signed in is None; they are to sign in first."""
+class ContextPages(Pages):
+    """The base of pages about one organization or project. Readers who aren't signed in are None."""
 
     async def reader(self, request: Request) -> Reader | None:
         """The reader of ``/organizations/{organization_id}``.
 
         Raises:
-            NotFound: there is no such organization, or it isn't the reader's.
+            NotFound: there is no such organization, or the reader isn't in it.
         """
         who = await self.who(request)
         if who is None:
@@ -89,7 +88,7 @@ class PlacedPages(Pages):
         """The reader of ``/projects/{project_id}``.
 
         Raises:
-            NotFound: there is no such project, or it isn't in an organization of the reader's.
+            NotFound: there is no such project, or the reader isn't in its organization.
         """
         who = await self.who(request)
         if who is None:
@@ -102,20 +101,20 @@ class PlacedPages(Pages):
 
 
 def reader_of(who: SignedIn, person: Principal, account: Account, organization_id: str) -> Reader:
-    """Somebody as the reader of an organization's page.
+    """A person as the reader of an organization's page.
 
     Raises:
-        NotFound: there is no such organization, or it isn't the reader's.
+        NotFound: there is no such organization, or the reader isn't in it.
     """
     for organization, role in account.organizations:
         if organization.id == organization_id:
             person = replace(person, organization_ids=(organization.id,), roles={organization.id: role})
             return Reader(who, person, organization, role)
-    raise NotFound(f"organization {organization_id[:40]} was not found among yours; the start page has those")
+    raise NotFound(f"organization {organization_id[:40]} was not found; the start page lists yours")
 
 
 async def form_of(request: Request, reader: Reader) -> dict[str, str]:
-    """What a form has, when it came from one of the reader's own pages.
+    """The fields of a form, if it came from one of the reader's own pages.
 
     Raises:
         InvalidInput: it can't be read.

@@ -1,4 +1,4 @@
-"""What all pages need: services, cookies, templates, and one answer to errors."""
+"""What all pages share: services, cookies, templates, and error pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stoker.web.page_sizes import PageSizes
 
     Endpoint = Callable[[Request], Awaitable[Response]]
-    """Answers a request for a page."""
+    """Handles a request for a page."""
 
 _STATUS: dict[type[errors.StokerError], int] = {
     errors.InvalidInput: 400,
@@ -73,21 +73,21 @@ class WebContext:
 
 
 def render(template: str, who: SignedIn | None = None, *, status: int = 200, **values: object) -> HTMLResponse:
-    """A page from a template, which sees ``who`` is signed in."""
+    """Render a template as a page; ``who`` is the signed-in person."""
     return HTMLResponse(rendered(template, who, **values), status)
 
 
 def rendered(template: str, who: SignedIn | None = None, **values: object) -> str:
-    """The HTML of such a page."""
+    """Render a template as HTML."""
     return _templates.get_template(template).render(who=who, **values)
 
 
 async def rendered_in_pieces(template: str, who: SignedIn | None = None, **values: object) -> str:
-    """The same of a page that takes long, while others have their turns.
+    """Render a large page in pieces, so that other tasks can run in between.
 
-    Pieces are what the template itself writes: what a macro makes is one of them.
+    A piece is what the template itself writes; the output of a macro is one piece.
     """
-    # Compiled when they are first used, which takes tens of milliseconds; all that a page includes, too.
+    # Templates, and those that they include, are compiled on first use, which takes tens of milliseconds.
     await asyncio.to_thread(_compile_templates)
     return "".join(await paced(_templates.get_template(template).generate(who=who, **values)))
 
@@ -99,22 +99,22 @@ def _compile_templates() -> None:
 
 
 def go_to(path: str) -> RedirectResponse:
-    """Send the browser on, with GET."""
+    """Redirect the browser, with GET."""
     return RedirectResponse(path, 303)
 
 
 def told(error: errors.StokerError, who: SignedIn | None = None) -> HTMLResponse:
-    """A page that says what went wrong."""
+    """A page with an error message."""
     return render("message.html", who, status=status_of(error), title="That didn't work", text=error.message)
 
 
 def status_of(error: errors.StokerError) -> int:
-    """The HTTP status that goes with an error."""
+    """The HTTP status of an error."""
     return _STATUS.get(type(error), 500)
 
 
 def page(randomness: Randomness) -> Callable[[Endpoint], Endpoint]:
-    """Lets a page raise: what its reader can understand is told, all else is logged under an id."""
+    """Turns exceptions into error pages: known errors are shown, others are logged under an id."""
 
     def decorate(endpoint: Endpoint) -> Endpoint:
         @wraps(endpoint)
@@ -135,17 +135,17 @@ def page(randomness: Randomness) -> Callable[[Endpoint], Endpoint]:
 
 
 class Pages:
-    """The base of groups of pages."""
+    """The base of the handlers of pages."""
 
     def __init__(self, context: WebContext) -> None:
         self.context = context
         self.services = context.services
 
     async def who(self, request: Request) -> SignedIn | None:
-        """Who is signed in."""
+        """The signed-in person, if any."""
         return await signed_in(request, self.context.cookies, self.services.sign_in)
 
 
 def sign_in_first(request: Request, afterwards: str | None = None) -> RedirectResponse:
-    """To the sign-in page, and afterwards back here, or to another page where this one only takes forms."""
+    """Redirect to the sign-in page, and afterwards back here, or to another page if this one only takes forms."""
     return go_to(f"/sign-in?next={quote(afterwards or request.url.path)}")

@@ -1,9 +1,9 @@
-"""How many requests for pages are taken, from everybody and from each: who tries passwords types faster than people do.
+"""Limits of requests for pages, for each caller and for all. They also slow down attempts at passwords.
 
-Whoever turned out to be signed in has a rate and places of their own, so that they aren't locked out by what others do
-behind the same address. Before that, and for all who aren't, an address counts. Counted apart are forms, by address
-alone, since with some of them passwords are tried; and pages that are followed live, which stay open: neither do they
-take the places of other pages, nor does a page that can't be followed for want of a place cease to be one.
+A signed-in person has their own rate and slots, so that others behind the same address can't lock them out. Everybody
+else is counted by address. Forms are always counted by address, since some of them try passwords. Live pages stay open
+and have separate slots: they don't take the slots of other pages, and a page without a free slot is shown without live
+updates.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CALLER = "stoker.caller"
 
 @dataclass(frozen=True, slots=True)
 class PageRates:
-    """All bounds for one address or person, and for how many of them they are kept."""
+    """All bounds for one address or person, and the number of callers that are remembered."""
 
     at_once: Bound
     live: Bound
@@ -42,12 +42,12 @@ class PageRates:
 
 
 def caller_of(scope: Scope) -> object:
-    """Who is counted for a request: the session of whoever is signed in, or else an address."""
+    """The caller that a request counts for: a session, or else an address."""
     return scope.get(_CALLER)
 
 
 class PageLimits:
-    """Refuses what is too much with 429 and when to try again; hands the rest on."""
+    """Refuses requests beyond the limits with 429 and a time to retry, and passes the others on."""
 
     def __init__(self, app: ASGIApp, rates: PageRates, cookies: Cookies, monotonic: Callable[[], float]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""How much one page shows. All are settings."""
+"""How much one page shows. All bounds are settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class PageSizes:
 
     Attributes:
         steps: of a build on one page.
-        name_characters: of a step's name there; its own page has all of it.
+        name_characters: of a step's name there; the step's own page has all of them.
         step_lines: of each step's log on the build's page.
         lines: of all logs there.
         failed_lines: of the failed step's log, above the others.
@@ -19,12 +19,12 @@ class PageSizes:
         trend_builds: that trends compare.
         path_steps: of a critical path that are listed.
         warnings: that are listed.
-        search_hits: lines that a search finds.
-        search_bytes: of a build's logs that a search looks at.
+        search_hits: lines that a search returns.
+        search_bytes: of a build's logs that a search reads.
         projects: of an organization on one page.
         builds: of a project on one page.
         rows: of every other list, such as members and machines, on one page.
-        usage_projects: that usage shows one by one, before all others together.
+        usage_projects: that usage lists, before the sum of all others.
     """
 
     steps: int

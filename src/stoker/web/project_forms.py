@@ -1,4 +1,4 @@
-"""The fields of a project: what a form begins with, and what was typed into it."""
+"""The fields of a project's form: initial values and input."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _DAYS = re.compile(r"\d{1,9}")
 
 
 def new_fields(region_id: str, policy: CachePolicy) -> dict[str, str]:
-    """What the form of a new project begins with."""
+    """Initial values for a new project."""
     return {"name": "", "region": region_id, "hardware": DEFAULT_HARDWARE.value} | _policy_fields(policy)
 
 
 def fields_of(project: Project) -> dict[str, str]:
-    """What the form of a project begins with."""
+    """Initial values for an existing project."""
     return {
         "name": project.name,
         "region": project.region_id,
@@ -35,15 +35,15 @@ def fields_of(project: Project) -> dict[str, str]:
 
 
 def typed_fields(form: Mapping[str, str]) -> dict[str, str]:
-    """What was typed, as it was."""
+    """The input, unchanged."""
     return {name: form.get(name, "") for name in ("name", "region", "hardware", "keep_gb", "keep_days")}
 
 
 def hardware_of(fields: Mapping[str, str]) -> Hardware:
-    """The size that was chosen.
+    """The chosen hardware.
 
     Raises:
-        InvalidInput: there is none like that.
+        InvalidInput: there is no such hardware.
     """
     try:
         return Hardware(fields["hardware"])
@@ -53,10 +53,10 @@ def hardware_of(fields: Mapping[str, str]) -> Hardware:
 
 
 def policy_of(fields: Mapping[str, str], shown: Mapping[str, str]) -> CachePolicyChange:
-    """The cache policy that was typed; what is as it was shown stays what it is, to the byte.
+    """The cache policy that was typed. Values that were not edited stay exact, to the byte.
 
     Raises:
-        InvalidInput: a number is none.
+        InvalidInput: an input is not a number.
     """
     return CachePolicyChange(
         keep_bytes=None if fields["keep_gb"] == shown["keep_gb"] else _bytes(fields["keep_gb"]),

@@ -1,6 +1,6 @@
-"""Pages that take long to make: one at a time, and of each caller one after the other.
+"""A queue for pages that take long to render: one at a time, and in turn for each caller.
 
-However many a caller asks for, others wait for no more than one of theirs.
+However many pages one caller requests, others wait for at most one of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 
 
 class RenderQueue:
-    """Makes pages. ``bound`` is for those that are being made or wait for it."""
+    """Renders pages. ``bound`` is for pages that are being rendered or wait."""
 
     def __init__(self, bound: Bound) -> None:
         self._waiting = Places(bound)
@@ -29,13 +29,13 @@ class RenderQueue:
         self._of_callers: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
     async def make(self, caller: Hashable, page: Callable[[], Awaitable[Made]]) -> Made:
-        """Make a page when it is the caller's turn.
+        """Render a page, in turn for each caller.
 
         Raises:
-            ResourceExhausted: too many pages wait for that.
+            ResourceExhausted: too many pages wait.
         """
         if self._waiting.refusal(caller) is not None:
-            raise ResourceExhausted("too many pages of builds are being made for you; try again in a few seconds")
+            raise ResourceExhausted("too many pages of builds are being rendered for you; try again in a few seconds")
         self._waiting.take(caller)
         try:
             own = self._of_callers.setdefault(caller, asyncio.Lock())

@@ -1,4 +1,4 @@
-"""What every page is sent with, and which forms are taken."""
+"""Security headers of all pages, and the check of where forms come from."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _READING = ("GET", "HEAD")
 
 
 class Security:
-    """Adds the headers to every answer, and refuses forms that another site sent.
+    """Adds headers to every answer, and refuses forms from other sites.
 
-    A browser says of each POST where it comes from (Sec-Fetch-Site, or Origin in older ones); one that says neither is
-    no browser with a person's cookies. SameSite cookies and a token in each signed-in form are two more locks.
+    Browsers send the origin of each POST (Sec-Fetch-Site, or Origin in older ones). A client that sends neither is
+    not a browser with a person's cookies. SameSite cookies and a token in each signed-in form are two more defences.
     """
 
     def __init__(self, app: ASGIApp, *, is_https: bool) -> None:

@@ -1,4 +1,4 @@
-"""The cookies of a browser, and who is signed in with them."""
+"""Cookies, and the person who is signed in with them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _IS_SIGNED_IN = "stoker.signed_in"
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A person who is signed in, and what their forms must carry."""
+    """A signed-in person, and the token that their forms must contain."""
 
     person: Person
     csrf: str
 
     def require_form(self, form: dict[str, str]) -> None:
-        """Pass when a form came from one of this session's pages.
+        """Check that a form came from one of this session's pages.
 
         Raises:
-            PermissionDenied: it didn't.
+            PermissionDenied: it did not.
         """
         if not hmac.compare_digest(form.get(_CSRF_FIELD, "").encode(), self.csrf.encode()):
             raise PermissionDenied("this page is out of date; open it again and repeat what you did")
@@ -46,24 +46,24 @@ class Cookies:
     """Names and attributes of our cookies.
 
     Over https they have the prefix __Host- (RFC 6265bis, section 4.1.3.2), so that no other host of the domain can set
-    them. SameSite is Lax, since links from a terminal or a mail must find their reader signed in.
+    them. SameSite is Lax, so that a person who follows a link from a terminal or a mail is signed in.
     """
 
     is_https: bool
     session_lifetime: timedelta
 
     def read(self, request: Request, name: str) -> str:
-        """A cookie's value; empty when it isn't there."""
+        """A cookie's value, or ""."""
         return request.cookies.get(self._name(name), "")[:500]
 
     def write(self, response: Response, name: str, value: str, seconds: int) -> None:
-        """Set a cookie that no script can read."""
+        """Set a cookie that scripts can't read."""
         response.set_cookie(
             self._name(name), value, max_age=seconds, path="/", secure=self.is_https, httponly=True, samesite="lax"
         )
 
     def key(self, scope: Scope) -> bytes | None:
-        """What tells a session from others, whatever it is worth; None without one."""
+        """The key of a session, valid or not; None without a cookie."""
         secret = self.read(Request(scope), "session")
         return hashlib.blake2b(secret.encode(), digest_size=16).digest() if secret else None
 
@@ -72,7 +72,7 @@ class Cookies:
         response.delete_cookie(self._name(name), path="/", secure=self.is_https, httponly=True, samesite="lax")
 
     def open_session(self, response: Response, secret: str) -> None:
-        """Let a browser be signed in."""
+        """Sign a browser in."""
         self.write(response, "session", secret, int(self.session_lifetime.total_seconds()))
 
     def _name(self, name: str) -> str:
@@ -80,7 +80,7 @@ class Cookies:
 
 
 async def signed_in(request: Request, cookies: Cookies, sign_in: SignInService) -> SignedIn | None:
-    """Who is signed in with this browser; None when nobody is."""
+    """The person who is signed in with this browser, or None."""
     secret = cookies.read(request, "session")
     person = await sign_in.person_of(secret) if secret else None
     if person is None:
@@ -90,5 +90,5 @@ async def signed_in(request: Request, cookies: Cookies, sign_in: SignInService) 
 
 
 def was_signed_in(scope: Scope) -> bool:
-    """Whether somebody turned out to be signed in while a request was handled."""
+    """Whether a valid session was seen while the request was handled."""
     return _IS_SIGNED_IN in scope

@@ -1,4 +1,4 @@
-"""What a build's page shows of its steps: bars on one scale of time, and which step failed where."""
+"""The steps on a build's page: bars on one time scale, and the step that failed, with its line in the Dockerfile."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PLACE = re.compile(r"^\[[^\]]*\]\s*")
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A step and its bar, both ends in thousandths of the time that is shown; ``state`` is also its class in CSS.
+    """A step and its bar, in thousandths of the time scale; ``state`` is also its class in CSS.
 
     Attributes:
-        begins: after how many seconds of the build's steps; None before it began.
-        seconds: how long it took, or took until now.
+        begins: seconds from the first step's start; None before it started.
+        seconds: its duration, until now if it is running.
     """
 
     step: Step
@@ -44,7 +44,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on the axis of time, in thousandths of it."""
+    """A mark on the time axis, in thousandths of it."""
 
     place: int
     label: str
@@ -52,34 +52,34 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The time that all bars of a build are drawn on."""
+    """The time scale of all bars of a build."""
 
     first: datetime
     last: datetime
 
     @property
     def seconds(self) -> float:
-        """How much time it is; a little where it would be none."""
+        """The length of the scale, never 0."""
         return max((self.last - self.first).total_seconds(), 0.001)
 
     def place(self, moment: datetime) -> int:
-        """Where a moment is, in thousandths."""
+        """The position of a moment, in thousandths."""
         return round((moment - self.first).total_seconds() / self.seconds * SCALE)
 
     def ticks(self) -> list[Tick]:
-        """Marks at round times, a few of them, from the beginning on."""
+        """A few marks at round times, from the start."""
         apart = next((one for one in _TICK_SECONDS if self.seconds / one <= _MOST_TICKS), self.seconds)
         times = [number * apart for number in range(int(self.seconds / apart) + 1)]
         return [Tick(round(time / self.seconds * SCALE), _label(time)) for time in times]
 
 
 def bars(steps: Sequence[Step], scale: Scale, critical: Container[int] = ()) -> dict[str, list[Bar]]:
-    """The bars of steps by platform. A step that runs reaches to the scale's end.
+    """The bars of steps by platform. A running step's bar reaches the end of the scale.
 
     Args:
-        steps: which ones.
+        steps: the steps to show.
         scale: of all of the build's steps.
-        critical: the numbers of those that the build waited for.
+        critical: the numbers of steps on the critical path.
     """
     found: dict[str, list[Bar]] = {}
     for step in steps:
@@ -89,7 +89,7 @@ def bars(steps: Sequence[Step], scale: Scale, critical: Container[int] = ()) -> 
 
 @dataclass(frozen=True, slots=True)
 class DockerfileLine:
-    """The instruction that a step is, with its place."""
+    """A step's instruction in a Dockerfile, with its line."""
 
     filename: str
     number: int
@@ -97,23 +97,23 @@ class DockerfileLine:
 
 
 def failed_step(steps: Sequence[Step]) -> Step | None:
-    """The step that a build failed with: of those with an error of their own, the one that ended first.
+    """The step that made a build fail: the first to end with an error of its own.
 
-    None where all were canceled, because of another's failure or of what happened to the build.
+    None if all errors are cancellations, because another step failed or the build ended.
     """
     own = [step for step in steps if step.error and not is_cancellation(step.error)]
     return min(own, key=lambda step: (step.completed_at is None, step.completed_at or 0, step.number), default=None)
 
 
 def failure_reasons(failed: Step | None, error: str | None) -> list[str]:
-    """Why a build failed: the error of its step, and its own with what the server added to it; once what is in both."""
+    """Why a build failed: the error of the step, and the build's own error unless it says the same."""
     of_step = failed.error if failed is not None and failed.error else ""
     of_build = error or ""
     return [of_build] if of_step in of_build else [one for one in (of_step, of_build) if one]
 
 
 def dockerfile_line(step: Step, dockerfiles: Sequence[Dockerfile]) -> DockerfileLine | None:
-    """Where a step is in the Dockerfiles; None when that isn't certain, as with two that read the same."""
+    """The line of a step in the Dockerfiles; None if it isn't certain, as with two equal instructions."""
     wanted = _PLACE.sub("", step.name)
     found: list[DockerfileLine] = []
     for file in dockerfiles:

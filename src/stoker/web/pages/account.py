@@ -1,4 +1,4 @@
-"""A person's own account: the command lines that act as them."""
+"""A person's account: the command lines that are logged in as them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AccountPages(Pages):
-    """Whoever is signed in, from their own side."""
+    """The signed-in person's own pages."""
 
     async def show(self, request: Request) -> Response:
         """GET /account."""
@@ -27,7 +27,7 @@ class AccountPages(Pages):
         )
 
     async def log_out(self, request: Request) -> Response:
-        """POST /account: let one command line no longer act as this person."""
+        """POST /account: log one command line out."""
         who = await self.who(request)
         if who is None:
             return sign_in_first(request)

@@ -1,4 +1,4 @@
-"""Who changed what, for owners."""
+"""The audit log, for owners."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stoker.domain.audit import Action, AuditFilter
 from stoker.domain.errors import PermissionDenied
 from stoker.domain.pagination import MAX_PAGE_SIZE, PageRequest, checked_page
 from stoker.domain.people import Role
-from stoker.web.owner import PlacedPages, reader_of
+from stoker.web.owner import ContextPages, reader_of
 from stoker.web.page import render, sign_in_first
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _METHOD = "stoker.v1.AuditService/ListEvents"
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Which events of which organization somebody asks for, and all organizations that they could ask for."""
+    """The requested events and organization, and all organizations that the reader owns."""
 
     reader: Reader
     owned: tuple[Organization, ...]
@@ -44,8 +44,8 @@ class _Wanted:
         return {"organization": self.reader.organization.id, "actor": self.filter.actor, "action": self.filter.action}
 
 
-class AuditPages(PlacedPages):
-    """The audit logs of the organizations that somebody owns."""
+class AuditPages(ContextPages):
+    """Audit logs of the reader's organizations."""
 
     async def show(self, request: Request) -> Response:
         """GET /audit."""
@@ -68,11 +68,11 @@ class AuditPages(PlacedPages):
         )
 
     async def download(self, request: Request) -> Response:
-        """GET /audit/events.json: all events that are wanted, the newest first, as the API has them."""
+        """GET /audit/events.json: all requested events, the newest first, in the API's form."""
         wanted = await self._wanted(request)
         if wanted is None:
             return sign_in_first(request)
-        # Before the first byte is sent, so that a refusal can be told as one.
+        # Before the first byte is sent, so that a refusal gets its own status.
         first = await self._events(wanted, PageRequest(MAX_PAGE_SIZE, None))
         name = f"audit-{wanted.reader.organization.id}.json"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -95,7 +95,7 @@ class AuditPages(PlacedPages):
         return await self.services.audit.list(reader.calling(_METHOD), reader.organization.id, wanted.filter, page)
 
     async def _wanted(self, request: Request) -> _Wanted | None:
-        """What the address asks for; None when its reader has to sign in first."""
+        """What the address asks for; None if the reader has to sign in first."""
         who = await self.who(request)
         if who is None:
             return None
@@ -103,7 +103,7 @@ class AuditPages(PlacedPages):
         account = await self.services.organizations.account(person)
         owned = tuple(organization for organization, role in account.organizations if role is Role.OWNER)
         if not owned:
-            raise PermissionDenied("only owners of an organization can read who changed what in it")
+            raise PermissionDenied("only owners of an organization can read its audit log")
         query = request.query_params
         reader = reader_of(who, person, account, query.get("organization", "") or owned[0].id)
         actor, action = (query.get(name, "").strip()[:200] for name in ("actor", "action"))

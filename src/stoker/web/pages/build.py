@@ -1,4 +1,4 @@
-"""One build: the page that the depot CLI prints the address of, and the same for whoever it is shared with."""
+"""A build's page, whose address clients print, and its shared page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAX_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A build, where its pages are, and who looks at it: nobody in particular where it is shared."""
+    """A build, the path of its pages, and its reader, who is None on a shared page."""
 
     build: Build
     base: str
@@ -50,12 +50,12 @@ class _Seen:
 
     @property
     def is_same_for_all(self) -> bool:
-        """Whether all who have its address see the same page."""
+        """Whether all readers see the same page."""
         return self.who is None
 
 
 class BuildPages(Pages):
-    """Builds, for members of their organization, and for anyone as long as they are shared."""
+    """Builds, for members of their organization, and for anyone while they are shared."""
 
     def __init__(self, context: WebContext, live: Live) -> None:
         super().__init__(context)
@@ -63,7 +63,7 @@ class BuildPages(Pages):
         self._pages, self._searches = RenderQueue(context.build_pages), RenderQueue(context.build_pages)
 
     async def show(self, request: Request) -> Response:
-        """GET /builds/{build_id} and /share/{share_id}: what became of a build, and its steps."""
+        """GET /builds/{build_id} and /share/{share_id}: a build and its steps."""
         seen = await self._seen(request)
         if seen is None:
             return sign_in_first(request)
@@ -73,7 +73,7 @@ class BuildPages(Pages):
     async def _made(
         self, request: Request, seen: _Seen, name: str, page: Callable[[], Awaitable[str]], *, searches: bool = False
     ) -> Response:
-        """A page that takes long, when it is its reader's turn; the same one for all strangers who ask meanwhile."""
+        """Render a page in the queue, once for all readers who aren't signed in."""
         caller, queue = caller_of(request.scope), self._searches if searches else self._pages
         if not seen.is_same_for_all:
             return HTMLResponse(await queue.make(caller, page))
@@ -145,7 +145,7 @@ class BuildPages(Pages):
         )
 
     async def search(self, request: Request) -> Response:
-        """GET …/search?q=: lines of the build's logs that hold a text."""
+        """GET …/search?q=: lines of the build's logs that contain a text."""
         seen = await self._seen(request)
         if seen is None:
             return sign_in_first(request)
@@ -168,7 +168,7 @@ class BuildPages(Pages):
         )
 
     async def download(self, request: Request) -> Response:
-        """GET …/steps/{number}/log.txt: all of a step's log that is kept, as it was written."""
+        """GET …/steps/{number}/log.txt: all stored lines of a step's log, as they were written."""
         seen = await self._seen(request)
         if seen is None:
             return sign_in_first(request)
@@ -190,7 +190,7 @@ class BuildPages(Pages):
         return Response(found.content, 200, headers, "application/json")
 
     async def events(self, request: Request) -> Response:
-        """GET …/events: a server-sent event each time that there is something new to see, until the build is over."""
+        """GET …/events: server-sent events for changes, until the build and its record are complete."""
         seen = await self._seen(request)
         if seen is None:
             raise sign_in_to_follow()
@@ -199,7 +199,7 @@ class BuildPages(Pages):
         return event_stream(self.context, self._live, subject, lambda: self._seen(request), weight)
 
     async def share(self, request: Request) -> Response:
-        """POST /builds/{build_id}/share: let anyone with its address see the build, or no longer."""
+        """POST /builds/{build_id}/share: start or stop sharing the build."""
         build_id = request.path_params["build_id"]
         who = await self.who(request)
         if who is None:
@@ -213,17 +213,17 @@ class BuildPages(Pages):
         elif form.get("decision") == "stop":
             await self.services.sharing.stop_sharing(caller, build_id)
         else:
-            raise InvalidInput("this form says neither to share the build nor to stop it; open its page again")
+            raise InvalidInput("this form says neither to share the build nor to stop sharing it; open its page again")
         return go_to(f"/builds/{build_id}")
 
     async def _seen(self, request: Request) -> _Seen | None:
-        """The build that a page is about; None when its reader has to sign in first."""
+        """The build that a page is about; None if the reader has to sign in first."""
         who = await self.who(request)
         share_id = request.path_params.get("share_id")
         if share_id is not None:
             build = await self.services.sharing.shared_build(share_id)
             if build is None:
-                raise NotFound("this build is not shared, or no longer; ask whoever sent you the link")
+                raise NotFound("this build is not shared, or no longer; ask the person who sent you the link")
             return _Seen(build, f"/share/{share_id}", who, None, share_id, may_share=False)
         if who is None:
             return None
@@ -257,24 +257,24 @@ class BuildPages(Pages):
 
     def _subject(self, build: Build) -> Subject:
         records = self.services.records
-        # Its bars are as long as its steps have taken so far.
+        # Running steps' bars reach until now.
         return Subject(f"build {build.id}", lambda: records.follow(build), lambda: records.may_grow(build), ages=True)
 
 
 def _follows(build: Build, state: RecordState) -> bool:
-    """Whether more may come."""
+    """Whether the build or its record can still change."""
     return not build.status.finished or state is RecordState.FOLLOWING
 
 
 def _scale(build: Build, summary: RecordSummary, now: datetime) -> Scale:
-    """From the first step's begin to the last one's end, or to now while more may come."""
+    """From the first step's start to the last one's end, or until now while it can still change."""
     work = summary.work
     end = now if _follows(build, summary.state) else work.ended_at or build.finished_at or now
     return Scale(work.begun_at or end, end)
 
 
 def _by_interest(steps: Sequence[Step], failed: Step | None) -> list[Step]:
-    """Those whose logs are looked at first: the one that failed, and then the newest."""
+    """Steps in the order in which their logs are read: the failed one, then the newest."""
     return sorted(steps, key=lambda one: (failed is None or one.number != failed.number, -one.number))
 
 
@@ -286,7 +286,7 @@ def _number(request: Request, name: str, otherwise: int) -> int:
     """A number in a page's address.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is not a number.
     """
     text = request.query_params.get(name)
     if text is None:

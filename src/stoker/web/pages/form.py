@@ -1,4 +1,4 @@
-"""Pages of an organization with several forms, the answer to some of which is shown once, on the page itself."""
+"""The base of pages with several forms. Some of them show a result once, such as a new secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from stoker.domain.errors import InvalidInput, StokerError
-from stoker.web.owner import PlacedPages, form_of
+from stoker.web.owner import ContextPages, form_of
 from stoker.web.page import go_to, sign_in_first
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Created = TypeVar("Created")
 
 
-class FormPages(PlacedPages, ABC, Generic[Created]):
-    """One page with forms, whose ``action`` says what is to be done."""
+class FormPages(ContextPages, ABC, Generic[Created]):
+    """One page with forms; the ``action`` of a form says what to do."""
 
     async def show(self, request: Request) -> Response:
         """GET: the page."""
@@ -27,7 +27,7 @@ class FormPages(PlacedPages, ABC, Generic[Created]):
         return sign_in_first(request) if reader is None else await self.page(request, reader)
 
     async def change(self, request: Request) -> Response:
-        """POST: what the form's ``action`` says. What can be told of an error is told on the page."""
+        """POST: carry out the form's ``action``. Known errors are shown on the page."""
         reader = await self.reader(request)
         if reader is None:
             return sign_in_first(request)
@@ -42,7 +42,7 @@ class FormPages(PlacedPages, ABC, Generic[Created]):
 
     @abstractmethod
     async def act(self, reader: Reader, form: dict[str, str]) -> Created | None:
-        """Do what a form asks for; what is to be shown once, if anything.
+        """Carry out a form. Returns what to show once, if anything.
 
         Raises:
             StokerError: it can't be done.
@@ -58,13 +58,13 @@ class FormPages(PlacedPages, ABC, Generic[Created]):
         form: dict[str, str] | None = None,
         created: Created | None = None,
     ) -> Response:
-        """The page: after a form that could not be followed, with what was typed; with what was just created."""
+        """The page: with the input after an error, or with what was just created."""
 
     @abstractmethod
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:
-        """Where a reader goes on after a form of which nothing is to be shown."""
+        """The address to redirect to after a form without a result to show."""
 
 
 def unknown_action() -> InvalidInput:
-    """What is raised for a form whose ``action`` is none of the page's."""
+    """The error for a form with an unknown ``action``."""
     return InvalidInput("this form doesn't say what to do; open its page again")

@@ -1,4 +1,4 @@
-"""The start page: my organizations, and how they are doing."""
+"""The start page: the reader's organizations."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class HomePages(Pages):
-    """What a person sees first."""
+    """The start page."""
 
     def __init__(self, context: WebContext, live: Live) -> None:
         super().__init__(context)
         self._live = live
 
     async def show(self, request: Request) -> Response:
-        """GET /: my organizations; of a single one its projects as well."""
+        """GET /: the reader's organizations; if there is only one, its projects as well."""
         who = await self.who(request)
         if who is None:
             return sign_in_first(request)
@@ -53,7 +53,7 @@ class HomePages(Pages):
         )
 
     async def events(self, request: Request) -> Response:
-        """GET /events: an event each time that builds of my organizations begin or end."""
+        """GET /events: an event when builds of the reader's organizations begin or end."""
         who = await self.who(request)
         if who is None:
             raise sign_in_to_follow()

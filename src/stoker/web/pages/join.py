@@ -1,6 +1,6 @@
-"""Take the place that an invitation's link offers.
+"""Accept an invitation.
 
-The link's secret is in its fragment, which a browser sends to nobody; a script of ours puts it into the form, or the
+The link's secret is in its fragment, which browsers don't send to any server. A script copies it into the form, or the
 reader does.
 """
 
@@ -23,14 +23,14 @@ _JOIN_SECONDS = 30 * 60
 
 
 class JoinPages(Pages):
-    """Invitations, from their reader's side."""
+    """Pages for people who were invited."""
 
     async def show(self, request: Request) -> Response:
         """GET /join."""
         return render("join_code.html", await self.who(request))
 
     async def look(self, request: Request) -> Response:
-        """POST /join: what a code offers."""
+        """POST /join: show the invitation of a code."""
         return await self._offer(await self.who(request), await read_form(request))
 
     async def accept(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LoginPages(Pages):
-    """Logins of command lines, from their person's side."""
+    """Logins of command lines, for the person who approves them."""
 
     async def show(self, request: Request) -> Response:
         """GET /logins/{code}."""

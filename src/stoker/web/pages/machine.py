@@ -1,4 +1,4 @@
-"""An organization's machines and volumes, their state and what they took."""
+"""An organization's machines and volumes, with their state and usage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stoker.domain.machines import CRASHES_IN_A_ROW, Isolation, MachineState
 from stoker.web.charts import length
 from stoker.web.events import MADE_FOR_ONE, event_stream, machines_of, sign_in_to_follow
 from stoker.web.listing import asked_part, part_of
-from stoker.web.owner import PlacedPages
+from stoker.web.owner import ContextPages
 from stoker.web.page import render, sign_in_first
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ _ISOLATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a machine is, in words, with its class in CSS."""
+    """A machine's state in words, with its class in CSS."""
 
     words: str
     tag: str
 
 
-class MachinePages(PlacedPages):
+class MachinePages(ContextPages):
     """Machines, for all members."""
 
     def __init__(self, context: WebContext, live: Live) -> None:
@@ -97,7 +97,7 @@ class MachinePages(PlacedPages):
 
 
 def state_of(machine: MachineFacts, now: datetime) -> State:
-    """How a machine is. One that ended by itself again and again is started only after a pause."""
+    """A machine's state. One that crashed several times is started only after a pause."""
     pauses = machine.retry_at is not None and machine.retry_at > now
     if machine.state is MachineState.STOPPED and pauses and machine.crashes >= CRASHES_IN_A_ROW:
         return State(f"paused after {machine.crashes} crashes", "failed")

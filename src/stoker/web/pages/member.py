@@ -1,4 +1,4 @@
-"""An organization's members, and who is invited to become one."""
+"""An organization's members and invitations."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SERVICE = "stoker.v1.OrganizationService"
 _ROLES = {
     Role.VIEWER: "sees projects and builds",
     Role.MEMBER: "builds as well",
-    Role.OWNER: "decides about projects, tokens and members",
+    Role.OWNER: "manages projects, tokens and members",
 }
 
 
 class MemberPages(FormPages["CreatedInvitation"]):
-    """Members for all of them to see, and for owners to change."""
+    """Members: everybody sees them, owners change them."""
 
     async def act(self, reader: Reader, form: dict[str, str]) -> CreatedInvitation | None:
         """POST /organizations/{organization_id}/members: one of its actions."""
@@ -84,7 +84,7 @@ class MemberPages(FormPages["CreatedInvitation"]):
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:
-        """The same page; the start page for who left."""
+        """The same page, or the start page for a reader who left."""
         is_self = form.get("person") == reader.who.person.id and form["action"] == "remove"
         return "/" if is_self else f"{reader.address}/members"
 

@@ -1,11 +1,11 @@
-"""What an organization's owners decide about it as a whole."""
+"""The settings of an organization."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from stoker.domain.errors import PermissionDenied, StokerError
-from stoker.web.owner import PlacedPages, form_of
+from stoker.web.owner import ContextPages, form_of
 from stoker.web.page import go_to, render, sign_in_first, status_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _RENAME = "stoker.v1.OrganizationService/RenameOrganization"
 
 
-class OrganizationSettingsPages(PlacedPages):
+class OrganizationSettingsPages(ContextPages):
     """An organization's name."""
 
     async def show(self, request: Request) -> Response:
@@ -39,7 +39,7 @@ class OrganizationSettingsPages(PlacedPages):
 
     def _page(self, reader: Reader, *, problem: StokerError | None = None, name: str | None = None) -> Response:
         if not reader.may(_RENAME):
-            raise PermissionDenied("only owners of this organization decide about it; ask one of them")
+            raise PermissionDenied("only owners of this organization can change it; ask one of them")
         return render(
             "organization_settings.html",
             reader.who,

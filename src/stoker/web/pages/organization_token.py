@@ -72,11 +72,11 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
 
 
 def _end(form: dict[str, str]) -> datetime | None:
-    """When the last day is over on which a new token works, in UTC; None when it has no end."""
+    """The end of a new token's last day, in UTC; None if it has no end."""
     text = form.get("last_day", "").strip()
     if not text:
         return None
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
     except (ValueError, OverflowError) as error:
-        raise InvalidInput("the last day is none; write it as 2027-12-31, or leave it out") from error
+        raise InvalidInput("the last day is not a date; write it as 2027-12-31, or leave it out") from error

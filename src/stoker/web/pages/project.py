@@ -10,7 +10,7 @@ from stoker.domain.errors import InvalidInput
 from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pagination import checked_page
 from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
-from stoker.web.owner import PlacedPages
+from stoker.web.owner import ContextPages
 from stoker.web.page import render, sign_in_first
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LIST = "depot.core.v1.BuildService/ListBuilds"
 
 
-class ProjectPages(PlacedPages):
+class ProjectPages(ContextPages):
     """A project, for members of its organization."""
 
     def __init__(self, context: WebContext, live: Live) -> None:
@@ -32,7 +32,7 @@ class ProjectPages(PlacedPages):
         self._live = live
 
     async def show(self, request: Request) -> Response:
-        """GET /projects/{project_id}: its builds, with ``?status=`` and ``?by=`` those that are wanted."""
+        """GET /projects/{project_id}: its builds, filtered by ``?status=`` and ``?by=``."""
         reader = await self.project_reader(request)
         if reader is None:
             return sign_in_first(request)
@@ -66,7 +66,7 @@ class ProjectPages(PlacedPages):
         )
 
     async def events(self, request: Request) -> Response:
-        """GET /projects/{project_id}/events: an event each time that there is something new of its builds."""
+        """GET /projects/{project_id}/events: an event when its builds change."""
         reader = await self.project_reader(request)
         if reader is None:
             raise sign_in_to_follow()
@@ -84,4 +84,6 @@ def _status(text: str) -> BuildStatus | None:
     try:
         return BuildStatus(text)
     except ValueError:
-        raise InvalidInput(f'"{text[:40]}" is not how a build stands; use one of: {", ".join(BuildStatus)}') from None
+        raise InvalidInput(
+            f'"{text[:40]}" is not the status of a build; use one of: {", ".join(BuildStatus)}'
+        ) from None

@@ -1,4 +1,4 @@
-"""The projects of an organization, and a new one."""
+"""The projects of an organization, and the form of a new one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pagination import checked_page
 from stoker.services.projects import NewProject
 from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
-from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
 from stoker.web.page import go_to, render, sign_in_first, status_of
 from stoker.web.project_forms import hardware_of, new_fields, policy_of, typed_fields
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LIST, _CREATE = "depot.core.v1.ProjectService/ListProjects", "depot.core.v1.ProjectService/CreateProject"
 
 
-class ProjectListPages(PlacedPages):
+class ProjectListPages(ContextPages):
     """Projects, for members of their organization."""
 
     def __init__(self, context: WebContext, live: Live) -> None:
@@ -34,7 +34,7 @@ class ProjectListPages(PlacedPages):
         self._live = live
 
     async def show(self, request: Request) -> Response:
-        """GET /organizations/{organization_id}: its projects, with ``?search=`` those of such a name or id."""
+        """GET /organizations/{organization_id}: its projects, filtered by ``?search=`` for a name or id."""
         reader = await self.reader(request)
         if reader is None:
             return sign_in_first(request)
@@ -62,7 +62,7 @@ class ProjectListPages(PlacedPages):
         )
 
     async def events(self, request: Request) -> Response:
-        """GET /organizations/{organization_id}/events: an event each time that builds of it begin or end."""
+        """GET /organizations/{organization_id}/events: an event when its builds begin or end."""
         reader = await self.reader(request)
         if reader is None:
             raise sign_in_to_follow()

@@ -1,4 +1,4 @@
-"""The settings of a project, and what can't be taken back: an empty cache, and its end."""
+"""The settings of a project; reset its cache, and delete it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import InvalidInput, StokerError
 from stoker.domain.hardware import Hardware
 from stoker.domain.projects import ProjectChange
-from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
 from stoker.web.page import go_to, render, sign_in_first, status_of
 from stoker.web.project_forms import fields_of, hardware_of, policy_of, typed_fields
 
@@ -23,8 +23,8 @@ _DELETE = "depot.core.v1.ProjectService/DeleteProject"
 _DONE = {"saved": "The settings were saved.", "reset": "The cache was reset. The next build starts with an empty one."}
 
 
-class ProjectSettingsPages(PlacedPages):
-    """Settings, for all members of the organization; forms, for those who may change them."""
+class ProjectSettingsPages(ContextPages):
+    """Settings: all members see them, some roles change them."""
 
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}/settings."""
@@ -83,7 +83,7 @@ class ProjectSettingsPages(PlacedPages):
         typed: str = "",
         problem: StokerError | None = None,
     ) -> Response:
-        """The page; with a problem, that beside the form that it came from (``at``)."""
+        """The page; a problem is shown beside its form (``at``)."""
         return render(
             "project_settings.html",
             reader.who,
@@ -111,4 +111,4 @@ def _is_confirmed(reader: ProjectReader, form: dict[str, str]) -> bool:
 
 
 def _not_confirmed(reader: ProjectReader) -> InvalidInput:
-    return InvalidInput(f"to confirm, type the project's name just as it is: {reader.project.name}")
+    return InvalidInput(f"to confirm, type the project's exact name: {reader.project.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.domain.projects import MAX_NAME_LENGTH
-from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
 from stoker.web.page import go_to, render, sign_in_first, status_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _CREATE = "stoker.v1.TrustService/CreateProjectToken"
 _REVOKE = "depot.core.v1.ProjectService/DeleteToken"
 
 
-class ProjectTokenPages(PlacedPages):
+class ProjectTokenPages(ContextPages):
     """Tokens that work for one project only, for owners of its organization."""
 
     async def show(self, request: Request) -> Response:

@@ -55,7 +55,7 @@ class SignInPages(Pages):
         self.context.cookies.write(response, "company", secret, _BROWSER_SECONDS)
         self.context.cookies.write(response, "next", local_path(request.query_params.get("next")), _BROWSER_SECONDS)
         if "join" not in request.query_params:
-            # An offer that was only looked at is not taken.
+            # An invitation that was only viewed is not accepted.
             self.context.cookies.clear(response, "join")
         return response
 

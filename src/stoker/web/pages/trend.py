@@ -1,4 +1,4 @@
-"""How a project's builds compare with each other."""
+"""Trends: a project's last builds, compared."""
 
 from __future__ import annotations
 

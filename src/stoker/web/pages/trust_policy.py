@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.domain.trust_policies import ProviderKind
-from stoker.web.owner import AT_THE_FORM, PlacedPages, form_of
+from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
 from stoker.web.page import go_to, render, sign_in_first, status_of
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ _WORDS = {
 _NAMES = {"github": "GitHub", "buildkite": "Buildkite", "circleci": "CircleCI", "gitlab": "GitLab"}
 
 
-class TrustPolicyPages(PlacedPages):
-    """Trust policies, for all members of the organization; forms, for those who may change them."""
+class TrustPolicyPages(ContextPages):
+    """Trust policies: all members see them, owners change them."""
 
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}/trust-policies."""

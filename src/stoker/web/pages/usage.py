@@ -1,4 +1,4 @@
-"""What an organization used, by day and by project."""
+"""The usage of an organization, by day and by project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stoker.domain.errors import InvalidInput
 from stoker.domain.usage import PeriodName, ProjectUsage, named_period
 from stoker.web.charts import chart, lengths
 from stoker.web.formats import duration, number
-from stoker.web.owner import PlacedPages
+from stoker.web.owner import ContextPages
 from stoker.web.page import render, sign_in_first
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _PERIODS = {
 
 @dataclass(frozen=True, slots=True)
 class DailyChart:
-    """A chart by day: what it shows, what that adds up to and is at most, and each bar with its own words."""
+    """A chart by day: title, sum, maximum, and each bar with its text."""
 
     title: str
     total: str
@@ -41,14 +41,14 @@ class DailyChart:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A project, with the lengths of its bars; or all others together, which have no id."""
+    """A project with the lengths of its bars, or the sum of all other projects, without id."""
 
     usage: ProjectUsage
     built: float
     kept: float
 
 
-class UsagePages(PlacedPages):
+class UsagePages(ContextPages):
     """Usage, for all members."""
 
     async def show(self, request: Request) -> Response:
@@ -88,7 +88,7 @@ def _charts(days: Sequence[DayUsage]) -> list[DailyChart]:
     return [
         _chart("Build time", days, lambda day: day.build_time.total_seconds(), duration),
         _chart("Builds", days, lambda day: day.builds, lambda value: number(round(value))),
-        _chart("Time saved by caches", days, lambda day: day.saved_time.total_seconds(), duration),
+        _chart("Saved by cache", days, lambda day: day.saved_time.total_seconds(), duration),
     ]
 
 
@@ -102,7 +102,7 @@ def _chart(
 
 
 def _rows(usage: OrganizationUsage, most: int) -> list[Row]:
-    """The projects that built for the longest, then all others together, with the caches of those without builds."""
+    """The projects with the most build time, then the sum of all others, with the caches of those without builds."""
     ordered = sorted(usage.projects, key=lambda one: (-one.build_time, -one.builds, one.project_name))
     shown, others = list(ordered[:most]), ordered[most:]
     rest = usage.cache_bytes - sum(one.cache_bytes for one in usage.projects)

@@ -20,7 +20,7 @@ _SERVICE = "stoker.v1.WebhookService"
 
 
 class WebhookPages(FormPages["CreatedWebhook"]):
-    """Who is told when builds end."""
+    """Webhooks of projects."""
 
     async def act(self, reader: Reader, form: dict[str, str]) -> CreatedWebhook | None:
         """POST /organizations/{organization_id}/webhooks: one of its actions."""

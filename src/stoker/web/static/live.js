@@ -1,6 +1,6 @@
-// Keeps a page up to date: the server says that something changed, and the page is asked for again.
+// Keeps a page up to date: the server reports a change, and the browser requests the page again.
 const RETRY_MILLISECONDS = 5000;
-// The server says something every 15 seconds; a stream that says nothing for longer is dead, though nobody was told.
+// The server sends an event every 15 seconds. A stream that is silent for longer is dead, even without an error.
 const SILENCE_MILLISECONDS = 45000;
 
 let source = null;
@@ -9,7 +9,7 @@ let wanted = false;
 let looking = false;
 let silence = null;
 
-// Only what is seen is followed: over HTTP/1.1 a browser has six connections to a server, for all of its tabs.
+// Only visible tabs follow: over HTTP/1.1 a browser has six connections to a server, for all of its tabs.
 function follow() {
   source?.close();
   source = null;
@@ -29,7 +29,7 @@ function follow() {
     look();
   });
   opened.addEventListener("error", () => {
-    // A stream that breaks is opened again by the browser, one that is refused isn't.
+    // Browsers reopen a stream that breaks, but not one that is refused.
     if (opened.readyState === EventSource.CLOSED && source === opened) pause().then(follow);
   });
 }

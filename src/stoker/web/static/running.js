@@ -1,11 +1,11 @@
-// Counts on how long what runs has taken, from what the server said: its clock is the one that counts, not the browser's.
+// Keeps durations of running things ticking, from the server's last value: the browser's clock may be wrong.
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
 
 const seen = new WeakMap();
 
-// In the words of the server's own pages (formats.py).
+// Formats like the server's own pages (formats.py).
 export function duration(seconds) {
   if (Number(seconds.toFixed(1)) < 10) return `${Math.max(seconds, 0).toFixed(1)} s`;
   const whole = Math.round(seconds);
@@ -25,7 +25,7 @@ function count() {
   const now = performance.now();
   for (const element of document.querySelectorAll("[data-running]")) {
     const said = element.dataset.running;
-    // What the server says anew begins anew.
+    // A new value of the server restarts the count.
     if (seen.get(element)?.said !== said) seen.set(element, { said, at: now });
     else if (!document.hidden) element.firstChild.data = duration(Number(said) + (now - seen.get(element).at) / 1000);
   }
