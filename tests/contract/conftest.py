@@ -37,12 +37,9 @@ async def new_host(
 
     def make(**settings: Any) -> MachineHost:
         server_id = f"t{secrets.token_hex(4)}"
-        config = ProcessRuntimeConfig(
-            server_id=server_id,
-            buildkitd=engine.buildkitd,
-            container_runtime=container_runtime.program,
-            **{"data": tmp_path / server_id, "user_namespaces": _USER_NAMESPACES, **settings},
-        )
+        programs = {"buildkitd": engine.buildkitd, "container_runtime": container_runtime.program}
+        own = {"data": tmp_path / server_id, "user_namespaces": _USER_NAMESPACES}
+        config = ProcessRuntimeConfig(server_id=server_id, **{**programs, **own, **settings})
         made.append(MachineHost(ProcessRuntime(config), config, certificates, engine))
         return made[-1]
 

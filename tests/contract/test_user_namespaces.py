@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -22,6 +23,7 @@ from tests.harness.contexts import busybox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stoker.engine import ContainerRuntime
     from tests.contract.machine_host import Built, Machine, MachineHost
 
 _IDS = 65_536
@@ -115,6 +117,21 @@ async def test_a_step_sees_its_own_ids_and_nothing_of_the_hosts_tables(held: Mac
     assert built.code == 0, built.text
     for said in ("ids 0 65536", "refused", "no device", "65535:65535", "beyond"):
         assert f" {said}\n" in built.text, (said, built.text)
+
+
+async def test_a_program_in_the_hosts_folder_of_temporary_files_is_found(
+    new_host: Callable[..., MachineHost], container_runtime: ContainerRuntime, tmp_path: Path
+) -> None:
+    """The machine has an empty one of its own, in which it sees what it needs."""
+    assert container_runtime.program is not None
+    copied = tmp_path / "programs" / container_runtime.program.name
+    copied.parent.mkdir()
+    shutil.copy(container_runtime.program, copied)
+    host = new_host(user_namespaces=UserNamespaces.REQUIRE, container_runtime=copied)
+    await host.runtime.prepare_host()
+    machine = await _in_user_namespace(host)
+    built = await machine.build(_context(tmp_path / "c", "RUN echo built"))
+    assert built.code == 0, built.text
 
 
 async def test_archives_are_unpacked_with_their_owners_but_for_device_nodes(held: MachineHost, tmp_path: Path) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from stoker.runtimes.process.engine.visible import Shown, shown
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SRV = Path("/srv")
 
 
-def test_what_anybody_can_reach_needs_nothing(tmp_path: Path) -> None:
-    assert shown([tmp_path], lambda _: 0o755) == Shown((), ())
+def test_what_anybody_can_reach_needs_nothing() -> None:
+    assert shown([SRV], lambda _: 0o755) == Shown((), ())
 
 
-def test_the_outermost_closed_folder_is_covered_once(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_the_outermost_closed_folder_is_covered_once() -> None:
+    home = SRV / "home"
     engine, python = home / "cache" / "engine", home / "python"
 
     def mode(folder: Path) -> int:
@@ -24,10 +23,16 @@ def test_the_outermost_closed_folder_is_covered_once(tmp_path: Path) -> None:
     assert shown([engine, python, engine], mode) == Shown((home,), (engine, python))
 
 
-def test_a_closed_folder_is_shown_in_one_above_it(tmp_path: Path) -> None:
-    engine = tmp_path / "engine"
+def test_a_closed_folder_is_shown_in_one_above_it() -> None:
+    engine = SRV / "engine"
 
     def mode(folder: Path) -> int:
         return 0o700 if folder == engine else 0o755
 
-    assert shown([engine], mode) == Shown((tmp_path,), (engine,))
+    assert shown([engine], mode) == Shown((SRV,), (engine,))
+
+
+def test_what_is_in_a_folder_that_the_machine_has_empty_is_always_shown() -> None:
+    program = Path("/tmp/checkout/src")  # noqa: S108
+    for bits in (0o700, 0o755):
+        assert shown([program], lambda _, bits=bits: bits) == Shown((), (program,))

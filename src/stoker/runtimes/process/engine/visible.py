@@ -1,7 +1,7 @@
 """Which programs of the host a machine in a user namespace has to be shown, as it is nobody there.
 
 They are shown where they are. A folder above them that only its owner may enter, such as /root, is covered by an empty
-one, so that nothing else of it is seen.
+one, so that nothing else of it is seen. The machine's own /tmp and the like are empty from the beginning.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from stoker.runtimes.process.host.namespaces import EMPTIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,14 @@ def shown(folders: Iterable[Path], mode: Callable[[Path], int] = mode_of) -> Sho
     Raises:
         OSError: one of them isn't there.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path, Path | None] = {}
     for folder in dict.fromkeys(path.resolve() for path in folders):
+        if any(folder.is_relative_to(emptied) for emptied in EMPTIED):
+            found[folder] = None
+            continue
         closed = [path for path in reversed((folder, *folder.parents)) if not mode(path) & stat.S_IXOTH]
         # What is closed itself can't be covered: it is shown in its place.
         if closed:
             found[folder] = closed[0] if closed[0] != folder else folder.parent
-    return Shown(tuple(dict.fromkeys(found.values())), tuple(found))
+    covered = dict.fromkeys(folder for folder in found.values() if folder is not None)
+    return Shown(tuple(covered), tuple(found))

@@ -50,7 +50,7 @@ _CLONE = {"x86_64": 56, "aarch64": 220}
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on all architectures
 
 # Folders of the host in which other processes leave things; the machine has its own, empty.
-_EMPTY = {"/run": "755", "/tmp": "1777", "/dev/shm": "1777"}  # noqa: S108
+EMPTIED = {"/run": "755", "/tmp": "1777", "/dev/shm": "1777"}  # noqa: S108
 _EMPTY_BYTES = 64 * 1024**2
 
 _MOST_FOLDERS = 16
@@ -164,7 +164,7 @@ def _arrange(covered: list[str], trees: list[tuple[int, str]], resolvers: str) -
     """What the machine sees of the host: everything that others may read, but for what is replaced here."""
     _mount(None, "/", None, _MS_REC | _MS_SLAVE)
     resolv_conf = os.path.realpath("/etc/resolv.conf")
-    for folder, mode in {**_EMPTY, **dict.fromkeys(covered, "755")}.items():
+    for folder, mode in {**EMPTIED, **dict.fromkeys(covered, "755")}.items():
         _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode={mode},size={_EMPTY_BYTES}")
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     for tree, target in trees:
