@@ -28,6 +28,7 @@ from stoker.runtimes.process.engine.emulation import native_platform
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.system import SystemClock
 from tests.harness.contexts import busybox
+from tests.harness.one_at_a_time import reserved
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -346,6 +347,12 @@ class Internet:
 @contextmanager
 def internet() -> Iterator[Internet]:
     """Make the network namespace, with a web server on port 80 and a name server, for as long as it is used."""
+    with reserved("internet"), _internet() as net:
+        yield net
+
+
+@contextmanager
+def _internet() -> Iterator[Internet]:
     net = Internet()
     name = f"stoker-{secrets.token_hex(3)}"
     outside, inside = f"{name[7:]}o", f"{name[7:]}i"

@@ -7,7 +7,6 @@ whole host does, or takes what there is one of: while it runs no other test does
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
@@ -16,19 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.one_at_a_time import locked
+
 
 def _folder(run: str) -> Path:
     return Path(tempfile.gettempdir()) / f"stoker-tests-{run}"
-
-
-@contextmanager
-def _locked(file: Path, kind: int) -> Iterator[None]:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, kind)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -36,8 +27,8 @@ def _turn(folder: Path, *, alone: bool) -> Iterator[None]:
     """Run beside the tests of other processes, or alone. Who waits to be alone keeps others from beginning."""
     folder.mkdir(exist_ok=True)
     with ExitStack() as running:
-        with _locked(folder / "next", fcntl.LOCK_EX):
-            running.enter_context(_locked(folder / "running", fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+        with locked(folder / "next", fcntl.LOCK_EX):
+            running.enter_context(locked(folder / "running", fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
         yield
 
 

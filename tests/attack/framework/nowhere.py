@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.harness.one_at_a_time import reserved
+
 ADDRESS = "198.51.100.2"
 """Of those that documents use (RFC 5737), so that steps may reach it, and nobody is there."""
 
@@ -17,6 +19,12 @@ _HOST_SIDE = "198.51.100.1"
 @contextmanager
 def nowhere() -> Iterator[None]:
     """The network, in a namespace of its own, for as long as it is used."""
+    with reserved("nowhere"), _nowhere():
+        yield
+
+
+@contextmanager
+def _nowhere() -> Iterator[None]:
     name = f"stoker-{secrets.token_hex(3)}"
     outside, inside = f"{name[7:]}o", f"{name[7:]}i"
     try:
