@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,12 @@ from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.kept_steps import KeptSteps, StepNumbers
 from stoker.domain.ledger import SolveLedger
 from stoker.domain.progress import LogEvent, Progress
-from stoker.domain.record_limits import RecordBudget, RecordLimits
+from stoker.domain.record_limits import RecordBudget
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
 from stoker.services.core import Core, Limits
 from stoker.services.wakeups import Wakeups
+from stoker.settings.records import RecordSettings
 from stoker.store import builds, step_logs, steps
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
@@ -97,7 +99,7 @@ async def _record(folder: Path, *, store: bool) -> float:
                 finished_at=None,
             ),
         )
-    limits = RecordLimits(step_log_bytes=2 * _LOG_BYTES, build_log_bytes=2 * _LOG_BYTES)
+    limits = replace(RecordSettings().limits, step_log_bytes=2 * _LOG_BYTES, build_log_bytes=2 * _LOG_BYTES)
     kept = KeptSteps(build, "linux/amd64", RecordBudget(limits), StepNumbers())
     ledger = SolveLedger("r", "linux/amd64", build, kept)
     event = LogEvent("sha256:0", datetime.now(UTC), 1, _MESSAGE)

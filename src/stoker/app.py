@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from stoker.assembly import (
     delivery_options,
-    fleet_options,
     open_core,
     otlp_tracer,
     process_runtime,
-    recorder_options,
     request_limits,
     rpc_options,
 )
@@ -85,7 +83,7 @@ class ApiProcess:
         self._documents = IssuerDocuments(settings.oidc.oidc_timeout_seconds)
         times = KeyTimes(between_looks=timedelta(seconds=settings.oidc.oidc_refresh_seconds))
         keys = IssuerKeys(self._documents, core.clock, times)
-        options = fleet_options(settings)
+        options = settings.fleet
         looks, blobs = CacheLooks(core, credentials, options), MachineBlobs(credentials)
 
         self._services = services = services_of(core, plan, runtime, certificates, keys, looks, blobs, webhook_key)
@@ -93,7 +91,7 @@ class ApiProcess:
         self.pages = pages_of(services, core, plan, self._documents, keys)
 
         self._fleet = fleet = fleet_controller(core, runtime, certificates, credentials, looks, options)
-        recorder = Recorder(core, services.recording, credentials, recorder_options(settings), core.monotonic)
+        recorder = Recorder(core, services.recording, credentials, settings.recorder, core.monotonic)
         deliverer = WebhookDeliverer(core, delivery_options(settings), webhook_key, plan.public_url)
         measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.fleet.measure_seconds))
         forgetting = partial(services.retention.run, timedelta(seconds=settings.retention.forget_seconds))

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import OidcVerifier
 from stoker.domain.people import Role
-from stoker.domain.privileges import Privileges
-from stoker.domain.queue import BuildLimits
 from stoker.domain.rates import Bound, Rate
-from stoker.domain.record_limits import RecordLimits
 from stoker.domain.trust_policies import Provider, ProviderKind
-from stoker.domain.webhooks import DeliveryBounds, Patience
-from stoker.fleet.options import FleetOptions
+from stoker.domain.webhooks import Patience
 from stoker.gateway.gateway_life import GatewayLife
-from stoker.recorder.options import RecorderOptions
-from stoker.recorder.slots import SlotLimits
 from stoker.rpc.application import RpcOptions
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
@@ -51,49 +45,14 @@ _SIGN_IN_ALGORITHMS = ("RS256", "PS256", "ES256")
 
 
 def limits_of(settings: Settings) -> Limits:
-    """The bounds that services keep to."""
+    """The settings that services keep to."""
     return Limits(
         regions=settings.regions.regions,
-        lease_lifetime=timedelta(seconds=settings.builds.lease_seconds),
-        build_lifetime=timedelta(hours=settings.builds.build_hours),
-        min_keep_bytes=settings.projects.min_keep_bytes,
-        max_keep_bytes=settings.projects.max_keep_bytes,
-        max_organization_keep_bytes=settings.projects.max_organization_keep_bytes,
-        max_projects=settings.projects.max_projects,
-        max_project_tokens=settings.projects.max_project_tokens,
-        max_organization_tokens=settings.people.max_organization_tokens,
-        max_members=settings.people.max_members,
-        max_sessions=settings.people.max_sessions,
-        max_trust_policies=settings.projects.max_trust_policies,
-        max_project_webhooks=settings.webhooks.max_project_webhooks,
-        max_open_logins=settings.people.max_open_logins,
-        max_open_logins_per_address=settings.people.max_open_logins_per_address,
-        invitation_lifetime=timedelta(days=settings.people.invitation_days),
-        session_lifetime=timedelta(days=settings.people.session_days),
-        login_lifetime=timedelta(minutes=settings.people.login_minutes),
-        user_token_lifetime=timedelta(days=settings.people.user_token_days)
-        if settings.people.user_token_days
-        else None,
-        builds=BuildLimits(
-            per_project=settings.builds.max_builds_per_project,
-            per_organization=settings.builds.max_builds_per_organization,
-            on_server=settings.builds.max_builds,
-        ),
-        max_waiting_builds=settings.builds.max_waiting_builds,
-        max_waiting_builds_per_project=settings.builds.max_waiting_builds_per_project,
-        max_open_builds_per_project=settings.builds.max_open_builds_per_project,
-        build_rate=Rate(settings.builds.builds_per_second, settings.builds.builds_burst),
-        audit_lifetime=timedelta(days=settings.retention.audit_days) if settings.retention.audit_days else None,
-        max_audit_events=settings.retention.max_audit_events,
-        max_audit_events_per_organization=settings.retention.max_audit_events_per_organization,
-        max_audit_events_per_actor=settings.retention.max_audit_events_per_actor,
-        webhook_deliveries=DeliveryBounds(
-            per_webhook=settings.webhooks.max_webhook_deliveries_per_webhook,
-            per_organization=settings.webhooks.max_webhook_deliveries_per_organization,
-            on_server=settings.webhooks.max_webhook_deliveries,
-        ),
-        webhook_history=timedelta(days=settings.retention.webhook_history_days),
-        connection_hold=timedelta(seconds=settings.builds.connection_hold_seconds),
+        builds=settings.builds,
+        projects=settings.projects,
+        people=settings.people,
+        retention=settings.retention,
+        webhooks=settings.webhooks,
     )
 
 
@@ -104,50 +63,6 @@ def gate_limits(settings: Settings) -> GateLimits:
         solves=settings.gateway.max_solves_per_build,
         # Longer than BuildKit itself waits for a solve that is named before it begins.
         solve_wait_seconds=settings.gateway.gateway_wait_seconds / 2,
-    )
-
-
-def record_limits(settings: Settings) -> RecordLimits:
-    """How much is kept of what builds do."""
-    return RecordLimits(
-        step_log_bytes=settings.records.record_step_log_bytes,
-        build_log_bytes=settings.records.record_build_log_bytes,
-        steps=settings.records.record_steps,
-        build_bytes=settings.records.record_build_bytes,
-        warnings=settings.records.record_warnings,
-        dockerfiles=settings.records.record_dockerfiles,
-        dockerfile_bytes=settings.records.record_dockerfile_bytes,
-        attestation_bytes=settings.records.record_attestation_bytes,
-        reported_steps=settings.records.record_reported_steps,
-        reported_bytes=settings.records.record_reported_bytes,
-    )
-
-
-def recorder_options(settings: Settings) -> RecorderOptions:
-    """How builds are followed."""
-    return RecorderOptions(
-        write_interval=timedelta(seconds=settings.recorder.record_interval_seconds),
-        pending_bytes=settings.recorder.record_pending_bytes,
-        reconnect=timedelta(seconds=settings.recorder.record_reconnect_seconds),
-        drain=timedelta(seconds=settings.recorder.record_drain_seconds),
-        slots=SlotLimits(
-            server=settings.recorder.max_followed_solves,
-            project=settings.recorder.max_followed_solves_per_project,
-            build=settings.recorder.max_followed_solves_per_build,
-        ),
-    )
-
-
-def fleet_options(settings: Settings) -> FleetOptions:
-    """How machines are started, kept and stopped."""
-    return FleetOptions(
-        idle_timeout=timedelta(seconds=settings.fleet.idle_seconds),
-        start_timeout=timedelta(seconds=settings.fleet.start_timeout_seconds),
-        start_attempts=settings.fleet.start_attempts,
-        stop_grace=timedelta(seconds=settings.fleet.stop_grace_seconds),
-        parallel_starts=settings.fleet.parallel_starts,
-        housekeeping_pause=timedelta(seconds=settings.fleet.housekeeping_seconds),
-        privileges=project_privileges(settings),
     )
 
 
@@ -312,14 +227,6 @@ def otlp_tracer(settings: Settings, server_id: str) -> OtlpTracer | None:
     from stoker.observing.traces import OtlpTracer  # only here: its libraries take long to import
 
     return OtlpTracer(settings.observing.traces, settings.observing.traces_share, server_id, version("stoker"))
-
-
-def project_privileges(settings: Settings) -> dict[str, Privileges]:
-    """What the operator decided for single projects."""
-    return {
-        project: Privileges(given.allowed_networks, given.denied_networks, frozenset(given.entitlements))
-        for project, given in settings.fleet.project_privileges.items()
-    }
 
 
 def process_runtime_config(

@@ -13,8 +13,6 @@ from stoker.assembly import (
     oidc_providers,
     page_rates,
     page_sizes,
-    project_privileges,
-    record_limits,
 )
 from stoker.auth.oidc import OidcVerifier
 from stoker.auth.passwords import Passwords
@@ -62,12 +60,12 @@ if TYPE_CHECKING:
     from stoker.auth.issuer_keys import IssuerKeys
     from stoker.buildkit.control import ControlCredentials
     from stoker.fleet.cache_inspection import CacheLooks
-    from stoker.fleet.options import FleetOptions
     from stoker.gateway.machine_blobs import MachineBlobs
     from stoker.pki.certificates import Certificates
     from stoker.plan import ServerPlan
     from stoker.runtimes.contract import Runtime
     from stoker.services.core import Core
+    from stoker.settings.fleet import FleetSettings
 
 _TEST_PATIENCE = timedelta(seconds=5)
 
@@ -108,7 +106,7 @@ def services_of(
         endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms(), signs),
         expiry=ExpiryService(core, clock_watch, signs),
         gate=GateService(
-            core, project_privileges(settings), blobs, gate_limits(settings), records=settings.records.record_builds
+            core, settings.fleet.privileges, blobs, gate_limits(settings), records=settings.records.record_builds
         ),
         logins=LoginService(core),
         machines=MachineService(core),
@@ -118,9 +116,7 @@ def services_of(
         queue=QueueService(core),
         recording=RecordingService(
             core,
-            record_limits(settings),
-            timedelta(days=settings.records.record_days),
-            timedelta(seconds=settings.records.record_report_seconds),
+            settings.records,
             frozenset(one.architecture for one in runtime.platforms() - runtime.emulated()),
         ),
         records=RecordService(core),
@@ -148,7 +144,7 @@ def fleet_controller(
     certificates: Certificates,
     credentials: ControlCredentials,
     cache_looks: CacheLooks,
-    options: FleetOptions,
+    options: FleetSettings,
 ) -> FleetController:
     """The controller of all machines, with a claim of its own."""
     claim = core.new_id()
@@ -162,7 +158,7 @@ def pages_of(
 ) -> PageLimits:
     """The pages, behind their limits. People sign in with a provider whose documents and keys are given."""
     settings = plan.settings
-    cookies = Cookies(plan.public_url.startswith("https://"), core.limits.session_lifetime)
+    cookies = Cookies(plan.public_url.startswith("https://"), core.limits.people.session_lifetime)
     context = WebContext(
         services=services,
         audit_json=event_json,

@@ -8,6 +8,7 @@ from stoker.domain.kept_steps import Batch, KeptSteps, StepNumbers
 from stoker.domain.ledger import SolveLedger
 from stoker.domain.record_limits import RecordBudget, RecordLimits, RecordSize
 from stoker.domain.steps import LogLine, Step
+from stoker.settings.records import RecordSettings
 
 
 def kept_steps(
@@ -16,7 +17,7 @@ def kept_steps(
     """The steps of a build on one machine."""
     steps = tuple(stored)
     numbers = StepNumbers(max((step.number for step in steps), default=0))
-    return KeptSteps("b", "linux/amd64", RecordBudget(limits or RecordLimits(), used), numbers, steps)
+    return KeptSteps("b", "linux/amd64", RecordBudget(limits or RecordSettings().limits, used), numbers, steps)
 
 
 def new_ledger(

@@ -29,7 +29,7 @@ from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.unit.test_clock_jumps import Times
 
-LIFETIME = Limits().lease_lifetime
+LIFETIME = Limits().builds.lease_lifetime
 ALMOST = LIFETIME - timedelta(seconds=10)
 ENOUGH = timedelta(seconds=20)
 

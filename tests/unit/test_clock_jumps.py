@@ -13,7 +13,7 @@ from stoker.auth.tokens import hash_secret
 from stoker.domain.builds import Build, BuildResult, BuildStatus
 from stoker.domain.platforms import Platform
 from stoker.domain.principals import CredentialKind, Principal
-from stoker.domain.queue import BuildLimits, places
+from stoker.domain.queue import places
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
 from stoker.services.build_completion import end_build
@@ -25,6 +25,7 @@ from stoker.services.leasing import add_lease
 from stoker.services.queue import lease_or_wait
 from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.wakeups import Wakeups
+from stoker.settings.builds import BuildSettings
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -34,7 +35,7 @@ from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 
-LIFETIME = Limits().lease_lifetime
+LIFETIME = Limits().builds.lease_lifetime
 
 
 @dataclass
@@ -77,7 +78,7 @@ class World:
 
     async def wait(self, build: Build) -> None:
         """Put a build into the queue."""
-        core = replace(self.core, limits=replace(self.core.limits, builds=BuildLimits(per_project=1)))
+        core = replace(self.core, limits=replace(self.core.limits, builds=BuildSettings(max_builds_per_project=1)))
         async with core.database.write() as tx:
             assert await lease_or_wait(core, tx, build, Platform.AMD64) is None
 
@@ -148,7 +149,7 @@ async def test_a_build_lasts_as_long_as_it_lasts(world: World, jump: timedelta) 
     async with world.core.database.read() as tx:
         token = await token_store.find_token(tx, hash_secret(world.token))
     assert token is not None
-    assert token.expires_at == world.times.now() - timedelta(minutes=2) + Limits().build_lifetime
+    assert token.expires_at == world.times.now() - timedelta(minutes=2) + Limits().builds.build_lifetime
 
     ended = await world.end()
 

@@ -15,6 +15,7 @@ from stoker.services.audit_log import record
 from stoker.services.core import Core, Limits
 from stoker.services.retention import ForgettingService
 from stoker.services.wakeups import Wakeups
+from stoker.settings.retention import RetentionSettings
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.tables.audit import audit_events
@@ -49,11 +50,11 @@ async def kept(core: Core) -> list[str]:
     ("limits", "left"),
     [
         (Limits(), [str(number) for number in range(10)]),
-        (Limits(audit_lifetime=3 * DAY), ["7", "8", "9"]),
-        (Limits(audit_lifetime=None, max_audit_events=4), ["6", "7", "8", "9"]),
-        (Limits(audit_lifetime=2 * DAY, max_audit_events=4), ["8", "9"]),
-        (Limits(audit_lifetime=None, max_audit_events_per_organization=3), ["7", "8", "9"]),
-        (Limits(audit_lifetime=None, max_audit_events_per_actor=2), ["8", "9"]),
+        (Limits(retention=RetentionSettings(audit_days=3)), ["7", "8", "9"]),
+        (Limits(retention=RetentionSettings(audit_days=0, max_audit_events=4)), ["6", "7", "8", "9"]),
+        (Limits(retention=RetentionSettings(audit_days=2, max_audit_events=4)), ["8", "9"]),
+        (Limits(retention=RetentionSettings(audit_days=0, max_audit_events_per_organization=3)), ["7", "8", "9"]),
+        (Limits(retention=RetentionSettings(audit_days=0, max_audit_events_per_actor=2)), ["8", "9"]),
     ],
 )
 async def test_old_and_surplus_events_are_forgotten(tmp_path: Path, limits: Limits, left: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from stoker.domain.kept_steps import Batch
 from stoker.domain.masking import mask_secrets
 from stoker.domain.progress import LogEvent, Progress, VertexEvent
-from stoker.domain.record_limits import RecordLimits
 from stoker.domain.steps import work_key
+from stoker.settings.records import RecordSettings
 from tests.harness.ledgers import kept_steps, new_ledger, taken
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,7 +74,7 @@ def test_steps_are_numbered_as_they_begin() -> None:
 
 
 def test_what_is_over_a_limit_is_counted_and_leaves_no_hole() -> None:
-    one = new_ledger(limits=RecordLimits(step_log_bytes=40, steps=1))
+    one = new_ledger(limits=replace(RecordSettings().limits, step_log_bytes=40, steps=1))
     for progress in (
         vertex("a"),
         said("a", b"a line that is kept\n"),
@@ -159,7 +160,7 @@ def test_long_lines_are_cut_between_characters(character: str) -> None:
 
 
 def test_a_budget_is_one_for_all_that_is_kept_and_counts_what_is_left_out() -> None:
-    limits = RecordLimits(build_bytes=100_000)
+    limits = replace(RecordSettings().limits, build_bytes=100_000)
     one = new_ledger(limits=limits)
     for number in range(1000):
         one.apply(vertex(f"sha256:{number}", name="RUN " + "x" * 2000))

@@ -17,7 +17,12 @@ def waiting(number: int, build: str, organization: str = "o", project: str = "p"
 
 
 def turn(queue: list[Waiting], holding: list[Holding], **limits: int) -> list[str]:
-    return [one.build_id for one in whose_turn(queue, holding, BuildLimits(**limits))]
+    return [
+        one.build_id
+        for one in whose_turn(
+            queue, holding, BuildLimits(**{"per_project": 0, "per_organization": 0, "on_server": 0, **limits})
+        )
+    ]
 
 
 def test_without_limits_everybody_is_served_in_order() -> None:

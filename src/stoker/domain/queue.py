@@ -35,9 +35,9 @@ class Waiting:
 class BuildLimits:
     """How many builds may hold machines at once: in a project, in an organization, and in all; 0 is no limit."""
 
-    per_project: int = 0
-    per_organization: int = 0
-    on_server: int = 0
+    per_project: int
+    per_organization: int
+    on_server: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,16 +40,16 @@ class RecordLimits:
         reported_bytes: of the logs of these, and of all else that its client reports.
     """
 
-    step_log_bytes: int = 4 * 1024 * 1024
-    build_log_bytes: int = 64 * 1024 * 1024
-    steps: int = 20_000
-    build_bytes: int = 32 * 1024 * 1024
-    warnings: int = 1000
-    dockerfiles: int = 100
-    dockerfile_bytes: int = 1024 * 1024
-    attestation_bytes: int = 8 * 1024 * 1024
-    reported_steps: int = 1000
-    reported_bytes: int = 8 * 1024 * 1024
+    step_log_bytes: int
+    build_log_bytes: int
+    steps: int
+    build_bytes: int
+    warnings: int
+    dockerfiles: int
+    dockerfile_bytes: int
+    attestation_bytes: int
+    reported_steps: int
+    reported_bytes: int
 
     @property
     def of_machines(self) -> RecordLimits:

@@ -88,9 +88,9 @@ class WebhookStanding:
 class DeliveryBounds:
     """How many deliveries may wait: of a webhook, of an organization, and of all."""
 
-    per_webhook: int = 1000
-    per_organization: int = 2000
-    on_server: int = 10_000
+    per_webhook: int
+    per_organization: int
+    on_server: int
 
 
 @dataclass(frozen=True, slots=True)

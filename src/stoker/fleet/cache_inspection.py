@@ -17,8 +17,8 @@ from stoker.store import cache_contents as contents_store
 if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.machines import Machine
-    from stoker.fleet.options import FleetOptions
     from stoker.services.core import Core
+    from stoker.settings.fleet import FleetSettings
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 class CacheLooks:
     """Asks machines what is in their caches."""
 
-    def __init__(self, core: Core, credentials: ControlCredentials, options: FleetOptions) -> None:
+    def __init__(self, core: Core, credentials: ControlCredentials, options: FleetSettings) -> None:
         self._core = core
         self._credentials = credentials
         self._options = options
@@ -36,12 +36,12 @@ class CacheLooks:
         if machine.placement is None or machine.state is not MachineState.READY:
             return None
         try:
-            async with asyncio.timeout(self._options.look_timeout.total_seconds()):
+            async with asyncio.timeout(self._options.cache_inspection_timeout_seconds):
                 records = await cache_records(machine.placement, machine.server_name, self._credentials)
         except (ControlFailed, TimeoutError) as error:
             _log.info("machine %s did not say what is in its cache: %s", machine.id, error)
             return None
-        return CacheContents(self._core.now(), folded(records, self._options.kept_records))
+        return CacheContents(self._core.now(), folded(records, self._options.cache_records))
 
     async def remember(self, machine: Machine) -> None:
         """Remember what is in the cache of a machine that is about to stop. Failing to costs nothing but this."""

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from stoker.domain.volumes import Volume
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.lifecycle import MachineLifecycle
-    from stoker.fleet.options import FleetOptions
     from stoker.runtimes.contract import Runtime
     from stoker.services.core import Core
+    from stoker.settings.fleet import FleetSettings
 
 _SETTLE_SECONDS = 10.0
 
@@ -47,7 +47,7 @@ class FleetController:
         runtime: Runtime,
         lifecycle: MachineLifecycle,
         housekeeping: Housekeeping,
-        options: FleetOptions,
+        options: FleetSettings,
         claim: str,
     ) -> None:
         self._core = core
@@ -240,7 +240,7 @@ class FleetController:
         tasks[key] = asyncio.create_task(run(), name=f"fleet {key}")
 
     def _seconds_until(self, moment: datetime | None) -> float:
-        longest = self._options.look_again.total_seconds()
+        longest = self._options.reconcile_seconds
         if moment is None:
             return longest
         return min(longest, max(0.0, (moment - self._core.now()).total_seconds()))

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.machines import Machine
-    from stoker.fleet.options import FleetOptions
     from stoker.runtimes.contract import Runtime
     from stoker.services.core import Core
+    from stoker.settings.fleet import FleetSettings
 
 _MEGABYTE = 1000**2
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class Housekeeping:
     """Has machines drop what their projects' cache policies don't keep."""
 
-    def __init__(self, core: Core, runtime: Runtime, credentials: ControlCredentials, options: FleetOptions) -> None:
+    def __init__(self, core: Core, runtime: Runtime, credentials: ControlCredentials, options: FleetSettings) -> None:
         self._core = core
         self._runtime = runtime
         self._credentials = credentials
@@ -63,7 +63,7 @@ class Housekeeping:
         if machine.volume_id is None or policy is None:
             return
         try:
-            async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
+            async with asyncio.timeout(self._options.housekeeping_timeout_seconds):
                 await self._prune(machine, policy)
                 await self._runtime.settle_volume(machine.volume_id, policy, fresh=True)
         except (ControlFailed, RuntimeFailed, TimeoutError) as error:
@@ -89,7 +89,7 @@ class Housekeeping:
             following: tuple[Machine, bool] | None = (machine, is_idle)
             while following is not None:
                 await self._keep_once(*following)
-                await asyncio.sleep(self._options.housekeeping_pause.total_seconds())
+                await asyncio.sleep(self._options.housekeeping_seconds)
                 following = self._again.pop(machine.id, None)
         finally:
             self._work.pop(machine.id, None)
@@ -102,7 +102,7 @@ class Housekeeping:
             if is_idle and await self._runtime.settle_volume(machine.volume_id, policy, fresh=False):
                 await self.shrink(machine)
                 return
-            async with asyncio.timeout(self._options.housekeeping_timeout.total_seconds()):
+            async with asyncio.timeout(self._options.housekeeping_timeout_seconds):
                 await self._prune(machine, policy)
         except (ControlFailed, RuntimeFailed, TimeoutError) as error:
             _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)

@@ -45,10 +45,10 @@ from stoker.store import volumes as volume_store
 if TYPE_CHECKING:
     from stoker.fleet.cache_inspection import CacheLooks
     from stoker.fleet.housekeeping import Housekeeping
-    from stoker.fleet.options import FleetOptions
     from stoker.pki.certificates import Certificates
     from stoker.runtimes.contract import Runtime
     from stoker.services.core import Core
+    from stoker.settings.fleet import FleetSettings
 
 # What a damaged volume may be replaced by, in turn: its last good snapshot, an empty one.
 _VOLUMES_TO_TRY = 2
@@ -74,7 +74,7 @@ class MachineLifecycle:
         credentials: ControlCredentials,
         housekeeping: Housekeeping,
         looks: CacheLooks,
-        options: FleetOptions,
+        options: FleetSettings,
         claim: str,
     ) -> None:
         self._core = core
@@ -134,7 +134,7 @@ class MachineLifecycle:
         about = {"stoker.machine_id": machine.id, "stoker.project_id": machine.project_id}
         span = self._core.tracer.begin_work("machine start", about, cause=machine_cause(machine.id), headers={})
         try:
-            async with asyncio.timeout(self._options.start_timeout.total_seconds()):
+            async with asyncio.timeout(self._options.start_timeout_seconds):
                 await fill_volume(self._core, self._runtime, machine)
                 async for placement in self._runtime.start(spec):
                     machine = await self._save(replace(machine, placement=placement))
@@ -174,7 +174,7 @@ class MachineLifecycle:
             raise RuntimeFailed(f"machine {machine.id} can't be observed; looking again")
         if observed is Observed.RUNNING and machine.placement is not None:
             try:
-                async with asyncio.timeout(self._options.start_timeout.total_seconds()):
+                async with asyncio.timeout(self._options.start_timeout_seconds):
                     await self._wait_ready(machine)
             except (RuntimeFailed, TimeoutError) as error:
                 await self._fail_start(machine, str(error) or "it was not ready in time")
@@ -308,7 +308,7 @@ class MachineLifecycle:
         """
         keeps_volume = machine.build_id is None and not machine.volume_given_up
         try:
-            grace = 0 if machine.build_id is not None else self._options.stop_grace.total_seconds()
+            grace = 0 if machine.build_id is not None else self._options.stop_grace_seconds
             whole = await self._runtime.stop(machine.id, grace)
             if damage is not None and machine.volume_id is not None:
                 machine = replace(machine, error=await self._restore_volume(machine.id, machine.volume_id, damage))

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.ledger import SolveLedger
     from stoker.domain.steps import Solve
-    from stoker.recorder.options import RecorderOptions
     from stoker.services.core import Core
     from stoker.services.record_writer import RecordingService
+    from stoker.settings.recorder import RecorderSettings
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+
+# After which time a follower whose solve has said nothing gives its slot to another.
+_SILENT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ class Follower:
         core: Core,
         recording: RecordingService,
         credentials: ControlCredentials,
-        options: RecorderOptions,
+        options: RecorderSettings,
         monotonic: Callable[[], float],
     ) -> None:
         self._core = core
@@ -65,7 +68,7 @@ class Follower:
             await asyncio.wait({following, ended, yielding}, return_when=asyncio.FIRST_COMPLETED)
             if yielding.done() and not following.done() and not ended.done():
                 return False
-            await asyncio.wait({following}, timeout=self._options.drain.total_seconds())
+            await asyncio.wait({following}, timeout=self._options.record_drain_seconds)
             error = following.result() if following.done() else "the build ended while its machine was still working"
         finally:
             for task in (following, ended, yielding):
@@ -81,7 +84,7 @@ class Follower:
     async def _make_way(self, said: asyncio.Event, wanted: Callable[[], Awaitable[None]]) -> None:
         """Return when a solve has said nothing for a while, and another one waits; never once it says something."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._options.silent.total_seconds()):
+            async with asyncio.timeout(_SILENT_SECONDS):
                 await said.wait()
         while not said.is_set():
             await wanted()
@@ -101,7 +104,7 @@ class Follower:
             return
         room = await self._recording.room_for_attestations(solve)
         try:
-            async with asyncio.timeout(self._options.drain.total_seconds()):
+            async with asyncio.timeout(self._options.record_drain_seconds):
                 history = await read_history(machine.placement, machine.server_name, self._credentials, solve.ref, room)
         except (ControlFailed, TimeoutError) as error:
             _log.info("the history of solve %s of build %s could not be read: %s", solve.ref, solve.build_id, error)
@@ -128,7 +131,7 @@ class Follower:
             now = self._monotonic()
             if ledger.has_grown or broken_since is None:
                 pause, broken_since = _FIRST_PAUSE, now
-            if now - broken_since >= self._options.reconnect.total_seconds():
+            if now - broken_since >= self._options.record_reconnect_seconds:
                 return "its machine could not be reached any more"
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
@@ -141,7 +144,7 @@ class Follower:
         placement, server_name = machine.placement, machine.server_name
 
         async def has_room() -> None:
-            while ledger.pending_bytes > self._options.pending_bytes:
+            while ledger.pending_bytes > self._options.record_pending_bytes:
                 # It may be what another solve of the build filled.
                 arrived.notify()
                 await written.wait(None)
@@ -162,7 +165,7 @@ class Follower:
         try:
             while not reading.done():
                 await arrived.wait(None)
-                await asyncio.wait({reading}, timeout=self._options.write_interval.total_seconds())
+                await asyncio.wait({reading}, timeout=self._options.record_interval_seconds)
                 await self._recording.store(solve, ledger)
                 written.notify()
             reading.result()

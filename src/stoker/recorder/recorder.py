@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.steps import Solve
-    from stoker.recorder.options import RecorderOptions
     from stoker.services.core import Core
     from stoker.services.record_writer import RecordingService
+    from stoker.settings.recorder import RecorderSettings
 
 _CLEAN_SECONDS = 600.0
 _CLEAN_PAUSE = 0.2
@@ -33,13 +33,13 @@ class Recorder:
         core: Core,
         recording: RecordingService,
         credentials: ControlCredentials,
-        options: RecorderOptions,
+        options: RecorderSettings,
         monotonic: Callable[[], float],
     ) -> None:
         self._core = core
         self._recording = recording
         self._follower = Follower(core, recording, credentials, options, monotonic)
-        self._slots = Slots(options.slots)
+        self._slots = Slots(options)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:

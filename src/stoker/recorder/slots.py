@@ -5,29 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from stoker.domain.steps import Solve
-
-
-@dataclass(frozen=True, slots=True)
-class SlotLimits:
-    """How many solves are followed at once: in all, of a project, and of a build. All are settings."""
-
-    server: int = 1000
-    project: int = 400
-    build: int = 200
+    from stoker.settings.recorder import RecorderSettings
 
 
 class Slots:
     """Slots for followers. Who waits longest gets the next one, of those whose build and project have one left."""
 
-    def __init__(self, limits: SlotLimits) -> None:
-        self._limits = limits
+    def __init__(self, settings: RecorderSettings) -> None:
+        self._settings = settings
         self._taken = 0
         self._by_owner = Counter[str]()
         self._waiting: dict[asyncio.Future[None], Solve] = {}
@@ -54,7 +45,7 @@ class Slots:
 
     def _give(self) -> None:
         for turn, solve in list(self._waiting.items()):
-            if self._taken >= self._limits.server:
+            if self._taken >= self._settings.max_followed_solves:
                 break
             if not turn.done() and self._has_one_left(solve):
                 self._count(solve, 1)
@@ -68,8 +59,8 @@ class Slots:
     def _has_one_left(self, solve: Solve) -> bool:
         """Whether its build and its project have, whatever others take."""
         return (
-            self._by_owner[solve.build_id] < self._limits.build
-            and self._by_owner[solve.project_id] < self._limits.project
+            self._by_owner[solve.build_id] < self._settings.max_followed_solves_per_build
+            and self._by_owner[solve.project_id] < self._settings.max_followed_solves_per_project
         )
 
     def _count(self, solve: Solve, change: int) -> None:

@@ -81,7 +81,7 @@ class BootstrapService:
                 name="hello",
                 region_id=self._core.limits.regions[0],
                 hardware=DEFAULT_HARDWARE,
-                cache_policy=default_cache_policy(self._core.limits.max_keep_bytes),
+                cache_policy=default_cache_policy(self._core.limits.projects.max_keep_bytes),
                 created_at=now,
             )
             await project_store.add_project(tx, project)
@@ -113,7 +113,7 @@ class BootstrapService:
                 email="",
                 makes_operator=True,
                 created_at=now,
-                expires_at=now + self._core.limits.invitation_lifetime,
+                expires_at=now + self._core.limits.people.invitation_lifetime,
             )
             await invitation_store.add_invitation(tx, invitation, secret.secret_hash)
             target, who = Party("invitation", invitation.id, ""), server_party("owner link")

@@ -72,7 +72,7 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     await waiting_store.leave_queue(tx, build_id)
     await machine_store.retire_machines_of_build(tx, build_id)
     await volume_store.give_up_volumes_of_build(tx, build_id)
-    await token_store.expire_build_tokens(tx, build_id, core.now() + core.limits.build_token_grace)
+    await token_store.expire_build_tokens(tx, build_id, core.now() + core.limits.builds.token_grace)
     return True
 
 

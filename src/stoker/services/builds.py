@@ -48,7 +48,7 @@ class BuildService:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._rates = TokenBuckets(core.limits.build_rate, _REMEMBERED_PROJECTS)
+        self._rates = TokenBuckets(core.limits.builds.rate, _REMEMBERED_PROJECTS)
 
     async def create(self, principal: Principal, project_id: str) -> CreatedBuild:
         """Create a build in a project; an empty ``project_id`` means the token's own project.
@@ -82,13 +82,13 @@ class BuildService:
             self._core.admission.require_open_to(build)
             wait = self._rates.take(project.id, self._core.monotonic())
             if wait > 0:
-                per_second = self._core.limits.build_rate.per_second
+                per_second = self._core.limits.builds.rate.per_second
                 raise TooBusy(
                     f"the project creates more than {per_second:g} builds a second, which is the most for long; "
                     f"try again in {wait:.1f} s",
                     wait,
                 )
-            most = self._core.limits.max_open_builds_per_project
+            most = self._core.limits.builds.max_open_builds_per_project
             if await build_store.count_open_builds(tx, project.id, most) >= most:
                 raise ResourceExhausted(
                     f"the project has {most} builds that have not ended, which is the most; end some of them first"
@@ -102,7 +102,7 @@ class BuildService:
                 build_id=build.id,
                 description="",
                 created_at=now,
-                expires_at=now + self._core.limits.build_lifetime,
+                expires_at=now + self._core.limits.builds.build_lifetime,
                 untrusted=build.untrusted,
             )
             await token_store.add_token(tx, stored, token.secret_hash)

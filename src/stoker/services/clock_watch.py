@@ -34,7 +34,7 @@ class ClockWatch:
 
     async def begin(self) -> None:
         """At the start: as nobody could report health before, whoever holds or waits for a machine gets time anew."""
-        until = self._core.now() + self._core.limits.lease_lifetime
+        until = self._core.now() + self._core.limits.builds.lease_lifetime
         async with self._core.database.write() as tx:
             await lease_store.renew_all_leases(tx, until)
             await waiting_store.renew_all_waiting(tx, until)
@@ -60,7 +60,7 @@ class ClockWatch:
         _log.warning(
             "the clock jumped by %.0f s; whoever holds or waits for a machine gets time anew", jump.by.total_seconds()
         )
-        until = jump.now + self._core.limits.lease_lifetime
+        until = jump.now + self._core.limits.builds.lease_lifetime
         async with self._core.database.write() as tx:
             await lease_store.renew_all_leases(tx, until)
             await waiting_store.renew_all_waiting(tx, until)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain import ids
-from stoker.domain.cache_policy import MAX_KEEP_BYTES, MIN_KEEP_BYTES
-from stoker.domain.queue import BuildLimits
-from stoker.domain.rates import Rate
-from stoker.domain.webhooks import DeliveryBounds
 from stoker.services.meter import NoMeter
 from stoker.services.tracing import NoTracer
+from stoker.settings.builds import BuildSettings
+from stoker.settings.people import PeopleSettings
+from stoker.settings.projects import ProjectSettings
+from stoker.settings.regions import RegionSettings
+from stoker.settings.retention import RetentionSettings
+from stoker.settings.webhooks import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,42 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times and bounds that services keep to. All are settings."""
+    """The settings that services keep to."""
 
-    regions: tuple[str, ...] = ("us-east-1", "eu-central-1")
-    lease_lifetime: timedelta = timedelta(minutes=5)
-    build_lifetime: timedelta = timedelta(hours=24)
-    build_token_grace: timedelta = timedelta(minutes=10)
-    min_keep_bytes: int = MIN_KEEP_BYTES
-    max_keep_bytes: int = MAX_KEEP_BYTES
-    max_organization_keep_bytes: int = MAX_KEEP_BYTES
-    max_projects: int = 100_000
-    max_project_tokens: int = 1000
-    max_organization_tokens: int = 1000
-    max_members: int = 10_000
-    max_sessions: int = 100
-    max_trust_policies: int = 1000
-    max_project_webhooks: int = 20
-    max_open_logins: int = 1000
-    max_open_logins_per_address: int = 20
-    invitation_lifetime: timedelta = timedelta(days=7)
-    session_lifetime: timedelta = timedelta(days=14)
-    login_lifetime: timedelta = timedelta(minutes=15)
-    user_token_lifetime: timedelta | None = timedelta(days=90)
-    pending_interval: timedelta = timedelta(seconds=15)
-    builds: BuildLimits = field(default_factory=BuildLimits)
-    max_waiting_builds: int = 10_000
-    max_waiting_builds_per_project: int = 5000
-    max_open_builds_per_project: int = 10_000
-    build_rate: Rate = field(default_factory=lambda: Rate(per_second=10, burst=5000))
-    audit_lifetime: timedelta | None = timedelta(days=365)
-    max_audit_events: int = 1_000_000
-    max_audit_events_per_organization: int = 200_000
-    max_audit_events_per_actor: int = 50_000
-    webhook_deliveries: DeliveryBounds = field(default_factory=DeliveryBounds)
-    webhook_history: timedelta = timedelta(days=7)
-    connection_hold: timedelta = timedelta(seconds=4)
-    connection_wait: timedelta = timedelta(milliseconds=500)
+    regions: tuple[str, ...] = field(default_factory=lambda: RegionSettings().regions)
+    builds: BuildSettings = field(default_factory=BuildSettings)
+    projects: ProjectSettings = field(default_factory=ProjectSettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
 
 def _gateway_lives(_since: datetime) -> bool:

@@ -87,7 +87,7 @@ class EndpointService:
         wanted = await self._acquire(principal, build_id, platform)
         yield Pending()
         while True:
-            endpoint = await self._wait(wanted, self._core.limits.pending_interval)
+            endpoint = await self._wait(wanted, self._core.limits.builds.pending_interval)
             if endpoint is not None:
                 yield endpoint
                 return
@@ -102,7 +102,7 @@ class EndpointService:
             ResourceExhausted: too many builds of the organization wait already.
         """
         wanted = await self._acquire(principal, build_id, platform)
-        return await self._wait(wanted, self._core.limits.connection_hold)
+        return await self._wait(wanted, self._core.limits.builds.connection_hold)
 
     async def report_health(self, principal: Principal, build_id: str, platform: Platform) -> None:
         """Keep a build's endpoint alive. `depot-client` begins to report before it asks for the endpoint.
@@ -170,7 +170,7 @@ class EndpointService:
 
     async def _extend(self, tx: Transaction, wanted: _Wanted) -> bool:
         """Keep a lease, or a place in the queue; False when there is neither, but the client is there."""
-        until = self._core.now() + self._core.limits.lease_lifetime
+        until = self._core.now() + self._core.limits.builds.lease_lifetime
         lease = await lease_store.live_lease(tx, wanted.build_id, wanted.platform)
         if lease is None:
             if await waiting_store.extend_waiting(tx, wanted.build_id, wanted.platform, until):
@@ -232,7 +232,7 @@ class EndpointService:
         return machine is not None and machine.usable
 
     def _endpoint(self, lease: Lease) -> Endpoint:
-        pair = self._certificates.issue_build(lease.build_id, lease.platform, self._core.limits.build_lifetime)
+        pair = self._certificates.issue_build(lease.build_id, lease.platform, self._core.limits.builds.build_lifetime)
         return Endpoint(
             address=f"tcp://{self._gateway_address}",
             server_name=endpoint_server_name(lease.machine_id),

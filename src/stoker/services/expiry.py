@@ -56,7 +56,7 @@ class ExpiryService:
         forsaken = await self._forsaken(now)
         if not forsaken and not await self._is_due(now):
             return []
-        silence = spelled(self._core.limits.lease_lifetime)
+        silence = spelled(self._core.limits.builds.lease_lifetime)
         ended: list[str] = []
         async with self._core.database.write() as tx:
             for lease in await lease_store.expired_leases(tx, now, _BATCH):
@@ -71,7 +71,7 @@ class ExpiryService:
                 reason = f"it waited for its turn, and nobody asked for {silence}: the client is gone"
                 ended += await fail_builds(self._core, tx, [one.build_id], reason)
                 await waiting_store.leave_queue(tx, one.build_id)
-            lifetime = self._core.limits.build_lifetime
+            lifetime = self._core.limits.builds.build_lifetime
             overdue = [build.id for build in await build_store.overdue_builds(tx, now - lifetime, _BATCH)]
             ended += await fail_builds(self._core, tx, overdue, f"the build did not end within {spelled(lifetime)}")
             # Some may hold a machine by now.
@@ -87,7 +87,7 @@ class ExpiryService:
         self._look_again = moment < self._look_at
         if self._look_again:
             return []
-        lifetime = self._core.limits.lease_lifetime.total_seconds()
+        lifetime = self._core.limits.builds.lease_lifetime.total_seconds()
         async with self._core.database.read() as tx:
             unheld = await build_store.unheld_builds(tx)
         self._signs.keep_only({build.id for build in unheld})
@@ -111,7 +111,7 @@ class ExpiryService:
     async def _is_due(self, now: datetime) -> bool:
         """A look without the lock that a write takes."""
         async with self._core.database.read() as tx:
-            overdue = await build_store.overdue_builds(tx, now - self._core.limits.build_lifetime, 1)
+            overdue = await build_store.overdue_builds(tx, now - self._core.limits.builds.build_lifetime, 1)
             if overdue or await lease_store.expired_leases(tx, now, 1):
                 return True
             return bool(await waiting_store.expired_waiting(tx, now, 1))

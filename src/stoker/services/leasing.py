@@ -30,7 +30,7 @@ async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platfor
         platform=platform,
         machine_id=machine.id,
         created_at=now,
-        expires_at=now + core.limits.lease_lifetime,
+        expires_at=now + core.limits.builds.lease_lifetime,
         ended_at=None,
         end_reason=None,
     )

@@ -58,7 +58,7 @@ class LoginService:
         Raises:
             ResourceExhausted: too many wait for their approval.
         """
-        limits = self._core.limits
+        limits = self._core.limits.people
         address = network_of(current_origin().address)
         secret = new_secret(self._core.randomness)
         noise = self._core.randomness.token_bytes(2 * _CODE_HALF)
@@ -180,7 +180,7 @@ class LoginService:
 
     async def _try_to_finish(self, secret_hash: bytes) -> str | None:
         now = self._core.now()
-        lifetime = self._core.limits.user_token_lifetime
+        lifetime = self._core.limits.people.user_token_lifetime
         token = new_token(CredentialKind.USER, self._core.randomness)
         async with self._core.database.write(durable=True) as tx:
             login = await login_store.find_login(tx, secret_hash)

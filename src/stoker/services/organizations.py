@@ -180,7 +180,7 @@ class OrganizationService:
         """
         address = checked_email(email)
         secret = new_secret(self._core.randomness)
-        most = self._core.limits.max_members
+        most = self._core.limits.people.max_members
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
             now = self._core.now()
@@ -197,7 +197,7 @@ class OrganizationService:
                 email=address,
                 makes_operator=False,
                 created_at=now,
-                expires_at=now + self._core.limits.invitation_lifetime,
+                expires_at=now + self._core.limits.people.invitation_lifetime,
             )
             await invitation_store.add_invitation(tx, invitation, secret.secret_hash)
             target = Party("invitation", invitation.id, address)
@@ -245,7 +245,7 @@ class OrganizationService:
         if expires_at is not None and not now < expires_at <= now + _MAX_TOKEN_LIFETIME:
             raise InvalidInput("expires_at must be in the future, and within ten years; leave it out for no end")
         token: NewToken = new_token(CredentialKind.ORGANIZATION, self._core.randomness)
-        most = self._core.limits.max_organization_tokens
+        most = self._core.limits.people.max_organization_tokens
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
             if len(await token_store.list_organization_tokens(tx, organization.id)) >= most:

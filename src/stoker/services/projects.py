@@ -60,7 +60,7 @@ class ProjectService:
     @property
     def default_policy(self) -> CachePolicy:
         """The cache policy of a project for which none is named."""
-        return default_cache_policy(self._core.limits.max_keep_bytes)
+        return default_cache_policy(self._core.limits.projects.max_keep_bytes)
 
     async def create(self, principal: Principal, wanted: NewProject) -> Project:
         """Create a project in the caller's organization.
@@ -70,9 +70,9 @@ class ProjectService:
             NotFound: the organization that is named isn't the caller's.
             ResourceExhausted: the organization has all the projects it may have.
         """
-        limits = self._core.limits
+        limits = self._core.limits.projects
         name = checked_name(wanted.name, "name")
-        region_id = checked_region(wanted.region_id, limits.regions)
+        region_id = checked_region(wanted.region_id, self._core.limits.regions)
         wanted_policy = (wanted.cache_policy or CachePolicyChange()).applied_to(self.default_policy)
         cache_policy = checked_cache_policy(wanted_policy, limits.min_keep_bytes, limits.max_keep_bytes)
         async with self._core.database.write(durable=True) as tx:
@@ -197,13 +197,13 @@ class ProjectService:
         """A policy with a change. What it keeps stays as it is when the highest value has become smaller since."""
         if change is None:
             return policy
-        limits = self._core.limits
+        limits = self._core.limits.projects
         most = max(limits.max_keep_bytes, policy.keep_bytes) if change.keep_bytes is None else limits.max_keep_bytes
         return checked_cache_policy(change.applied_to(policy), limits.min_keep_bytes, most)
 
     async def _require_room(self, tx: Transaction, project: Project, before: int) -> None:
         """Pass when the organization's caches may keep what a project is to keep instead of ``before``."""
-        most = self._core.limits.max_organization_keep_bytes
+        most = self._core.limits.projects.max_organization_keep_bytes
         together = await project_store.sum_keep_bytes(tx, project.organization_id) - before
         if together + project.cache_policy.keep_bytes > most:
             raise ResourceExhausted(

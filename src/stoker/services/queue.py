@@ -34,7 +34,7 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
     Raises:
         ResourceExhausted: the queue of the organization or of the project is full.
     """
-    limits = core.limits
+    limits = core.limits.builds
     one = Waiting(
         id=core.new_id(),
         build_id=build.id,
@@ -42,16 +42,16 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
         organization_id=build.organization_id,
         project_id=build.project_id,
         created_at=core.now(),
-        expires_at=core.now() + core.limits.lease_lifetime,
+        expires_at=core.now() + core.limits.builds.lease_lifetime,
     )
     holding = await waiting_store.builds_with_machines(tx)
     # It alone first: when it has to wait whoever else does, no queue is to be read.
-    if whose_turn([one], holding, limits.builds):
-        organization_id = None if limits.builds.on_server else build.organization_id
+    if whose_turn([one], holding, limits.at_once):
+        organization_id = None if limits.at_once.on_server else build.organization_id
         queue: list[Waiting] = []
         if await waiting_store.is_anybody_waiting(tx, organization_id):
-            queue = await waiting_store.front_of_queue(tx, holding, limits.builds, organization_id)
-        if one in whose_turn([*queue, one], holding, limits.builds):
+            queue = await waiting_store.front_of_queue(tx, holding, limits.at_once, organization_id)
+        if one in whose_turn([*queue, one], holding, limits.at_once):
             return await add_lease(core, tx, build, platform)
     length, of_projects = await waiting_store.count_waiting(tx, build.organization_id)
     for whose, count, most in (
@@ -94,9 +94,9 @@ class QueueService:
         served: list[str] = []
         async with self._core.database.write() as tx:
             holding = await waiting_store.builds_with_machines(tx)
-            queue = await waiting_store.front_of_queue(tx, holding, self._core.limits.builds)
+            queue = await waiting_store.front_of_queue(tx, holding, self._core.limits.builds.at_once)
             owners = await waiting_store.owners_in_queue(tx)
-            for one in whose_turn(queue, holding, self._core.limits.builds):
+            for one in whose_turn(queue, holding, self._core.limits.builds.at_once):
                 await waiting_store.leave_queue(tx, one.build_id, one.platform)
                 build = await build_store.find_build(tx, one.build_id)
                 if build is not None and build.status is BuildStatus.RUNNING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -39,10 +38,10 @@ if TYPE_CHECKING:
     from stoker.domain.machines import Machine
     from stoker.domain.principals import Principal
     from stoker.domain.progress import Progress
-    from stoker.domain.record_limits import RecordLimits
     from stoker.domain.solve_history import SolveHistory
     from stoker.domain.steps import Solve, Step, Timing
     from stoker.services.core import Core
+    from stoker.settings.records import RecordSettings
     from stoker.store.database import Transaction
 
 _FORGOTTEN_AT_ONCE = 20
@@ -71,24 +70,20 @@ class RecordingService:
     def __init__(
         self,
         core: Core,
-        limits: RecordLimits,
-        retention: timedelta,
-        reports_after_end: timedelta = timedelta(minutes=2),
+        settings: RecordSettings,
         native: frozenset[str] = frozenset(),
     ) -> None:
         """Record builds of ``core``.
 
         Args:
             core: what every service needs.
-            limits: how much is kept of a build.
-            retention: for how long after a build's end.
+            settings: how much is kept of a build, and how long.
             native: the architectures that machines' hosts run themselves.
-            reports_after_end: for how long after its end a build's own token may still report.
         """
         self._core = core
-        self._limits = limits
-        self._retention = retention
-        self._reports_after_end = reports_after_end
+        self._limits = settings.limits
+        self._retention = settings.lifetime
+        self._reports_after_end = settings.report_grace
         self._native = native
         self._pace = Pace()
         self._opening = asyncio.Lock()

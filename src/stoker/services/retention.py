@@ -38,7 +38,7 @@ class ForgettingService:
     async def forget(self) -> int:
         """Remove all that has expired, in pieces between which others write; how many rows that were."""
         now = self._core.now()
-        old_deliveries = now - self._core.limits.webhook_history
+        old_deliveries = now - self._core.limits.retention.webhook_history
         return (
             await self._forget_events(now)
             + await self._all(lambda tx: session_store.forget_old_sessions(tx, now))
@@ -48,14 +48,17 @@ class ForgettingService:
         )
 
     async def _forget_events(self, now: datetime) -> int:
-        limits, forgotten = self._core.limits, 0
+        limits, forgotten = self._core.limits.retention, 0
         if limits.audit_lifetime is not None:
             before = now - limits.audit_lifetime
             forgotten = await self._all(lambda tx: audit_store.forget_old_events(tx, before))
         async with self._core.database.read() as tx:
             counts = await audit_store.count_events(tx)
         surplus = surplus_events(
-            counts, limits.max_audit_events_per_actor, limits.max_audit_events_per_organization, limits.max_audit_events
+            counts,
+            limits.max_audit_events_per_actor,
+            limits.max_audit_events_per_organization,
+            limits.max_audit_events,
         )
         for owner, too_many in surplus.items():
             forgotten += await self._surplus(owner, too_many)

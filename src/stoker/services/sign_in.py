@@ -268,7 +268,7 @@ class SignInService:
     async def _open_session(self, tx: Transaction, person: Person) -> OpenedSession:
         secret = new_secret(self._core.randomness)
         now = self._core.now()
-        expires_at = now + self._core.limits.session_lifetime
+        expires_at = now + self._core.limits.people.session_lifetime
         await session_store.add_session(tx, secret.secret_hash, person.id, now, expires_at)
-        await session_store.end_oldest_sessions(tx, person.id, self._core.limits.max_sessions)
+        await session_store.end_oldest_sessions(tx, person.id, self._core.limits.people.max_sessions)
         return OpenedSession(person, secret.secret)

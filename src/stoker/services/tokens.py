@@ -52,7 +52,7 @@ class TokenService:
         """
         text = checked_description(description)
         token = new_token(CredentialKind.PROJECT, self._core.randomness)
-        most = self._core.limits.max_project_tokens
+        most = self._core.limits.projects.max_project_tokens
         async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
             if len(await token_store.list_project_tokens(tx, project.id)) >= most:

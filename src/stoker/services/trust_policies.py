@@ -77,7 +77,7 @@ class TrustPolicyService:
                 )
             if same is not None:
                 return same
-            most = self._core.limits.max_trust_policies
+            most = self._core.limits.projects.max_trust_policies
             if len(present) >= most:
                 raise ResourceExhausted(f"the project has {most} trust policies, which is the most; remove some first")
             await policy_store.add_policy(tx, policy)

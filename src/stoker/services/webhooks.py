@@ -82,7 +82,7 @@ class WebhookService:
         self._require_public(checked)
         async with self._core.database.write(durable=True) as tx:
             project = await require_project(tx, principal, project_id)
-            most = self._core.limits.max_project_webhooks
+            most = self._core.limits.webhooks.max_project_webhooks
             if len(await webhook_store.list_webhooks(tx, project.id)) >= most:
                 raise ResourceExhausted(f"the project has {most} webhooks, which is the most; delete some first")
             now = self._core.now()
@@ -178,7 +178,7 @@ async def enqueue_build_finished(core: Core, tx: Transaction, build_id: str, pro
         return
     waiting = await webhook_store.waiting_deliveries(tx, told[0].organization_id)
     for webhook in told:
-        if waiting.has_room(webhook.id, core.limits.webhook_deliveries):
+        if waiting.has_room(webhook.id, core.limits.webhooks.waiting):
             await _add_delivery(core, tx, webhook, build_id)
             waiting = waiting.with_one_more(webhook.id)
         else:

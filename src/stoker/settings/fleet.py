@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+
 from pydantic import Field, IPvAnyNetwork, field_validator
 from pydantic.dataclasses import dataclass
 
-from stoker.domain.privileges import Entitlement
+from stoker.domain.privileges import Entitlement, Privileges
 from stoker.settings.group import STRICT, Seconds, from_json
 
 
@@ -27,8 +31,26 @@ class FleetSettings:
     start_attempts: int = Field(default=3, ge=1, le=100, description="Failed starts after which waiting builds fail.")
     parallel_starts: int = Field(default=8, ge=1, le=1000, description="Machines that start at once.")
     stop_grace_seconds: Seconds = Field(default=10, description="How long a machine gets to end by itself.")
+    claim_seconds: float = Field(
+        default=300, ge=1, le=24 * 3600, description="How long one step of a machine's life is left to who began it."
+    )
+    reconcile_seconds: float = Field(
+        default=30, ge=0.1, le=3600, description="Longest time between two checks of what machines have to do."
+    )
     housekeeping_seconds: Seconds = Field(
         default=5, description="Pause between two times that a machine drops surplus cache."
+    )
+    housekeeping_timeout_seconds: float = Field(
+        default=120, ge=1, le=3600, description="How long a machine may take to drop surplus cache."
+    )
+    cache_inspection_timeout_seconds: float = Field(
+        default=5, ge=0.1, le=600, description="How long a machine may take to list what is in its cache."
+    )
+    cache_records: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Entries of a cache that are listed one by one; others are put together.",
     )
     measure_seconds: float = Field(
         default=900,
@@ -45,3 +67,31 @@ class FleetSettings:
     @classmethod
     def _privileges_from_json(cls, value: object) -> object:
         return from_json(value)
+
+    @property
+    def idle_timeout(self) -> timedelta:
+        """How long a machine without builds is kept."""
+        return timedelta(seconds=self.idle_seconds)
+
+    @property
+    def start_timeout(self) -> timedelta:
+        """How long a machine may take to become ready."""
+        return timedelta(seconds=self.start_timeout_seconds)
+
+    @property
+    def stop_grace(self) -> timedelta:
+        """How long a machine gets to end by itself."""
+        return timedelta(seconds=self.stop_grace_seconds)
+
+    @property
+    def claim_lifetime(self) -> timedelta:
+        """How long one step of a machine's life is left to who began it."""
+        return timedelta(seconds=self.claim_seconds)
+
+    @cached_property
+    def privileges(self) -> Mapping[str, Privileges]:
+        """What the operator decided for single projects."""
+        return {
+            project: Privileges(given.allowed_networks, given.denied_networks, frozenset(given.entitlements))
+            for project, given in self.project_privileges.items()
+        }

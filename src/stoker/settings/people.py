@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -34,3 +36,23 @@ class PeopleSettings:
     token_use_seconds: float = Field(
         default=60, ge=1, le=24 * 3600, description="Time between two writes of when tokens were last used."
     )
+
+    @property
+    def session_lifetime(self) -> timedelta:
+        """How long a browser stays signed in."""
+        return timedelta(days=self.session_days)
+
+    @property
+    def invitation_lifetime(self) -> timedelta:
+        """How long an invitation's link works."""
+        return timedelta(days=self.invitation_days)
+
+    @property
+    def login_lifetime(self) -> timedelta:
+        """How long a login of a command line waits for its approval."""
+        return timedelta(minutes=self.login_minutes)
+
+    @property
+    def user_token_lifetime(self) -> timedelta | None:
+        """How long a login's token works; None for ever."""
+        return timedelta(days=self.user_token_days) if self.user_token_days else None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stoker.domain.record_limits import RecordLimits
 from stoker.settings.group import STRICT
 
 
@@ -54,3 +57,29 @@ class RecordSettings:
     record_report_seconds: float = Field(
         default=120, ge=0, le=86_400, description="How long after a build's end its own token may still report of it."
     )
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long steps and logs of ended builds are kept."""
+        return timedelta(days=self.record_days)
+
+    @property
+    def report_grace(self) -> timedelta:
+        """How long after a build's end its own token may still report of it."""
+        return timedelta(seconds=self.record_report_seconds)
+
+    @property
+    def limits(self) -> RecordLimits:
+        """How much is kept of a build."""
+        return RecordLimits(
+            step_log_bytes=self.record_step_log_bytes,
+            build_log_bytes=self.record_build_log_bytes,
+            steps=self.record_steps,
+            build_bytes=self.record_build_bytes,
+            warnings=self.record_warnings,
+            dockerfiles=self.record_dockerfiles,
+            dockerfile_bytes=self.record_dockerfile_bytes,
+            attestation_bytes=self.record_attestation_bytes,
+            reported_steps=self.record_reported_steps,
+            reported_bytes=self.record_reported_bytes,
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -17,14 +19,14 @@ class RetentionSettings:
     )
     max_audit_events: int = Field(
         default=1_000_000,
-        ge=10,
+        ge=1,
         description="Events of the audit log that are kept; those of who has most go first, the oldest before others.",
     )
     max_audit_events_per_organization: int = Field(
-        default=200_000, ge=10, description="The same of one organization, and of what concerns none."
+        default=200_000, ge=1, description="The same of one organization, and of what concerns none."
     )
     max_audit_events_per_actor: int = Field(
-        default=50_000, ge=10, description="The same of one person or token there, and of all strangers together."
+        default=50_000, ge=1, description="The same of one person or token there, and of all strangers together."
     )
     webhook_history_days: float = Field(
         default=7, ge=0, le=366, description="How long deliveries that are done are listed."
@@ -32,3 +34,13 @@ class RetentionSettings:
     forget_seconds: float = Field(
         default=300, ge=0.1, le=24 * 3600, description="Pause between two times that what is too old or too much goes."
     )
+
+    @property
+    def audit_lifetime(self) -> timedelta | None:
+        """How long events of the audit log are kept; None for ever."""
+        return timedelta(days=self.audit_days) if self.audit_days else None
+
+    @property
+    def webhook_history(self) -> timedelta:
+        """How long deliveries that are done are listed."""
+        return timedelta(days=self.webhook_history_days)

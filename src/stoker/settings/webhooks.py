@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stoker.domain.webhooks import DeliveryBounds
 from stoker.settings.group import STRICT
 
 
@@ -40,3 +41,12 @@ class WebhookSettings:
     max_webhook_deliveries_per_webhook: int = Field(
         default=1000, ge=1, description="The same of one webhook; what is dropped beyond it is counted and shown."
     )
+
+    @property
+    def waiting(self) -> DeliveryBounds:
+        """How many deliveries may wait."""
+        return DeliveryBounds(
+            per_webhook=self.max_webhook_deliveries_per_webhook,
+            per_organization=self.max_webhook_deliveries_per_organization,
+            on_server=self.max_webhook_deliveries,
+        )
