@@ -36,6 +36,7 @@ PATIENCE_SECONDS = 2.0
 def small(make_server: Callable[..., Server]) -> Server:
     """A server that keeps little of a build."""
     return make_server(
+        drain_seconds="0",
         record_build_bytes="65536",
         record_reported_bytes="65536",
         record_reported_steps="20",
@@ -223,7 +224,7 @@ def test_solves_that_nobody_comes_for_leave_the_records_of_others_whole(small: S
 
 def test_nobody_waits_for_a_solve_of_very_many_steps(make_server: Callable[..., Server], tmp_path: Path) -> None:
     # By default the gateway refuses one that is so large.
-    server = make_server(max_solve_bytes=str(16 * 1024**2))
+    server = make_server(drain_seconds="0", max_solve_bytes=str(16 * 1024**2))
     build = server.new_build(server.new_project())
     endpoint = get_endpoint(server, *build, tmp_path / "endpoint")
     given = {"folder": str(endpoint.folder), "address": endpoint.address}

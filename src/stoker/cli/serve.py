@@ -58,9 +58,10 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
     # First, so that processes that get the engine can be interrupted too.
     stop_signals()
     _check(settings)
-    engine, runtime = require_engine(settings), require_container_runtime(settings)
     try:
+        # Before the engine, which may take minutes to build, for a server that can't start anyway.
         with locked_data_folder(settings.server.data):
+            engine, runtime = require_engine(settings), require_container_runtime(settings)
             asyncio.run(_serve(settings, engine.buildkitd, runtime.program, when_ready))
     except DataFolderInUse as error:
         raise Problem(str(error), "stop it first, or use another folder with --data") from error
