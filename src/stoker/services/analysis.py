@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stoker.domain.principals import Principal
     from stoker.domain.steps import Step
     from stoker.services.core import Core
+    from stoker.services.lookup import ReadableBuild
     from stoker.store.database import Transaction
 
 _REMEMBERED = 32
@@ -42,11 +43,11 @@ class AnalysisService:
         self._found: OrderedDict[str, tuple[BuildAnalysis, float | None]] = OrderedDict()
         self._analysing = asyncio.Lock()
 
-    async def analysis_of(self, build: Build, state: RecordState) -> BuildAnalysis:
+    async def analysis_of(self, build: ReadableBuild, state: RecordState) -> BuildAnalysis:
         """What the steps of a build say together.
 
         Args:
-            build: for one who may see it.
+            build: what the reader may see.
             state: of its record; what is said of a record that isn't at its end may be a second old.
         """
         known = self._known(build)

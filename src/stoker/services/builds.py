@@ -15,7 +15,7 @@ from stoker.domain.principals import CredentialKind
 from stoker.domain.rates import TokenBuckets
 from stoker.services.audit_log import actor_of
 from stoker.services.build_completion import end_build, wake_ended
-from stoker.services.lookup import require_build, require_project
+from stoker.services.lookup import MemberBuild, ReadableBuild, require_build, require_project
 from stoker.services.wakeups import LEASES, builds_topics
 from stoker.store import builds as build_store
 from stoker.store import tokens as token_store
@@ -118,7 +118,7 @@ class BuildService:
         except InvalidInput as error:
             raise NotFound(error.message) from error
 
-    async def get(self, principal: Principal, build_id: str) -> Build:
+    async def get(self, principal: Principal, build_id: str) -> MemberBuild:
         """One build.
 
         Raises:
@@ -129,7 +129,7 @@ class BuildService:
 
     async def list(
         self, principal: Principal, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS
-    ) -> Page[Build]:
+    ) -> Page[MemberBuild]:
         """A page of a project's builds that are wanted, the newest first.
 
         Raises:
@@ -142,7 +142,8 @@ class BuildService:
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
             found = await build_store.list_builds(tx, project.id, page, wanted)
-        return Page(tuple(_as_seen_by(principal, build) for build in found.items), found.next_token)
+        allowed = (MemberBuild(ReadableBuild(build)) for build in found.items)
+        return Page(tuple(_as_seen_by(principal, build) for build in allowed), found.next_token)
 
     async def finish(self, principal: Principal, build_id: str, result: BuildResult) -> None:
         """End a build: its endpoints are given back and closed.
@@ -163,5 +164,5 @@ def _sees_people(principal: Principal) -> bool:
     return principal.kind is CredentialKind.USER
 
 
-def _as_seen_by(principal: Principal, build: Build) -> Build:
+def _as_seen_by(principal: Principal, build: MemberBuild) -> MemberBuild:
     return build if _sees_people(principal) else replace(build, begun_by=None)

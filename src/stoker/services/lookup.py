@@ -5,8 +5,9 @@ What isn't there and what is somebody else's get the same answer, so that knowin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NewType
 
+from stoker.domain.builds import Build
 from stoker.domain.errors import NotFound
 from stoker.domain.ids import checked_id
 from stoker.store import builds as build_store
@@ -14,10 +15,15 @@ from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
 
 if TYPE_CHECKING:
-    from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
     from stoker.domain.projects import Organization, Project
     from stoker.store.database import Transaction
+
+ReadableBuild = NewType("ReadableBuild", Build)
+"""A build whose record the reader may see: within the reader's reach, or shared. Only an access check makes one."""
+
+MemberBuild = NewType("MemberBuild", ReadableBuild)
+"""A build within the caller's reach, by membership or by a token. Only a check of the principal makes one."""
 
 
 async def require_project(tx: Transaction, principal: Principal, project_id: str) -> Project:
@@ -45,7 +51,7 @@ def require_seen_project(principal: Principal, project_id: str, project: Project
     return project
 
 
-async def require_build(tx: Transaction, principal: Principal, build_id: str) -> Build:
+async def require_build(tx: Transaction, principal: Principal, build_id: str) -> MemberBuild:
     """The build of that id.
 
     Raises:
@@ -59,7 +65,7 @@ async def require_build(tx: Transaction, principal: Principal, build_id: str) ->
     ):
         raise NotFound(f"build {build_id} was not found; create a build first, and use the token that came with it")
     principal.require_role(build.organization_id)
-    return build
+    return MemberBuild(ReadableBuild(build))
 
 
 async def require_organization(tx: Transaction, principal: Principal, organization_id: str) -> Organization:

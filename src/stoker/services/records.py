@@ -1,6 +1,6 @@
 """What was recorded of builds, for whoever may see them.
 
-The methods that take a build are for those who have it by right already: as a member, or because it is shared.
+Methods take a principal and check what it may see, or a `ReadableBuild`, which is the outcome of such a check.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from stoker.domain.pagination import NumberedPageRequest
     from stoker.domain.principals import Principal
     from stoker.domain.solve_history import Attestation
-    from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step, Timing
+    from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step
     from stoker.services.core import Core
+    from stoker.services.lookup import MemberBuild, ReadableBuild
     from stoker.services.wakeups import Subscription
     from stoker.store.attestations import AttestationNote
     from stoker.store.database import Transaction
@@ -83,7 +84,7 @@ class RecordService:
         items = tuple(found[: page.size])
         return Page(items, str(items[-1].number) if len(found) > page.size else None)
 
-    async def summaries(self, builds: Sequence[Build]) -> dict[str, RecordSummary]:
+    async def summaries(self, builds: Sequence[ReadableBuild]) -> dict[str, RecordSummary]:
         """How much was recorded of each of these builds, by their ids."""
         ids = [build.id for build in builds]
         async with self._core.database.read() as tx:
@@ -94,21 +95,21 @@ class RecordService:
             id_: _summary(*work.get(id_, (BuildWork(), 0)), solves.get(id_, ()), left_out.get(id_, 0)) for id_ in ids
         }
 
-    async def summary_of(self, build: Build) -> RecordSummary:
+    async def summary_of(self, build: ReadableBuild) -> RecordSummary:
         """How much was recorded of a build."""
         return (await self.summaries([build]))[build.id]
 
-    async def steps_of(self, build: Build, size: int, after: int = 0) -> tuple[list[Step], bool]:
+    async def steps_of(self, build: ReadableBuild, size: int, after: int = 0) -> tuple[list[Step], bool]:
         """Up to ``size`` of the next steps of a build after a number, and whether there are more."""
         async with self._core.database.read() as tx:
             return await step_store.list_steps(tx, build.id, size, after)
 
-    async def failed_steps_of(self, build: Build) -> list[Step]:
+    async def failed_steps_of(self, build: ReadableBuild) -> list[Step]:
         """The steps of a build that have an error, those that ended first, wherever they are among its steps."""
         async with self._core.database.read() as tx:
             return await step_store.failed_steps(tx, build.id, _MOST_FAILED)
 
-    async def step_of(self, build: Build, number: int) -> Step:
+    async def step_of(self, build: ReadableBuild, number: int) -> Step:
         """One step of a build.
 
         Raises:
@@ -120,12 +121,14 @@ class RecordService:
             raise NotFound(f"build {build.id} has no step {number}; look at its page for those that it has")
         return step
 
-    async def lines_of(self, build: Build, step_number: int, first: int, size: int) -> list[LogLine]:
+    async def lines_of(self, build: ReadableBuild, step_number: int, first: int, size: int) -> list[LogLine]:
         """Up to ``size`` (and `MAX_LINES`) lines of a step's log from the line ``first`` on."""
         async with self._core.database.read() as tx:
             return await log_store.read_lines(tx, build.id, step_number, first, min(size, MAX_LINES))
 
-    async def tails_of(self, build: Build, steps: Sequence[Step], size: int, most: int) -> dict[int, list[LogLine]]:
+    async def tails_of(
+        self, build: ReadableBuild, steps: Sequence[Step], size: int, most: int
+    ) -> dict[int, list[LogLine]]:
         """The ends of steps' logs by the steps' numbers: up to ``size`` lines of each, and about ``most`` of all.
 
         Steps whose turn comes when there are as many lines are left out.
@@ -142,7 +145,9 @@ class RecordService:
         async with self._core.database.read() as tx:
             return await log_store.read_ends(tx, build.id, wanted)
 
-    async def search(self, build: Build, text: str, most_hits: int, most_bytes: int) -> tuple[list[Found], bool]:
+    async def search(
+        self, build: ReadableBuild, text: str, most_hits: int, most_bytes: int
+    ) -> tuple[list[Found], bool]:
         """Lines of a build's logs that hold a text, and whether all of the logs were looked at.
 
         Raises:
@@ -156,7 +161,7 @@ class RecordService:
             names = await step_store.names_of(tx, build.id, {number for number, _ in hits})
         return [Found(number, names.get(number, ""), line) for number, line in hits], is_whole
 
-    async def warnings_of(self, build: Build) -> list[BuildWarning]:
+    async def warnings_of(self, build: ReadableBuild) -> list[BuildWarning]:
         """What BuildKit and its Dockerfile linter warned of in a build, in the order of the Dockerfile's lines."""
         async with self._core.database.read() as tx:
             return await note_store.warnings_of(tx, build.id)
@@ -171,17 +176,17 @@ class RecordService:
             build = await require_build(tx, principal, build_id)
             return await note_store.warnings_of(tx, build.id)
 
-    async def dockerfiles_of(self, build: Build) -> list[Dockerfile]:
+    async def dockerfiles_of(self, build: ReadableBuild) -> list[Dockerfile]:
         """The Dockerfiles of a build, as far as they are known."""
         async with self._core.database.read() as tx:
             return await note_store.dockerfiles_of(tx, build.id)
 
-    async def attestations_of(self, build: Build) -> list[AttestationNote]:
+    async def attestations_of(self, build: MemberBuild) -> list[AttestationNote]:
         """What was attested of a build, such as its provenance, without the documents."""
         async with self._core.database.read() as tx:
             return await attestation_store.attestations_of(tx, build.id)
 
-    async def attestation_of(self, build: Build, number: int) -> Attestation:
+    async def attestation_of(self, build: MemberBuild, number: int) -> Attestation:
         """One document that was attested of a build.
 
         Raises:
@@ -193,12 +198,7 @@ class RecordService:
             raise NotFound(f"build {build.id} has no attestation {number}; look at its page for those that it has")
         return found
 
-    async def timings_of(self, build: Build) -> list[Timing]:
-        """What the build's client reported of its steps."""
-        async with self._core.database.read() as tx:
-            return await note_store.timings_of(tx, build.id)
-
-    async def may_grow(self, build: Build) -> bool:
+    async def may_grow(self, build: ReadableBuild) -> bool:
         """Whether more may come of a build: it isn't over, or its record is not yet at its end."""
         async with self._core.database.read() as tx:
             now = await build_store.find_build(tx, build.id)
@@ -207,7 +207,7 @@ class RecordService:
             solves = (await solve_store.solves_of_builds(tx, [build.id])).get(build.id, ())
         return record_state(solves) is RecordState.FOLLOWING
 
-    def follow(self, build: Build) -> AbstractContextManager[Subscription]:
+    def follow(self, build: ReadableBuild) -> AbstractContextManager[Subscription]:
         """Wake-ups for a reader who follows a build live: subscribe, then look, wait, and look again for what came.
 
         However many follow, they cost the build nothing.

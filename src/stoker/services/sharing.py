@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.audit import Action
 from stoker.services.audit_log import build_party, record
-from stoker.services.lookup import require_build
+from stoker.services.lookup import ReadableBuild, require_build
 from stoker.store import builds as build_store
 from stoker.store import shares as share_store
 
 if TYPE_CHECKING:
-    from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
 
@@ -69,8 +68,9 @@ class SharingService:
                 target = build_party(build)
                 await record(self._core, tx, principal, Action.BUILD_STOP_SHARING, target, build.organization_id)
 
-    async def shared_build(self, share_id: str) -> Build | None:
+    async def shared_build(self, share_id: str) -> ReadableBuild | None:
         """The build that is shared under an id, for anyone; None when there is none or its project was deleted."""
         async with self._core.database.read() as tx:
             build_id = await share_store.find_shared_build_id(tx, share_id)
-            return None if build_id is None else await build_store.find_build(tx, build_id)
+            build = None if build_id is None else await build_store.find_build(tx, build_id)
+        return None if build is None else ReadableBuild(build)

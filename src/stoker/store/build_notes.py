@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, delete, func, insert, select
 
-from stoker.domain.record_limits import dockerfile_cost, timing_cost, warning_cost
+from stoker.domain.record_limits import dockerfile_cost, warning_cost
 from stoker.domain.steps import CLIENT_REF, BuildWarning, Dockerfile, SourceRange, Timing
 from stoker.store.tables.records import dockerfiles, timings, warnings
 
@@ -118,23 +118,6 @@ async def add_timings(tx: Transaction, build_id: str, new: Sequence[Timing]) -> 
     ]
     if rows:
         await tx.execute_many(insert(timings), rows)
-
-
-async def timings_of(tx: Transaction, build_id: str) -> list[Timing]:
-    """What a build's client reported of steps."""
-    query = select(timings).where(timings.c.build_id == build_id).order_by(timings.c.number)
-    return await tx.scan_into(query, _timing, timing_cost, _READ_BYTES)
-
-
-def _timing(row: Row[Any]) -> Timing:
-    return Timing(
-        name=row.name,
-        started_at=row.started_at,
-        duration=timedelta(microseconds=row.duration_microseconds),
-        cached=row.cached,
-        error=row.error,
-        stable_digest=row.stable_digest,
-    )
 
 
 async def forget_notes(tx: Transaction, build_ids: Sequence[str]) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
     from stoker.domain.projects import Project
     from stoker.domain.steps import LogLine, RecordSummary, Step
+    from stoker.services.lookup import MemberBuild, ReadableBuild
     from stoker.web.live import Live
     from stoker.web.page import WebContext
     from stoker.web.sessions import SignedIn
@@ -39,9 +40,13 @@ _MAX_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A build, the path of its pages, and its reader, who is None on a shared page."""
+    """A build, the path of its pages, and its reader, who is None on a shared page.
 
-    build: Build
+    ``own`` is the same build for a member of its organization.
+    """
+
+    build: ReadableBuild
+    own: MemberBuild | None
     base: str
     who: SignedIn | None
     project: Project | None
@@ -99,7 +104,7 @@ class BuildPages(Pages):
             work=summary.work,
             analysis=analysis,
             warnings=await records.warnings_of(build),
-            attestations=await records.attestations_of(build) if seen.project is not None else [],
+            attestations=await records.attestations_of(seen.own) if seen.own is not None else [],
             sizes=sizes,
             now=now,
             follows=_follows(build, summary.state),
@@ -179,12 +184,12 @@ class BuildPages(Pages):
     async def attestation(self, request: Request) -> Response:
         """GET /builds/{build_id}/attestations/{number}: a provenance or an SBOM, for members only."""
         seen = await self._seen(request)
-        if seen is None:
+        if seen is None or seen.own is None:
             return sign_in_first(request)
         text = request.path_params["number"]
         if not _is_number(text):
             raise NotFound("attestations have numbers; open the build's page to see those that it has")
-        found = await self.services.records.attestation_of(seen.build, int(text))
+        found = await self.services.records.attestation_of(seen.own, int(text))
         name = f"{seen.build.id}-{found.kind.lower()}-{text}.json"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(found.content, 200, headers, "application/json")
@@ -224,7 +229,7 @@ class BuildPages(Pages):
             build = await self.services.sharing.shared_build(share_id)
             if build is None:
                 raise NotFound("this build is not shared, or no longer; ask the person who sent you the link")
-            return _Seen(build, f"/share/{share_id}", who, None, share_id, may_share=False)
+            return _Seen(build, None, f"/share/{share_id}", who, None, share_id, may_share=False)
         if who is None:
             return None
         person = await self.services.authentication.person(who.person.id, "session")
@@ -234,6 +239,7 @@ class BuildPages(Pages):
         role = person.roles.get(build.organization_id)
         return _Seen(
             build,
+            build,
             f"/builds/{build.id}",
             who,
             project,
@@ -241,21 +247,21 @@ class BuildPages(Pages):
             may_share=role is not None and role.covers(Role.MEMBER),
         )
 
-    async def _step(self, request: Request, build: Build) -> Step:
+    async def _step(self, request: Request, build: ReadableBuild) -> Step:
         text = request.path_params["number"]
         if not _is_number(text):
             raise NotFound("steps have numbers; open the build's page to see its steps")
         return await self.services.records.step_of(build, int(text))
 
-    async def _last_lines(self, build: Build, step: Step, size: int) -> Sequence[LogLine]:
+    async def _last_lines(self, build: ReadableBuild, step: Step, size: int) -> Sequence[LogLine]:
         return await self.services.records.lines_of(build, step.number, max(step.log_lines - size, 0), size)
 
-    async def _log(self, build: Build, step: Step) -> AsyncGenerator[bytes]:
+    async def _log(self, build: ReadableBuild, step: Step) -> AsyncGenerator[bytes]:
         for first in range(0, step.log_lines, _DOWNLOADED_LINES):
             lines = await self.services.records.lines_of(build, step.number, first, _DOWNLOADED_LINES)
             yield b"".join(line.content for line in lines)
 
-    def _subject(self, build: Build) -> Subject:
+    def _subject(self, build: ReadableBuild) -> Subject:
         records = self.services.records
         # Running steps' bars reach until now.
         return Subject(f"build {build.id}", lambda: records.follow(build), lambda: records.may_grow(build), ages=True)
