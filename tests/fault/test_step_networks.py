@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stoker.domain.machines import Isolation
 from tests.contract.machine_host import WEB_SERVER, Internet, end, internet, run, serve, write_context
 from tests.harness.endpoint import EndpointFiles, get_endpoint
 from tests.harness.server import Server
@@ -51,8 +52,10 @@ class Held:
 
     endpoint: EndpointFiles
     bridge: str
+    host: str
     port: int
     build: str
+    in_user_namespace: bool
 
     def finish(self) -> None:
         self.endpoint.server.call("depot.build.v1.BuildService/FinishBuild", {"buildId": self.build, "success": {}})
@@ -65,7 +68,9 @@ def hold(server: Server, folder: Path, project: str | None = None) -> Held:
     (machine,) = server.machines(project)
     links = json.loads(run("ip", "-j", "link", "show"))
     (bridge,) = [link["ifname"] for link in links if link.get("ifalias", "").endswith(f"/{machine.id}")]
-    return Held(endpoint, bridge, machine.port, build)
+    placed = machine.placement
+    in_user_namespace = placed["isolation"] == Isolation.USER_NAMESPACE
+    return Held(endpoint, bridge, placed["host"], machine.port, build, in_user_namespace)
 
 
 def address_of(device: str, version: int) -> str:
@@ -215,6 +220,7 @@ def test_steps_reach_the_internet_and_nothing_else(
         refused: dict[str, Target] = {
             f"{name}-{place}": (address, port) for place, address in host.items() for name, port in open_ports.items()
         }
+        refused |= {"own-buildkitd": (own.host, own.port), "its-buildkitd": (other.host, other.port)}
         for place, address in host.items():
             refused |= {f"own-buildkitd-{place}": (address, own.port), f"its-buildkitd-{place}": (address, other.port)}
         refused |= {f"step-of-other-machine-{address}": (address, 80) for address in steps}
@@ -318,14 +324,23 @@ def test_what_an_operator_gives_one_project_another_does_not_have(
     assert fetched(mine, tmp_path / "mine", targets) == {"private": True, "internet": False}
     assert fetched(others, tmp_path / "others", targets) == {"private": False, "internet": True}
 
-    host = f"echo GET / | nc -w 4 127.0.0.1 {web_server} | sed -n 's/.*hello.*/the host answers/p'"
+    answering = {"host": ("127.0.0.1", web_server), "private": targets["private"], "internet": targets["internet"]}
+    asks = "; ".join(
+        f"echo GET / | nc -w 4 {address} {port} 2>/dev/null | grep -q hello && echo {name} answers"
+        for name, (address, port) in answering.items()
+    )
     privileged = write_context(
-        tmp_path / "privileged", "mkdir /mnt", f"--network=host {host}", "--security=insecure mount -t tmpfs mine /mnt"
+        tmp_path / "privileged",
+        "mkdir /mnt",
+        f"--network=host {asks}; true",
+        "--security=insecure mount -t tmpfs mine /mnt",
     )
     asked = ("--allow=network.host", "--allow=security.insecure")
     built = mine.endpoint.build(privileged, *asked)
     assert built.code == 0, built.output
-    assert re.search(r"^#\d+ [\d.]+ the host answers$", built.output, re.MULTILINE), built.output
+    answered = set(re.findall(r"^#\d+ [\d.]+ (\w+) answers$", built.output, re.MULTILINE))
+    # In a user namespace it is the machine's own network, which reaches what BuildKit itself reaches.
+    assert answered == ({"private"} if mine.in_user_namespace else {"host", "private", "internet"}), built.output
     refused = others.endpoint.build(privileged, *asked)
     assert refused.code != 0
     assert f"builds of project {other} may not use network.host, security.insecure" in refused.output

@@ -34,6 +34,8 @@ _IPV4 = Path("/proc/sys/net/ipv4/conf")
 _IPV6 = Path("/proc/sys/net/ipv6/conf")
 _IPV6_PREFIX = 96
 _STEPS_GATEWAY = 3
+# Without one, the kernel can't ask for the neighbour to which it passes a packet on (its ndisc_send_ns).
+_LINK_LOCAL = "fe80::1/64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ def host_side(bridge: Bridge, alias: str, process_id: int) -> str:
     ]
     if bridge.subnet6 is not None:
         lines.append(f"addr add {bridge.host6}/{_IPV6_PREFIX} dev {name} noprefixroute nodad")
+        lines.append(f"addr add {_LINK_LOCAL} dev {name} nodad")
     lines += [
         f"link set dev {name} up",
         f"route add {bridge.engine}/32 dev {name} src {bridge.host}",
@@ -259,18 +262,25 @@ def machine_side(bridge: Bridge, loopback: Loopback) -> str:
         f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {STEPS_DEVICE}",
         *([] if bridge.subnet6 is None else [f"addr add {bridge.engine6}/128 dev eth0 nodad"]),
         *([] if bridge.subnet6 is None else [f"addr add {bridge.gateway6}/{_IPV6_PREFIX} dev {STEPS_DEVICE} nodad"]),
+        *([] if bridge.subnet6 is None else [f"addr add {_LINK_LOCAL} dev {STEPS_DEVICE} nodad"]),
         "link set dev eth0 up",
         f"link set dev {STEPS_DEVICE} up",
         f"route add {bridge.host}/32 dev eth0",
         f"route add default via {bridge.host} dev eth0",
         *([] if bridge.subnet6 is None else [f"route add {bridge.host6}/128 dev eth0"]),
+        *([] if bridge.subnet6 is None else [f"neigh add proxy {bridge.host6} dev {STEPS_DEVICE}"]),
         *([] if bridge.subnet6 is None else [f"route add default via {bridge.host6} dev eth0"]),
     ]
     switches = "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
+    # The host's address is in the subnet of steps, so they look for it on their own link.
+    later = f"echo 0 >/proc/sys/net/ipv4/neigh/{STEPS_DEVICE}/proxy_delay\n"
+    later += f"echo 1 >/proc/sys/net/ipv4/conf/{STEPS_DEVICE}/proxy_arp\n"
     if bridge.subnet6 is None:
         switches += "[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6\n"
     else:
         switches += "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n"
+        later += f"echo 0 >/proc/sys/net/ipv6/neigh/{STEPS_DEVICE}/proxy_delay\n"
+        later += f"echo 1 >/proc/sys/net/ipv6/conf/{STEPS_DEVICE}/proxy_ndp\n"
     rules = f"""\
 add table inet machine
 add chain inet machine input {{ type filter hook input priority filter; policy accept; }}
@@ -292,7 +302,7 @@ add rule inet machine postrouting oifname "eth0" ip saddr 127.0.0.0/8 masquerade
         )
     ip, nft = find_program("ip", package="iproute2"), find_program("nft", package="nftables")
     script = "".join(f"{line}\n" for line in lines)
-    return f"{switches}{ip} -batch - <<'END'\n{script}END\n{nft} -f - <<'END'\n{rules}END\n"
+    return f"{switches}{ip} -batch - <<'END'\n{script}END\n{later}{nft} -f - <<'END'\n{rules}END\n"
 
 
 class Bridges:
@@ -334,7 +344,8 @@ class Bridges:
             RuntimeFailed: it could not be made.
         """
         # Nobody else can have that address, so the second that looking for duplicates takes is saved.
-        newer = "" if bridge.subnet6 is None else f"addr add {bridge.gateway6}/{_IPV6_PREFIX} dev {bridge.name} nodad\n"
+        addresses = () if bridge.subnet6 is None else (f"{bridge.gateway6}/{_IPV6_PREFIX}", _LINK_LOCAL)
+        newer = "".join(f"addr add {address} dev {bridge.name} nodad\n" for address in addresses)
         _ip(
             [],
             f"link add name {bridge.name} address {bridge.mac} mtu {bridge.mtu} "
@@ -343,10 +354,7 @@ class Bridges:
             f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {bridge.name}\n"
             f"{newer}link set dev {bridge.name} up\n",
         )
-        switches = {"accept_ra": "0"} if bridge.subnet6 is not None else {"disable_ipv6": "1"}
-        for switch, value in switches.items():
-            if (file := _IPV6 / bridge.name / switch).exists():
-                file.write_text(value)
+        _switch_ipv6(bridge)
 
     def link(self, machine_id: str, bridge: Bridge, process_id: int, loopback: Loopback) -> None:
         """Make the link to a process's network namespace, and all that is in there.
@@ -355,6 +363,7 @@ class Bridges:
             RuntimeFailed: it could not be made.
         """
         _ip([], host_side(bridge, self._alias(machine_id), process_id))
+        _switch_ipv6(bridge)
         if not loopback.is_empty():
             # The firewall says what of it may be reached, and by whom.
             (_IPV4 / bridge.name / "route_localnet").write_text("1")
@@ -414,6 +423,13 @@ def read_host_addresses() -> HostAddresses:
         RuntimeFailed: it can't be told.
     """
     return host_addresses(_ip(["-j"], "addr show\nroute show table all\n"))
+
+
+def _switch_ipv6(bridge: Bridge) -> None:
+    """Take no routes from a machine, and no IPv6 at all where steps have none."""
+    switch, value = ("disable_ipv6", "1") if bridge.subnet6 is None else ("accept_ra", "0")
+    if (file := _IPV6 / bridge.name / switch).exists():
+        file.write_text(value)
 
 
 def _ip(options: list[str], script: str) -> str:
