@@ -153,6 +153,24 @@ async def test_archives_are_unpacked_with_their_owners_but_for_device_nodes(held
     assert "operation not permitted" in refused.text
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["RUN mknod /null c 1 3"], "can't make device nodes"),
+        (["RUN chown 70000 /bin/busybox"], "have the user and group ids 0 to 65535"),
+        (["USER 70000", "RUN id"], "have the user and group ids 0 to 65535"),
+    ],
+)
+async def test_a_step_that_asks_for_what_is_not_there_is_told_so(
+    held: MachineHost, tmp_path: Path, lines: list[str], said: str
+) -> None:
+    machine = await _in_user_namespace(held)
+    built = await machine.build(_context(tmp_path / "c", *lines))
+    assert built.code != 0
+    assert f"stoker: machines of this server {said}" in built.text, built.text
+    assert 'user_namespaces = "off"' in built.text
+
+
 async def _digest(machine: Machine, context: Path, folder: Path) -> str:
     archive = folder / "image.tar"
     options = f"--output=type=oci,dest={archive},rewrite-timestamp=true"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,6 +57,16 @@ def test_builds_work_and_are_said_to_be_held_so(make_server: Callable[..., Serve
     assert second.cached > first.cached
     machine = only_machine(server)
     assert machine["isolation"] == "user-namespace"
+
+    context = make_context(tmp_path / "device", f"{HEADER}ADD device.tar /\n")
+    device = tarfile.TarInfo("null")
+    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 3
+    with tarfile.open(context / "device.tar", "w") as archive:
+        archive.addfile(device)
+    assert depot.build(cwd=context).code != 0
+    errors = server.query("select error from builds where status = 'failed'")
+    assert "machines of this server can't make device nodes" in errors[0][0]
+    assert 'user_namespaces = "off"' in errors[0][0]
 
     address = server.machines(server.project)[0]
     host, port = address.placement["host"], address.port

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildResult, BuildStatus, bounded_error, explained_error
 from stoker.domain.failure_hints import is_lost_connection, refused_address_hint
+from stoker.domain.machines import Isolation
 from stoker.domain.masking import mask_secrets
+from stoker.domain.user_namespace_errors import user_namespace_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
 from stoker.services.webhooks import enqueue_build_finished
 from stoker.store import builds as build_store
@@ -53,7 +55,12 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     said = None if result.error is None else mask_secrets(result.error)
     error = None if said is None else bounded_error(said)
     if result.status is BuildStatus.FAILED:
-        hint = await build_store.hint_of(tx, build_id) or refused_address_hint(said) or _gateway_hint(core, build, said)
+        hint = (
+            await build_store.hint_of(tx, build_id)
+            or refused_address_hint(said)
+            or _gateway_hint(core, build, said)
+            or await _user_namespace_hint(tx, build_id, said)
+        )
         if hint is not None:
             error = explained_error(error, hint)
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
@@ -80,6 +87,19 @@ def _gateway_hint(core: Core, build: Build, error: str | None) -> str | None:
     """Why a build's connections broke, if the gateway ended in the middle of it."""
     if is_lost_connection(error) and build.started_at is not None and core.gateway_ended_since(build.started_at):
         return "the server's gateway ended while the build ran, and was started again; build again, the cache is kept"
+    return None
+
+
+async def _user_namespace_hint(tx: Transaction, build_id: str, error: str | None) -> str | None:
+    """What a user namespace had to do with a failure, if the build had a machine in one."""
+    hint = user_namespace_hint(error)
+    if hint is None:
+        return None
+    for lease in await lease_store.live_leases_of_build(tx, build_id):
+        machine = await machine_store.find_machine(tx, lease.machine_id)
+        placement = None if machine is None else machine.placement
+        if placement is not None and placement.isolation == Isolation.USER_NAMESPACE:
+            return hint
     return None
 
 

@@ -49,11 +49,12 @@ if [ "$code" != 0 ] && [ -r "{events}" ]; then
             "give the project larger hardware, or let it run less at once" >&2
     done <"{events}"
 fi
+[ "$code" = 0 ] || {explain}
 exit "$code"
 """
 # Without `site`, and nothing of the environment or the folder that it is in.
-_CHECK = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from stoker.runtimes.process.engine.step_config.main import main; "
+_CALL = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from stoker.runtimes.process.engine.step_config.{} import main; "
     "sys.exit(main(*sys.argv[1:]))"
 )
 
@@ -64,7 +65,9 @@ def programs(config: ProcessRuntimeConfig) -> list[Path]:
     return [*given, Path(interpreter()).parents[1], _SOURCE]
 
 
-def container_runtime_script(folder: MachineFolder, program: Path | None, memory_events: Path | None) -> str:
+def container_runtime_script(
+    folder: MachineFolder, program: Path | None, memory_events: Path | None, *, in_user_namespace: bool
+) -> str:
     """What buildkitd calls instead of runc or crun.
 
     It keeps their state in the machine's folder, so that none is left in /run after a hard kill; runs a step only as
@@ -74,12 +77,16 @@ def container_runtime_script(folder: MachineFolder, program: Path | None, memory
         folder: the machine's folder.
         program: runc or crun; None for this host's.
         memory_events: the file that counts kills in the group of the step ``$id``; None where memory isn't limited.
+        in_user_namespace: whether the log of a step that failed tells what that may have had to do with it.
     """
     runtime = str(program or find_program("runc", "crun", package="runc"))
-    check = [interpreter(), "-I", "-S", "-c", _CHECK, str(_SOURCE), str(folder.step_rules)]
+    call = [interpreter(), "-I", "-S", "-c"]
+    check = [*call, _CALL.format("main"), str(_SOURCE), str(folder.step_rules)]
+    explain = shlex.join([*call, _CALL.format("explanation"), str(_SOURCE)])
     return _SCRIPT.format(
         runtime=shlex.join([runtime, "--root", str(folder.container_state)]),
         check=shlex.join(check),
+        explain=f'{explain} "$bundle"' if in_user_namespace else ":",
         events="" if memory_events is None else memory_events,
     )
 

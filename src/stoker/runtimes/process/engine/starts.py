@@ -207,7 +207,10 @@ class MachineStarts:
         if self.networks is not None:
             write_cni_plugins(folder)
         events = self._memory_events(spec.machine_id)
-        folder.container_runtime.write_text(container_runtime_script(seen, self._config.container_runtime, events))
+        script = container_runtime_script(
+            seen, self._config.container_runtime, events, in_user_namespace=self.in_user_namespaces
+        )
+        folder.container_runtime.write_text(script)
         folder.container_runtime.chmod(0o700)
 
     def _memory_events(self, machine_id: str) -> Path | None:
