@@ -219,7 +219,7 @@ async def test_known_keys_outlast_an_issuer_that_is_down_but_not_for_ever(
     published.down = True
     clock.time += timedelta(hours=11)
     assert await keys.find(issuer.url, kid) is not None
-    with pytest.raises(Unavailable, match="can't be got just now"):
+    with pytest.raises(Unavailable, match="can't be fetched at the moment"):
         await keys.find(issuer.url, "unknown")
     clock.time += timedelta(hours=1)
     with pytest.raises(Unavailable):

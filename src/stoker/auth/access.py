@@ -1,8 +1,8 @@
-"""Who may call what: one table, one row a method.
+"""Who may call what: one table, one row for each method.
 
-Here it is decided which kinds of credential a method takes at all, and which role a person needs for it. Whose project
-or build it may be used on is decided where the row is read, with the same answer (`not_found`) for what isn't there and
-for what isn't the caller's.
+A row says which kinds of credential a method takes, and which role a person needs. Whether the caller may see a project
+or build is decided where its row is read, with the same answer (`not_found`) whether it doesn't exist or isn't the
+caller's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Open(Enum):
 class Rule:
     """Which kinds of credential a method takes. ``role`` is what a person needs; with None, any person may.
 
-    ``untrusted`` are the kinds that it takes even when the credential is marked as untrusted: none, unless said.
+    ``untrusted`` are the kinds that it takes even if the credential is marked as untrusted; none by default.
     """
 
     kinds: frozenset[CredentialKind]
@@ -50,7 +50,7 @@ _SEE_ORGANIZATION = Rule(frozenset({_ORG, _USER}), Role.VIEWER)
 _CREATE_BUILD = Rule(frozenset({_ORG, _PROJECT, _OIDC, _USER}), Role.MEMBER, untrusted=frozenset({_PROJECT, _OIDC}))
 # Many share an untrusted credential, so only a build's own token gets to its machine.
 _USE_BUILD = Rule(frozenset({_ORG, _PROJECT, _BUILD, _OIDC, _USER}), Role.MEMBER, untrusted=frozenset({_BUILD}))
-# SDKs end a build with the credential that made it.
+# SDKs finish a build with the credential that created it.
 _FINISH_BUILD = replace(_USE_BUILD, untrusted=frozenset({_BUILD, _PROJECT, _OIDC}))
 _PULL = Rule(frozenset({_ORG, _PROJECT, _BUILD, _USER}), Role.MEMBER)
 _WORK_ON_PROJECT = Rule(frozenset({_ORG, _PROJECT, _USER}), Role.MEMBER)
@@ -125,7 +125,7 @@ METHODS: dict[str, Access] = {
     "depot.registry.v1beta1.RegistryService/UpsertRetentionPolicy": _CHANGE_PROJECTS,
     "grpc.health.v1.Health/Check": Open.ANYONE,
     "grpc.health.v1.Health/Watch": Open.ANYONE,
-    # The messages are public anyway, and tools ask for them before they send a token.
+    # The messages are public, and tools request them before they send a token.
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Open.ANYONE,
     "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
@@ -162,7 +162,7 @@ _NOTHING = Rule(frozenset())
 
 
 def admitted(method: str, principal: Principal) -> Principal:
-    """The caller of ``method`` (``package.Service/Method``), with the role that it needs, when it takes their kind.
+    """Check that ``method`` (``package.Service/Method``) takes this caller, and add the role that it needs.
 
     Raises:
         PermissionDenied: it doesn't, or the caller is a person whose role is too small in every organization that they
@@ -192,8 +192,8 @@ def is_open(method: str) -> bool:
 
 
 def chooses_organization(method: str) -> bool:
-    """Whether ``x-depot-org`` counts. It doesn't where people look which organizations they have, or they could not
-    leave one that they lost.
+    """Whether ``x-depot-org`` applies. Not where people list their organizations, or they could not leave one that
+    they lost.
     """
     rule = METHODS.get(method, _NOTHING)
     return isinstance(rule, Rule) and rule.role is not None

@@ -1,7 +1,7 @@
 """Sign-in through the company's own OpenID Connect provider: the authorization code flow with PKCE.
 
 (OpenID Connect Core 1.0, section 3.1; RFC 7636.) State, nonce and code verifier are derived from a secret that only the
-browser's cookie holds, so the server remembers nothing and a callback works in that browser alone.
+browser's cookie holds, so the server stores nothing and a callback works only in that browser.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CompanyProvider:
-    """The provider, and who we are there."""
+    """The provider, and our client registration there."""
 
     issuer: str
     client_id: str
@@ -55,7 +55,7 @@ class CompanyProvider:
 
 
 class CompanySignIn:
-    """Sends browsers to the provider, and learns from it who they are."""
+    """Redirects browsers to the provider, and identifies the person afterwards."""
 
     def __init__(
         self, provider: CompanyProvider, documents: IssuerDocuments, verifier: OidcVerifier, clock: Clock
@@ -68,7 +68,7 @@ class CompanySignIn:
         self._fetched_at: datetime | None = None
 
     async def begin(self, browser_secret: str) -> str:
-        """Where to send the browser.
+        """The address to redirect the browser to.
 
         Raises:
             Unavailable: the provider can't be reached.
@@ -84,7 +84,7 @@ class CompanySignIn:
         return str(url)
 
     async def finish(self, browser_secret: str, answer: Mapping[str, str]) -> CompanyIdentity:
-        """Who came back.
+        """The person who came back.
 
         Args:
             browser_secret: the one that `begin` was called with.
@@ -97,9 +97,9 @@ class CompanySignIn:
         """
         state = _derived(browser_secret, "state")
         if not browser_secret or not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
-            raise PermissionDenied("this sign-in was begun in another browser, or too long ago; begin again")
+            raise PermissionDenied("this sign-in was started in another browser, or too long ago; start again")
         if answer.get("iss", self._provider.issuer) != self._provider.issuer:
-            raise PermissionDenied("another provider answered than the one that was asked; begin again")
+            raise PermissionDenied("another provider answered than expected; start again")
         if "error" in answer or not answer.get("code"):
             raise PermissionDenied(f"your company's sign-in refused: {answer.get('error', 'no code')[:100]}")
         endpoint = await self._endpoint("token_endpoint")
@@ -118,7 +118,7 @@ class CompanySignIn:
             raise _unreachable(error) from error
         except AuthlibBaseError as error:
             _log.warning("the sign-in provider refused a code: %s", error)
-            raise PermissionDenied("your company's sign-in did not confirm who you are; begin again") from error
+            raise PermissionDenied("your company's sign-in did not confirm who you are; start again") from error
         return CompanyIdentity(
             issuer=self._provider.issuer,
             subject=str(claims.get("sub", "")),
@@ -130,17 +130,17 @@ class CompanySignIn:
     async def _verified(self, id_token: str, nonce: str) -> Mapping[str, object]:
         claims = (await self._verifier.verify(self._verifier.read(id_token))).values
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()) or not claims.get("sub"):
-            raise PermissionDenied("the provider's answer is not for this sign-in; begin again")
+            raise PermissionDenied("the provider's answer is not for this sign-in; start again")
         return claims
 
     async def _with_user_info(self, client: Any, claims: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ANN401
-        """Many providers put the address there alone when they also give an access token."""
+        """Add the user info: many providers put the email address only there."""
         answer: object = (await client.get(await self._endpoint("userinfo_endpoint"))).json()
         if not isinstance(answer, dict):
             raise ValueError("the user info is not an object")  # noqa: TRY004
         info = cast("dict[str, object]", answer)
         if info.get("sub") != claims.get("sub"):  # section 5.3.2: must be compared
-            raise PermissionDenied("the provider's answers are about two people; begin again")
+            raise PermissionDenied("the provider's answers are about two people; start again")
         return {**info, **claims}
 
     async def _endpoint(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Get an issuer's published documents over HTTP."""
+"""Fetches an issuer's published documents over HTTP."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MAX_BYTES = 256 * 1024
 
 
 class DocumentUnavailable(Exception):
-    """A document can't be got, or isn't what it should be; the text says why, for the log."""
+    """A document can't be fetched or is wrong; the text says why, for the log."""
 
 
 class IssuerDocuments:
-    """Fetches JSON objects, within a time and a size, from exactly the URL that it is given."""
+    """Fetches JSON objects from a URL, within a time and a size. Follows no redirects."""
 
     def __init__(self, timeout: float) -> None:
         """Prepare to fetch.
@@ -42,7 +42,7 @@ class IssuerDocuments:
         """The JSON object at ``url``.
 
         Raises:
-            DocumentUnavailable: it can't be got.
+            DocumentUnavailable: it can't be fetched.
         """
         try:
             async with asyncio.timeout(self._timeout):

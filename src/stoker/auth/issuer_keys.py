@@ -1,6 +1,6 @@
-"""The public keys of issuers: fetched when needed, kept for a while, looked at again for an unknown key id.
+"""The public keys of issuers: fetched on demand, cached, and fetched again for an unknown key id.
 
-Each issuer is on its own: while one is slow or down, only tokens of that one wait or fail.
+Issuers are independent: while one is slow or down, only its own tokens wait or fail.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Documents(Protocol):
-    """Where published documents come from."""
+    """A source of published documents."""
 
     async def fetch(self, url: str) -> Mapping[str, Any]:
         """The JSON object at ``url``, or DocumentUnavailable."""
@@ -44,12 +44,12 @@ class Documents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyTimes:
-    """How long keys are kept.
+    """How long keys are cached.
 
     Attributes:
-        fresh: keys are used without another look.
-        kept: older ones are used when a new look fails; beyond, the issuer counts as unreachable.
-        between_looks: time between two looks at an issuer, however many unknown key ids are asked for.
+        fresh: keys younger than this are used without a fetch.
+        kept: older keys are used if a fetch fails; beyond this age the issuer counts as unreachable.
+        between_looks: shortest time between two fetches, however many unknown key ids are requested.
     """
 
     fresh: timedelta = timedelta(minutes=15)
@@ -70,7 +70,7 @@ class _Issuer:
 
 
 class IssuerKeys:
-    """Finds the keys with which issuers sign."""
+    """Finds the keys of issuers."""
 
     def __init__(self, documents: Documents, clock: Clock, times: KeyTimes) -> None:
         self._documents = documents
@@ -79,10 +79,10 @@ class IssuerKeys:
         self._issuers: dict[str, _Issuer] = {}
 
     async def find(self, issuer: str, key_id: str) -> PublicKey | None:
-        """The issuer's key of that id; None when it has none.
+        """The issuer's key with that id, or None.
 
         Raises:
-            Unavailable: the issuer can't be reached, and what is known of it isn't enough.
+            Unavailable: the issuer can't be reached, and its cached keys don't suffice.
         """
         known = self._known(issuer)
         if key_id in known.keys and self._age(known) < self._times.fresh:
@@ -90,12 +90,12 @@ class IssuerKeys:
         await self._look(known)
         key = known.keys.get(key_id) if self._age(known) < self._times.kept else None
         if key is None and known.failed:
-            raise Unavailable(f"the keys of {issuer} can't be got just now; try again in a moment")
+            raise Unavailable(f"the keys of {issuer} can't be fetched at the moment; try again")
         return key
 
     def _known(self, name: str) -> _Issuer:
         known = self._issuers.pop(name, None) or _Issuer(name)
-        self._issuers[name] = known  # the last one used is the last to go
+        self._issuers[name] = known  # the least recently used one is dropped first
         if len(self._issuers) > _MAX_ISSUERS:
             del self._issuers[next(iter(self._issuers))]
         return known
@@ -106,23 +106,23 @@ class IssuerKeys:
         return timedelta(seconds=self._clock.monotonic() - known.fetched_at)
 
     async def _look(self, known: _Issuer) -> None:
-        """Look at the issuer's keys, together with everyone who waits for the same, unless it was done just now."""
+        """Fetch the issuer's keys, once for all who wait, unless they were fetched just now."""
         now, pause = self._clock.monotonic(), self._times.between_looks.total_seconds()
         if known.look is None and (known.looked_at is None or now - known.looked_at >= pause):
             known.looked_at = now
             known.look = asyncio.create_task(self._refresh(known), name=f"keys of {known.name}")
         if known.look is not None:
-            await asyncio.shield(known.look)  # one caller's end is no reason to stop for the others
+            await asyncio.shield(known.look)  # the others still wait when one caller is cancelled
 
     async def _refresh(self, known: _Issuer) -> None:
         try:
             keys = await self._fetch(known.name)
         except DocumentUnavailable as error:
             known.failed = True
-            _log.warning("the keys of %s can't be got: %s", known.name, error)
+            _log.warning("the keys of %s can't be fetched: %s", known.name, error)
         except Exception:
             known.failed = True
-            _log.exception("the keys of %s can't be got", known.name)
+            _log.exception("the keys of %s can't be fetched", known.name)
         else:
             known.failed = False
             known.keys, known.fetched_at = keys, self._clock.monotonic()

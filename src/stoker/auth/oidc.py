@@ -1,7 +1,7 @@
-"""OIDC ID tokens as bearers: is this one real, meant for us, and valid now?
+"""Verifies OIDC ID tokens as bearers: signature, audience and times.
 
-Which algorithms, issuer and audience count is fixed for each provider, so that nothing in a token chooses how it is
-verified. Times are checked against the clock that is passed in, with little leeway.
+Algorithms, issuer and audience are fixed for each provider, so that nothing in a token chooses how it is verified.
+Times are checked with the clock that is passed in, with little leeway.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stoker.domain.trust_policies import Provider
 
 ASYMMETRIC_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"})
-"""The only ones that a provider may be configured with."""
+"""The algorithms that a provider may be configured with."""
 
 LEEWAY_SECONDS = 30
 MAX_TOKEN_LENGTH = 12 * 1024
@@ -36,7 +36,7 @@ _REGISTRY = jws.JWSRegistry(algorithms=sorted(ASYMMETRIC_ALGORITHMS), strict_che
 
 @dataclass(frozen=True, slots=True)
 class ClaimedToken:
-    """What a token says about itself. Nothing of it is verified; it only tells where to look."""
+    """What a token claims about itself. None of it is verified; it only helps to find the provider."""
 
     text: str
     issuer: TrustedIssuer
@@ -57,10 +57,10 @@ class OidcVerifier:
         self._clock = clock
 
     def read(self, token: str) -> ClaimedToken:
-        """Read where a token says it is from, without believing it.
+        """Read the issuer that a token claims, without verifying it.
 
         Raises:
-            Unauthenticated: it is too long or damaged, its issuer is none of ours, or its algorithm isn't the issuer's.
+            Unauthenticated: it is too long or damaged, its issuer is unknown, or its algorithm isn't the issuer's.
         """
         if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated(f"the OIDC token is longer than {MAX_TOKEN_LENGTH} characters")
@@ -89,7 +89,7 @@ class OidcVerifier:
 
         Raises:
             Unauthenticated: it isn't signed by its issuer, has expired or isn't valid yet, or is for another audience.
-            Unavailable: the issuer's keys can't be got.
+            Unavailable: the issuer's keys can't be fetched.
         """
         trusted = token.issuer
         key = await self._keys.find(trusted.issuer, token.key_id)
@@ -114,9 +114,9 @@ class OidcVerifier:
 
 
 def not_verified(issuer: TrustedIssuer) -> Unauthenticated:
-    """The one answer to tokens whose signature can't be verified, and to issuers that no project trusts.
+    """The answer to tokens whose signature can't be verified, and to issuers that no project trusts.
 
-    It is the same, because whether an organization of CircleCI is trusted by somebody here is nobody's business.
+    They get the same answer, so that strangers can't find out which CircleCI organizations are trusted here.
     """
     return Unauthenticated(
         f"the OIDC token can't be verified: no key of {issuer.issuer} signed it, or no project here trusts that "

@@ -1,4 +1,4 @@
-"""Passwords, kept as Argon2id hashes (RFC 9106)."""
+"""Passwords, stored as Argon2id hashes (RFC 9106)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _LOW_PRIORITY = 10
 class Passwords:
     """Hashes and verifies passwords, a few at once and off the event loop: each takes 64 MiB and some 50 ms.
 
-    They yield to everything else: strangers may have guesses verified, which must not delay calls and builds.
+    The threads have the lowest priority: strangers can trigger verifications, which must not delay calls and builds.
     """
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
         self._threads = ThreadPoolExecutor(_AT_ONCE, "password", initializer=_lower_priority)
-        # Verified where there is no account, so that the time of an answer doesn't tell.
+        # Verified if there is no account, so that response times don't reveal accounts.
         self._nobody = self._hasher.hash("nobody's")
 
     async def hash(self, password: str) -> str:
-        """What is to be stored."""
+        """The hash to store."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether a password is the one of that hash. Without a hash it isn't, and takes as long."""
+        """Whether a password matches a hash. Without a hash the answer is no, after the same time."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._matches, password_hash, password)
 

@@ -1,8 +1,8 @@
-"""Tokens: how they look, and how they are kept.
+"""The format of tokens, and their hashes.
 
 A token is ``stoker_<kind>_<30 random characters><6 characters of CRC-32>``, all of the random part and the checksum in
-base 62. The prefix lets secret scanners find it; the checksum tells a mistyped token from an unknown one without a
-look at the database. Only its SHA-256 is stored: a random secret of 178 bits needs no slow hash.
+base 62. The prefix lets secret scanners find it; the checksum detects a mistyped token without a
+query. Only its SHA-256 is stored: a random secret of 178 bits needs no slow hash.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KINDS = {mark: kind for kind, mark in _MARKS.items()}
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token that was just made: ``secret`` is shown once, ``secret_hash`` is stored."""
+    """A new token: ``secret`` is shown once, ``secret_hash`` is stored."""
 
     kind: CredentialKind
     secret: str
@@ -48,7 +48,7 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """What opens a session, an invitation or a login: ``secret`` goes to its one holder, ``secret_hash`` is stored."""
+    """The secret of a session, an invitation or a login: ``secret`` goes to its holder, ``secret_hash`` is stored."""
 
     secret: str
     secret_hash: bytes
@@ -76,7 +76,7 @@ def hash_secret(secret: str) -> bytes:
 
 
 def new_secret(randomness: Randomness) -> NewSecret:
-    """Make a secret that isn't a token: as hard to guess, and without a kind."""
+    """Make a secret that isn't a token: as unpredictable, and without a kind."""
     secret = _base62(int.from_bytes(randomness.token_bytes(_ENTROPY_BYTES), "big"), _SECRET_LENGTH)
     return NewSecret(secret, hash_secret(secret))
 
@@ -90,7 +90,7 @@ def new_token(kind: CredentialKind, randomness: Randomness) -> NewToken:
 
 
 def parse_kind(secret: str) -> CredentialKind:
-    """The kind that a well-formed token says it is of.
+    """The kind of a well-formed token, unverified.
 
     Raises:
         Unauthenticated: it isn't a stoker token, or was cut or mistyped.

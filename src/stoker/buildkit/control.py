@@ -25,7 +25,7 @@ _PAUSE = 0.005
 
 
 class ControlFailed(Exception):
-    """A machine did not do what it was asked for."""
+    """A call of a machine failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def read_credentials(files: PairFiles, authority: bytes) -> ControlCredentials:
 
 
 async def wait_until_ready(placement: Placement, server_name: str, credentials: ControlCredentials) -> None:
-    """Return as soon as a machine answers Info and proves its name. Give it a deadline from outside.
+    """Return as soon as a machine answers Info and proves its name. The caller sets a deadline.
 
-    BuildKit serves calls when it has a worker, which its own health service says nothing of. ListWorkers would say
-    the same, but first run a program of each architecture that BuildKit knows.
+    BuildKit serves calls once it has a worker, which its health service doesn't show. ListWorkers would show it too,
+    but first runs a program of each architecture that BuildKit knows.
     """
     await _listens(placement)
     async with control_client(placement, server_name, credentials) as client:
@@ -64,7 +64,7 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
 
 
 async def _listens(placement: Placement) -> None:
-    """Return when something listens there. Asking costs next to nothing, and a TLS call that is refused does not."""
+    """Return when the port is open. Trying to connect is cheap; a refused TLS call is not."""
     while True:
         try:
             _, writer = await asyncio.open_connection(placement.host, placement.port)
@@ -76,12 +76,12 @@ async def _listens(placement: Placement) -> None:
 
 
 async def prune(placement: Placement, server_name: str, credentials: ControlCredentials, max_used_bytes: int) -> int:
-    """Have a machine drop what was unused longest until its cache takes no more than that; the bytes it dropped.
+    """Evict the longest unused cache of a machine down to a size. Returns the bytes that were freed.
 
-    What builds use now stays. BuildKit does the same by itself, but once a minute at most. Give it a deadline.
+    Cache in use stays. BuildKit does the same by itself, but at most once a minute. The caller sets a deadline.
 
     Raises:
-        ControlFailed: it did not work; the machine may have ended.
+        ControlFailed: the call failed; the machine may have ended.
     """
     try:
         async with control_client(placement, server_name, credentials) as client:
@@ -94,10 +94,10 @@ async def prune(placement: Placement, server_name: str, credentials: ControlCred
 async def cache_records(
     placement: Placement, server_name: str, credentials: ControlCredentials
 ) -> tuple[CacheRecord, ...]:
-    """What is in a machine's cache. Give it a deadline: sizes that aren't known yet are measured.
+    """The records of a machine's cache. The caller sets a deadline: unknown sizes are measured first.
 
     Raises:
-        ControlFailed: it did not work; the machine may have ended.
+        ControlFailed: the call failed; the machine may have ended.
     """
     try:
         async with control_client(placement, server_name, credentials) as client:
@@ -121,7 +121,7 @@ def _cache_record(record: UsageRecord) -> CacheRecord:
 
 
 def control_client(placement: Placement, server_name: str, credentials: ControlCredentials) -> ControlClient:
-    """A client of one run of a machine, which must prove its name."""
+    """A client for one run of a machine, which must prove its name."""
     http = Client(control_transport(placement, server_name, credentials))
     return ControlClient(
         control_url(placement, server_name), codec=LenientCodec(), protocol=ProtocolType.GRPC, http_client=http
@@ -140,5 +140,5 @@ def control_transport(placement: Placement, server_name: str, credentials: Contr
 
 
 def control_url(placement: Placement, server_name: str) -> str:
-    """Where the services of a machine are."""
+    """The address of a machine's services."""
     return f"https://{server_name}:{placement.port}"

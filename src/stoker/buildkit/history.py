@@ -1,4 +1,4 @@
-"""What a machine keeps of a solve that ended: its history, with what was attested of its result."""
+"""Reads BuildKit's history of a finished solve, with the attestations of its result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LARGEST_MANIFEST = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """Something attested: what, of which result, and where it is."""
+    """An attestation: its type, its result, and its blob."""
 
     predicate_type: str
     platform: str
@@ -59,17 +59,19 @@ class _Document:
 async def read_history(
     placement: Placement, server_name: str, credentials: ControlCredentials, ref: str, most_bytes: int
 ) -> SolveHistory:
-    """What a machine keeps of a solve that ended; nothing of an ``Internal`` one (the depot CLI's). Give it a deadline.
+    """A machine's history of a finished solve. The caller sets a deadline.
+
+    It is empty for an ``Internal`` solve (the depot CLI's).
 
     Args:
         placement: where the machine is.
         server_name: its name.
         credentials: ours.
-        ref: the solve's.
+        ref: the ref of the solve.
         most_bytes: how much is read of all attestations and Dockerfiles together.
 
     Raises:
-        ControlFailed: it did not work; the machine may have ended.
+        ControlFailed: the call failed; the machine may have ended.
     """
     try:
         async with control_client(placement, server_name, credentials) as client:
@@ -85,10 +87,10 @@ async def read_history(
 async def blobs_of_solve(
     placement: Placement, server_name: str, credentials: ControlCredentials, ref: str
 ) -> frozenset[str]:
-    """The digests of all that a machine's history names of a solve. Give it a deadline.
+    """The digests of all blobs in a machine's history of a solve. The caller sets a deadline.
 
     Raises:
-        ControlFailed: it did not work; the machine may have ended.
+        ControlFailed: the call failed; the machine may have ended.
     """
     try:
         async with control_client(placement, server_name, credentials) as client:
@@ -124,13 +126,13 @@ async def _record(listen: Any, ref: str) -> pb.BuildHistoryRecord | None:  # noq
 
 
 class _Blobs:
-    """Reads blobs, up to so many bytes in all."""
+    """Reads blobs, up to a total size."""
 
     def __init__(self, client: ContentClient) -> None:
         self._client = client
 
     async def read(self, digest: str, most: int) -> bytes | None:
-        """A blob; None when it isn't there, or is larger than that."""
+        """A blob; None if it doesn't exist or is too large."""
         content = bytearray()
         try:
             async for part in self._client.read(ReadContentRequest(digest=digest)):
@@ -174,7 +176,7 @@ async def _read(blobs: _Blobs, record: pb.BuildHistoryRecord, most_bytes: int) -
         if content is None:
             continue
         room -= len(content)
-        # Documents may be large, and others wait for the thread of the event loop.
+        # Documents may be large, and must not block the event loop.
         looked = await asyncio.to_thread(_look, content)
         secrets.update(looked.secrets)
         for name, text in looked.dockerfiles:
@@ -200,7 +202,7 @@ def _sources(content: bytes) -> list[tuple[str, str]]:
 
 
 async def _documents(blobs: _Blobs, record: pb.BuildHistoryRecord) -> list[_Document]:
-    """What is attested: by BuildKit in the history itself, and in images that the solve made."""
+    """The attestations: of BuildKit in the history itself, and in images that the solve made."""
     results = [("", record.Result), *sorted(record.Results.items(), key=lambda one: one[0])]
     found = [
         _Document(one.annotations.get(_PREDICATE, one.media_type), platform, one.digest)
@@ -220,7 +222,7 @@ async def _documents(blobs: _Blobs, record: pb.BuildHistoryRecord) -> list[_Docu
 
 
 async def _in_image(blobs: _Blobs, digest: str) -> list[_Document]:
-    """What an image index has of attestations (https://github.com/moby/buildkit/blob/master/docs/attestations)."""
+    """The attestations in an image index (https://github.com/moby/buildkit/blob/master/docs/attestations)."""
     index = _Manifest.read(await blobs.read(digest, _LARGEST_MANIFEST))
     platforms = {one.digest: one.platform.text for one in index.manifests if one.platform is not None}
     found: list[_Document] = []
@@ -263,7 +265,7 @@ class _Manifest(BaseModel):
 
     @classmethod
     def read(cls, content: bytes | None) -> _Manifest:
-        """Decode one; an empty one where there is none, or it is something else."""
+        """Decode one; empty if it is missing or something else."""
         try:
             return cls.model_validate_json(content or b"{}")
         except ValidationError:

@@ -1,4 +1,4 @@
-"""Messages of a solve's status as domain values, and following one."""
+"""Follows a solve's status, and decodes its messages into domain values."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ _STATUS = MethodInfo(
 
 
 class SolveUnknown(ControlFailed):
-    """A machine has nothing of a solve: it never began there, or it ended and left no history."""
+    """A machine doesn't know a solve: it never began there, or it ended and left no history."""
 
 
 async def follow_solve(
     placement: Placement, server_name: str, credentials: ControlCredentials, ref: str
 ) -> AsyncIterator[Progress]:
-    """A solve's status from its beginning to its end, live.
+    """Stream a solve's status from its beginning to its end.
 
-    BuildKit waits some seconds for a ref that it doesn't know yet. Of solves that have ended it knows those that keep a
-    history, which ``Internal`` ones (the depot CLI's) don't.
+    BuildKit waits some seconds for a ref that it doesn't know yet. It knows finished solves that have a history, which
+    ``Internal`` ones (the depot CLI's) don't.
 
     Raises:
-        SolveUnknown: the machine has nothing of it.
-        ControlFailed: the connection broke; what was said before comes again when it is followed anew.
+        SolveUnknown: the machine doesn't know it.
+        ControlFailed: the connection broke; following it again repeats what came before.
     """
     try:
         async with control_client(placement, server_name, credentials) as client:
@@ -76,7 +76,7 @@ async def follow_solve(
 
 
 def _decode_parts(status: pb.StatusParts) -> Iterator[Progress]:
-    """A message of BuildKit, some of it after the other."""
+    """Decode a message of BuildKit in parts."""
     for some in _some(status.vertexes):
         yield Progress(vertexes=tuple(_vertex(decode(one, Vertex)) for one in some))
     for some in _some(status.statuses):
@@ -88,7 +88,7 @@ def _decode_parts(status: pb.StatusParts) -> Iterator[Progress]:
 
 
 def decode_in_parts(status: pb.StatusResponse) -> Iterator[Progress]:
-    """A message of a client that reports in BuildKit's words, some of it after the other."""
+    """Decode a client's report, which has BuildKit's form, in parts."""
     for some in _some(status.vertexes):
         yield Progress(vertexes=tuple(map(_vertex, some)))
     for some in _some(status.statuses):

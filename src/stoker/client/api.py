@@ -1,4 +1,4 @@
-"""Call the Build API as any other client would."""
+"""Calls the Build API as any other client does."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Api:
         """Create a build in a project.
 
         Raises:
-            ApiError: the API refused, or is not there.
+            ApiError: the API refused the call, or can't be reached.
         """
         client = await self._resources.enter_async_context(BuildServiceClient(self._url, http_client=self._http))
         with plain_errors(self._url):
@@ -69,7 +69,7 @@ class Api:
         """Wait for an endpoint of a build.
 
         Raises:
-            ApiError: the API refused, or is not there.
+            ApiError: the API refused the call, or can't be reached.
         """
         client = await self._resources.enter_async_context(BuildKitServiceClient(self._url, http_client=self._http))
         request = buildkit_pb.GetEndpointRequest(build_id=build.id, platform=_PLATFORMS[platform])
@@ -89,10 +89,10 @@ class Api:
         raise ApiError("the API ended the stream without an endpoint")
 
     async def report_health(self, build: RemoteBuild, platform: Platform) -> None:
-        """Keep a build alive.
+        """Report a build's health.
 
         Raises:
-            ApiError: the API refused, or is not there.
+            ApiError: the API refused the call, or can't be reached.
         """
         client = await self._resources.enter_async_context(BuildKitServiceClient(self._url, http_client=self._http))
 
@@ -103,10 +103,10 @@ class Api:
             await client.report_health(once(), headers=_bearer(build.token), timeout_ms=_CALL_TIMEOUT_MS)
 
     async def finish_build(self, build: RemoteBuild, error: str | None, *, canceled: bool = False) -> None:
-        """Say how a build ended.
+        """Report a build's result.
 
         Raises:
-            ApiError: the API refused, or is not there.
+            ApiError: the API refused the call, or can't be reached.
         """
         request = cli_pb.FinishBuildRequest(build_id=build.id)
         if canceled:
@@ -132,7 +132,7 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 async def keep_alive(api: Api, build: RemoteBuild, platform: Platform, interval_seconds: float) -> None:
-    """Report health until cancelled. A report that fails is left to the next one."""
+    """Report health until cancelled. Failed reports are not retried; the next one follows."""
     while True:
         await asyncio.sleep(interval_seconds)
         try:

@@ -16,7 +16,7 @@ _REMOTE_PREFIXES = ("https://", "http://", "git://", "ssh://", "git@")
 
 @dataclass(frozen=True, slots=True)
 class BuildInput:
-    """What to build, and how, as `stoker build` was told."""
+    """The arguments of `stoker build`."""
 
     context: str
     dockerfile: Path | None = None
@@ -44,14 +44,14 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class ResultFiles:
-    """Where buildctl writes what it learned."""
+    """Files that buildctl writes results to."""
 
     metadata: Path
     trace: Path
 
 
 def is_remote(context: str) -> bool:
-    """Whether a context is one that BuildKit fetches by itself."""
+    """Whether BuildKit fetches a context itself."""
     return context.startswith(_REMOTE_PREFIXES)
 
 

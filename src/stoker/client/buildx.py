@@ -1,7 +1,7 @@
 """Remote builders of `docker buildx`, kept usable: certificates in files, health reported, renewed before they end.
 
 A builder of buildx holds the paths of its certificates and reads them at every use, and an endpoint's address and
-server name stay the same for a project and platform. So renewing means to write the files anew.
+server name stay the same for a project and platform. So renewing means to write the files again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HEALTH_SECONDS = 20.0
 RENEW_SECONDS = 12 * 3600.0
 _OVERLAP_SECONDS = 11 * 3600.0
-# Somebody pressed Ctrl-C and waits.
+# A person pressed Ctrl-C and waits.
 _END_SECONDS = 10.0
 
 
@@ -39,14 +39,14 @@ class BuildxFailed(Exception):
 
 
 class Buildx:
-    """The buildx that is on this host: Docker's plug-in, or the program alone."""
+    """The buildx of this host: Docker's plug-in, or the standalone program."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = tuple(command)
 
     @classmethod
     def find(cls) -> Buildx:
-        """The first that works.
+        """The first one that works.
 
         Raises:
             BuildxFailed: there is none.
@@ -114,7 +114,7 @@ class RemoteBuilder:
         """Get an endpoint for each platform, and write its certificates.
 
         Raises:
-            ApiError: the API refused, or is not there.
+            ApiError: the API refused the call, or can't be reached.
         """
         build = await self._api.create_build(self._project_id)
         session = _Session(build, {}, time.monotonic())
@@ -127,7 +127,7 @@ class RemoteBuilder:
         return session.endpoints
 
     async def keep(self, health_seconds: float = HEALTH_SECONDS) -> None:
-        """Report health and renew, until cancelled. What fails is tried again at the next report."""
+        """Report health and renew certificates until cancelled. Failures are retried with the next report."""
         while True:
             await asyncio.sleep(health_seconds)
             for session in tuple(self._sessions):
@@ -137,7 +137,7 @@ class RemoteBuilder:
                     await self.open()
 
     async def close(self) -> None:
-        """Remove the certificates, and give all endpoints back, also while the API restarts."""
+        """Remove the certificates and release all endpoints, even while the API restarts."""
         shutil.rmtree(self._folder, ignore_errors=True)
         for session in self._sessions:
             try:

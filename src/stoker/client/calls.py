@@ -24,7 +24,7 @@ _CALL_TIMEOUT_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where the API is, and who calls it: the token, and the organization that they mean, if they say so."""
+    """The API's address, the token, and the organization, if one is named."""
 
     url: str
     token: str = field(repr=False)
@@ -32,7 +32,7 @@ class Caller:
 
 
 class Calls:
-    """Makes clients of services that call as ``caller`` says. Their methods raise ApiError."""
+    """Creates clients of services for a caller. Their methods raise ApiError."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller

@@ -1,4 +1,4 @@
-"""The tokens that `stoker login` keeps, one for each API."""
+"""The tokens that `stoker login` stores, one for each API."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class CredentialsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Tokens by the address of their API, and the API that counts when none is named."""
+    """Tokens by the address of their API, and the default API."""
 
     current: str | None = None
     tokens: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     def with_login(self, url: str, token: str) -> Credentials:
-        """With one more login, which counts from now on."""
+        """With one more login, which becomes the default."""
         return Credentials(url, {**self.tokens, url: token})
 
     def without(self, url: str) -> Credentials:
-        """Without the login at an API. When one is left, that one counts."""
+        """Without the login at an API. If one is left, it becomes the default."""
         left = {known: token for known, token in self.tokens.items() if known != url}
         if self.current != url:
             return replace(self, tokens=left)

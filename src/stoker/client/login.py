@@ -31,7 +31,7 @@ async def start_login(url: str) -> StartedLogin:
     """Start a login. The one who approves sees that it is ours, and from which machine.
 
     Raises:
-        ApiError: the API refused, or is not there.
+        ApiError: the API refused the call, or can't be reached.
     """
     client = LoginServiceClient(url, http_client=open_transport(url))
     with plain_errors(url):

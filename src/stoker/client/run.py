@@ -75,7 +75,7 @@ async def run_build(
     buildctl writes its progress straight to the terminal. An interrupt ends it and leaves the build canceled.
 
     Raises:
-        ApiError: the API refused, or is not there.
+        ApiError: the API refused the call, or can't be reached.
     """
     watch = _Stopwatch()
     async with open_api(url, token) as api:

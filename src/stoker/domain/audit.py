@@ -18,7 +18,7 @@ MAX_TEXT_LENGTH = 300
 
 
 class Action(StrEnum):
-    """What was done. The part before the dot says to what kind of thing."""
+    """An action. The part before the dot is the kind of its target."""
 
     BUILD_SHARE = "build.share"
     BUILD_STOP_SHARING = "build.stop-sharing"
@@ -50,10 +50,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who did something, or to what it was done: a kind of thing, its id, and a name for people, which is no secret.
+    """An actor or a target: its kind, its id, and a name for people, which is not secret.
 
-    Of who acts, the kind is ``person``, that of a token (``organization token``, ``project token``, ``build token``,
-    ``OIDC token``), ``server`` for what is done on the server's host, or ``nobody`` for a stranger.
+    The kind of an actor is ``person``, a kind of token (``organization token``, ``project token``, ``build token``,
+    ``OIDC token``), ``server`` for commands on the server's host, or ``nobody`` for a stranger.
     """
 
     kind: str
@@ -65,15 +65,15 @@ NOBODY = Party("nobody", "", "")
 
 
 def server_party(command: str) -> Party:
-    """Whoever runs the server, by what they ran."""
+    """The operator on the server's host, named after the command."""
     return Party("server", "", command)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One thing that was done. ``organization_id`` is None where it concerns the server as a whole.
+    """An event of the audit log. ``organization_id`` is None for events of the whole server.
 
-    ``address`` and ``request_id`` are empty where it came with no request.
+    ``address`` and ``request_id`` are empty for events without a request.
     """
 
     id: str
@@ -89,7 +89,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events are wanted; None and "" stand for all.
+    """A filter of events; None and "" match all.
 
     ``actor`` is an id or a name; ``action`` is one, or the part before its dot. Times are from ``since`` on and before
     ``until``.
@@ -102,7 +102,7 @@ class AuditFilter:
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """The actions that are wanted; none when all are.
+        """The actions that match; none if all do.
 
         Raises:
             InvalidInput: there is no such action.
@@ -115,12 +115,12 @@ class AuditFilter:
 
 
 def bounded_text(text: str) -> str:
-    """``text``, without its middle where it is longer than what is kept."""
+    """``text``, without its middle if it is longer than the limit."""
     return shortened(text, MAX_TEXT_LENGTH)
 
 
 def described_change(before: Project, after: Project) -> str:
-    """What is different in a project; empty when nothing is."""
+    """The differences between two versions of a project; empty if there are none."""
     pairs = (
         ("name", before.name, after.name),
         ("region", before.region_id, after.region_id),

@@ -1,4 +1,4 @@
-"""Which images a build used, as BuildKit names them in its steps."""
+"""The base images of a build, from the names of its steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BaseImage:
 
     Attributes:
         name: with its registry and tag.
-        digest: what the tag stood for.
+        digest: what the tag resolved to.
         platforms: for which platforms the build used it.
     """
 
@@ -31,7 +31,7 @@ class BaseImage:
 
 
 def base_images(steps: Iterable[Step]) -> tuple[BaseImage, ...]:
-    """The images of a build, from what its steps are called and what they resolve."""
+    """The base images of a build, from the names of its steps."""
     found: dict[tuple[str, str], set[str]] = {}
     for step in steps:
         texts = [(_FROM, step.name), (_SOURCE, step.name), *((_SOURCE, one.name or one.id) for one in step.transfers)]

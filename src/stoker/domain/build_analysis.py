@@ -1,4 +1,4 @@
-"""What the steps of a build say together, for whoever asks why it took that long."""
+"""The analysis of a build's steps: critical path, cache misses and base images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuildAnalysis:
-    """What is seen in all steps of a build.
+    """The result of the analysis.
 
     Attributes:
-        is_whole: False when the steps are more than are looked at, so that nothing else is known.
-        misses: why steps were done, by their numbers.
+        is_whole: False if there are too many steps to analyse; then all else is empty.
+        misses: why steps were not cached, by their numbers.
     """
 
     is_whole: bool
@@ -32,11 +32,11 @@ class BuildAnalysis:
 
 
 def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild]) -> BuildAnalysis:
-    """Look at all steps of a build.
+    """Analyse all steps of a build.
 
     Args:
         steps: all of them.
-        before: by platform, the build that it is compared with.
+        before: the build to compare with, by platform.
     """
     misses: dict[int, CacheMiss] = {}
     for platform in sorted({step.platform for step in steps}):

@@ -1,4 +1,4 @@
-"""How long a build took against how much work it did."""
+"""A build's duration and the work of its steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuildWork:
-    """What the steps of a build were, all in all. A step that several of its solves share counts once.
+    """The steps of a build, summed up. A step that several solves share counts once.
 
     Attributes:
         steps: how many.
-        cached_steps: how many of them came from the cache.
-        work: the durations of the steps that were done, added up.
-        begun_at: when the first step began; None when none did.
-        ended_at: when the last one ended that has.
-        saved: what the cached steps took when they were last done.
+        cached_steps: how many of them were cached.
+        work: the sum of the durations of steps that ran.
+        begun_at: when the first step began; None if none did.
+        ended_at: the latest end of a step.
+        saved: how long the cached steps took when they last ran.
     """
 
     steps: int = 0
@@ -34,28 +34,28 @@ class BuildWork:
 
     @property
     def span(self) -> timedelta | None:
-        """From the first step's begin to the last one's end; None before there are both."""
+        """From the first step's start to the last one's end; None until both are known."""
         if self.begun_at is None or self.ended_at is None or self.ended_at < self.begun_at:
             return None
         return self.ended_at - self.begun_at
 
     @property
     def parallelism(self) -> float | None:
-        """How many steps were worked on at once, on average; None when no time passed."""
+        """How many steps ran at once, on average; None if no time passed."""
         return self.work / self.span if self.span else None
 
     @property
     def cache_share(self) -> float | None:
-        """The share of steps that came from the cache; None when there are no steps."""
+        """The share of cached steps; None if there are no steps."""
         return self.cached_steps / self.steps if self.steps else None
 
 
 @dataclass(frozen=True, slots=True)
 class BuildTrend:
-    """What became of one of a project's builds, for comparing it with others.
+    """A build of a project, for comparison with others.
 
     Attributes:
-        work: None when nothing was recorded of it, or not yet.
+        work: None if it is not recorded, or not yet.
         duration: from the first endpoint to the end.
     """
 
@@ -70,5 +70,5 @@ class BuildTrend:
 
     @property
     def cache_share(self) -> float | None:
-        """The share of steps that came from the cache."""
+        """The share of cached steps."""
         return self.cached_steps / self.steps if self.steps and self.cached_steps is not None else None

@@ -20,7 +20,7 @@ _CANCELED = re.compile(r"context canceled|code = Canceled\b|\bCanceled: ")
 
 
 class BuildStatus(StrEnum):
-    """How a build stands."""
+    """The status of a build."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -29,7 +29,7 @@ class BuildStatus(StrEnum):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more can happen to the build."""
+        """Whether the status is final."""
         return self is not BuildStatus.RUNNING
 
 
@@ -43,9 +43,9 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One client run in one project. What an ``untrusted`` one writes is seen by no other, and dropped at its end.
+    """One client run in one project. What an ``untrusted`` one writes is dropped at its end, unseen by others.
 
-    ``begun_by`` is whose credential it was created with, by the name that it had then; None where that wasn't recorded.
+    ``begun_by`` is the holder of the credential that created it, by its name then; None if it wasn't recorded.
     """
 
     id: str
@@ -61,7 +61,7 @@ class Build:
 
     @property
     def duration_seconds(self) -> float | None:
-        """From the first endpoint to the end; None while it runs, or when it never had an endpoint."""
+        """From the first endpoint to the end; None while it runs, or if it never had an endpoint."""
         if self.started_at is None or self.finished_at is None:
             return None
         return max(0.0, (self.finished_at - self.started_at).total_seconds())
@@ -69,7 +69,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class BuildFilter:
-    """Which builds are wanted. ``begun_by`` is a part of the name of who began them, or the id; "" stands for all."""
+    """A filter of builds. ``begun_by`` is an id, or a part of a name; "" matches all."""
 
     status: BuildStatus | None = None
     begun_by: str = ""
@@ -79,24 +79,24 @@ ALL_BUILDS = BuildFilter()
 
 
 def bounded_error(text: str) -> str:
-    """``text``, without its middle where it is longer than what is kept."""
+    """``text``, without its middle if it is longer than the limit."""
     return shortened(text, MAX_ERROR_LENGTH)
 
 
 def explained_error(error: str | None, hint: str) -> str:
-    """A build's error with what explains it, which stays whole where both together are longer than what is kept."""
+    """A build's error with a hint. If both are longer than the limit, the hint stays whole."""
     if not error:
         return bounded_error(hint)
     return bounded_error(f"{shortened(error, max(MAX_ERROR_LENGTH - len(hint) - 1, 0))}\n{hint}")
 
 
 def is_cancellation(error: str) -> bool:
-    """Whether a step's error says no more than that somebody stopped it (Go's context.Canceled, gRPC's code)."""
+    """Whether a step's error only says that it was canceled (Go's context.Canceled, gRPC's code)."""
     return _CANCELED.search(error) is not None
 
 
 def require_running(build: Build) -> None:
-    """Pass when the build still runs.
+    """Check that the build is running.
 
     Raises:
         FailedPrecondition: it ended already.

@@ -1,4 +1,4 @@
-"""What is in a layer cache, and what a policy would drop of it."""
+"""The contents of a layer cache, and what a policy would evict."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CacheRecord:
 
     @property
     def idle_since(self) -> datetime:
-        """When it was used last, or made."""
+        """When it was last used, or created."""
         return self.last_used_at or self.created_at
 
 
@@ -49,7 +49,7 @@ class CacheShare:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """The bytes that a policy drops: for their age, and after that for what is still too much."""
+    """The bytes that a policy evicts: by age, then by size."""
 
     by_age_bytes: int
     by_size_bytes: int
@@ -57,7 +57,7 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What one policy would drop; ``is_current`` says that it is the project's own."""
+    """What one policy would evict; ``is_current`` marks the project's own policy."""
 
     policy: CachePolicy
     is_current: bool
@@ -66,7 +66,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class CacheContents:
-    """What was found in one volume at a time."""
+    """The contents of one volume at one time."""
 
     taken_at: datetime
     records: tuple[CacheRecord, ...]
@@ -74,7 +74,7 @@ class CacheContents:
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What is in the cache of one (project, platform)."""
+    """The contents of the cache of one (project, platform)."""
 
     platform: Platform
     contents: CacheContents
@@ -82,7 +82,7 @@ class CacheReport:
 
 
 def total_bytes(records: Iterable[CacheRecord]) -> int:
-    """The size of all."""
+    """The size of all records."""
     return sum(record.size_bytes for record in records)
 
 
@@ -128,10 +128,10 @@ def folded(records: Sequence[CacheRecord], limit: int) -> tuple[CacheRecord, ...
 
 
 def freed_by(records: Sequence[CacheRecord], policy: CachePolicy, now: datetime) -> Freed:
-    """What the two rules of a policy (DESIGN 7: age, then size) drop of these records.
+    """What the two rules of a policy (age, then size) evict from these records.
 
-    It is what the sizes say: BuildKit drops a record only after those that build on it, so it may end up dropping a
-    little more.
+    This is an estimate by sizes: BuildKit evicts a record only after those that build on it, so it may evict a little
+    more.
     """
     droppable = sorted((record for record in records if not record.in_use), key=lambda record: record.idle_since)
     old: list[CacheRecord] = []
@@ -148,7 +148,7 @@ def freed_by(records: Sequence[CacheRecord], policy: CachePolicy, now: datetime)
 
 
 def checked_policies(policies: Sequence[CachePolicy]) -> None:
-    """Check policies that are only asked about.
+    """Check hypothetical policies.
 
     Raises:
         InvalidInput: there are too many, or a number is negative.

@@ -1,8 +1,8 @@
-"""Why steps were done that might have come from the cache, as far as two records make it certain.
+"""Why steps were not cached, as far as the records of two builds make it certain.
 
-BuildKit doesn't say it. What it says of two builds are their steps: names, digests and what each needs. So a step is
-compared with the project's last build of its platform that ended. Digests are those of the whole definition; those of
-everything that builds on the client's files hold its session, and so differ in each build.
+BuildKit doesn't report it. It reports the steps of two builds: names, digests and inputs. So a step is compared with
+the project's last finished build of its platform. Digests cover the whole definition; those of steps that build on the
+client's files contain its session, and so differ in each build.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from stoker.domain.steps import Step
 
 _INTERNAL = "[internal]"
-# What has the same contents whenever it is fetched: an image by its digest, and what the Dockerfile itself holds.
+# Sources with fixed contents: an image by its digest, and inline documents of the Dockerfile.
 _PINNED = re.compile(r"@sha256:[0-9a-f]{64}$|^\[internal\] preparing inline document$")
 
 
 class MissKind(StrEnum):
-    """What is certain of why a step was done."""
+    """Why a step was not cached, as far as it is certain."""
 
     FIRST = "first"
     """No build of the project for the platform is recorded before it."""
     INPUT_DONE = "input done"
-    """A step that it needs was done anew."""
+    """One of its inputs ran."""
     INPUT_NEW = "input new"
-    """A step that it needs is one that the other build didn't have."""
+    """One of its inputs is a step that the other build didn't have."""
     REPLACED = "replaced"
     """The other build had another step in its place."""
     NEW = "new"
@@ -42,23 +42,23 @@ class MissKind(StrEnum):
     RESET = "reset"
     """The other build had another cache."""
     DROPPED = "dropped"
-    """The other build had the very same work, so the result was dropped since then, or wasn't to be used."""
+    """The other build had the same work, so its result was evicted, or the cache was disabled."""
     DEFINITION = "definition"
-    """It reads the same and needs the same, but something that its name doesn't say differs."""
+    """Its name and inputs are the same, but something that the name doesn't show differs."""
     FILES = "files"
-    """It takes files of which a record has no digest: these changed, or the result was dropped or wasn't to be used."""
+    """It takes files whose digests no record has: they changed, or the result was evicted or the cache disabled."""
     UNKNOWN = "unknown"
-    """The records don't tell."""
+    """The records don't show why."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheMiss:
-    """Why a step was done.
+    """Why a step was not cached.
 
     Attributes:
-        build_id: the build that it is compared with, where there is one.
-        step: the number of the step of the same build that it is about.
-        name: the other build's step that it is about.
+        build_id: the build it is compared with, if any.
+        step: the number of the step in the same build that is the reason.
+        name: the step of the other build that is the reason.
     """
 
     kind: MissKind
@@ -72,7 +72,7 @@ class ComparedBuild:
     """The steps of another build, for one platform.
 
     Attributes:
-        is_other_cache: whether it is certain that its cache was another one.
+        is_other_cache: whether it certainly had another cache.
     """
 
     id: str
@@ -81,14 +81,14 @@ class ComparedBuild:
 
 
 def cache_misses(steps: Sequence[Step], platform: str, before: ComparedBuild | None) -> dict[int, CacheMiss]:
-    """Why the steps of a build's platform were done that begun and did not come from the cache, by their numbers.
+    """Why steps of a platform that started were not cached, by their numbers.
 
-    Left out is what never comes from it, BuildKit's own steps such as exporting, and what needs no step, as ``FROM``.
+    Steps that are never cached are left out: BuildKit's own, such as exporting, and those without inputs, as ``FROM``.
 
     Args:
         steps: all steps of the build.
-        platform: whose steps are looked at.
-        before: what they are compared with.
+        platform: only its steps are considered.
+        before: the build to compare with.
     """
     graph = InputGraph(steps)
     comparison = None if before is None else _Comparison(before, steps, graph)
@@ -108,12 +108,12 @@ def cache_misses(steps: Sequence[Step], platform: str, before: ComparedBuild | N
 
 
 def is_cacheable(step: Step) -> bool:
-    """Whether a step is an instruction that has something before it, so that its result may be kept and found."""
+    """Whether a step is an instruction with inputs, whose result can be cached."""
     return step.name.startswith("[") and not step.name.startswith(_INTERNAL) and bool(step.inputs)
 
 
 class _Comparison:
-    """Another build's steps, by what they are looked for."""
+    """Indexes of another build's steps."""
 
     def __init__(self, before: ComparedBuild, steps: Sequence[Step], graph: InputGraph) -> None:
         self._build_id = before.id
@@ -130,7 +130,7 @@ class _Comparison:
                 self._gone_after.setdefault(_keys(inputs), []).append(step)
 
     def miss(self, step: Step, inputs: Sequence[Step]) -> CacheMiss:
-        """Why a step was done whose inputs were not."""
+        """Why a step ran whose inputs were cached."""
         same = self._by_key.get(step.work_key)
         if same is None:
             return self._other_work(step, inputs)
@@ -161,7 +161,7 @@ class _Comparison:
 
 
 def _built_on_pinned(steps: Sequence[Step], graph: InputGraph) -> set[int]:
-    """The steps that build on nothing whose contents may differ from one time to the next."""
+    """The steps that build only on sources with fixed contents."""
     by_number = {step.number: step for step in steps}
     pinned: set[int] = set()
     for number in inputs_first(by_number, graph.inputs_of):

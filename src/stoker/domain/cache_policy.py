@@ -1,4 +1,4 @@
-"""How much of a project's layer cache is kept, and for how long."""
+"""The cache policy of a project: size and age."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CachePolicyChange:
     keep_days: int | None = None
 
     def applied_to(self, base: CachePolicy) -> CachePolicy:
-        """``base`` with these parts instead of its own."""
+        """``base`` with these parts replaced."""
         return CachePolicy(
             keep_bytes=base.keep_bytes if self.keep_bytes is None else self.keep_bytes,
             keep_days=base.keep_days if self.keep_days is None else self.keep_days,
@@ -37,7 +37,7 @@ class CachePolicyChange:
 
 
 def default_cache_policy(max_keep_bytes: int = MAX_KEEP_BYTES) -> CachePolicy:
-    """The policy of a project for which none is named."""
+    """The policy of a project that names none."""
     return CachePolicy(keep_bytes=min(DEFAULT_KEEP_BYTES, max_keep_bytes))
 
 

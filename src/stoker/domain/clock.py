@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 SMALLEST_JUMP = timedelta(seconds=10)
-"""What is less is not worth a correction: two clocks are never read in the same moment."""
+"""Smaller differences are ignored: two clocks are never read at exactly the same time."""
 
 
 class Clock(Protocol):
@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment, which go on evenly when the clock is set: what waits and ages are reckoned in."""
+        """Seconds since some moment, unaffected by setting the clock. Waits and ages use it."""
         ...
 
 
@@ -26,13 +26,13 @@ class Randomness(Protocol):
     """Where unpredictable bytes come from."""
 
     def token_bytes(self, count: int) -> bytes:
-        """``count`` bytes that nobody can guess."""
+        """``count`` unpredictable bytes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What both clocks said in one moment."""
+    """Both clocks, read together."""
 
     now: datetime
     steady: float
@@ -43,9 +43,9 @@ class Jump:
     """The clock was set, or the host slept.
 
     Attributes:
-        by: how much more (or less) time has gone by on the clock than really has.
-        now: the time by the clock as it is since.
-        window: how long ago the jump may have been, at most.
+        by: how far the clock jumped; negative for backwards.
+        now: the clock's time after the jump.
+        window: the jump was at most this long ago.
     """
 
     by: timedelta
@@ -59,7 +59,7 @@ def read(clock: Clock) -> Reading:
 
 
 def jump_between(before: Reading, after: Reading) -> Jump | None:
-    """What became of the clock between two readings; None when it went on as it should."""
+    """The jump of the clock between two readings, or None."""
     window = timedelta(seconds=after.steady - before.steady)
     by = after.now - before.now - window
     return Jump(by, after.now, window) if abs(by) >= SMALLEST_JUMP else None

@@ -20,18 +20,17 @@ _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class CriticalPath:
-    """Steps, each of which needs the one before it, and the time that they took; what two did at once counts once."""
+    """Steps, each of which needs the one before it, and their time; overlaps count once."""
 
     steps: tuple[Step, ...] = ()
     duration: timedelta = timedelta(0)
 
 
 def critical_path(steps: Sequence[Step]) -> CriticalPath:
-    """The chain of steps that took longest, of those that lead to the step that ended last.
+    """The longest chain of steps that leads to the step that ended last.
 
-    A chain is made by what BuildKit says that a step needs, and by exports, which begin when all is done. Where steps
-    waited for a place among those that run at once, or for the client, nothing says so: the chain is shorter than the
-    build then.
+    Chains follow the inputs that BuildKit reports, and exports, which begin when all else is done. BuildKit doesn't
+    report when a step waits for a free slot or for the client; then the chain is shorter than the build.
     """
     ended = sorted((step for step in steps if step.completed_at is not None), key=_end)
     timed = [step for step in ended if step.duration is not None]
@@ -69,7 +68,7 @@ def _end(step: Step) -> tuple[datetime, int]:
 
 
 def _together(needed: Step, step: Step) -> timedelta:
-    """How long a step and one that it needs took at once: BuildKit goes on with a step that it had begun before."""
+    """How long a step and one of its inputs overlapped: BuildKit may resume a step that it began earlier."""
     if needed.completed_at is None or step.started_at is None or step.completed_at is None:
         return timedelta(0)
     begun = max(step.started_at, needed.started_at or needed.completed_at)

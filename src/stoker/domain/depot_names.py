@@ -1,8 +1,8 @@
 """Names of files that the depot CLI can't send to BuildKit.
 
-BuildKit asks a client's session for files by headers, and since 0.34 escapes all of a header's values when one of them
-is not ASCII, which it says in another header (`session/filesync`). The CLI's older client doesn't know that one, and
-looks for the escaped names. The gateway sees nothing of it: sessions are tunnelled.
+BuildKit requests files from a client's session by headers. Since 0.34 it escapes all values of a header when one of
+them is not ASCII, and says so in another header (`session/filesync`). The CLI's older client doesn't know that header,
+and searches for the escaped names. The gateway can't see it: sessions are tunnelled.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _SHORT = (
 def unsendable_name(
     build_id: str, solve_ref: str, failed: Iterable[Step], reported: Iterable[Step]
 ) -> BuildWarning | None:
-    """A warning of such a name.
+    """The warning about such a name, if a step failed because of one.
 
     Args:
         build_id: the build.
         solve_ref: its solve.
         failed: the steps that failed.
-        reported: the steps that its client reported itself, which say whether that is the depot CLI.
+        reported: the steps that its client reported, by which the depot CLI is recognized.
     """
     if not any(step.name.startswith(_OF_DEPOT) for step in reported):
         return None

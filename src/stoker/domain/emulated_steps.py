@@ -1,8 +1,8 @@
-"""Steps whose programs the host can't run itself, which takes many times as long.
+"""Steps whose programs are emulated, which takes many times as long.
 
-What a build is for says nothing of it: a cross compiler runs natively. What a step runs for is in its name, where it is
-another platform than the machine's (see `stoker.domain.steps.platform_of`). Of a stage ``FROM scratch`` BuildKit says
-no platform, as the programs that were copied there decide it.
+The build's target platform doesn't show it: a cross compiler runs natively. A step's name shows its platform where it
+is another one than the machine's (see `stoker.domain.steps.platform_of`). For a stage ``FROM scratch`` BuildKit shows
+no platform, as it depends on the programs that are copied there.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from stoker.domain.steps import Step
 
 _RUNS = re.compile(r"^\[[^\]]*\] RUN ")
-# What a CPU runs of another architecture (BuildKit's util/archutil says the same).
+# Other architectures that a CPU runs natively (as in BuildKit's util/archutil).
 _ALSO_RUNS = {"amd64": frozenset({"386"}), "arm64": frozenset({"arm"})}
 
 
 def emulated_platform(step: Step, native: frozenset[str]) -> str | None:
-    """The platform that a step's programs are emulated for; None where it runs none, or they run natively.
+    """The platform whose programs a step emulates; None if it runs none, or natively.
 
     Args:
         step: the step.
@@ -35,7 +35,7 @@ def emulated_platform(step: Step, native: frozenset[str]) -> str | None:
 
 
 def emulation_warning(build_id: str, ref: str, platform: str) -> BuildWarning:
-    """What a record says of it."""
+    """The warning in a record."""
     return BuildWarning(
         build_id=build_id,
         solve_ref=ref,

@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a reason a caller can understand.
+"""Errors that a caller can understand.
 
 `rpc.errors` maps each class to its Connect code, and `cli` to a line with a hint. The text is meant for the caller:
 it says what to do and holds no secret.
@@ -16,27 +16,27 @@ class StokerError(Exception):
 
 
 class InvalidInput(StokerError):
-    """The request can't be right, whatever state the server is in."""
+    """The request is wrong in any state of the server."""
 
 
 class Unauthenticated(StokerError):
-    """There is no credential, or it isn't valid."""
+    """The credential is missing or not valid."""
 
 
 class PermissionDenied(StokerError):
-    """The credential is valid, but not for this."""
+    """The credential doesn't allow this."""
 
 
 class NotFound(StokerError):
-    """What is named doesn't exist, or isn't the caller's to know of."""
+    """There is no such thing, or the caller may not know of it."""
 
 
 class AlreadyExists(StokerError):
-    """What should be made is there already."""
+    """It exists already."""
 
 
 class FailedPrecondition(StokerError):
-    """The request is right, but not in the state that things are in."""
+    """The request is right, but not in the current state."""
 
 
 class ResourceExhausted(StokerError):
@@ -44,7 +44,7 @@ class ResourceExhausted(StokerError):
 
 
 class TooBusy(ResourceExhausted):
-    """A limit of how much is done at once, or in a second, is reached; after ``retry_seconds`` it may not be."""
+    """A limit of rate or concurrency is reached; retry after ``retry_seconds``."""
 
     def __init__(self, message: str, retry_seconds: float) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class TooBusy(ResourceExhausted):
 
 
 class Unavailable(StokerError):
-    """Not now; trying again later can help."""
+    """Temporary; a retry can help."""
 
 
 class Unimplemented(StokerError):
@@ -60,4 +60,4 @@ class Unimplemented(StokerError):
 
 
 class IllegalTransition(Exception):
-    """A state change that no table allows: a mistake in stoker, never the caller's."""
+    """A state change that the table doesn't allow: a bug in stoker, never the caller's fault."""

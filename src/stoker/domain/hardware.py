@@ -23,7 +23,7 @@ class Hardware(StrEnum):
 
     @property
     def size(self) -> MachineSize:
-        """What the name stands for."""
+        """The size that the name stands for."""
         cpus, _, gibibytes = self.value.partition("x")
         return MachineSize(cpus=int(cpus), memory_bytes=int(gibibytes) * GIBIBYTE)
 

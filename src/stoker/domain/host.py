@@ -1,4 +1,4 @@
-"""What a look at a host found: what it has of all that machines need, and what it lacks."""
+"""Findings of the checks of a host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Verdict(StrEnum):
 
     GOOD = "good"
     WEAKER = "weaker"
-    """A server runs, and does something less well or not at all."""
+    """A server runs, with something weaker or missing."""
     UNSAFE = "unsafe"
     """RUN steps can't be kept apart from the host and its networks."""
     MISSING = "missing"
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what it is, what was found, and what to do about it (empty when nothing is)."""
+    """The result of one check: subject, finding, and advice (empty if there is nothing to do)."""
 
     subject: str
     verdict: Verdict
@@ -29,6 +29,6 @@ class Finding:
 
 
 def refusal(findings: tuple[Finding, ...], *, allow_unisolated: bool) -> Finding | None:
-    """The first finding for which a server may not start; None when it may."""
+    """The first finding that keeps a server from starting, or None."""
     stopping = {Verdict.MISSING} if allow_unisolated else {Verdict.MISSING, Verdict.UNSAFE}
     return next((finding for finding in findings if finding.verdict in stopping), None)

@@ -34,20 +34,20 @@ def new_id(clock: Clock, randomness: Randomness) -> str:
 
 
 def first_id_at(moment: datetime) -> str:
-    """What comes before the ids that are made from a moment on, and after all older ones."""
+    """The smallest id of a moment: all older ids are smaller."""
     milliseconds = max(0, int(moment.timestamp() * 1000))
     return _encode(milliseconds, TIME_LENGTH) + ALPHABET[0] * RANDOM_LENGTH
 
 
 def checked_id(value: str, what: str) -> str:
-    """Return ``value`` when it has the shape of an identifier.
+    """Return ``value`` if it has the form of an identifier.
 
     Args:
         value: what the caller sent.
         what: the field's name, for the message.
 
     Raises:
-        InvalidInput: it is empty or has another shape.
+        InvalidInput: it is empty or has another form.
     """
     if not value:
         raise InvalidInput(f"{what} is empty; give the id of an existing one")

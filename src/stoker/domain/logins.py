@@ -1,6 +1,6 @@
-"""Logins from the command line: started there, approved by a signed-in person on a page, finished once.
+"""Logins of command lines: started there, approved by a signed-in person on a page, finished once.
 
-The id is a secret between the command line and the server; the page shows the short code, which gives nobody anything.
+The id is a secret of the command line and the server. The page shows a short code, which is worth nothing by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LoginState(StrEnum):
-    """How a login stands."""
+    """The state of a login."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -25,7 +25,7 @@ class LoginState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A login that was started. ``client`` is what the one who started it said of itself, and from where."""
+    """A login. ``client`` is what the program that started it says about itself, and its address."""
 
     code: str
     client: str
@@ -37,7 +37,7 @@ class Login:
 
 
 def login_state(login: Login, now: datetime) -> LoginState:
-    """How a login stands at a time."""
+    """The state of a login at a time."""
     if login.finished_at is not None:
         return LoginState.FINISHED
     if login.refused_at is not None:

@@ -27,7 +27,7 @@ class Desired(StrEnum):
 
 
 class MachineState(StrEnum):
-    """What a machine is, as far as we know."""
+    """What a machine is, as far as is known."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -107,7 +107,7 @@ class Machine:
 
     @property
     def keeps_crashing(self) -> bool:
-        """Whether it has ended by itself so often in a row that it is started again only after a pause."""
+        """Whether it crashed so often in a row that its next start is delayed."""
         return self.crashes >= CRASHES_IN_A_ROW
 
     @property
@@ -123,7 +123,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What people want to know of a machine and its volume. ``builds`` counts those that hold it."""
+    """Facts about a machine and its volume, for people. ``builds`` counts those that hold it."""
 
     id: str
     project_id: str
@@ -144,7 +144,7 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True)
 class MachineOverview:
-    """A machine with its project, its use, and what it took in a period.
+    """A machine with its project, its use, and its usage in a period.
 
     Attributes:
         facts: of the machine and its volume.
@@ -152,7 +152,7 @@ class MachineOverview:
         hardware: what its project asks for.
         keep_bytes: how much its volume may keep by the project's cache policy.
         holders: the first few of the builds that hold it.
-        last_used_at: when the last build let go of it; None when none has yet.
+        last_used_at: when the last build released it; None if none has.
         machine_time: for how long builds held it in the period, each hold by itself.
         gigabyte_days: its volume's size of now, times the days of the period for which there has been such a volume.
     """
@@ -173,7 +173,7 @@ def machine_server_name(machine_id: str, run: int) -> str:
 
 
 def checked_transition(current: MachineState, target: MachineState) -> MachineState:
-    """Return ``target`` when the table allows it.
+    """Return ``target`` if the table allows it.
 
     Raises:
         IllegalTransition: otherwise.
@@ -194,7 +194,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do until then, or until something changes (``until`` is None)."""
+    """Nothing to do until that time, or until something changes (``until`` is None)."""
 
     until: datetime | None = None
 
@@ -202,8 +202,8 @@ class Wait:
 def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeout: timedelta) -> Action | Wait:
     """Decide what to do for a machine that nobody else works on.
 
-    A machine in STARTING or STOPPING that nobody works on was left so by a controller that died: `FINISH_START` and
-    `FINISH_STOP` take up its work.
+    A machine in STARTING or STOPPING that nobody works on was left by a controller that died: `FINISH_START` and
+    `FINISH_STOP` resume its work.
     """
     match machine.state:
         case MachineState.STARTING:

@@ -1,4 +1,4 @@
-"""What people see first of organizations, projects and builds: a few numbers, summed up for many at once."""
+"""Overviews of organizations, projects and builds: a few numbers for each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from stoker.domain.projects import Organization, Project
 
 OVERVIEW_PERIOD = timedelta(days=7)
-"""Builds of how long an organization's numbers are about."""
+"""The period of an organization's numbers of builds."""
 
 RATED_BUILDS = 20
-"""Of how many of its last builds a project's success rate is."""
+"""A project's success rate is that of its last builds, so many."""
 
 MAX_SEARCH_LENGTH = 128
 
@@ -35,14 +35,14 @@ def checked_search(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """How builds ended. Who cancels a build says nothing about it, so the rate is of the others that ended."""
+    """How builds ended. Canceled builds don't count in the success rate."""
 
     succeeded: int = 0
     failed: int = 0
 
     @property
     def rated(self) -> int:
-        """Of how many builds the success rate is."""
+        """How many builds the success rate counts."""
         return self.succeeded + self.failed
 
 
@@ -63,7 +63,7 @@ class OrganizationFigures:
         builds: how many were created in the last `OVERVIEW_PERIOD`.
         outcomes: how those ended.
         running: how many run now, whenever they were created.
-        waiting: how many wait for their turn now.
+        waiting: how many are in the queue now.
         last_builds: the newest ones, the newest first.
     """
 
@@ -77,7 +77,7 @@ class OrganizationFigures:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationOverview:
-    """An organization as one of its members sees it first."""
+    """An organization in a member's overview."""
 
     organization: Organization
     role: Role
@@ -108,10 +108,10 @@ class BuildOverview:
     Attributes:
         build: the build.
         platforms: those that it has or had machines for, or waits for.
-        position: its place in its organization's queue while it waits for its turn; the first has 1.
+        position: its position in its organization's queue while it waits, from 1.
         dockerfiles: the names of those that are known, each with its target where it has one.
         steps: how many are recorded.
-        cached_steps: how many of them came from the cache.
+        cached_steps: how many of them were cached.
     """
 
     build: Build

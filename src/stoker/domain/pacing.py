@@ -1,4 +1,4 @@
-"""Long work in pieces, between which the event loop has its turn."""
+"""Splits long work into pieces, so that the event loop can run between them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PIECE_SECONDS = 0.001
-"""How long a piece takes: a call that needs the event loop some times over is delayed by a few of these."""
+"""Length of a piece: a call that needs the event loop several times is delayed by a few pieces."""
 
 T = TypeVar("T")
 
 
 async def paced(items: Iterable[T], piece_seconds: float = PIECE_SECONDS) -> list[T]:
-    """All items, where making them takes long.
+    """Yield all items of a slow iterator, in pieces.
 
     It is done here and not on another thread: Python's threads take turns of 5 ms, and the event loop would have to
     wait for one of those each time that it has waited for anything.
@@ -32,7 +32,7 @@ async def paced(items: Iterable[T], piece_seconds: float = PIECE_SECONDS) -> lis
 
 
 class Pace:
-    """Lets one kind of work have half of the event loop's time at most, however many callers ask for it at once.
+    """Limits one kind of work to half of the event loop's time, however many callers request it at once.
 
     Giving everybody a turn after each piece isn't enough: a call that needs the loop ten times over would wait for ten
     pieces, one after the other.

@@ -19,7 +19,7 @@ MAX_PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page is wanted: ``size`` items after the one with the id ``after``."""
+    """A request for ``size`` items after the one with the id ``after``."""
 
     size: int
     after: str | None
@@ -34,10 +34,10 @@ class Page(Generic[Item]):
 
 
 def checked_page(size: int, token: str) -> PageRequest:
-    """The page that a caller asks for; 0 and "" stand for the default size and the first page.
+    """The requested page; 0 and "" stand for the default size and the first page.
 
     Raises:
-        InvalidInput: the size is out of bounds, or the token is none of ours.
+        InvalidInput: the size is out of bounds, or the token is not valid.
     """
     if not 0 <= size <= MAX_PAGE_SIZE:
         raise InvalidInput(f"page_size is {size}; give a value between 1 and {MAX_PAGE_SIZE}, or leave it out")
@@ -46,23 +46,23 @@ def checked_page(size: int, token: str) -> PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class NumberedPageRequest:
-    """Which page is wanted of what is numbered: ``size`` items after that number; None for the first ones."""
+    """A request for ``size`` numbered items after a number; None for the first ones."""
 
     size: int
     after: int | None
 
 
 def numbered_page(found: Sequence[Item], asked: NumberedPageRequest) -> Page[Item]:
-    """A page of what is numbered by its place, from ``found``: what was asked for, and one more where there is more."""
+    """A page of numbered items from ``found``, which has one more than requested if there are more."""
     next_token = str((asked.after or 0) + asked.size) if len(found) > asked.size else None
     return Page(tuple(found[: asked.size]), next_token)
 
 
 def checked_numbered_page(size: int, token: str) -> NumberedPageRequest:
-    """The page that a caller asks for of what is numbered; 0 and "" stand for the default size and the first page.
+    """The requested page of numbered items; 0 and "" stand for the default size and the first page.
 
     Raises:
-        InvalidInput: the size is out of bounds, or the token is none of ours.
+        InvalidInput: the size is out of bounds, or the token is not valid.
     """
     if not 0 <= size <= MAX_PAGE_SIZE:
         raise InvalidInput(f"page_size is {size}; give a value between 1 and {MAX_PAGE_SIZE}, or leave it out")

@@ -20,14 +20,14 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>\"',;:\\()\[\]]{1,64}@[A-Za-z0-9](?:[A
 
 
 class Role(StrEnum):
-    """What a member may do: a viewer reads, a member builds as well, an owner decides."""
+    """The roles: a viewer reads, a member builds as well, an owner manages the organization."""
 
     VIEWER = "viewer"
     MEMBER = "member"
     OWNER = "owner"
 
     def covers(self, needed: Role) -> bool:
-        """Whether who has this role may do what ``needed`` asks for."""
+        """Whether this role includes ``needed``."""
         return _ORDER.index(self) >= _ORDER.index(needed)
 
 
@@ -36,7 +36,7 @@ _ORDER = (Role.VIEWER, Role.MEMBER, Role.OWNER)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account here. An operator may also create organizations."""
+    """A person with an account. An operator may also create organizations."""
 
     id: str
     email: str
@@ -89,7 +89,7 @@ class CompanyIdentity:
 
 
 def checked_email(email: str) -> str:
-    """``email`` in the form in which it is kept: without white space, in lower case.
+    """``email`` as it is stored: without white space, in lower case.
 
     Raises:
         InvalidInput: it can't be an address.
@@ -101,11 +101,11 @@ def checked_email(email: str) -> str:
 
 
 def checked_password(password: str, not_in: Collection[str] = ()) -> str:
-    """``password``, when it can serve as one (NIST SP 800-63B, section 5.1.1.2: long, and not somebody's own data).
+    """``password``, if it is good enough (NIST SP 800-63B, section 5.1.1.2: long, and not the person's own data).
 
     Args:
         password: what somebody chose.
-        not_in: their name and address, which others would try first.
+        not_in: their name and email address, which attackers try first.
 
     Raises:
         InvalidInput: it is too short, too long, or too easy to guess.
@@ -118,10 +118,10 @@ def checked_password(password: str, not_in: Collection[str] = ()) -> str:
 
 
 def require_an_owner_left(owners: Collection[str], person_id: str) -> None:
-    """Pass when an organization has an owner besides this person.
+    """Check that an organization has an owner besides this person.
 
     Raises:
-        FailedPrecondition: nobody would be left to look after it.
+        FailedPrecondition: it has no other owner.
     """
     if set(owners) <= {person_id}:
         raise FailedPrecondition("an organization needs an owner; make somebody else one first")

@@ -1,4 +1,4 @@
-"""The two platforms that a machine can be asked for."""
+"""The two platforms of machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is calling, once a credential was verified."""
+"""The caller, after its credential was verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CredentialKind(StrEnum):
-    """What kind of credential a caller showed."""
+    """The kind of a caller's credential."""
 
     ORGANIZATION = "organization"
     PROJECT = "project"
@@ -50,30 +50,30 @@ class Principal:
 
     @property
     def organization_id(self) -> str:
-        """The organization that is meant where a call names none; empty when there is none."""
+        """The organization of a call that names none; empty if there is none."""
         return self.organization_ids[0] if self.organization_ids else ""
 
     def is_untrusted_in(self, project_id: str) -> bool:
-        """Whether what this caller builds in a project may be seen by no other build."""
+        """Whether this caller's builds in a project are untrusted."""
         return self.untrusted or project_id in self.untrusted_projects
 
     def may_see_project(self, organization_id: str, project_id: str) -> bool:
-        """Whether a project is within this caller's reach."""
+        """Whether the caller may see a project."""
         if self.kind is CredentialKind.OIDC:
             return project_id in self.trusting_projects
         return organization_id in self.organization_ids and self.project_id in (None, project_id)
 
     def may_see_build(self, organization_id: str, project_id: str, build_id: str, *, is_untrusted: bool) -> bool:
-        """Whether a build is within this caller's reach. A trusted one never is in that of an untrusted caller."""
+        """Whether the caller may see a build. An untrusted caller never sees a trusted build."""
         if self.is_untrusted_in(project_id) and not is_untrusted:
             return False
         return self.may_see_project(organization_id, project_id) and self.build_id in (None, build_id)
 
     def require_role(self, organization_id: str) -> None:
-        """Pass unless the caller is a person whose role in an organization, which they may see, is too small.
+        """Check a person's role in an organization that they may see. Other callers pass.
 
         Raises:
-            PermissionDenied: it is.
+            PermissionDenied: the role doesn't allow it.
         """
         if self.kind is not CredentialKind.USER or self.needed_role is None:
             return

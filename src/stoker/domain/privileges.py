@@ -1,4 +1,4 @@
-"""What the builds of one project may do that those of others may not, and the other way round: operators decide."""
+"""What an operator allows or denies to the builds of single projects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Entitlement(StrEnum):
-    """What BuildKit calls privileges that a build has to ask for, and a machine has to allow."""
+    """BuildKit's name for privileges that a build requests and a machine allows."""
 
     NETWORK_HOST = "network.host"
     """Steps on the host's own network: all that the host reaches, and whatever listens on its loopback addresses."""
@@ -26,7 +26,7 @@ class Entitlement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What an operator decided for one project.
+    """The privileges of one project.
 
     Attributes:
         allowed_networks: ranges that steps may reach whatever the server's own rules say.
@@ -43,6 +43,6 @@ NO_PRIVILEGES = Privileges()
 
 
 def privileges_of(machine: Machine, given: Mapping[str, Privileges]) -> Privileges:
-    """What a machine's builds may do, of what its project was ``given``; untrusted ones only lose by it."""
+    """The privileges of a machine, from those ``given`` to its project. Untrusted builds keep only the denials."""
     privileges = given.get(machine.project_id, NO_PRIVILEGES)
     return privileges if machine.build_id is None else Privileges(denied_networks=privileges.denied_networks)

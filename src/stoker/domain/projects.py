@@ -75,7 +75,7 @@ def checked_description(text: str) -> str:
 
 
 def checked_region(region_id: str, regions: tuple[str, ...]) -> str:
-    """Return ``region_id`` when it is one of the server's regions.
+    """Return ``region_id`` if the server has it.
 
     Raises:
         InvalidInput: it isn't.

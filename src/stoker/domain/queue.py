@@ -1,4 +1,4 @@
-"""The queue in which builds wait for their turn, and whose turn it is."""
+"""The queue of builds that wait for a machine, and who is next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A build that waits for a machine of one platform. It leaves the queue when nobody asks until ``expires_at``."""
+    """A build that waits for a machine of one platform, until ``expires_at`` unless its client asks again."""
 
     id: str
     build_id: str
@@ -27,7 +27,7 @@ class Waiting:
 
     @property
     def came(self) -> tuple[datetime, str]:
-        """What the order of a queue goes by. Ids alone keep the time of a clock that may have been set since."""
+        """The sort key of the queue. Ids alone contain the time of a clock that may have been set since."""
         return (self.created_at, self.id)
 
 
@@ -51,19 +51,19 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class QueuePlace:
-    """A build that waits, and how many are before it in its organization; the first has position 1."""
+    """A waiting build with its position in its organization's queue, from 1."""
 
     waiting: Waiting
     position: int
 
 
 def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: BuildLimits) -> list[Waiting]:
-    """Those in the queue who may have a machine now.
+    """The waiting builds that may have a machine now.
 
-    Within an organization it is first come, first served, but who has to wait for a full project is passed by. Between
-    organizations the one that holds the least is served first, so that no number of builds of one delays another's.
-    A build that holds a machine already gets those for its other platforms at once, or two builds could wait for each
-    other.
+    Within an organization, first come is first served, but builds of a project at its limit are overtaken. Among
+    organizations, the one that holds the least is served first, so that no number of builds of one delays another's.
+    A build that holds a machine already gets those for its other platforms at once. Otherwise two builds could wait
+    for each other.
     """
     served: list[Waiting] = []
     held = {build.build_id: build for build in holding}

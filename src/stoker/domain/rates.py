@@ -1,4 +1,4 @@
-"""How much one caller may ask for: so many calls a second, and so many at once."""
+"""Rate limits and concurrency limits by caller."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 _IPV6_NETWORK_BITS = 64
-_ROUNDING_SECONDS = 1e-6  # what adding up floating-point seconds may be off by
+_ROUNDING_SECONDS = 1e-6  # rounding error of sums of floating-point seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second for long, and ``burst`` of them at once."""
+    """A rate: so many a second on average, and ``burst`` of them at once."""
 
     per_second: float
     burst: int
 
 
 class TokenBuckets:
-    """A token bucket for each key, of which at most ``most`` are remembered.
+    """A token bucket for each key; at most ``most`` buckets are stored.
 
-    Of a bucket only the time is kept at which it is full again. One that nobody asks for is full and needs no memory:
-    when there are too many, the one that was asked for the longest ago is forgotten.
+    A bucket is stored as the time at which it is full again. A full bucket needs no memory. When there are too many,
+    the least recently used one is dropped.
     """
 
     def __init__(self, rate: Rate, most: int) -> None:
@@ -36,17 +36,17 @@ class TokenBuckets:
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
     def __contains__(self, key: Hashable) -> bool:
-        """Whether the key is remembered."""
+        """Whether the key has a bucket."""
         return key in self._full_at
 
     def wait(self, key: Hashable, now: float) -> float:
-        """For how many seconds the bucket stays empty; 0 when there is a token in it. ``now`` is in seconds."""
+        """Seconds until the bucket has a token; 0 if it has one. ``now`` is in seconds."""
         full_at = max(self._full_at.get(key, now), now)
         wait = full_at + self._seconds_each - now - self._seconds_of_burst
         return wait if wait > _ROUNDING_SECONDS else 0.0
 
     def take(self, key: Hashable, now: float) -> float:
-        """Take a token and return 0; or take none, and return for how many seconds the bucket stays empty."""
+        """Take a token and return 0, or return the seconds until there is one."""
         wait = self.wait(key, now)
         if wait > 0:
             return wait
@@ -59,14 +59,14 @@ class TokenBuckets:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """So many at once for everybody together, and so many for each."""
+    """How many at once, for all together and for each key."""
 
     together: int
     each: int
 
 
 class Places:
-    """Counts what is under way, for each key and together."""
+    """Slots: counts what is under way, for each key and together."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
@@ -74,7 +74,7 @@ class Places:
         self._taken_by: dict[Hashable, int] = {}
 
     def refusal(self, key: Hashable) -> int | None:
-        """The bound that another one of ``key`` would break, or None."""
+        """The bound that one more of ``key`` would exceed, or None."""
         if self._taken >= self._bound.together:
             return self._bound.together
         if self._taken_by.get(key, 0) >= self._bound.each:
@@ -82,16 +82,16 @@ class Places:
         return None
 
     def taken_by(self, key: Hashable) -> int:
-        """How many a key has."""
+        """How many slots a key holds."""
         return self._taken_by.get(key, 0)
 
     def take(self, key: Hashable) -> None:
-        """Count one more."""
+        """Take a slot."""
         self._taken += 1
         self._taken_by[key] = self._taken_by.get(key, 0) + 1
 
     def leave(self, key: Hashable) -> None:
-        """Count one less. A key that has none left isn't remembered."""
+        """Release a slot. A key without slots is dropped."""
         self._taken -= 1
         left = self._taken_by.pop(key) - 1
         if left:
@@ -99,7 +99,7 @@ class Places:
 
 
 def network_of(host: str) -> str:
-    """What is taken for one caller when nothing but its address is known: an IPv4 address, or an IPv6 /64, which is
+    """The network that counts as one caller when only an address is known: an IPv4 address, or an IPv6 /64, which is
     what one customer of a provider is given (RFC 6177).
     """
     try:

@@ -1,6 +1,6 @@
-"""How much is kept of a build, and how much of that is used up.
+"""Limits of a build's record, and how much of them is used up.
 
-What machines did and what the build's client reports have budgets apart, so that a client can't hide what a machine
+What machines did and what the build's client reports have separate budgets, so that a client can't hide what a machine
 did.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.steps import BuildWarning, Dockerfile, Step, Timing, Transfer
 
-# What a row or an object costs beside its texts, in the database and in memory.
+# Cost of a row or an object besides its texts, in the database and in memory.
 STEP_COST = 512
 LEAST_LINE_COST = 16
 _TRANSFER_COST = 128
@@ -25,17 +25,17 @@ _MOST_REFUSED = 1000
 
 @dataclass(frozen=True, slots=True)
 class RecordLimits:
-    """How much is kept of a build. All are settings.
+    """Limits of a build's record. All are settings.
 
     Attributes:
         step_log_bytes: of one step's log.
         build_log_bytes: of all logs of a build.
         steps: how many steps its machines did.
-        build_bytes: of all else that its machines did.
+        build_bytes: of everything else that its machines did.
         warnings: how many warnings.
         dockerfiles: how many Dockerfiles.
         dockerfile_bytes: of one Dockerfile.
-        attestation_bytes: of all that is attested of a build, such as its provenance.
+        attestation_bytes: of all attestations of a build, such as its provenance.
         reported_steps: how many steps its client reports.
         reported_bytes: of the logs of these, and of all else that its client reports.
     """
@@ -66,13 +66,13 @@ class RecordLimits:
 
 @dataclass(frozen=True, slots=True)
 class RecordSize:
-    """How much is kept of a build, as it is counted in the database.
+    """The size of a build's record, as the database counts it.
 
     Attributes:
         steps: how many steps.
         log_bytes: of their logs.
         kept_bytes: of all else.
-        left_out: how many steps, transfers, warnings and Dockerfiles were more than is kept.
+        left_out: how many steps, transfers, warnings and Dockerfiles were dropped.
     """
 
     steps: int = 0
@@ -82,7 +82,7 @@ class RecordSize:
 
 
 class RecordBudget:
-    """What is used up of a build's limits, what isn't stored yet too."""
+    """How much of a build's limits is used up, including what isn't stored yet."""
 
     def __init__(
         self,
@@ -112,11 +112,11 @@ class RecordBudget:
 
     @property
     def new_left_out(self) -> int:
-        """How much was left out that isn't stored yet."""
+        """How much was dropped since the last write."""
         return self.left_out - self.stored_left_out
 
     def has_room(self, cost: int) -> bool:
-        """Whether something of that cost may be kept; if so, it is counted, and otherwise it is left out."""
+        """Whether an item of that cost has room. Counts it, or counts it as dropped."""
         if self.kept_bytes + cost > self.limits.build_bytes:
             self.left_out += 1
             return False

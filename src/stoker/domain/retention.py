@@ -1,4 +1,4 @@
-"""How much of each is kept where all together have a bound: whoever has little keeps all of it."""
+"""Fair shares of a common bound: owners of few items keep all of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Owner = tuple[str | None, str, str]
-"""Whose events they are: an organization (None for the server), and an actor by kind and id."""
+"""The owner of events: an organization (None for the server), and an actor by kind and id."""
 
 
 def fair_level(counts: Iterable[int], most: int) -> int:
-    """The largest number of things that each may keep, so that all together keep no more than ``most``.
+    """The largest number of items that each owner may keep, so that all together keep at most ``most``.
 
-    Those who have less leave the rest to the others: of 10, 100 and 1000 with 300 at most, the last keeps 190.
+    Owners with less leave the rest to the others: of 10, 100 and 1000 with 300 at most, the last keeps 190.
     """
     left, sizes = most, sorted(counts)
     for done, size in enumerate(sizes):
@@ -28,7 +28,7 @@ def fair_level(counts: Iterable[int], most: int) -> int:
 def surplus_events(
     counts: Mapping[Owner, int], per_actor: int, per_organization: int, on_server: int
 ) -> dict[Owner, int]:
-    """How many events are too many, by whose they are; only of those who have such.
+    """How many events to delete, by owner. Owners without surplus are left out.
 
     Args:
         counts: how many there are.

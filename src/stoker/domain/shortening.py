@@ -1,4 +1,4 @@
-"""Shorten texts that are longer than what is kept or shown of them."""
+"""Shortens texts that are longer than a limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _CUT = "…"
 
 
 def shortened(text: str, most: int) -> str:
-    """``text`` in ``most`` characters: where it is longer, its middle is left out.
+    """``text`` in at most ``most`` characters; a longer text loses its middle.
 
     The beginning of an error says where it happened, and its end why: ``… exit code: 42``.
     """

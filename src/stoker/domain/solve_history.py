@@ -1,4 +1,4 @@
-"""What BuildKit keeps of a solve that ended: attestations such as its provenance, and the Dockerfile."""
+"""BuildKit's history of a finished solve: attestations such as its provenance, and the Dockerfile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST_SECRET = 6
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What is attested of a solve's result: a JSON document, such as a provenance or an SBOM.
+    """An attestation of a solve's result: a JSON document, such as a provenance or an SBOM.
 
     Attributes:
         predicate_type: what it is, as a URL.
@@ -34,7 +34,7 @@ class Attestation:
 
     @property
     def kind(self) -> str:
-        """What it is, in a word."""
+        """Its kind in a word."""
         for word, kind in (("provenance", "provenance"), ("spdx", "SBOM"), ("cyclonedx", "SBOM")):
             if word in self.predicate_type.lower():
                 return kind
@@ -43,7 +43,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class SolveHistory:
-    """What BuildKit kept of a solve.
+    """BuildKit's history of a solve.
 
     Attributes:
         dockerfiles: contents by name.

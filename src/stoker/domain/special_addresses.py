@@ -1,4 +1,4 @@
-"""Addresses that are not on the internet: one table for webhooks, for the firewall of machines, and for hints.
+"""Addresses that are not on the internet: one table for webhooks, for the machines' firewall, and for hints.
 
 The rows are those of IANA's registries of special-purpose addresses that are not globally reachable, or of which the
 registry can't say it (deprecated ones). Python's `ipaddress` has such a table too, but it is as old as the interpreter.
@@ -92,7 +92,7 @@ NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is somewhere on the internet, and not in a range of special use.
+    """Whether an address is on the internet, and not in a special range.
 
     An address of IPv6 that stands for one of IPv4 is judged by that one.
     """

@@ -1,4 +1,4 @@
-"""Going through steps and what they need."""
+"""The graph of steps and their inputs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Key = TypeVar("Key", bound="Hashable")
 
 
 def inputs_first(roots: Iterable[Key], inputs_of: Callable[[Key], Sequence[Key]]) -> list[Key]:
-    """The roots and all that they need, each once, after what it needs itself.
+    """The roots and all their inputs, each once, inputs first.
 
-    A circle, which no build has but anybody may report, is cut somewhere.
+    A cycle, which no build has but any client may report, is cut somewhere.
 
     Args:
-        roots: what to begin with.
-        inputs_of: what something needs directly.
+        roots: where to start.
+        inputs_of: the direct inputs of an item.
     """
     found: dict[Key, None] = {}
     entered: set[Key] = set()
@@ -38,7 +38,7 @@ def inputs_first(roots: Iterable[Key], inputs_of: Callable[[Key], Sequence[Key]]
 
 
 class InputGraph:
-    """Which of some steps need which, by their numbers."""
+    """The inputs of steps, by their numbers."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         own: dict[tuple[str, str], int] = {}
@@ -57,5 +57,5 @@ class InputGraph:
         }
 
     def inputs_of(self, number: int) -> tuple[int, ...]:
-        """The steps that a step needs, as far as they are among these."""
+        """The inputs of a step, as far as they are among these steps."""
         return self._inputs[number]

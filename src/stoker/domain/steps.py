@@ -1,4 +1,4 @@
-"""What BuildKit did in a build: steps, their logs, warnings, and how much of it is kept."""
+"""The record of a build: solves, steps, logs and warnings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from stoker.domain.build_work import BuildWork
 
 CLIENT_REF = "client"
-"""In place of a solve's ref: what the client itself reported."""
+"""Stands for a solve's ref in steps that the client reported."""
 
 _NUMBERED = re.compile(r"^\[(?P<where>[^\]]*?) *(?P<number>\d+/\d+)\]")
 _PLATFORM = re.compile(r"^\[(?P<platform>[a-z]+/[a-z0-9_]+(?:/[a-z0-9]+)?)(?:->[^ \]]+)?[ \]]")
 
 
 class RecordState(StrEnum):
-    """How far the record of a solve is."""
+    """The state of a solve's record."""
 
     FOLLOWING = "following"
     COMPLETE = "complete"
@@ -33,13 +33,13 @@ class RecordState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Solve:
-    """One solve of a build, and how far its record is.
+    """One solve of a build, with the state of its record.
 
     Attributes:
         record: None while only its status was asked for.
         record_error: why the record is incomplete, in words.
         machine_run: the machine's run in which it began.
-        dropped_steps: how many of its steps were more than are kept.
+        dropped_steps: how many of its steps were dropped because of a limit.
         is_untrusted: whether its build is, so that it counts for nothing that others show.
     """
 
@@ -78,7 +78,7 @@ class Step:
     """One step of a build: a vertex of one of its solves.
 
     Attributes:
-        number: its place in the build, from 1, in the order in which steps were first seen.
+        number: its position in the build, from 1, in the order in which steps began.
         solve_ref: its solve, or `CLIENT_REF`.
         digest: BuildKit's, in which a build's steps differ except where two of its solves share one.
         platform: from its name where it says one, else its machine's.
@@ -119,7 +119,7 @@ class Step:
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it took; None before its end."""
+        """Its duration; None before its end."""
         if self.started_at is None or self.completed_at is None:
             return None
         # The clock of its machine may have been set back meanwhile.

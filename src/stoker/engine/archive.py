@@ -1,4 +1,4 @@
-"""The faster way: a release archive that an operator names together with its SHA-256."""
+"""Gets the engine from a release archive that the operator names with its SHA-256."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Archive:
         """Check both.
 
         Raises:
-            InvalidInput: one can't be right.
+            InvalidInput: one is wrong.
         """
         if not re.match(r"https?://[^\s/]", self.url):
             raise InvalidInput("the engine archive's URL must start with https:// or http://")
@@ -49,21 +49,21 @@ class Archive:
 
 
 class _Interrupted(Exception):
-    """The download broke off; what came is kept."""
+    """The download was interrupted; the part so far is kept."""
 
 
 async def fetch_archive(archive: Archive, part: Path, progress: Progress) -> None:
-    """Download into ``part``, going on from what is there, until it has the right SHA-256.
+    """Download into ``part``, resuming from its end, and verify the SHA-256.
 
     Raises:
-        EngineUnavailable: it can't be had, or is another file than the SHA-256 is of.
-        OSError: the disk refuses.
+        EngineUnavailable: it can't be downloaded, or has another SHA-256.
+        OSError: the disk can't be written.
     """
     resumed = part.exists() and part.stat().st_size > 0
     await _download(archive, part, progress)
     if await _matches(part, archive.sha256, remove=resumed):
         return
-    if resumed:  # the start may have come from another file of that name
+    if resumed:  # the first part may be of another file of that name
         await _download(archive, part, progress)
         if await _matches(part, archive.sha256, remove=False):
             return
@@ -114,11 +114,11 @@ async def _download(archive: Archive, part: Path, progress: Progress) -> None:
 
 
 async def _transfer(client: Client, url: str, part: Path, progress: Progress) -> None:
-    """One request for all that is missing.
+    """One request for the rest.
 
     Raises:
-        _Interrupted: it broke off, or the server can't answer now.
-        EngineUnavailable: asking again can't help.
+        _Interrupted: it was interrupted, or the server can't answer now.
+        EngineUnavailable: a retry can't help.
     """
     from pyqwest import ReadError, RemoteProtocolError
 
@@ -144,7 +144,7 @@ async def _transfer(client: Client, url: str, part: Path, progress: Progress) ->
 
 
 def _position(url: str, status: int, have: int, headers: dict[str, str]) -> tuple[int, int | None]:
-    """From which byte on the answer goes, and how many there are in all."""
+    """The first byte of the answer, and the total number of bytes."""
     if status in _TRY_AGAIN:
         raise _Interrupted(f"the server answered {status}")
     ranges = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
@@ -155,7 +155,7 @@ def _position(url: str, status: int, have: int, headers: dict[str, str]) -> tupl
     elif status == 206 and ranges is not None and ranges[1] == str(have):
         start, total = have, int(ranges[2])
     elif status == 416:
-        # All of it is here already; or more than that, and then it was another file.
+        # Complete already; or too long, and then it was another file.
         total = int(ranges[2]) if ranges is not None else have
         start = min(have, total)
     else:
@@ -173,8 +173,8 @@ def unpack_archive(archive: Path, output: Path) -> None:
     """Take the two binaries out of a release archive into ``output``.
 
     Raises:
-        EngineUnavailable: it is no such archive.
-        OSError: the disk refuses.
+        EngineUnavailable: it is not such an archive.
+        OSError: the disk can't be written.
     """
     wanted = {f"bin/{name}": name for name in BINARIES}
     try:

@@ -1,4 +1,4 @@
-"""Runs a program that takes long: its lines as they come, its output in a log, and its end together with ours."""
+"""Runs a long program: yields its lines, logs its output, and ends it when we end."""
 
 from __future__ import annotations
 

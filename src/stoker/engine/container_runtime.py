@@ -1,6 +1,6 @@
 """Finds a container runtime without known holes, or builds one: the host's, or runc from its Go module.
 
-Distributions keep old versions, and some mend nothing in them.
+Distributions ship old versions, and some don't patch them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ContainerRuntime:
 
 
 def host_runtimes() -> tuple[ContainerRuntime, ...]:
-    """The host's own, fit or not."""
+    """The host's runtimes, with or without known holes."""
     found: list[ContainerRuntime] = []
     for name in ("runc", "crun"):
         path = shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
@@ -68,12 +68,12 @@ def find_container_runtime(cache: Path, *, given: Path | None = None, module: Pa
 
     Args:
         cache: stoker's cache folder (`default_cache`).
-        given: the operator's own, which is not judged.
+        given: the operator's own, whose version is not checked.
         module: the Go module that pins runc; by default the one that comes with stoker.
 
     Raises:
         NotBuiltYet: there is none; `build_runc` makes one.
-        EngineUnavailable: what was given is no container runtime, or stoker's own files are missing.
+        EngineUnavailable: the given one is not a container runtime, or stoker's own files are missing.
     """
     if given is not None:
         version = _version(given)
@@ -91,7 +91,7 @@ def find_container_runtime(cache: Path, *, given: Path | None = None, module: Pa
 
 
 class NotBuiltYet(Exception):
-    """No container runtime is fit, and none is built yet. ``found`` is what this host has, if anything."""
+    """No container runtime without known holes exists yet. ``found`` is what this host has, if anything."""
 
     def __init__(self, found: RuntimeVersion | None) -> None:
         super().__init__(found)
@@ -99,14 +99,14 @@ class NotBuiltYet(Exception):
 
     @property
     def why(self) -> str:
-        """For people."""
+        """The reason, for people."""
         if self.found is None:
             return "this host has neither runc nor crun"
         return f"this host's {self.found.name} has known holes ({', '.join(self.found.holes)})"
 
 
 def lacking_to_build() -> str | None:
-    """What this host lacks to build runc, and what to do; None when it can be built."""
+    """What this host lacks to build runc, with advice; None if it can be built."""
     tools = [name for name in ("cc", "pkg-config") if shutil.which(name) is None]
     if not tools:
         asked = subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False, capture_output=True)
@@ -115,11 +115,11 @@ def lacking_to_build() -> str | None:
 
 
 async def build_runc(cache: Path, progress: Progress, *, module: Path | None = None) -> ContainerRuntime:
-    """Build the pinned runc with Go, once for all servers; of several processes one does, and the others wait.
+    """Build the pinned runc with Go, once for all servers. One process builds, and others wait.
 
     Args:
         cache: stoker's cache folder (`default_cache`).
-        progress: who is told how far it is.
+        progress: receives the progress.
         module: the Go module that pins it; by default the one that comes with stoker.
 
     Raises:
@@ -159,7 +159,7 @@ def _home(cache: Path) -> Path:
 
 
 def _read_built(folder: Path) -> ContainerRuntime | None:
-    """What was built; None when it isn't there, or isn't what was built."""
+    """The built runtime; None if it is missing or was changed."""
     program = folder / _PROGRAM
     try:
         record = json.loads((folder / _RECORD).read_bytes())

@@ -54,7 +54,7 @@ def failed_command(what: str, finished: Finished, log: Path) -> EngineUnavailabl
     """The error for a program that ended badly.
 
     Args:
-        what: what it was to do, such as "compiling the engine".
+        what: its purpose, such as "compiling the engine".
         finished: how it ended.
         log: where its whole output is.
     """
@@ -73,7 +73,7 @@ def failed_command(what: str, finished: Finished, log: Path) -> EngineUnavailabl
 
 
 def failed_system_call(error: OSError, cache: Path) -> EngineUnavailable:
-    """The error for something that the operating system refused."""
+    """The error for a refused system call."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EngineUnavailable(f"the disk of {cache} is full; free about {_NEEDED_SPACE} and run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -52,7 +52,7 @@ def parsed_version(text: str) -> Version | None:
 
 
 def require_floor(version: str, what: str, floor: str = FLOOR) -> None:
-    """Pass when ``version`` is at least ``floor``.
+    """Check that ``version`` is at least ``floor``.
 
     Args:
         version: what the program says, such as ``v0.34.2``.
@@ -60,7 +60,7 @@ def require_floor(version: str, what: str, floor: str = FLOOR) -> None:
         floor: the oldest version that is good enough.
 
     Raises:
-        EngineUnavailable: it is older, or can't be told.
+        EngineUnavailable: it is older, or not a version.
     """
     lowest = parsed_version(floor)
     if lowest is None:

@@ -1,4 +1,4 @@
-"""Builds what is pinned, the engine or runc, with Go."""
+"""Builds the pinned engine or runc with Go."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_OURS = frozenset({"GOROOT", "GOEXPERIMENT", "GODEBUG", "GOTOOLDIR", "GO111M
 class GoCommands:
     """Go, set up to build one module.
 
-    ``caches`` is where its caches go when the user has no use for them; None for the user's own.
+    ``caches`` is the folder of its caches if the user doesn't use Go; None for the user's own.
     """
 
     go: Go
@@ -78,7 +78,7 @@ async def build_engine(
 ) -> None:
     """Download the modules and compile the binaries into ``output``, and report these two phases.
 
-    What Go's caches have already is neither downloaded nor compiled again.
+    Go's caches are used.
 
     Raises:
         EngineUnavailable: it failed; the message says what to do.
@@ -103,7 +103,7 @@ async def _download(commands: GoCommands, progress: Progress, phase: Phase) -> N
 
 
 async def _watch(cache: Path, modules: tuple[GoModule, ...], progress: Progress, phase: Phase) -> None:
-    """Tell how many modules are there; Go writes ``.ziphash`` when one is complete and has the right hash."""
+    """Report how many modules are complete; Go writes ``.ziphash`` for each with the right hash."""
     missing = {_hash_file(cache, module) for module in modules}
     while True:
         missing = {path for path in missing if not path.exists()}

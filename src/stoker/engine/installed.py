@@ -1,4 +1,4 @@
-"""An engine on disk: two binaries and `engine.json`, which says what they were when they were put there."""
+"""An engine on disk: two binaries, and `engine.json` with their checksums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECORD = "engine.json"
 
 
 class Origin(StrEnum):
-    """How an engine was got."""
+    """The origin of an engine."""
 
     BUILT = "built"
     ARCHIVE = "archive"
@@ -45,7 +45,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class BinaryRecord:
-    """One file as it was: ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970."""
+    """The record of a file: ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970."""
 
     sha256: str
     size: int

@@ -1,4 +1,4 @@
-"""One process at a time gets the engine; the others wait for it."""
+"""A lock, so that one process at a time gets the engine."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _UNFINISHED = "unfinished-"
 
 @asynccontextmanager
 async def turn(folder: Path, progress: Progress) -> AsyncGenerator[Path]:
-    """Hold ``folder``'s lock, and give a new temporary folder in it, gone afterwards.
+    """Hold ``folder``'s lock, and yield a new temporary folder in it, which is removed afterwards.
 
-    The kernel drops the lock with the process, however that ends. So whoever holds it may remove the temporary folders
-    of all others: they belong to the dead.
+    The kernel drops the lock when the process ends, however that happens. So its holder may remove all other temporary
+    folders: their processes are dead.
 
     Raises:
         OSError: the lock or the folder can't be made.

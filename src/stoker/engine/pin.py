@@ -1,4 +1,4 @@
-"""Which engine is wanted: the Go module that pins it, and the folders that an engine lives in."""
+"""The Go module that pins the engine, and the folders of engines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GoModule:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What ``folder`` (with go.mod and go.sum) pins.
+    """The version that ``folder`` (with go.mod and go.sum) pins.
 
     Attributes:
         build_flags: flags of every Go command that compiles, or asks what would be compiled.
@@ -49,7 +49,7 @@ class Pin:
 
     @property
     def name(self) -> str:
-        """The name of the folder that this has in the cache when it was built here."""
+        """The name of its folder in the cache."""
         return f"{self.version}-{self.fingerprint}-{architecture()}"
 
 
@@ -57,7 +57,7 @@ def architecture() -> str:
     """Go's name of this machine's architecture.
 
     Raises:
-        EngineUnavailable: it is none that the engine is made for.
+        EngineUnavailable: the engine doesn't support it.
     """
     machine = platform.machine()
     if machine not in _ARCHITECTURES:

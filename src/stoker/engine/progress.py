@@ -1,4 +1,4 @@
-"""What is told while the engine is being got."""
+"""Progress of downloading and building the engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Phase(StrEnum):
-    """What is being done; the value is meant for people."""
+    """A phase; the value is meant for people."""
 
     WAITING = "waiting for another process that is getting the engine"
     TOOLCHAIN = "getting Go"
@@ -34,7 +34,7 @@ _UNITS = {
 
 
 class Progress(Protocol):
-    """Whoever wants to know how far it is. Called on the event loop's thread, several times a second: be quick."""
+    """A receiver of progress. It is called on the event loop's thread, several times a second, so it must be fast."""
 
     def report(self, phase: Phase, done: int, total: int | None) -> None:
         """``done`` of ``total`` (None: not known, or nothing to count) of this phase are finished."""

@@ -1,4 +1,4 @@
-"""Which versions of container runtimes have holes that a build could use.
+"""Versions of container runtimes with holes that a build could use.
 
 Sources: runc's CHANGELOG (1.2.8, 1.3.3 and 1.4.0-rc.3 of 2025-11-05 fixed CVE-2025-31133, CVE-2025-52565 and
 CVE-2025-52881; earlier branches got no fix), crun's GHSA-f42g-r5jj-qh4j, and its issue 1906, by which runc's three
@@ -21,11 +21,11 @@ _CRUN_FIXED = (1, 20)
 
 @dataclass(frozen=True, slots=True)
 class RuntimeVersion:
-    """What a container runtime says that it is.
+    """The version that a container runtime reports.
 
     Attributes:
         name: `runc` or `crun`, with the version.
-        holes: what is known against it; empty when it is fit. A distribution may have mended more than that.
+        holes: its known holes; empty if there are none. A distribution may have patched them.
     """
 
     name: str
@@ -33,7 +33,7 @@ class RuntimeVersion:
 
 
 def runtime_version(said: str) -> RuntimeVersion | None:
-    """The version that ``--version`` printed; None when it is of no runtime that we know."""
+    """The version that ``--version`` printed; None for an unknown runtime."""
     found = _SAID.search(said)
     if found is None:
         return None

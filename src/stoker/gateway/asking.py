@@ -1,8 +1,8 @@
-"""How Envoy asks the authorizer: through a listener inside Envoy that asks again while the API restarts.
+"""How Envoy asks the authorizer: through a listener inside Envoy that retries while the API restarts.
 
-`ext_authz` has a retry policy of its own, but Envoy takes that policy's longest pause for the time that each try may
-take (`convertCoreToRouteRetryPolicy` in its source): a question that takes longer than the pause is given up and asked
-again, at a server that is slow already. The retry policy of a route keeps the two apart, so questions go through one.
+`ext_authz` has its own retry policy, but Envoy takes that policy's longest pause as the timeout of each try
+(`convertCoreToRouteRetryPolicy` in its source): a question that takes longer than the pause is dropped and repeated, at
+a server that is slow already. A route's retry policy doesn't mix the two, so questions go through a route.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ AUTHORIZER_CLUSTER = "authorizer"
 _LISTENER = "asking"
 _TYPE = "type.googleapis.com/envoy."
 _UNBOUNDED = 1_000_000
-# A question's headers, beside the message of the call that it is about.
+# Room for a question's headers, besides the message of the call.
 _HEADERS = 64 * 1024
 
 
 def internal_listeners() -> dict[str, Any]:
-    """The extension of Envoy that listeners inside it need."""
+    """The Envoy extension that internal listeners need."""
     extension = _TYPE + "extensions.bootstrap.internal_listener.v3.InternalListener"
     return {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": extension}}
 
 
 def asking_listener(max_body_bytes: int) -> dict[str, Any]:
-    """Passes questions on, and asks again while the API's socket refuses connections or its process dies.
+    """Forwards questions, and retries while the API's socket refuses connections or its process dies.
 
-    Whoever asks sets the time for it all. A question that is only slow is waited for.
+    The caller sets the timeout of the whole. A slow answer is waited for.
 
     Args:
-        max_body_bytes: the largest message of a call that is passed along: what is asked again has to be kept.
+        max_body_bytes: the largest message of a call, which has to be buffered for retries.
     """
     route = {
         "match": {"prefix": "/"},
@@ -67,13 +67,13 @@ def asking_listener(max_body_bytes: int) -> dict[str, Any]:
 
 
 def asking_clusters(socket: Path) -> list[dict[str, Any]]:
-    """The listener inside Envoy, and the API's socket behind it."""
+    """The internal listener, and the API's socket behind it."""
     inside = {"envoy_internal_address": {"server_listener_name": _LISTENER}}
     return [_cluster(ASKING_CLUSTER, inside), _cluster(AUTHORIZER_CLUSTER, {"pipe": {"path": str(socket)}})]
 
 
 def no_circuit_breakers() -> dict[str, Any]:
-    """Envoy's defaults (three retries at once, 1024 requests) would refuse calls that may well wait."""
+    """Envoy's defaults (three retries at once, 1024 requests) would refuse calls that can wait."""
     threshold = {
         "priority": "DEFAULT",
         "max_connections": _UNBOUNDED,

@@ -38,7 +38,7 @@ _ARCHITECTURES = {platform.architecture: platform for platform in Platform}
 _STATUS: dict[type[StokerError], int] = {
     InvalidInput: 400,
     PermissionDenied: 403,
-    # gRPC's Unavailable. Envoy takes a 5xx for a failure to decide, and leaves its text out.
+    # gRPC's Unavailable. Envoy takes a 5xx for a failure to decide, and drops its text.
     Unavailable: 429,
     ResourceExhausted: 429,
 }

@@ -1,4 +1,4 @@
-"""Which calls of BuildKit's API a build may make, and how it is seen which solve they are about."""
+"""Which calls of BuildKit's API a build may make, and which solve a call is about."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _GRPC_HEADER = struct.Struct(">?I")
 # BuildKit makes refs of 25 letters and digits (its package `identity`). They stand in logs, URLs and commands.
 _REF = re.compile(r"[A-Za-z0-9-]{1,128}")
 _DIGEST = re.compile(r"[a-z0-9]{1,32}:[A-Za-z0-9]{1,256}")
-# With this one buildx finds out whether there is a history at all; it is no solve's.
+# buildx probes with this ref whether there is a history at all; it is not a solve's.
 _HISTORY_TEST = "buildx-test-history-api-feature"
 
 
 class Subject(Enum):
-    """What a call is about, and where it says so."""
+    """What a call is about, and where the call names it."""
 
     NONE = "none"
     HEADER = "header"
@@ -53,13 +53,13 @@ _CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that a build makes.
+    """A call of a build.
 
     Attributes:
-        ref: the solve that it names, if any.
-        entitlements: the privileges that it asks for.
-        begins: whether a solve begins with it.
-        digest: the blob that it names, if it reads one.
+        ref: the ref of its solve, if any.
+        entitlements: the privileges that it requests.
+        begins: whether it begins a solve.
+        digest: the blob that it reads, if any.
     """
 
     ref: str | None = None
@@ -69,12 +69,12 @@ class Call:
 
 
 def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
-    """What a call is about.
+    """Read a call of a build.
 
     Args:
         path: such as ``/moby.buildkit.v1.Control/Solve``.
         solve_header: the header with which frontends' calls name their solve.
-        body: the request's one gRPC message with its five bytes of framing, where the gateway passes it on.
+        body: the request's one gRPC message with its five bytes of framing, if the gateway passes it on.
 
     Raises:
         PermissionDenied: builds may not make this call.

@@ -56,11 +56,11 @@ _MAX_HEADER_LIST_SIZE, _HEADERS_BYTES = 6, 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GatewayBounds:
-    """How much the gateway takes.
+    """Limits of the gateway.
 
     Attributes:
         solve_bytes: the largest Solve request.
-        unfinished_bytes: how much of such requests of one build is kept by each thread until they have arrived.
+        unfinished_bytes: bytes of incomplete requests of one build that each thread may buffer.
         request_seconds: how long a request may take to arrive.
         calls_per_second: calls of one build, for long.
         calls_burst: calls of one build at once, beyond that rate.
@@ -83,7 +83,7 @@ class GatewayBounds:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """What the configuration depends on."""
+    """The inputs of the configuration."""
 
     host: str
     port: int
@@ -116,7 +116,7 @@ def _listener(settings: GatewaySettings) -> dict[str, Any]:
         "name": "gateway",
         "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
         "enable_reuse_port": False,
-        # Without it the name that a client asks for is not known to the filters.
+        # Without it the filters don't know the server name that the client requested.
         "listener_filters": [
             {
                 "name": "tls_inspector",
@@ -204,7 +204,7 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
 
 
 def _overwritten(name: str, value: str) -> dict[str, Any]:
-    """Set a header, whatever the client sent under its name."""
+    """Set a header, and replace what the client sent under its name."""
     header = {"key": name, "value": value}
     return {"append": {"append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": header}}
 

@@ -1,4 +1,4 @@
-"""Where a solve sends what it makes."""
+"""Where a solve exports its result."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
     from stoker._gen.moby.buildkit.v1.control_pb import SolveRequest
 
-# Built into the depot CLI: with `DEPOT_BUILD_ID` and `--save` it pushes there whatever API it talks to, and hands over
-# the build's token when that host asks for a credential.
+# Fixed in the depot CLI: with `DEPOT_BUILD_ID` and `--save` it pushes there, whatever its API is, and sends the build's
+# token if that host asks for a credential.
 _FOREIGN_REGISTRY = "registry.depot.dev"
 
 
 def check_exports(solve: SolveRequest) -> None:
-    """Refuse a solve that would push to a registry that the client names and its user did not.
+    """Refuse a solve that would push to a registry that the client chose and its user did not.
 
     Raises:
-        PermissionDenied: it would.
+        PermissionDenied: it would push there.
     """
     for name in _exported_names(solve):
         host = name.strip().partition("/")[0].partition(":")[0].rstrip(".").lower()
@@ -32,7 +32,7 @@ def check_exports(solve: SolveRequest) -> None:
 
 
 def _exported_names(solve: SolveRequest) -> Iterator[str]:
-    """The image names and cache references that a solve pushes, as the exporters' options of BuildKit have them."""
+    """The image names and cache references that a solve pushes, from the options of its exporters."""
     exporters = [one.Attrs for one in solve.Exporters]
     if solve.ExporterDeprecated:
         exporters.append(solve.ExporterAttrsDeprecated)

@@ -1,8 +1,8 @@
-"""Puts the recorded reason in the place of a failure whose own words are too large for Envoy.
+"""Replaces a failure that is too large for Envoy by the recorded reason.
 
 BuildKit sends a failure as two header fields of the response: `grpc-message`, and `grpc-status-details-bin`, which
-quotes the whole Dockerfile. Envoy takes no header field of more than 256 KiB, and breaks the call off instead. A filter
-in Lua notices that, asks the API for the error of the step that failed, and answers the call with it.
+quotes the whole Dockerfile. Envoy takes no header field of more than 256 KiB, and aborts the call instead. A Lua
+filter notices that, asks the API for the error of the step that failed, and answers the call with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REF_HEADER = "x-stoker-ref"
 REASON_HEADER = "x-stoker-reason"
 FAILURE_PATH = "/failure"
 
-# As Envoy's metadata names the filter that put the ref there.
+# The filter's name in Envoy's metadata, where it puts the ref.
 AUTHORIZATION = "envoy.filters.http.ext_authz"
 
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
@@ -36,7 +36,7 @@ _UNKNOWN_REASON = (
 
 
 def failures_filter(wait_seconds: float) -> dict[str, Any]:
-    """The filter. It waits that long for the API."""
+    """The filter. It waits at most that long for the API."""
     names = {
         "ASKING_CLUSTER": ASKING_CLUSTER,
         "AUTHORIZATION": AUTHORIZATION,
@@ -59,7 +59,7 @@ class FailureReasons:
         self._failures = failures
 
     async def __call__(self, scope: Event, send: Send) -> None:
-        """Answer one question; without a reason when none is recorded."""
+        """Answer one question; with an empty reason if none is recorded."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         reason = await self._failures.reason(headers.get(REF_HEADER.encode(), b"").decode("ascii", "replace"))
         answer = (

@@ -1,4 +1,4 @@
-"""Asks machines what they keep of solves."""
+"""Asks machines for the blobs of solves."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SECONDS = 10.0
 
 
 class MachineBlobs:
-    """Reads the digests of what a machine's history names of a solve."""
+    """Reads the digests that a machine's history lists for a solve."""
 
     def __init__(self, credentials: ControlCredentials) -> None:
         self._credentials = credentials
 
     async def __call__(self, machine: Machine, ref: str) -> frozenset[str]:
-        """The digests; none of a solve that keeps no history.
+        """The digests; none for a solve without history.
 
         Raises:
             Unavailable: the machine did not answer.

@@ -1,4 +1,4 @@
-"""What the gateway does before it takes more memory or connections than it may."""
+"""What the gateway does before it exceeds its memory or connections."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ _TYPE = "type.googleapis.com/envoy."
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _MONITORS = _TYPE + "extensions.resource_monitors."
-# Streams that hold less than 128 KiB are never ended for their memory.
+# Streams that hold less than 128 KiB are never ended because of memory.
 _SMALLEST_STREAM_POWER_OF_TWO = 17
 
 
 def overload_manager(max_memory_bytes: int, max_connections: int) -> dict[str, Any]:
     """Envoy's overload manager.
 
-    As memory fills up, what is free goes back to the kernel, idle connections are closed sooner, then the streams that
-    hold most of it are ended, and at last new calls and connections are refused.
+    As memory fills up, it first returns free memory to the kernel and closes idle connections sooner, then ends the
+    streams that hold most memory, and at last refuses new calls and connections.
     """
     return {
         "refresh_interval": "0.25s",

@@ -1,4 +1,4 @@
-"""How many calls a build may make in a second: counted in the gateway, before anybody is asked."""
+"""The rate limit of a build's calls, applied in the gateway before the authorizer is asked."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 _TYPE = "type.googleapis.com/envoy."
 _BUILD = "build"
-# Of how many builds the rate is known at once; the one that called longest ago is forgotten first.
+# Number of builds whose rate is stored; the least recently used is dropped first.
 _REMEMBERED_BUILDS = 10_000
 
 
 def rates_filter(identity_header: str, calls_per_second: float, burst: int) -> dict[str, Any]:
-    """A bucket for each build: `burst` calls at once, and then so many a second."""
+    """A token bucket for each build: `burst` calls at once, and then so many a second."""
     unlimited = {"max_tokens": 1_000_000_000, "tokens_per_fill": 1_000_000_000, "fill_interval": "1s"}
     bucket = {"max_tokens": burst, "tokens_per_fill": 1, "fill_interval": f"{max(1 / calls_per_second, 0.001):.3f}s"}
     if calls_per_second > 1:
@@ -30,7 +30,7 @@ def rates_filter(identity_header: str, calls_per_second: float, burst: int) -> d
             "rate_limits": [
                 {"actions": [{"request_headers": {"header_name": identity_header, "descriptor_key": _BUILD}}]}
             ],
-            # Without a value: each build has a bucket of its own.
+            # Without a value, so that each build has its own bucket.
             "descriptors": [{"entries": [{"key": _BUILD}], "token_bucket": bucket}],
         },
     }

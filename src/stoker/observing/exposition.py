@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Exposition:
-    """An ASGI application with one page. It counts for one reader at a time, so that many can't keep it busy."""
+    """An ASGI application with one page. It serves one reader at a time, so that many can't overload it."""
 
     def __init__(self, meter: PrometheusMeter, census: CensusService) -> None:
         self._meter = meter

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from stoker.domain.platforms import Platform
     from stoker.services.census import Census
 
-# From a machine that is ready (milliseconds) over one that starts (a fraction of a second) to a queue (minutes).
+# From a ready machine (milliseconds) to a start (a fraction of a second) to a queue (minutes).
 _ENDPOINT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 900)
 _START_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 8, 15, 30, 60)
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 
 
 class PrometheusMeter:
-    """Counts in a registry of its own."""
+    """A meter with its own registry."""
 
     def __init__(self) -> None:
         disable_created_metrics()
@@ -34,46 +34,46 @@ class PrometheusMeter:
         self._builds = Counter("stoker_builds", "Builds that ended.", ["status"], registry=registry)
         self._endpoints = Histogram(
             "stoker_endpoint_seconds",
-            "Time from a build's first question for an endpoint to the endpoint.",
+            "Time from a build's first request for an endpoint to the endpoint.",
             ["platform"],
             buckets=_ENDPOINT_BUCKETS,
             registry=registry,
         )
         self._starts = Histogram(
             "stoker_machine_start_seconds",
-            "Time that starts of machines took.",
+            "Duration of starts of machines.",
             ["result"],
             buckets=_START_BUCKETS,
             registry=registry,
         )
-        self._evictions = Counter(
-            "stoker_cache_evictions", "Times that a cache was cut to its policy.", registry=registry
-        )
-        self._evicted = Counter("stoker_cache_evicted_bytes", "Bytes that were dropped for that.", registry=registry)
+        self._evictions = Counter("stoker_cache_evictions", "Prunes of caches to their policies.", registry=registry)
+        self._evicted = Counter("stoker_cache_evicted_bytes", "Bytes freed by prunes of caches.", registry=registry)
         self._gateway = Counter(
-            "stoker_gateway_calls", "Calls at the gateway by what was answered.", ["answer"], registry=registry
+            "stoker_gateway_calls", "Calls at the gateway by answer.", ["answer"], registry=registry
         )
         self._calls = Counter("stoker_calls", "Calls of the API.", ["method", "code"], registry=registry)
         self._call_times = Histogram(
-            "stoker_call_seconds", "Time that calls took.", ["method"], buckets=_CALL_BUCKETS, registry=registry
+            "stoker_call_seconds", "Duration of calls.", ["method"], buckets=_CALL_BUCKETS, registry=registry
         )
         self._running = Gauge("stoker_builds_running", "Builds that have not ended.", registry=registry)
-        self._queue = Gauge("stoker_queue_length", "Endpoints that wait for their turn.", registry=registry)
+        self._queue = Gauge("stoker_queue_length", "Endpoints that wait in the queue.", registry=registry)
         self._awaited = Gauge(
             "stoker_endpoints_starting",
-            "Endpoints whose turn it is, and whose machine is not ready.",
+            "Endpoints that have left the queue and whose machine is not ready.",
             registry=registry,
         )
         self._machines = Gauge("stoker_machines", "Machines.", ["state"], registry=registry)
         self._caches = Gauge("stoker_caches", "Caches.", registry=registry)
-        self._cache_bytes = Gauge("stoker_cache_bytes", "Size of all caches, as last measured.", registry=registry)
+        self._cache_bytes = Gauge(
+            "stoker_cache_bytes", "Size of all caches at their last measurement.", registry=registry
+        )
         self._webhooks = Counter(
             "stoker_webhook_attempts", "Attempts to deliver webhooks.", ["result"], registry=registry
         )
         self._webhooks_waiting = Gauge(
-            "stoker_webhook_deliveries_waiting", "Deliveries of webhooks that are not done.", registry=registry
+            "stoker_webhook_deliveries_waiting", "Pending deliveries of webhooks.", registry=registry
         )
-        # A series that only begins with its first event hides that event from rate().
+        # A series that begins with its first event hides that event from rate().
         for status in BuildStatus:
             if status.finished:
                 self._builds.labels(status.value)
@@ -87,15 +87,15 @@ class PrometheusMeter:
         self._builds.labels(status.value).inc()
 
     def endpoint_given(self, platform: Platform, seconds: float) -> None:
-        """A build got an endpoint, so long after it first asked for it."""
+        """A build got an endpoint, so long after its first request."""
         self._endpoints.labels(platform.value).observe(seconds)
 
     def machine_start_ended(self, seconds: float, *, is_ready: bool) -> None:
-        """A machine's start ended, well or not."""
+        """A machine's start succeeded or failed."""
         self._starts.labels("ready" if is_ready else "failed").observe(seconds)
 
     def cache_dropped(self, size_bytes: int) -> None:
-        """A machine was told to keep to its project's policy, and dropped cache for it."""
+        """A machine's cache was pruned to its project's policy."""
         self._evictions.inc()
         self._evicted.inc(size_bytes)
 
@@ -113,7 +113,7 @@ class PrometheusMeter:
         self._webhooks.labels(result).inc()
 
     def exposition(self, census: Census, accept: str) -> tuple[bytes, str]:
-        """All metrics with these numbers, and their content type, which is the best of those in an Accept header."""
+        """All metrics with these numbers, and the content type that fits an Accept header best."""
         self._running.set(census.running_builds)
         self._queue.set(census.queue_length)
         self._awaited.set(census.awaited_machines)

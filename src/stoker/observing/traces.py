@@ -1,6 +1,6 @@
-"""Spans, sent to a collector by OTLP over HTTP. Import this only where that is wanted: it takes long.
+"""Sends spans to a collector by OTLP over HTTP. Import this only if it is enabled: the import is slow.
 
-Nothing here is the process's global tracer, so no library begins spans of its own.
+It is not the process's global tracer, so libraries don't add spans.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _HEADERS = ("traceparent", "tracestate")
 
 
 class OtlpSpan:
-    """A span that is sent when it is over."""
+    """A span that is sent when it ends."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
     def end(self, problem: str | None, attributes: Attributes) -> None:
-        """It is over."""
+        """End the span."""
         self._span.set_attributes(attributes)
         if problem is not None:
             self._span.set_status(Status(StatusCode.ERROR, problem))
@@ -46,7 +46,7 @@ class OtlpSpan:
 
 
 class OtlpTracer:
-    """Sends spans in batches from a thread of its own. When they can't be sent, a bounded number waits; others go."""
+    """Sends spans in batches from its own thread. A bounded number waits; further ones are dropped."""
 
     def __init__(self, endpoint: str, share: float, server_id: str, version: str) -> None:
         """Prepare to send.
@@ -73,23 +73,23 @@ class OtlpTracer:
         self._causes: OrderedDict[str, Context] = OrderedDict()
 
     def begin_call(self, name: str, headers: Mapping[str, str]) -> OtlpSpan:
-        """A request with these headers is handled from now on."""
+        """Begin the span of a request with these headers."""
         span = self._tracer.start_span(name, self._named(headers) or Context(), SpanKind.SERVER)
         # Every request is handled in a context of its own, which ends with it.
         attach(trace.set_span_in_context(span))
         return OtlpSpan(span)
 
     def begin_work(self, name: str, attributes: Attributes, *, cause: str, headers: Mapping[str, str]) -> OtlpSpan:
-        """Something begins that is no request of its own."""
+        """Begin the span of work that is not a request."""
         parent = self._named(headers) or self._causes.get(cause) or Context()
         return OtlpSpan(self._tracer.start_span(name, parent, SpanKind.INTERNAL, attributes))
 
     def note_cause(self, key: str) -> None:
-        """Remember that the request which is being handled causes what will be done for a key."""
+        """Note that the current request is the cause of later work, by a key."""
         self._remember(key, get_current())
 
     def pass_cause(self, key: str, other: str) -> None:
-        """Remember that what causes one thing causes another as well."""
+        """Note that one key has the same cause as another."""
         known = self._causes.get(key)
         if known is not None:
             self._remember(other, known)
@@ -101,7 +101,7 @@ class OtlpTracer:
             self._causes.popitem(last=False)
 
     def close(self) -> None:
-        """Send what waits, as far as it can be sent in some seconds; it blocks for these."""
+        """Send pending spans, for some seconds at most. Blocks."""
         self._provider.shutdown()
 
     def _named(self, headers: Mapping[str, str]) -> Context | None:

@@ -1,4 +1,4 @@
-"""Certificate authorities: make one, keep it in a folder, issue certificates from it.
+"""A certificate authority: creates it, stores it in a folder, and issues certificates.
 
 Keys are P-256. Every certificate has a random serial number and says what it may be used for (RFC 5280, 4.2.1.12).
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.clock import Clock
 
-# So that a certificate is good on clocks that are behind ours, and on ours when it is set back.
+# So that a certificate is valid on clocks that are slow, and after ours is set back.
 _BACKDATE = timedelta(days=1)
 _CA_LIFETIME = timedelta(days=3650)
 
@@ -81,7 +81,7 @@ class Authority:
 
 
 def open_authority(folder: Path, name: str, clock: Clock) -> Authority:
-    """Open the authority ``name`` in ``folder``, making it on first use. Its key is readable by its owner alone."""
+    """Open the authority ``name`` in ``folder``, and create it on first use. Its key is readable by its owner alone."""
     key_path, certificate_path = folder / f"{name}.key", folder / f"{name}.pem"
     if not certificate_path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def open_authority(folder: Path, name: str, clock: Clock) -> Authority:
 
 
 def valid_until(certificate_path: Path) -> datetime:
-    """When the certificate in a file ends."""
+    """The expiry of the certificate in a file."""
     return x509.load_pem_x509_certificate(certificate_path.read_bytes()).not_valid_after_utc
 
 

@@ -1,6 +1,6 @@
 """The certificates of one server.
 
-Two authorities that don't know each other: `builds` signs the gateway's own certificate and a client certificate for
+Two independent authorities: `builds` signs the gateway's own certificate and a client certificate for
 every build; `machines` signs each run of a machine and the one client that machines obey, which is us. So a build's
 certificate is worth nothing at a machine, only at the gateway.
 """
@@ -32,14 +32,14 @@ _PLATFORM_PART = "/platform/"
 
 @dataclass(frozen=True, slots=True)
 class PairFiles:
-    """Where a certificate and its key are kept."""
+    """The files of a certificate and its key."""
 
     certificate: Path
     key: Path
 
 
 def endpoint_server_name(machine_id: str) -> str:
-    """The name under which builds of one machine, and no others, are let through the gateway."""
+    """The server name for builds of one machine at the gateway; no other builds pass under it."""
     return f"{machine_id}.{_GATEWAY_DOMAIN}"
 
 
@@ -49,7 +49,7 @@ def build_uri(build_id: str, platform: Platform) -> str:
 
 
 def parse_build_uri(uri: str) -> tuple[str, str] | None:
-    """The build id and architecture in a client certificate's identity; None when it is no build's."""
+    """The build id and architecture in a client certificate's identity; None if it is not a build's."""
     if not uri.startswith(_BUILD_URI):
         return None
     build_id, separator, architecture = uri.removeprefix(_BUILD_URI).partition(_PLATFORM_PART)
@@ -67,7 +67,7 @@ class Certificates:
 
     @property
     def builds_ca(self) -> str:
-        """What clients check the gateway against (PEM)."""
+        """The authority that clients verify the gateway with (PEM)."""
         return self._builds.certificate
 
     @property
@@ -77,7 +77,7 @@ class Certificates:
 
     @property
     def machines_ca_file(self) -> Path:
-        """What machines and their callers check each other against."""
+        """The authority that machines and their callers verify each other with."""
         return self._folder / "machines.pem"
 
     def issue_build(self, build_id: str, platform: Platform, lifetime: timedelta) -> CertificatePair:
@@ -89,7 +89,7 @@ class Certificates:
         return self._server("gateway", (_GATEWAY_DOMAIN, f"*.{_GATEWAY_DOMAIN}", *extra_names))
 
     def api(self, names: tuple[str, ...]) -> PairFiles:
-        """A certificate for the API, for trying TLS out without one that the world trusts."""
+        """A certificate for the API, for TLS without a publicly trusted certificate."""
         return self._server("api", names)
 
     def internal_client(self) -> PairFiles:
@@ -100,7 +100,7 @@ class Certificates:
         return files
 
     def machine(self, server_name: str) -> CertificatePair:
-        """A new certificate for one run of a machine. It is kept nowhere here."""
+        """A new certificate for one run of a machine. It is not stored here."""
         return self._machines.issue_server((server_name,), _MACHINE_LIFETIME)
 
     def remove_machine_files(self) -> None:

@@ -1,6 +1,6 @@
-"""Delivers what is to be told: in parallel to several webhooks, one message at a time to each.
+"""Delivers messages: to several webhooks in parallel, and to each one message at a time.
 
-An organization gets a part of the slots, and tests have some of their own: whoever tries a webhook waits for no other.
+An organization gets a part of the slots. Tests have their own slots, so that they wait for no other messages.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
-    """How deliveries are made: how many at once, of all and of one organization, and how many attempts a second of one.
+    """Limits of deliveries: at once, in all and for an organization, and attempts a second of an organization.
 
-    ``timeout`` is for one attempt.
+    ``timeout`` is that of one attempt.
     """
 
     parallel: int
@@ -61,10 +61,10 @@ class DeliveryOptions:
 
 @dataclass(slots=True)
 class _Lane:
-    """What is being sent, one message at a time to each webhook; tests have a lane of their own.
+    """Messages that are being sent, one at a time to each webhook. Tests have their own lane.
 
-    ``work`` has the organization and the task by the webhook; ``resting`` organizations that had all the attempts that
-    they may have, and until when.
+    ``work`` has the organization and the task of each webhook; ``resting`` has the organizations that reached their
+    rate, and until when.
     """
 
     parallel: int
@@ -74,19 +74,19 @@ class _Lane:
     resting: dict[str, float] = field(default_factory=dict[str, float])
 
     def busy(self, most: int) -> webhook_store.Busy:
-        """The webhooks that are sent something, and the organizations that are sent so many messages, or rest."""
+        """The busy webhooks, and the organizations that are at their limit or resting."""
         counted = Counter(organization_id for organization_id, _ in self.work.values())
         full = [organization_id for organization_id, count in counted.items() if count >= most]
         return webhook_store.Busy(tuple(self.work), {*full, *self.resting}, self.are_tests)
 
     def rest(self, now: float) -> float | None:
-        """How long it is, in seconds, until the next organization that rests may be sent something again."""
+        """Seconds until the next resting organization may continue."""
         self.resting = {organization: until for organization, until in self.resting.items() if until > now}
         return min(self.resting.values(), default=now) - now if self.resting else None
 
 
 class WebhookDeliverer:
-    """The only one who sends webhooks. What it has not done when it ends is done after the next start."""
+    """The only sender of webhooks. The next start continues what was pending at its end."""
 
     def __init__(self, core: Core, options: DeliveryOptions, server_key: bytes, public_url: str) -> None:
         self._core = core
@@ -98,7 +98,7 @@ class WebhookDeliverer:
         self._lanes = (_Lane(options.parallel, of_organization), _Lane(_PARALLEL_TESTS, 1, are_tests=True))
 
     async def run(self) -> None:
-        """Deliver what is due, whenever it is, until cancelled."""
+        """Deliver due messages until cancelled."""
         options = self._options
         sender = Sender(
             sum(lane.parallel for lane in self._lanes),
@@ -119,12 +119,12 @@ class WebhookDeliverer:
             await sender.close()
 
     async def _begin_due(self, sender: Sender, lane: _Lane) -> float:
-        """Begin what can be done now; the seconds until there may be more."""
+        """Begin all deliveries that can begin now. Returns the seconds until there may be more."""
         while len(lane.work) < lane.parallel:
             now, moment = self._core.now(), self._core.monotonic()
             rest = lane.rest(moment)
             async with self._core.database.read() as tx:
-                # Whose organization is sent nothing yet goes first, so that slow receivers of one delay only their own.
+                # Organizations without a delivery under way go first, so that slow receivers delay only their own.
                 found = await webhook_store.due_delivery(tx, now, lane.busy(1))
                 found = found or await webhook_store.due_delivery(tx, now, lane.busy(lane.of_organization))
                 following = None if found else await webhook_store.next_due(tx, lane.busy(lane.of_organization))

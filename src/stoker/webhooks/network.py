@@ -1,8 +1,8 @@
-"""Connections to nowhere but the internet.
+"""Connections to the internet only.
 
-Whoever may make a webhook chooses where this server connects to, so an address must not lead to what only this server
-reaches: itself, by any of its addresses, private networks, a cloud's metadata. Names are looked up here, and the
-connection goes to exactly the addresses that were looked at, so that a name can't mean something else a moment later.
+The creator of a webhook chooses where this server connects to. So an address must not lead to what only this server
+reaches: itself, by any of its addresses, private networks, a cloud's metadata. Names are resolved here, and the
+connection goes to exactly the addresses that were checked, so that a name can't change its meaning in between.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class DestinationRefused(Exception):
 
 
 class GuardedNetwork(AsyncNetworkBackend):
-    """Looks up names and opens connections."""
+    """Resolves names and opens connections."""
 
     def __init__(self, lookups: int, *, allow_private: bool, denied: tuple[Network, ...] = ()) -> None:
         """Prepare to connect.
 
         Args:
-            lookups: how many names are looked up at once; they have threads of their own, as some take long.
+            lookups: how many names are resolved at once, in separate threads, as some take long.
             allow_private: connect to private networks and this host too.
             denied: ranges to which nothing is sent in any case.
         """
@@ -88,7 +88,7 @@ class GuardedNetwork(AsyncNetworkBackend):
         return addresses[:_MOST_ADDRESSES]
 
     def _require_elsewhere(self, host: str, address: Address) -> None:
-        """Refuse an address to which nothing is sent. It is seen as what a connection to it would end at, too."""
+        """Refuse a forbidden address, including the IPv4 address that it may embed."""
         both = [one for one in (address, embedded_address(address)) if one is not None]
         if any(one in network for network in self._denied for one in both):
             raise DestinationRefused(f"{host} is in a network that this server's operator denies (denied_networks)")

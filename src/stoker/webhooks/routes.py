@@ -1,4 +1,4 @@
-"""Asks the kernel where a packet to an address would go: to this host itself, or away from it.
+"""Asks the kernel whether packets to an address stay on this host or leave it.
 
 All addresses of all interfaces are this host's, public ones too, and whole ranges may be (a route of type ``local``).
 The kernel's routing tables know; see rtnetlink(7), and RTM_GETROUTE in linux/rtnetlink.h.
@@ -28,7 +28,7 @@ _TYPE_AT = 7
 
 
 def leaves_this_host(address: Address) -> bool:
-    """Whether packets to an address go to another host. An address without any route leads nowhere, so neither here.
+    """Whether packets to an address leave this host. An address without a route counts as leaving.
 
     Raises:
         OSError: the kernel can't be asked.

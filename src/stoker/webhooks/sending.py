@@ -23,7 +23,7 @@ _LONGEST_ERROR = 300
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent: its id stays the same over all attempts, so that a receiver can tell a repetition."""
+    """A message. Its id stays the same over all attempts, so that a receiver recognizes repetitions."""
 
     id: str
     url: str
@@ -37,7 +37,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt: ``result`` is delivered, failed or refused (nothing is sent there)."""
+    """The outcome of an attempt: ``result`` is delivered, failed or refused (forbidden address)."""
 
     result: str
     http_status: int | None = None
@@ -45,7 +45,7 @@ class Outcome:
 
 
 class Sender:
-    """Sends messages, each over a connection of its own, within a time. No redirect is followed, no answer read."""
+    """Sends messages, each over its own connection, with a timeout. Follows no redirects, reads no answers."""
 
     def __init__(
         self, parallel: int, timeout_seconds: float, *, allow_private: bool, denied: tuple[Network, ...] = ()
