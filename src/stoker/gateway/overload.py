@@ -19,7 +19,7 @@ def overload_manager(max_memory_bytes: int, max_connections: int) -> dict[str, A
     streams that hold most memory, and at last refuses new calls and connections.
     """
     return {
-        "refresh_interval": "0.25s",
+        "refresh_interval": "0.1s",
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": _SMALLEST_STREAM_POWER_OF_TWO},
         "resource_monitors": [
             {
@@ -38,9 +38,10 @@ def overload_manager(max_memory_bytes: int, max_connections: int) -> dict[str, A
             },
         ],
         "actions": [
-            _action("envoy.overload_actions.shrink_heap", {"threshold": {"value": 0.7}}),
+            _action("envoy.overload_actions.shrink_heap", {"threshold": {"value": 0.6}}),
             _action("envoy.overload_actions.reduce_timeouts", _scaled(0.7, 0.9)) | {"typed_config": _timeouts()},
-            _action("envoy.overload_actions.reset_high_memory_stream", _scaled(0.85, 0.95)),
+            # Far below what refuses everybody's calls: streams may fill much memory until it is measured again.
+            _action("envoy.overload_actions.reset_high_memory_stream", _scaled(0.6, 0.85)),
             _action("envoy.overload_actions.stop_accepting_requests", {"threshold": {"value": 0.97}}),
             _action("envoy.overload_actions.stop_accepting_connections", {"threshold": {"value": 0.98}}),
         ],
