@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from stoker.assembly import (
     delivery_options,
     open_core,
+    open_sites,
     otlp_tracer,
-    process_runtime,
     request_limits,
     rpc_options,
 )
@@ -28,8 +28,8 @@ from stoker.buildkit.control import read_credentials
 from stoker.control import hand_over
 from stoker.control_answers import ControlAnswers
 from stoker.fleet.cache_inspection import CacheLooks
-from stoker.fleet.host_upkeep import HostUpkeep
 from stoker.fleet.measuring import VolumeMeasurer
+from stoker.fleet.site_upkeep import SiteUpkeep
 from stoker.fleet.volume_bounds import VolumeBounds
 from stoker.gateway.authorizer import Authorizer
 from stoker.gateway.failures import FailureReasons
@@ -45,6 +45,7 @@ from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.recorder import Recorder
 from stoker.rpc.application import rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
+from stoker.runtimes.opening import EngineFiles
 from stoker.services.admission import Admission
 from stoker.store.database import open_sqlite
 from stoker.system import SystemRandomness
@@ -73,10 +74,11 @@ class ApiProcess:
         settings = plan.settings
         self.plan = plan
         self._database = open_sqlite(plan.database)
-        runtime = process_runtime(settings, plan.server_id, plan.buildkitd, plan.container_runtime)
+        engine = EngineFiles(plan.buildkitd, plan.container_runtime)
+        sites = open_sites(settings, plan.server_id, engine, plan.found)
         meter = None if plan.metrics is None else PrometheusMeter()
         self._tracer = otlp_tracer(settings, plan.server_id)
-        core = open_core(settings, self._database, Admission(runtime.shortage), meter, self._tracer)
+        core = open_core(settings, self._database, Admission(sites.shortage), meter, self._tracer)
         certificates = Certificates(settings.server.data / "pki", core.clock)
         credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
         webhook_key = read_webhook_key(settings.server.data / "pki", core.randomness)
@@ -86,14 +88,14 @@ class ApiProcess:
         options = settings.fleet
         looks, blobs = CacheLooks(core, credentials, options), MachineBlobs(credentials)
 
-        self._services = services = services_of(core, plan, runtime, certificates, keys, looks, blobs, webhook_key)
+        self._services = services = services_of(core, plan, sites, certificates, keys, looks, blobs, webhook_key)
         self.routes = rpc_routes(services, core, rpc_options(settings, plan.public_url))
         self.pages = pages_of(services, core, plan, self._documents, keys)
 
-        self._fleet = fleet = fleet_controller(core, runtime, certificates, credentials, looks, options)
+        self._fleet = fleet = fleet_controller(core, sites, certificates, credentials, looks, options)
         recorder = Recorder(core, services.recording, credentials, settings.recorder, core.monotonic)
         deliverer = WebhookDeliverer(core, delivery_options(settings), webhook_key, plan.public_url)
-        measurer = VolumeMeasurer(core, runtime, timedelta(seconds=settings.fleet.measure_seconds))
+        measurer = VolumeMeasurer(core, sites, timedelta(seconds=settings.fleet.measure_seconds))
         forgetting = partial(services.retention.run, timedelta(seconds=settings.retention.forget_seconds))
         token_uses = partial(services.token_uses.run, timedelta(seconds=settings.people.token_use_seconds))
         work = [
@@ -104,10 +106,10 @@ class ApiProcess:
             Work("expiry", services.expiry.run, Where.ONE_SERVER),
             Work("queue", services.queue.run, Where.ONE_SERVER),
             Work("retention", forgetting, Where.ONE_SERVER),
-            Work("volume bounds", VolumeBounds(core, runtime).run, Where.ONE_SERVER),
+            Work("volume bounds", VolumeBounds(core, sites).run, Where.ONE_SERVER),
             Work("volume sizes", measurer.run, Where.ONE_SERVER),
             Work("token uses", token_uses, Where.EVERY_SERVER),
-            Work("host upkeep", HostUpkeep(runtime).run, Where.ONE_SERVER),
+            Work("upkeep of sites", SiteUpkeep(sites).run, Where.ONE_SERVER),
             Work("webhooks", deliverer.run, Where.ONE_SERVER),
         ]
         if meter is not None and plan.metrics is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib.metadata import version
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import OidcVerifier
@@ -16,8 +15,8 @@ from stoker.gateway.gateway_life import GatewayLife
 from stoker.rpc.application import RpcOptions
 from stoker.rpc.dispatch import RequestLimits
 from stoker.rpc.limits import CallLimits
-from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind, UserNamespaces
-from stoker.runtimes.process.runtime import ProcessRuntime
+from stoker.runtimes.opening import EngineFiles, SiteGiven, open_site
+from stoker.runtimes.sites import Sites
 from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
 from stoker.services.gate import GateLimits
@@ -30,7 +29,7 @@ from stoker.web.page_sizes import PageSizes
 from stoker.webhooks.delivering import DeliveryOptions
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from stoker.auth.company import CompanySignIn
     from stoker.auth.issuer_documents import IssuerDocuments
@@ -229,41 +228,24 @@ def otlp_tracer(settings: Settings, server_id: str) -> OtlpTracer | None:
     return OtlpTracer(settings.observing.traces, settings.observing.traces_share, server_id, version("stoker"))
 
 
-def process_runtime_config(
-    settings: Settings, server_id: str, buildkitd: Path, container_runtime: Path | None = None
-) -> ProcessRuntimeConfig:
-    """What the runtime of this host is told."""
-    return ProcessRuntimeConfig(
+def open_sites(
+    settings: Settings, server_id: str, engine: EngineFiles, found: Mapping[str, Mapping[str, str]] | None = None
+) -> Sites:
+    """The sites of a server.
+
+    Args:
+        settings: name the regions.
+        server_id: names the server on its hosts.
+        engine: what machines run.
+        found: what `Site.prepare` found, by the name of the site.
+    """
+    regions = settings.regions.regions
+    here = SiteGiven(
         server_id=server_id,
         data=settings.server.data,
-        buildkitd=buildkitd,
-        container_runtime=container_runtime,
-        network_pool=IPv4Network(settings.process_runtime.network_pool),
-        ipv6=settings.process_runtime.network_ipv6,
-        allowed_networks=settings.process_runtime.allowed_networks,
-        denied_networks=settings.process_runtime.denied_networks,
-        max_connections=settings.process_runtime.max_machine_connections,
-        allow_unisolated=settings.process_runtime.allow_unisolated,
-        name_servers=settings.process_runtime.name_servers,
-        max_parallelism=settings.process_runtime.max_parallelism or None,
-        step_log_bytes=settings.process_runtime.max_step_log_bytes,
-        step_log_bytes_per_second=settings.process_runtime.max_step_log_bytes_per_second,
+        engine=engine,
         log_bytes=settings.observing.max_log_bytes,
-        max_processes=settings.process_runtime.max_processes,
-        volume_store=StoreKind(settings.process_runtime.volume_store),
-        volume_image_bytes=settings.process_runtime.volume_image_bytes,
-        volume_headroom_bytes=settings.process_runtime.volume_headroom_bytes,
-        untrusted_disk_percent=settings.process_runtime.untrusted_disk_percent,
-        min_free_bytes=settings.process_runtime.min_free_bytes,
-        min_free_percent=settings.process_runtime.min_free_percent,
-        user_namespaces=UserNamespaces(settings.process_runtime.user_namespaces),
-        first_id=settings.process_runtime.first_user_id,
-        id_ranges=settings.process_runtime.max_user_id_ranges,
+        found=(found or {}).get(regions[0], {}),
     )
-
-
-def process_runtime(
-    settings: Settings, server_id: str, buildkitd: Path, container_runtime: Path | None = None
-) -> ProcessRuntime:
-    """The runtime that runs machines as processes of this host; ``container_runtime`` is needed to start one."""
-    return ProcessRuntime(process_runtime_config(settings, server_id, buildkitd, container_runtime))
+    site = open_site(settings.process_runtime, here)
+    return Sites(dict.fromkeys(regions, site), otherwise=site)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stoker.pki.private_files import write_private
@@ -15,7 +16,7 @@ PLAN_VARIABLE = "STOKER_PLAN"
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
-    """The settings, and all that was open in them."""
+    """The settings, and all that was open in them. ``found`` is what each site found when it was prepared."""
 
     settings: Settings
     server_id: str
@@ -24,6 +25,7 @@ class ServerPlan:
     buildkitd: Path
     container_runtime: Path
     metrics: HostPort | None = None
+    found: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @property
     def database(self) -> Path:
@@ -56,6 +58,7 @@ def write_plan(plan: ServerPlan, path: Path) -> None:
         "buildkitd": str(plan.buildkitd),
         "container_runtime": str(plan.container_runtime),
         "metrics": None if plan.metrics is None else str(plan.metrics),
+        "found": {name: dict(found) for name, found in plan.found.items()},
     }
     write_private(path, json.dumps(content).encode())
 
@@ -71,4 +74,5 @@ def read_plan(path: Path) -> ServerPlan:
         buildkitd=Path(content["buildkitd"]),
         container_runtime=Path(content["container_runtime"]),
         metrics=None if content["metrics"] is None else parse_host_port(content["metrics"]),
+        found=content["found"],
     )

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from stoker.gateway.machine_blobs import MachineBlobs
     from stoker.pki.certificates import Certificates
     from stoker.plan import ServerPlan
-    from stoker.runtimes.contract import Runtime
+    from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
     from stoker.settings.fleet import FleetSettings
 
@@ -73,7 +73,7 @@ _TEST_PATIENCE = timedelta(seconds=5)
 def services_of(
     core: Core,
     plan: ServerPlan,
-    runtime: Runtime,
+    sites: Sites,
     certificates: Certificates,
     keys: IssuerKeys,
     cache_looks: CacheLooks,
@@ -85,7 +85,7 @@ def services_of(
     Args:
         core: what every service needs.
         plan: what was decided for this run.
-        runtime: where machines run.
+        sites: where machines run.
         certificates: issues those of builds.
         keys: the keys of issuers of OIDC tokens.
         cache_looks: asks machines what is in their caches.
@@ -103,7 +103,7 @@ def services_of(
         caches=CacheService(core, cache_looks.look),
         census=CensusService(core),
         clock_watch=clock_watch,
-        endpoints=EndpointService(core, certificates, plan.gateway_address, runtime.platforms(), signs),
+        endpoints=EndpointService(core, certificates, plan.gateway_address, sites.platforms_of, signs),
         expiry=ExpiryService(core, clock_watch, signs),
         gate=GateService(
             core, settings.fleet.privileges, blobs, gate_limits(settings), records=settings.records.record_builds
@@ -117,7 +117,7 @@ def services_of(
         recording=RecordingService(
             core,
             settings.records,
-            frozenset(one.architecture for one in runtime.platforms() - runtime.emulated()),
+            frozenset(one.architecture for one in sites.native_platforms()),
         ),
         records=RecordService(core),
         retention=ForgettingService(core),
@@ -140,7 +140,7 @@ def services_of(
 
 def fleet_controller(
     core: Core,
-    runtime: Runtime,
+    sites: Sites,
     certificates: Certificates,
     credentials: ControlCredentials,
     cache_looks: CacheLooks,
@@ -148,9 +148,9 @@ def fleet_controller(
 ) -> FleetController:
     """The controller of all machines, with a claim of its own."""
     claim = core.new_id()
-    housekeeping = Housekeeping(core, runtime, credentials, options)
-    lifecycle = MachineLifecycle(core, runtime, certificates, credentials, housekeeping, cache_looks, options, claim)
-    return FleetController(core, runtime, lifecycle, housekeeping, options, claim)
+    housekeeping = Housekeeping(core, sites, credentials, options)
+    lifecycle = MachineLifecycle(core, sites, certificates, credentials, housekeeping, cache_looks, options, claim)
+    return FleetController(core, sites, lifecycle, housekeeping, options, claim)
 
 
 def pages_of(

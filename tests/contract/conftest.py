@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stoker.runtimes.process.config import ProcessRuntimeConfig, UserNamespaces
-from stoker.runtimes.process.runtime import ProcessRuntime
+from stoker.runtimes.process.process_site import ProcessSite
 from tests.contract.machine_host import Certificates, MachineHost
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def new_host(
         programs = {"buildkitd": engine.buildkitd, "container_runtime": container_runtime.program}
         own = {"data": tmp_path / server_id, "user_namespaces": _USER_NAMESPACES}
         config = ProcessRuntimeConfig(server_id=server_id, **{**programs, **own, **settings})
-        made.append(MachineHost(ProcessRuntime(config), config, certificates, engine))
+        made.append(MachineHost(ProcessSite(config), config, certificates, engine))
         return made[-1]
 
     yield make

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from stoker.domain.cache_policy import CachePolicy
+from stoker.domain.hardware import MachineSize
+from stoker.domain.host import Finding
 from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
 from stoker.domain.volume_caps import UntrustedVolume
-from stoker.runtimes.contract import Ending, MachineSpec, Observed, Owned
+from stoker.runtimes.contract import Ending, MachineSpec, Observed, Owned, Runtime
 from stoker.runtimes.errors import (
     MachineStartFailed,
     MachineStopFailed,
@@ -19,6 +21,7 @@ from stoker.runtimes.errors import (
     VolumeFailed,
     VolumeNotMeasured,
 )
+from stoker.runtimes.site import Capacity, Never, Prepared, Room
 
 
 @dataclass(eq=False)
@@ -64,16 +67,9 @@ class FakeHost:
 class FakeRuntime:
     """A `stoker.runtimes.contract.Runtime` whose machines are entries of a dictionary."""
 
-    def __init__(self, host: FakeHost, server_id: str, platforms: frozenset[Platform] = frozenset(Platform)) -> None:
+    def __init__(self, host: FakeHost, server_id: str) -> None:
         self._host = host
         self._server_id = server_id
-        self._platforms = platforms
-
-    def platforms(self) -> frozenset[Platform]:
-        return self._platforms
-
-    def emulated(self) -> frozenset[Platform]:
-        return frozenset()
 
     async def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
         key = (self._server_id, spec.machine_id)
@@ -120,7 +116,25 @@ class FakeRuntime:
             volumes=frozenset(volume for server, volume in self._host.volumes if server == self._server_id),
         )
 
-    async def delete_volume(self, volume_id: str) -> None:
+    async def why_ended(self, machine_id: str) -> Ending:
+        return Ending(self._host.damage.get((self._server_id, machine_id)))
+
+    async def wait_step_killed(self, machine_id: str) -> None:
+        await self._host.step_kills.setdefault((self._server_id, machine_id), asyncio.Event()).wait()
+
+    def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:
+        machine = self._host.machines.get((self._server_id, machine_id))
+        return machine if machine is None or placement in (None, machine.placement) else None
+
+
+class FakeVolumes:
+    """`stoker.runtimes.volumes` with all that some can do, as entries of a dictionary."""
+
+    def __init__(self, host: FakeHost, server_id: str) -> None:
+        self._host = host
+        self._server_id = server_id
+
+    async def delete(self, volume_id: str) -> None:
         if self._host.fail_delete is not None:
             raise VolumeDeleteFailed(self._host.fail_delete)
         self._host.step(VolumeDeleteFailed)
@@ -129,45 +143,66 @@ class FakeRuntime:
         self._host.step(VolumeDeleteFailed)
         self._host.volumes.pop((self._server_id, volume_id), None)
 
-    async def volume_size(self, volume_id: str) -> int:
+    async def size(self, volume_id: str) -> int:
         if self._host.fail_measure is not None:
             raise VolumeNotMeasured(self._host.fail_measure)
         return self._host.sizes.get((self._server_id, volume_id), 0)
 
-    async def why_ended(self, machine_id: str) -> Ending:
-        return Ending(self._host.damage.get((self._server_id, machine_id)))
-
-    async def wait_step_killed(self, machine_id: str) -> None:
-        await self._host.step_kills.setdefault((self._server_id, machine_id), asyncio.Event()).wait()
-
-    async def snapshot_volume(self, volume_id: str, new_volume_id: str) -> None:
+    async def snapshot(self, volume_id: str, new_volume_id: str) -> None:
         if (self._server_id, volume_id) not in self._host.volumes:
             raise VolumeFailed(f"there is no volume {volume_id}")
         self._host.volumes[self._server_id, new_volume_id] = set(self._host.volumes[self._server_id, volume_id])
 
-    async def settle_volume(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
+    async def settle(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
         del fresh
         return self._host.sizes.get((self._server_id, volume_id), 0) > policy.keep_bytes
 
-    async def save_volume(self, volume_id: str) -> None:
+    async def save(self, volume_id: str) -> None:
         if (content := self._host.volumes.get((self._server_id, volume_id))) is not None:
             self._host.saved[self._server_id, volume_id] = set(content)
 
-    async def can_restore_volume(self, volume_id: str) -> bool:
+    async def can_restore(self, volume_id: str) -> bool:
         return (self._server_id, volume_id) in self._host.saved
 
-    async def restore_volume(self, volume_id: str) -> bool:
+    async def restore(self, volume_id: str) -> bool:
         key = (self._server_id, volume_id)
         self._host.volumes[key] = self._host.saved.get(key, set())
         return self._host.saved.pop(key, None) is not None
 
-    async def bound_volumes(self, untrusted: Sequence[UntrustedVolume]) -> None:
+    async def bound(self, untrusted: Sequence[UntrustedVolume]) -> None:
         pass
+
+
+class FakeSite:
+    """A `stoker.runtimes.site.Site` with such a runtime and such volumes."""
+
+    def __init__(self, host: FakeHost, server_id: str, platforms: frozenset[Platform] = frozenset(Platform)) -> None:
+        self._host = host
+        self.platforms = platforms
+        self.emulated = frozenset[Platform]()
+        self.largest_machine = None
+        self.runtime: Runtime = FakeRuntime(host, server_id)
+        self.volumes = FakeVolumes(host, server_id)
+
+    async def check(self) -> tuple[Finding, ...]:
+        return ()
+
+    async def reclaim(self) -> None:
+        pass
+
+    async def prepare(self) -> Prepared:
+        return Prepared()
+
+    async def tend(self) -> None:
+        pass
+
+    async def release(self) -> None:
+        pass
+
+    async def capacity(self, platform: Platform, size: MachineSize) -> Capacity:
+        del size
+        return Room() if platform in self.platforms else Never(f"there are no machines for {platform}")
 
     def shortage(self, untrusted_of: str | None = None) -> str | None:
         del untrusted_of
         return self._host.short_of
-
-    def _find(self, machine_id: str, placement: Placement | None) -> FakeMachine | None:
-        machine = self._host.machines.get((self._server_id, machine_id))
-        return machine if machine is None or placement in (None, machine.placement) else None

@@ -25,6 +25,8 @@ from stoker.pki.private_files import write_private
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
 from stoker.runtimes.process.config import ProcessRuntimeConfig
 from stoker.runtimes.process.engine.emulation import native_platform
+from stoker.runtimes.process.process_site import ProcessSite
+from stoker.runtimes.process.process_volumes import ProcessVolumes
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.system import SystemClock
 from tests.harness.contexts import busybox
@@ -138,11 +140,19 @@ class Machine:
 class MachineHost:
     """One server's runtime on this host."""
 
-    runtime: ProcessRuntime
+    site: ProcessSite
     config: ProcessRuntimeConfig
     certificates: Certificates
     engine: Engine
     started: list[str] = field(default_factory=list)
+
+    @property
+    def runtime(self) -> ProcessRuntime:
+        return self.site.runtime
+
+    @property
+    def volumes(self) -> ProcessVolumes:
+        return self.site.volumes
 
     def spec(
         self,

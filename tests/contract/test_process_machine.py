@@ -22,7 +22,7 @@ from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.config import ProcessRuntimeConfig, StoreKind
 from stoker.runtimes.process.engine.emulation import native_platform
 from stoker.runtimes.process.network.bridges import bridge_name
-from stoker.runtimes.process.runtime import ProcessRuntime
+from stoker.runtimes.process.process_site import ProcessSite
 from tests.contract.machine_host import (
     GRACE_SECONDS,
     READY_SECONDS,
@@ -215,7 +215,7 @@ async def test_flushed_rules_are_repaired_with_the_machines_that_run(
 
 
 async def test_an_emulated_step_runs(host: MachineHost, emulated: Platform, tmp_path: Path) -> None:
-    assert emulated in host.runtime.platforms(), "install qemu-user-static"
+    assert emulated in host.site.platforms, "install qemu-user-static"
     machine = await host.start_ready(platform=emulated)
     # The first is what a build without a platform of its own gets.
     assert re.search(rf"\t{emulated}(,|$)", (await machine.call("debug", "workers")).text, re.MULTILINE)
@@ -226,14 +226,14 @@ async def test_an_emulated_step_runs(host: MachineHost, emulated: Platform, tmp_
 
 async def test_a_start_that_fails_half_way_is_cleaned_up_by_stop(host: MachineHost) -> None:
     before = traces(host.config)
-    broken = ProcessRuntime(
+    broken = ProcessSite(
         type(host.config)(
             server_id=host.config.server_id,
             data=host.config.data,
             buildkitd=host.config.data / "missing",
             network_pool=IPv4Network("127.0.0.0/24"),
         )
-    )
+    ).runtime
     with pytest.raises(MachineStartFailed, match="network_pool"):
         await anext(aiter(broken.start(host.spec("machine"))))
     await broken.stop("machine", 0)
@@ -267,7 +267,7 @@ def _start(config: ProcessRuntimeConfig, spec: MachineSpec) -> None:
     """What a server does that starts a machine."""
 
     async def start() -> None:
-        runtime = ProcessRuntime(config)
+        runtime = ProcessSite(config).runtime
         await anext(aiter(runtime.start(spec)))
 
     asyncio.run(start())
@@ -283,7 +283,7 @@ async def test_an_engine_that_ends_at_once_is_noticed_and_its_log_is_kept(host: 
     config = type(host.config)(
         server_id=host.config.server_id, data=host.config.data, buildkitd=host.config.data / "missing"
     )
-    runtime = ProcessRuntime(config)
+    runtime = ProcessSite(config).runtime
     placement = await anext(aiter(runtime.start(host.spec("machine"))))
     await asyncio.wait_for(runtime.wait_exit("machine", placement), READY_SECONDS)
     await runtime.stop("machine", GRACE_SECONDS)
@@ -324,7 +324,7 @@ async def test_a_volume_with_immutable_files_mounts_and_deep_folders_is_deleted(
     run("mount", "-t", "tmpfs", "tmpfs", str(mounted))
     script = "import os, sys; os.chdir(sys.argv[1])\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"
     run(sys.executable, "-c", script, str(volume))
-    await host.runtime.delete_volume("volume")
+    await host.volumes.delete("volume")
     assert not volume.exists()
     assert str(mounted) not in Path("/proc/self/mountinfo").read_text()
     assert not (await host.runtime.list_owned()).volumes
@@ -335,7 +335,7 @@ async def test_a_volume_deleted_half_way_is_still_owned(new_host: Callable[..., 
     half = host.config.data / "volumes" / ".deleting" / "gone"
     half.mkdir(parents=True)
     assert (await host.runtime.list_owned()).volumes == {"gone"}
-    await host.runtime.delete_volume("gone")
+    await host.volumes.delete("gone")
     assert not (await host.runtime.list_owned()).volumes
 
 

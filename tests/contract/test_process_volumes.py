@@ -15,7 +15,7 @@ from stoker.domain.cache_policy import CachePolicy
 from stoker.runtimes.contract import Owned
 from stoker.runtimes.errors import HostUnfit, SnapshotsUnsupported, VolumeFailed
 from stoker.runtimes.process.config import StoreKind
-from stoker.runtimes.process.runtime import ProcessRuntime
+from stoker.runtimes.process.process_site import ProcessSite
 from tests.contract.machine_host import (
     GRACE_SECONDS,
     MachineHost,
@@ -89,7 +89,7 @@ async def test_the_image_is_mounted_once_and_gone_with_the_server(new_host: NewH
     assert await host.runtime.prepare_host() == ()
     assert loop_devices().count(str(image_of(host))) == 1
     (folder_of(host) / "a").mkdir()
-    again = ProcessRuntime(host.config)
+    again = ProcessSite(host.config)
     await again.prepare_host()
     assert loop_devices().count(str(image_of(host))) == 1
     await again.release_host()
@@ -141,7 +141,7 @@ async def test_an_image_grows_with_its_setting_and_is_never_made_smaller(new_hos
             buildkitd=host.config.buildkitd,
             volume_image_bytes=wanted,
         )
-        await ProcessRuntime(config).prepare_host()
+        await ProcessSite(config).runtime.prepare_host()
         assert shutil.disk_usage(folder_of(host)).total == is_now
 
 
@@ -161,8 +161,8 @@ async def test_a_volume_can_not_grow_over_its_cap_and_leaves_its_neighbour_alone
     assert (await neighbour.build(modest)).code == 0
     # What the failed step wrote, BuildKit drops at a time of its own.
     fill_up(folder_of(host) / "volume")
-    assert await host.runtime.settle_volume("volume", policy, fresh=True), "it is nearly full"
-    assert not await host.runtime.settle_volume("other", policy, fresh=True)
+    assert await host.volumes.settle("volume", policy, fresh=True), "it is nearly full"
+    assert not await host.volumes.settle("other", policy, fresh=True)
     # The trap: at its cap BuildKit could not even write its databases, so the next start is given headroom anew.
     await host.runtime.stop("machine", GRACE_SECONDS)
     fill_up(folder_of(host) / "volume")
@@ -177,21 +177,21 @@ async def test_a_snapshot_of_a_volume_in_use_has_its_whole_cache_and_goes_its_ow
     context = write_context(tmp_path / "context", "touch /made")
     machine = await host.start_ready()
     assert (await machine.build(context)).code == 0
-    await host.runtime.snapshot_volume("volume", "copy")
+    await host.volumes.snapshot("volume", "copy")
     built = await (await host.start_ready("throw-away", "copy")).build(context)
     assert (built.code, built.cached) == (0, CACHED_STEPS), built.text
     await host.runtime.stop("throw-away", 0)
-    await host.runtime.delete_volume("copy")
+    await host.volumes.delete("copy")
     assert (await host.runtime.list_owned()).volumes == {"volume"}
     assert (await machine.build(context)).cached == CACHED_STEPS
     with pytest.raises(VolumeFailed):
-        await host.runtime.snapshot_volume("none", "copy")
+        await host.volumes.snapshot("none", "copy")
 
 
 async def test_a_damaged_volume_is_set_aside_for_its_last_good_snapshot(host: MachineHost, tmp_path: Path) -> None:
     context = write_context(tmp_path / "context", "touch /made")
     await built_and_stopped(host, context)
-    await host.runtime.save_volume("volume")
+    await host.volumes.save("volume")
     for databases in ("containerdmeta.db", "metadata_v2.db"):
         (broken,) = (folder_of(host) / "volume").rglob(databases)
         broken.write_bytes(os.urandom(32768))
@@ -201,17 +201,17 @@ async def test_a_damaged_volume_is_set_aside_for_its_last_good_snapshot(host: Ma
         assert damage is not None
         assert "invalid database" in damage
         await host.runtime.stop("machine", 0)
-        assert await host.runtime.restore_volume("volume")
+        assert await host.volumes.restore("volume")
         again = await (await host.start_ready()).build(context)
         assert (again.code, again.cached) == (0, CACHED_STEPS), again.text
         assert await host.runtime.stop("machine", GRACE_SECONDS)
-        await host.runtime.save_volume("volume")
-    assert await host.runtime.restore_volume("volume")
-    assert not await host.runtime.restore_volume("volume"), "the snapshot is used up"
+        await host.volumes.save("volume")
+    assert await host.volumes.restore("volume")
+    assert not await host.volumes.restore("volume"), "the snapshot is used up"
     fresh = await (await host.start_ready()).build(context)
     assert (fresh.code, fresh.cached) == (0, 0), fresh.text
     await host.runtime.stop("machine", 0)
-    await host.runtime.delete_volume("volume")
+    await host.volumes.delete("volume")
     assert not (await host.runtime.list_owned()).volumes, "what was set aside is gone too"
 
 
@@ -228,7 +228,7 @@ async def test_subvolumes_that_builds_made_inside_go_with_the_volume(host: Machi
         inside = inside / name
         inside.parent.mkdir(parents=True, exist_ok=True)
         run("btrfs", "subvolume", "create", str(inside))
-    await host.runtime.delete_volume("volume")
+    await host.volumes.delete("volume")
     assert not (await host.runtime.list_owned()).volumes
 
 
@@ -266,11 +266,11 @@ async def test_a_host_without_images_gets_directories_and_is_told_what_is_lost(n
     assert "no hard cap and no snapshots" in told
     await host.start_ready()
     with pytest.raises(SnapshotsUnsupported, match="volume_store"):
-        await host.runtime.snapshot_volume("volume", "copy")
+        await host.volumes.snapshot("volume", "copy")
     assert await host.runtime.stop("machine", GRACE_SECONDS)
-    await host.runtime.save_volume("volume")
-    assert not await host.runtime.restore_volume("volume")
-    await host.runtime.delete_volume("volume")
+    await host.volumes.save("volume")
+    assert not await host.volumes.restore("volume")
+    await host.volumes.delete("volume")
     assert not (await host.runtime.list_owned()).volumes
     await host.runtime.release_host()
     await nothing_left(host.config, before)
@@ -282,7 +282,7 @@ async def test_directories_that_are_there_already_are_kept(new_host: NewHost, tm
     assert await old.runtime.prepare_host() == ()
     await built_and_stopped(old, context)
     config = type(old.config)(server_id=old.config.server_id, data=old.config.data, buildkitd=old.config.buildkitd)
-    host = MachineHost(ProcessRuntime(config), config, old.certificates, old.engine)
+    host = MachineHost(ProcessSite(config), config, old.certificates, old.engine)
     (told,) = await host.runtime.prepare_host()
     assert "no hard cap" in told
     assert (await (await host.start_ready()).build(context)).cached == CACHED_STEPS
@@ -308,7 +308,7 @@ async def test_a_setting_that_would_hide_caches_is_refused(
         server_id=host.config.server_id, data=host.config.data, buildkitd=host.config.buildkitd, volume_store=then
     )
     with pytest.raises(HostUnfit, match=r"volume_store is .*and the caches with"):
-        await ProcessRuntime(config).prepare_host()
+        await ProcessSite(config).runtime.prepare_host()
 
 
 async def test_a_mounted_btrfs_is_used_when_the_setting_says_so(
@@ -323,8 +323,8 @@ async def test_a_mounted_btrfs_is_used_when_the_setting_says_so(
     context = write_context(tmp_path / "context", "touch /made")
     await built_and_stopped(host, context)
     assert run("btrfs", "subvolume", "list", str(other_btrfs)).endswith("path volume\n")
-    await host.runtime.snapshot_volume("volume", "copy")
-    await host.runtime.delete_volume("volume")
+    await host.volumes.snapshot("volume", "copy")
+    await host.volumes.delete("volume")
     assert (await (await host.start_ready(volume_id="copy")).build(context)).cached == CACHED_STEPS
     await host.runtime.release_host()
     assert other_btrfs.is_mount(), "it is not ours to unmount"
@@ -334,7 +334,7 @@ async def test_caches_are_never_taken_for_deleted_while_they_are_not_mounted(hos
     await host.start_ready()
     await host.runtime.release_host()
     with pytest.raises(VolumeFailed, match="not mounted"):
-        await host.runtime.delete_volume("volume")
+        await host.volumes.delete("volume")
     await host.runtime.prepare_host()
     assert (await host.runtime.list_owned()).volumes == {"volume"}
 
@@ -363,30 +363,30 @@ async def test_a_full_store_is_told_and_snapshots_make_way_for_builds(new_host: 
     await host.runtime.prepare_host()
     await host.start_ready()
     await host.runtime.stop("machine", GRACE_SECONDS)
-    assert host.runtime.shortage() is None
+    assert host.site.shortage() is None
     volume = folder_of(host) / "volume"
     fill(volume, IMAGE_BYTES // 2)
-    await host.runtime.save_volume("volume")
+    await host.volumes.save("volume")
     (volume / "filling").unlink()
-    told = host.runtime.shortage()
+    told = host.site.shortage()
     assert told is not None
     assert re.search(r"volume store has 0\.\d GB free, less than the 0\.3 GB that it keeps", told)
     await host.runtime.tend_volumes()
     run("btrfs", "subvolume", "sync", str(folder_of(host)))
-    assert host.runtime.shortage() is None
-    assert not await host.runtime.restore_volume("volume"), "the snapshot was given up"
+    assert host.site.shortage() is None
+    assert not await host.volumes.restore("volume"), "the snapshot was given up"
 
 
 async def test_a_store_that_became_read_only_is_mounted_anew_when_nothing_uses_it(host: MachineHost) -> None:
     reading = folder_of(host) / "reading"
     reading.write_text("")
     run("mount", "-o", "remount,ro", str(folder_of(host)))
-    told = host.runtime.shortage()
+    told = host.site.shortage()
     assert told is not None
     assert "read-only" in told
     with reading.open():
         await host.runtime.tend_volumes()
-        assert host.runtime.shortage() == told
+        assert host.site.shortage() == told
     await host.runtime.tend_volumes()
-    assert host.runtime.shortage() is None
+    assert host.site.shortage() is None
     reading.write_text("works")

@@ -17,8 +17,10 @@ from stoker.domain.machines import Placement
 from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import Ending, MachineCertificates, MachineSpec, Observed, Owned, Runtime
 from stoker.runtimes.errors import MachineStartFailed, VolumeFailed
-from stoker.runtimes.process.runtime import ProcessRuntime
-from tests.contract.fake_runtime import FakeHost, FakeRuntime
+from stoker.runtimes.process.process_site import ProcessSite
+from stoker.runtimes.site import Site
+from stoker.runtimes.volumes import Caps, Snapshots, Volumes
+from tests.contract.fake_runtime import FakeHost, FakeSite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -29,19 +31,29 @@ DEADLINE_SECONDS = 30.0
 GRACE_SECONDS = 10.0
 
 
+class AllVolumes(Volumes, Snapshots, Caps, Protocol):
+    """Volumes with all that some can do."""
+
+
 class Case(Protocol):
     """One kind of runtime under test."""
 
-    runtime: Runtime
+    site: Site
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    @property
+    def volumes(self) -> AllVolumes: ...
 
     def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec: ...
 
-    def again(self) -> Runtime:
-        """A runtime of the same server that remembers nothing, as after a crash."""
+    def again(self) -> Site:
+        """A site of the same server that remembers nothing, as after a crash."""
         ...
 
-    async def foreign(self) -> Runtime:
-        """Another server's runtime in the same place."""
+    async def foreign(self) -> Site:
+        """Another server's site in the same place."""
         ...
 
     def crash(self, machine_id: str, placement: Placement) -> None:
@@ -56,18 +68,26 @@ class Case(Protocol):
 @dataclass
 class FakeCase:
     host: FakeHost
-    runtime: Runtime
+    site: FakeSite
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.site.runtime
+
+    @property
+    def volumes(self) -> AllVolumes:
+        return self.site.volumes
 
     def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec:
         nowhere = MachineCertificates(b"ca", b"certificate", b"key")
         size = MachineSize(cpus=4, memory_bytes=4 * 1024**3)
         return MachineSpec(machine_id, volume_id, Platform.AMD64, size, CachePolicy(), nowhere)
 
-    def again(self) -> Runtime:
-        return FakeRuntime(self.host, "server")
+    def again(self) -> Site:
+        return FakeSite(self.host, "server")
 
-    async def foreign(self) -> Runtime:
-        return FakeRuntime(self.host, "other")
+    async def foreign(self) -> Site:
+        return FakeSite(self.host, "other")
 
     def crash(self, machine_id: str, placement: Placement) -> None:
         del placement
@@ -83,19 +103,27 @@ class ProcessCase:
     new_host: Callable[[], MachineHost]
 
     @property
+    def site(self) -> Site:
+        return self.host.site
+
+    @property
     def runtime(self) -> Runtime:
         return self.host.runtime
+
+    @property
+    def volumes(self) -> AllVolumes:
+        return self.host.volumes
 
     def spec(self, machine_id: str, volume_id: str = "volume") -> MachineSpec:
         return self.host.spec(machine_id, volume_id)
 
-    def again(self) -> Runtime:
-        return ProcessRuntime(self.host.config)
+    def again(self) -> Site:
+        return ProcessSite(self.host.config)
 
-    async def foreign(self) -> Runtime:
+    async def foreign(self) -> Site:
         other = self.new_host()
         await other.runtime.prepare_host()
-        return other.runtime
+        return other.site
 
     def crash(self, machine_id: str, placement: Placement) -> None:
         del machine_id
@@ -109,7 +137,7 @@ class ProcessCase:
 async def case(request: pytest.FixtureRequest, new_host: Callable[[], MachineHost]) -> Case:
     if request.param == "fake":
         host = FakeHost()
-        return FakeCase(host, FakeRuntime(host, "server"))
+        return FakeCase(host, FakeSite(host, "server"))
     process = new_host()
     await process.runtime.prepare_host()
     return ProcessCase(process, new_host)
@@ -199,7 +227,7 @@ async def test_wait_exit_can_be_given_up_and_taken_up_again(case: Case) -> None:
 
 async def test_a_server_that_remembers_nothing_finds_watches_and_stops_its_machines(case: Case) -> None:
     placement = await start(case.runtime, case.spec("one"))
-    again = case.again()
+    again = case.again().runtime
     assert await again.list_owned() == Owned(frozenset({"one"}), frozenset({"volume"}))
     assert await again.observe("one", placement) is Observed.RUNNING
     waiting = asyncio.create_task(again.wait_exit("one", placement))
@@ -209,11 +237,11 @@ async def test_a_server_that_remembers_nothing_finds_watches_and_stops_its_machi
 
 
 async def test_another_servers_machines_are_never_listed_or_touched(case: Case) -> None:
-    foreign = await case.foreign()
+    foreign = (await case.foreign()).runtime
     theirs = await start(foreign, case.spec("one"))
     assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
     await case.runtime.stop("one", 0)
-    await case.runtime.delete_volume("volume")
+    await case.volumes.delete("volume")
     assert await foreign.observe("one", theirs) is Observed.RUNNING
     assert await foreign.list_owned() == Owned(frozenset({"one"}), frozenset({"volume"}))
 
@@ -221,7 +249,7 @@ async def test_another_servers_machines_are_never_listed_or_touched(case: Case) 
 async def yields_of(case: Case) -> int:
     count = len([placement async for placement in case.runtime.start(case.spec("count", "count"))])
     await case.runtime.stop("count", 0)
-    await case.runtime.delete_volume("count")
+    await case.volumes.delete("count")
     return count
 
 
@@ -252,47 +280,47 @@ async def test_a_start_canceled_at_any_moment_is_cleaned_up_by_stop(case: Case) 
 async def test_deleting_a_volume_leaves_nothing_and_can_be_repeated(case: Case) -> None:
     await start(case.runtime, case.spec("one"))
     await case.runtime.stop("one", GRACE_SECONDS)
-    await case.runtime.delete_volume("volume")
-    await case.runtime.delete_volume("volume")
-    await case.runtime.delete_volume("never")
+    await case.volumes.delete("volume")
+    await case.volumes.delete("volume")
+    await case.volumes.delete("never")
     assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
 
 
 async def test_the_size_of_a_volume_is_what_was_written_into_it(case: Case) -> None:
     await start(case.runtime, case.spec("one"))
-    assert await case.runtime.volume_size("volume") >= 0, "while its machine runs"
+    assert await case.volumes.size("volume") >= 0, "while its machine runs"
     await case.runtime.stop("one", GRACE_SECONDS)
-    before = await case.runtime.volume_size("volume")
+    before = await case.volumes.size("volume")
     case.fill("volume", 3_000_000)
-    assert 3_000_000 <= await case.runtime.volume_size("volume") - before < 3_100_000
+    assert 3_000_000 <= await case.volumes.size("volume") - before < 3_100_000
 
 
 async def test_a_volume_that_is_absent_takes_no_space(case: Case) -> None:
-    assert await case.runtime.volume_size("never") == 0
+    assert await case.volumes.size("never") == 0
     await start(case.runtime, case.spec("one"))
     await case.runtime.stop("one", 0)
     case.fill("volume", 1000)
-    await case.runtime.delete_volume("volume")
-    assert await case.runtime.volume_size("volume") == 0
+    await case.volumes.delete("volume")
+    assert await case.volumes.size("volume") == 0
 
 
 async def test_the_sizes_of_many_volumes_can_be_asked_for_at_once(case: Case) -> None:
     await start(case.runtime, case.spec("one"))
     await case.runtime.stop("one", 0)
     case.fill("volume", 1_000_000)
-    sizes = await asyncio.gather(*(case.runtime.volume_size("volume") for _ in range(5)))
+    sizes = await asyncio.gather(*(case.volumes.size("volume") for _ in range(5)))
     assert len(set(sizes)) == 1
     assert sizes[0] >= 1_000_000
 
 
 async def test_a_snapshot_is_a_volume_of_its_own(case: Case) -> None:
     await start(case.runtime, case.spec("one"))
-    await case.runtime.snapshot_volume("volume", "copy")
+    await case.volumes.snapshot("volume", "copy")
     assert (await case.runtime.list_owned()).volumes == {"volume", "copy"}
-    await case.runtime.delete_volume("copy")
+    await case.volumes.delete("copy")
     assert (await case.runtime.list_owned()).volumes == {"volume"}
     with pytest.raises(VolumeFailed):
-        await case.runtime.snapshot_volume("never", "copy")
+        await case.volumes.snapshot("never", "copy")
 
 
 async def test_a_stop_says_whether_the_machine_ended_by_itself(case: Case) -> None:
@@ -306,17 +334,17 @@ async def test_a_stop_says_whether_the_machine_ended_by_itself(case: Case) -> No
 
 
 async def test_a_damaged_volume_is_replaced_by_what_was_saved_once(case: Case) -> None:
-    await case.runtime.save_volume("never")
+    await case.volumes.save("never")
     await start(case.runtime, case.spec("one"))
     await case.runtime.stop("one", GRACE_SECONDS)
-    await case.runtime.save_volume("volume")
-    await case.runtime.save_volume("volume")
-    assert await case.runtime.restore_volume("volume")
-    assert not await case.runtime.restore_volume("volume")
-    assert not await case.runtime.restore_volume("volume")
+    await case.volumes.save("volume")
+    await case.volumes.save("volume")
+    assert await case.volumes.restore("volume")
+    assert not await case.volumes.restore("volume")
+    assert not await case.volumes.restore("volume")
     await start(case.runtime, case.spec("one"))
     await case.runtime.stop("one", 0)
-    await case.runtime.delete_volume("volume")
+    await case.volumes.delete("volume")
     assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
 
 
@@ -327,8 +355,8 @@ async def test_nothing_is_known_of_what_runs_or_never_was(case: Case) -> None:
 
 
 async def test_there_is_space_at_first(case: Case) -> None:
-    assert case.runtime.shortage() is None
+    assert case.site.shortage() is None
 
 
 async def test_platforms_are_never_empty(case: Case) -> None:
-    assert case.runtime.platforms()
+    assert case.site.platforms

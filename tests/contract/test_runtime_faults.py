@@ -16,8 +16,9 @@ from stoker.domain.hardware import MachineSize
 from stoker.domain.platforms import Platform
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed, Owned, Runtime
 from stoker.runtimes.errors import MachineStartFailed, MachineStopFailed, VolumeDeleteFailed
+from stoker.runtimes.volumes import Volumes
 from tests.contract.failing_programs import FailingPrograms
-from tests.contract.fake_runtime import FakeHost, FakeRuntime
+from tests.contract.fake_runtime import FakeHost, FakeRuntime, FakeVolumes
 from tests.contract.machine_host import MachineHost, nothing_left, run, traces
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Case(Protocol):
     """One kind of runtime, and how one of its steps fails."""
 
     runtime: Runtime
+    volumes: Volumes
 
     def spec(self, machine_id: str) -> MachineSpec: ...
 
@@ -57,6 +59,7 @@ class FakeCase:
 
     def __post_init__(self) -> None:
         self.runtime: Runtime = FakeRuntime(self.host, "server")
+        self.volumes: Volumes = FakeVolumes(self.host, "server")
 
     def spec(self, machine_id: str) -> MachineSpec:
         nowhere = MachineCertificates(b"ca", b"certificate", b"key")
@@ -77,6 +80,7 @@ class FakeCase:
 class ProcessCase:
     def __init__(self, host: MachineHost, programs: FailingPrograms, way: str) -> None:
         self.runtime: Runtime = host.runtime
+        self.volumes: Volumes = host.volumes
         self._host = host
         self._programs = programs
         self._way = way
@@ -151,7 +155,7 @@ async def test_a_start_that_fails_at_any_step_leaves_nothing_after_a_stop(case: 
         await case.runtime.stop("one", 0)
         await case.nothing_left()
         assert not (await case.runtime.list_owned()).machines
-        await case.runtime.delete_volume("volume")
+        await case.volumes.delete("volume")
         assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
 
     assert await at_every_step(case, lambda: start(case.runtime, case.spec("one")), stopped) >= 3
@@ -185,18 +189,18 @@ async def test_a_deletion_that_fails_at_any_step_says_so_and_a_second_one_leaves
     async def make_volume() -> None:
         await start(case.runtime, case.spec("one"))
         await case.runtime.stop("one", 0)
-        await case.runtime.save_volume("volume")
+        await case.volumes.save("volume")
 
     async def deleted(failed: bool) -> None:
         if failed:
             assert (await case.runtime.list_owned()).volumes <= {"volume"}
-            await case.runtime.delete_volume("volume")
+            await case.volumes.delete("volume")
         assert await case.runtime.list_owned() == Owned(frozenset(), frozenset())
         await case.nothing_left()
         await make_volume()
 
     await make_volume()
-    assert await at_every_step(case, lambda: case.runtime.delete_volume("volume"), deleted) >= 2
+    assert await at_every_step(case, lambda: case.volumes.delete("volume"), deleted) >= 2
 
 
 def as_generator(placements: AsyncIterator[Placement]) -> AsyncGenerator[Placement]:
@@ -299,5 +303,5 @@ async def test_something_else_in_the_place_of_a_volume_goes_with_its_deletion(ho
     (host.config.data / "volumes" / "volume").mkdir()
     (host.config.data / "volumes" / "volume" / "file").write_text("in the way")
     await refused(host, before)
-    await host.runtime.delete_volume("volume")
+    await host.volumes.delete("volume")
     assert await host.runtime.list_owned() == Owned(frozenset(), frozenset())

@@ -13,6 +13,7 @@ from stoker.domain.machines import Desired, Machine, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import Volume, VolumeState
 from stoker.fleet.measuring import VolumeMeasurer
+from stoker.runtimes.sites import Sites
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
 from stoker.services.core import Core, Limits
@@ -23,7 +24,7 @@ from stoker.store import volumes as volume_store
 from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
-from tests.contract.fake_runtime import FakeHost, FakeRuntime
+from tests.contract.fake_runtime import FakeHost, FakeSite
 
 INTERVAL = timedelta(minutes=15)
 
@@ -79,7 +80,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         organization_id=first.organization_id,
         project_id=first.project_id,
         platform=Platform.AMD64,
-        region_id="",
+        region_id="us-east-1",
         desired=Desired.RUNNING,
         state=MachineState.STOPPED,
         run=0,
@@ -94,7 +95,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with database.write() as tx:
         await machine_store.add_machine(tx, machine, clock.now())
         await volume_store.add_volume(tx, volume, clock.now())
-    measurer = VolumeMeasurer(core, FakeRuntime(host, "server"), INTERVAL)
+    site = FakeSite(host, "server")
+    measurer = VolumeMeasurer(core, Sites({"here": site}, otherwise=site), INTERVAL)
     made = World(core, clock, host, measurer, first.organization_id, first.project_id, machine, volume.id)
     await made.move(MachineState.READY)
     yield made

@@ -8,10 +8,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from stoker.assembly import open_sites
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import write_json
 from stoker.domain.hardware import GIBIBYTE
-from stoker.runtimes.process.host.limits import host_size
+from stoker.runtimes.opening import EngineFiles
 from stoker.settings.effective import SETTINGS
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  
         table.add_row(name, _shown(value), loaded.sources[name], SETTINGS[name].description)
     console = Console()
     console.print(table, markup=False)
-    largest = host_size()
-    gibibytes = f"{largest.memory_bytes / GIBIBYTE:.3g} GiB"
-    console.print(f"\nA machine gets at most {largest.cpus} CPUs and {gibibytes} of this host.", highlight=False)
+    console.print()
+    sites = open_sites(loaded.values, "trial", EngineFiles(loaded.values.server.data / "none")).named()
+    for name, site in sites.items():
+        if (largest := site.largest_machine) is not None:
+            gibibytes = f"{largest.memory_bytes / GIBIBYTE:.3g} GiB"
+            where = "of this host" if len(sites) == 1 else f"in {name}"
+            console.print(f"A machine gets at most {largest.cpus} CPUs and {gibibytes} {where}.", highlight=False)
 
 
 def _shown(value: object) -> str:

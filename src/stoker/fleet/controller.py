@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from stoker.domain.volumes import Volume
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.fleet.lifecycle import MachineLifecycle
-    from stoker.runtimes.contract import Runtime
+    from stoker.runtimes.site import Site
+    from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
     from stoker.settings.fleet import FleetSettings
 
@@ -44,14 +45,14 @@ class FleetController:
     def __init__(
         self,
         core: Core,
-        runtime: Runtime,
+        sites: Sites,
         lifecycle: MachineLifecycle,
         housekeeping: Housekeeping,
         options: FleetSettings,
         claim: str,
     ) -> None:
         self._core = core
-        self._runtime = runtime
+        self._sites = sites
         self._lifecycle = lifecycle
         self._housekeeping = housekeeping
         self._options = options
@@ -98,7 +99,8 @@ class FleetController:
 
     async def _settle(self, machine: Machine) -> None:
         try:
-            if await self._runtime.observe(machine.id, machine.placement) is Observed.ABSENT:
+            runtime = self._sites.runtime_of(machine.region_id)
+            if await runtime.observe(machine.id, machine.placement) is Observed.ABSENT:
                 await self._await_exit(machine)
         except Exception:
             _log.exception("machine %s could not be cleaned up yet", machine.id)
@@ -109,12 +111,20 @@ class FleetController:
         for machine in machines:
             if machine.state is MachineState.READY:
                 _log.info("machine %s was ready before the restart; watching it again", machine.id)
-        known = {machine.id for machine in machines if machine.state is not MachineState.STOPPED}
-        owned = await self._runtime.list_owned()
-        for machine_id in sorted(owned.machines - known):
-            self._spawn(self._work, machine_id, self._remove_orphan(machine_id))
         async with self._core.database.read() as tx:
             volumes = await volume_store.known_volume_ids(tx)
+        for site in self._sites:
+            known = {
+                machine.id
+                for machine in machines
+                if machine.state is not MachineState.STOPPED and self._sites.find(machine.region_id) is site
+            }
+            await self._take_up_at(site, known, volumes)
+
+    async def _take_up_at(self, site: Site, machines: set[str], volumes: frozenset[str]) -> None:
+        owned = await site.runtime.list_owned()
+        for machine_id in sorted(owned.machines - machines):
+            self._spawn(self._work, machine_id, self._remove_orphan(site, machine_id))
         # Without them, machines are stopped nevertheless: a broken volume store heals only when none uses it.
         for volume_id in sorted((owned.volumes or frozenset()) - volumes):
             _log.warning("volume %s belongs to no project that is known; it is left alone", volume_id)
@@ -125,10 +135,10 @@ class FleetController:
             await machine_store.drop_all_claims(tx)
             return await machine_store.machines_to_look_at(tx)
 
-    async def _remove_orphan(self, machine_id: str) -> None:
+    async def _remove_orphan(self, site: Site, machine_id: str) -> None:
         _log.warning("machine %s is left over; removing it", machine_id)
         try:
-            await self._runtime.stop(machine_id, 0)
+            await site.runtime.stop(machine_id, 0)
         except RuntimeFailed:
             _log.exception("the left-over machine %s could not be removed", machine_id)
 
@@ -197,7 +207,7 @@ class FleetController:
         if machine.placement is not None:
             noting = asyncio.create_task(self._lifecycle.note_killed_steps(machine))
             try:
-                await self._runtime.wait_exit(machine.id, machine.placement)
+                await self._sites.runtime_of(machine.region_id).wait_exit(machine.id, machine.placement)
             finally:
                 noting.cancel()
                 await asyncio.gather(noting, return_exceptions=True)
@@ -207,7 +217,7 @@ class FleetController:
 
     async def _delete_volume(self, volume: Volume) -> None:
         try:
-            await self._runtime.delete_volume(volume.id)
+            await self._sites.volumes_of(volume.region_id).delete(volume.id)
         except RuntimeFailed as error:
             failures = volume.failures + 1
             _log.exception("volume %s could not be deleted", volume.id)

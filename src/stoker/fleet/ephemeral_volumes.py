@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.volumes import Volume, VolumeState
 from stoker.runtimes.errors import SnapshotsUnsupported, VolumeDeleteFailed, VolumeFailed
+from stoker.runtimes.volumes import Snapshots
 from stoker.store import builds as build_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
     from stoker.domain.machines import Machine
     from stoker.domain.projects import Project
-    from stoker.runtimes.contract import Runtime
+    from stoker.runtimes.sites import Sites
+    from stoker.runtimes.volumes import Volumes
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
@@ -56,7 +58,7 @@ async def volume_of(core: Core, tx: Transaction, project: Project, machine: Mach
     return volume
 
 
-async def fill_volume(core: Core, runtime: Runtime, machine: Machine) -> None:
+async def fill_volume(core: Core, sites: Sites, machine: Machine) -> None:
     """Copy the project's cache into the new volume of an untrusted build's machine, before its first start.
 
     Where that can't be done the build goes on with an empty volume, and the log and the volume's record say why.
@@ -71,25 +73,28 @@ async def fill_volume(core: Core, runtime: Runtime, machine: Machine) -> None:
     if volume is None or volume.to_copy is None:
         return
     # A controller that died may have left a copy, and nothing says whether it is whole.
-    await runtime.delete_volume(volume.id)
-    problem = await _copy(runtime, volume.to_copy, volume.id)
+    volumes = sites.volumes_of(machine.region_id)
+    await volumes.delete(volume.id)
+    problem = await _copy(volumes, volume.to_copy, volume.id)
     async with core.database.write() as tx:
         await volume_store.mark_volume_copied(tx, volume.id)
         if problem is not None:
             await volume_store.note_volume_problem(tx, volume.id, problem)
 
 
-async def _copy(runtime: Runtime, source_id: str, volume_id: str) -> str | None:
+async def _copy(volumes: Volumes, source_id: str, volume_id: str) -> str | None:
     """Take the snapshot; what went wrong, in words."""
     try:
-        await runtime.snapshot_volume(source_id, volume_id)
+        if not isinstance(volumes, Snapshots):
+            raise SnapshotsUnsupported("volumes can't be copied here")
+        await volumes.snapshot(source_id, volume_id)
     except VolumeDeleteFailed:
         raise
     except VolumeFailed as error:
         problem = f"an untrusted build has an empty cache in place of a copy of volume {source_id}: {error}"
         level = logging.INFO if isinstance(error, SnapshotsUnsupported) else logging.WARNING
         _log.log(level, "volume %s: %s", volume_id, problem)
-        await runtime.delete_volume(volume_id)
+        await volumes.delete(volume_id)
         return problem
     _log.info("volume %s is a copy of volume %s, for an untrusted build", volume_id, source_id)
     return None

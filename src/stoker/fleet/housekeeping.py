@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from stoker.buildkit.control import ControlFailed, prune
 from stoker.domain.machines import MachineState
 from stoker.runtimes.errors import RuntimeFailed
+from stoker.runtimes.volumes import Caps
 from stoker.store import projects as project_store
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.cache_policy import CachePolicy
     from stoker.domain.machines import Machine
-    from stoker.runtimes.contract import Runtime
+    from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
     from stoker.settings.fleet import FleetSettings
 
@@ -34,9 +35,9 @@ _log = logging.getLogger(__name__)
 class Housekeeping:
     """Has machines drop what their projects' cache policies don't keep."""
 
-    def __init__(self, core: Core, runtime: Runtime, credentials: ControlCredentials, options: FleetSettings) -> None:
+    def __init__(self, core: Core, sites: Sites, credentials: ControlCredentials, options: FleetSettings) -> None:
         self._core = core
-        self._runtime = runtime
+        self._sites = sites
         self._credentials = credentials
         self._options = options
         self._held: Mapping[str, frozenset[str]] = {}
@@ -65,7 +66,7 @@ class Housekeeping:
         try:
             async with asyncio.timeout(self._options.housekeeping_timeout_seconds):
                 await self._prune(machine, policy)
-                await self._runtime.settle_volume(machine.volume_id, policy, fresh=True)
+                await self._settle(machine, machine.volume_id, policy, fresh=True)
         except (ControlFailed, RuntimeFailed, TimeoutError) as error:
             # Most often it has been stopped since, and its next start looks at the volume. BuildKit goes on with it
             # too, and the cap holds.
@@ -99,13 +100,18 @@ class Housekeeping:
         if policy is None or machine.volume_id is None:
             return
         try:
-            if is_idle and await self._runtime.settle_volume(machine.volume_id, policy, fresh=False):
+            if is_idle and await self._settle(machine, machine.volume_id, policy, fresh=False):
                 await self.shrink(machine)
                 return
             async with asyncio.timeout(self._options.housekeeping_timeout_seconds):
                 await self._prune(machine, policy)
         except (ControlFailed, RuntimeFailed, TimeoutError) as error:
             _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
+
+    async def _settle(self, machine: Machine, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
+        """Set the volume's cap, where it can have one; whether it is nearly full."""
+        volumes = self._sites.volumes_of(machine.region_id)
+        return isinstance(volumes, Caps) and await volumes.settle(volume_id, policy, fresh=fresh)
 
     async def _policy(self, machine: Machine) -> CachePolicy | None:
         async with self._core.database.read() as tx:

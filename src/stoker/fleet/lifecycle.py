@@ -27,8 +27,9 @@ from stoker.domain.machines import (
 )
 from stoker.domain.privileges import privileges_of
 from stoker.fleet.ephemeral_volumes import fill_volume, has_outlived_its_build, volume_of
-from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed
+from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed, StepKills
 from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
+from stoker.runtimes.volumes import Snapshots
 from stoker.services.build_completion import (
     explain_failures_of_machine,
     fail_builds_of_machine,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.pki.certificates import Certificates
     from stoker.runtimes.contract import Runtime
+    from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
     from stoker.settings.fleet import FleetSettings
 
@@ -69,7 +71,7 @@ class MachineLifecycle:
     def __init__(
         self,
         core: Core,
-        runtime: Runtime,
+        sites: Sites,
         certificates: Certificates,
         credentials: ControlCredentials,
         housekeeping: Housekeeping,
@@ -78,7 +80,7 @@ class MachineLifecycle:
         claim: str,
     ) -> None:
         self._core = core
-        self._runtime = runtime
+        self._sites = sites
         self._certificates = certificates
         self._credentials = credentials
         self._housekeeping = housekeeping
@@ -100,7 +102,7 @@ class MachineLifecycle:
 
     async def clean_up_after_exit(self, machine: Machine) -> None:
         """A machine that should run doesn't any more: fail its builds, remove what is left."""
-        ending = await self._runtime.why_ended(machine.id)
+        ending = await self._runtime(machine).why_ended(machine.id)
         reason = "the machine's BuildKit ended unexpectedly; build again, the cache is kept"
         if ending.out_of_memory:
             reason = f"{_memory_note(machine)}, and its BuildKit was killed; {_MEMORY_ADVICE}"
@@ -115,8 +117,11 @@ class MachineLifecycle:
 
     async def note_killed_steps(self, machine: Machine) -> None:
         """Remember, for as long as this runs, each time that a step of a machine is killed because memory ran out."""
+        runtime = self._runtime(machine)
+        if not isinstance(runtime, StepKills):
+            return
         while True:
-            await self._runtime.wait_step_killed(machine.id)
+            await runtime.wait_step_killed(machine.id)
             hint = f"{_memory_note(machine)}, and something in a step was killed; {_MEMORY_ADVICE}"
             _log.warning("machine %s: %s", machine.id, hint)
             async with self._core.database.write() as tx:
@@ -135,8 +140,8 @@ class MachineLifecycle:
         span = self._core.tracer.begin_work("machine start", about, cause=machine_cause(machine.id), headers={})
         try:
             async with asyncio.timeout(self._options.start_timeout_seconds):
-                await fill_volume(self._core, self._runtime, machine)
-                async for placement in self._runtime.start(spec):
+                await fill_volume(self._core, self._sites, machine)
+                async for placement in self._runtime(machine).start(spec):
                     machine = await self._save(replace(machine, placement=placement))
                 await self._wait_ready(machine)
                 await self._look_for_damage(machine)
@@ -155,10 +160,11 @@ class MachineLifecycle:
         Raises:
             MachineStartFailed: there is.
         """
-        damage = (await self._runtime.why_ended(machine.id)).damage
+        damage = (await self._runtime(machine).why_ended(machine.id)).damage
         if damage is None or machine.volume_id is None:
             return
-        if await self._runtime.can_restore_volume(machine.volume_id):
+        snapshots = self._snapshots(machine)
+        if snapshots is not None and await snapshots.can_restore(machine.volume_id):
             raise MachineStartFailed(damage)
         note = (
             f"volume {machine.volume_id} was damaged ({damage}), and there is no snapshot: BuildKit begins anew in it"
@@ -169,7 +175,7 @@ class MachineLifecycle:
 
     async def _finish_start(self, machine: Machine) -> None:
         """Go on with the start of a controller that died: wait for what runs, or clean up and start anew."""
-        observed = await self._runtime.observe(machine.id, machine.placement)
+        observed = await self._runtime(machine).observe(machine.id, machine.placement)
         if observed is Observed.UNKNOWN:
             raise RuntimeFailed(f"machine {machine.id} can't be observed; looking again")
         if observed is Observed.RUNNING and machine.placement is not None:
@@ -224,7 +230,7 @@ class MachineLifecycle:
         if machine.placement is None:
             raise MachineStartFailed("the runtime did not say where the machine is")
         ready = asyncio.create_task(wait_until_ready(machine.placement, machine.server_name, self._credentials))
-        ended = asyncio.create_task(self._runtime.wait_exit(machine.id, machine.placement))
+        ended = asyncio.create_task(self._runtime(machine).wait_exit(machine.id, machine.placement))
         try:
             await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
             if not ready.done():
@@ -265,7 +271,7 @@ class MachineLifecycle:
 
     async def _fail_start(self, machine: Machine, problem: str) -> None:
         failures = machine.failures + 1
-        ending = await self._runtime.why_ended(machine.id)
+        ending = await self._runtime(machine).why_ended(machine.id)
         if ending.out_of_memory:
             problem = f"{_memory_note(machine)} before it was ready"
         _log.error("machine %s did not start (attempt %d): %s", machine.id, failures, ending.damage or problem)
@@ -309,9 +315,9 @@ class MachineLifecycle:
         keeps_volume = machine.build_id is None and not machine.volume_given_up
         try:
             grace = 0 if machine.build_id is not None else self._options.stop_grace_seconds
-            whole = await self._runtime.stop(machine.id, grace)
+            whole = await self._runtime(machine).stop(machine.id, grace)
             if damage is not None and machine.volume_id is not None:
-                machine = replace(machine, error=await self._restore_volume(machine.id, machine.volume_id, damage))
+                machine = replace(machine, error=await self._restore_volume(machine, machine.volume_id, damage))
         except RuntimeFailed as error:
             delay = retry_delay_seconds(machine.failures + 1)
             _log.exception("machine %s could not be stopped; trying again in %g s", machine.id, delay)
@@ -319,7 +325,7 @@ class MachineLifecycle:
             await self._save(replace(machine, failures=machine.failures + 1, retry_at=retry_at, error=str(error)))
             return
         if orderly and whole and keeps_volume and machine.volume_id is not None:
-            await self._save_volume(machine.volume_id)
+            await self._save_volume(machine, machine.volume_id)
         retry_at, crashes = None, 0 if orderly and whole else machine.crashes
         if crashes and (delay := crash_delay_seconds(crashes)):
             retry_at = self._core.now() + timedelta(seconds=delay)
@@ -338,18 +344,24 @@ class MachineLifecycle:
         _log.info("machine %s is stopped", machine.id)
         self._core.wakeups.wake(machine_topic(machine.id), FLEET, VOLUMES)
 
-    async def _save_volume(self, volume_id: str) -> None:
+    async def _save_volume(self, machine: Machine, volume_id: str) -> None:
+        snapshots = self._snapshots(machine)
         try:
-            await self._runtime.save_volume(volume_id)
+            if snapshots is not None:
+                await snapshots.save(volume_id)
         except RuntimeFailed:
             _log.exception("volume %s could not be saved; the snapshot before stays, if there is one", volume_id)
 
-    async def _restore_volume(self, machine_id: str, volume_id: str, damage: str) -> str:
+    async def _restore_volume(self, machine: Machine, volume_id: str, damage: str) -> str:
         """Replace a damaged volume; what is to be remembered of it."""
-        restored = await self._runtime.restore_volume(volume_id)
-        instead = "its last good snapshot" if restored else "an empty one"
-        note = f"volume {volume_id} was damaged ({damage}) and is set aside; {instead} is used instead"
-        _log.error("machine %s: %s", machine_id, note)
+        snapshots = self._snapshots(machine)
+        if snapshots is None:
+            await self._sites.volumes_of(machine.region_id).delete(volume_id)
+            note = f"volume {volume_id} was damaged ({damage}) and is deleted; an empty one is used instead"
+        else:
+            instead = "its last good snapshot" if await snapshots.restore(volume_id) else "an empty one"
+            note = f"volume {volume_id} was damaged ({damage}) and is set aside; {instead} is used instead"
+        _log.error("machine %s: %s", machine.id, note)
         async with self._core.database.write() as tx:
             await volume_store.note_volume_problem(tx, volume_id, note)
         return note
@@ -374,6 +386,13 @@ class MachineLifecycle:
             await machine_store.save_claimed(tx, machine, self._claim, self._core.now())
         self._wake_readers(machine)
         return machine
+
+    def _runtime(self, machine: Machine) -> Runtime:
+        return self._sites.runtime_of(machine.region_id)
+
+    def _snapshots(self, machine: Machine) -> Snapshots | None:
+        site = self._sites.find(machine.region_id)
+        return site.volumes if site is not None and isinstance(site.volumes, Snapshots) else None
 
     def _wake_readers(self, machine: Machine) -> None:
         self._core.wakeups.wake(machines_topic(machine.organization_id))

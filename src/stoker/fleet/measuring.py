@@ -17,7 +17,7 @@ from stoker.store import volumes as volume_store
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from stoker.runtimes.contract import Runtime
+    from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
 
 _BATCH = 100
@@ -28,9 +28,9 @@ _log = logging.getLogger(__name__)
 class VolumeMeasurer:
     """Asks the runtime for the sizes of volumes, which may take it long, and stores them."""
 
-    def __init__(self, core: Core, runtime: Runtime, interval: timedelta) -> None:
+    def __init__(self, core: Core, sites: Sites, interval: timedelta) -> None:
         self._core = core
-        self._runtime = runtime
+        self._sites = sites
         self._interval = interval
         self._failed_at: dict[str, datetime] = {}
 
@@ -44,12 +44,13 @@ class VolumeMeasurer:
     async def measure_due(self) -> None:
         """Measure all volumes that are due now."""
         while due := await self._due():
-            await asyncio.gather(*(self._measure(volume_id) for volume_id in due))
+            await asyncio.gather(*(self._measure(volume_id, region_id) for volume_id, region_id in due))
 
-    async def _due(self) -> list[str]:
-        """Some of the volumes that are due. One that could not be measured is tried again after the interval.
+    async def _due(self) -> list[tuple[str, str]]:
+        """Some of the volumes that are due, with their regions.
 
-        None when the server is being stopped, which must not wait for this; they are due at the next start.
+        One that could not be measured is tried again after the interval. None when the server is being stopped, which
+        must not wait for this; they are due at the next start.
         """
         if not self._core.admission.is_open:
             return []
@@ -58,12 +59,12 @@ class VolumeMeasurer:
         async with self._core.database.read() as tx:
             limit = _BATCH + len(self._failed_at)
             due = await volume_store.volumes_to_measure(tx, measured_before=long_ago, limit=limit)
-        return [volume_id for volume_id in due if volume_id not in self._failed_at][:_BATCH]
+        return [one for one in due if one[0] not in self._failed_at][:_BATCH]
 
-    async def _measure(self, volume_id: str) -> None:
+    async def _measure(self, volume_id: str, region_id: str) -> None:
         began = self._core.now()
         try:
-            size = await self._runtime.volume_size(volume_id)
+            size = await self._sites.volumes_of(region_id).size(volume_id)
         except RuntimeFailed as error:
             self._failed_at[volume_id] = began
             _log.warning("volume %s could not be measured: %s", volume_id, error)

@@ -7,10 +7,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.errors import RuntimeFailed
+from stoker.runtimes.volumes import Caps
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
-    from stoker.runtimes.contract import Runtime
+    from collections.abc import Mapping, Sequence
+
+    from stoker.domain.volume_caps import UntrustedVolume
+    from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
 
 _PAUSE_SECONDS = 5.0
@@ -21,9 +25,9 @@ _log = logging.getLogger(__name__)
 class VolumeBounds:
     """Tells the runtime which volumes are those of untrusted builds."""
 
-    def __init__(self, core: Core, runtime: Runtime) -> None:
+    def __init__(self, core: Core, sites: Sites) -> None:
         self._core = core
-        self._runtime = runtime
+        self._sites = sites
 
     async def run(self) -> None:
         """Do so until cancelled."""
@@ -32,9 +36,16 @@ class VolumeBounds:
             async with self._core.database.read() as tx:
                 volumes = await volume_store.untrusted_volumes(tx)
             if volumes or were_some:
-                try:
-                    await self._runtime.bound_volumes(volumes)
-                except RuntimeFailed as error:
-                    _log.warning("the volumes of untrusted builds can't be bounded: %s", error)
+                await self._bound(volumes)
             were_some = bool(volumes)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _bound(self, found: Mapping[str, Sequence[UntrustedVolume]]) -> None:
+        for site in self._sites:
+            if not isinstance(site.volumes, Caps):
+                continue
+            volumes = [one for region_id, here in found.items() if self._sites.find(region_id) is site for one in here]
+            try:
+                await site.volumes.bound(volumes)
+            except RuntimeFailed as error:
+                _log.warning("the volumes of untrusted builds can't be bounded: %s", error)

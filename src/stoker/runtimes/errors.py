@@ -11,6 +11,10 @@ class MachineStartFailed(RuntimeFailed):
     """A machine did not start."""
 
 
+class NoRoomYet(RuntimeFailed):
+    """There is no room for a machine now, but there can be later. The text is the reason, for everybody to read."""
+
+
 class MachineStopFailed(RuntimeFailed):
     """Something of a machine is left after a stop."""
 
@@ -29,6 +33,10 @@ class VolumeNotMeasured(RuntimeFailed):
 
 class SnapshotsUnsupported(VolumeFailed):
     """Volumes can't be copied in an instant here."""
+
+
+class RegionNotConfigured(RuntimeFailed):
+    """The settings name no such region any more."""
 
 
 class HostUnfit(RuntimeFailed):

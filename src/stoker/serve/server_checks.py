@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import tempfile
 from typing import TYPE_CHECKING
 
-from stoker.assembly import process_runtime_config
+from stoker.assembly import open_sites
 from stoker.domain.host import Finding, Verdict
 from stoker.engine import (
     Archive,
@@ -19,8 +18,7 @@ from stoker.engine import (
     lacking_to_build,
 )
 from stoker.runtimes.folders import nearest_folder
-from stoker.runtimes.process.host.host_checks import check_host
-from stoker.runtimes.process.volumes.volume_store import VolumeStore
+from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
 from stoker.serve.ports import PortUnavailable, choose_ports
@@ -48,9 +46,8 @@ async def check_server(settings: Settings) -> tuple[Finding, ...]:
     ports = () if running else (_ports(settings),)
     programs = (await _engine(settings), _container_runtime(settings))
     return (
-        *check_host(settings.server.data),
+        *await _sites(settings),
         folder,
-        _space(settings),
         *ports,
         _open_files(),
         _addresses(settings),
@@ -88,14 +85,12 @@ def _data_folder(folder: Path) -> Finding:
     return Finding("data folder", Verdict.GOOD, str(folder) if folder.is_dir() else f"{folder}, to be made")
 
 
-def _space(settings: Settings) -> Finding:
-    nearest = nearest_folder(settings.server.data)
-    state = os.statvfs(nearest)
-    free = f"{state.f_bavail * state.f_frsize / _GIGABYTE:.1f} GB free on {nearest}"
-    shortage = VolumeStore(process_runtime_config(settings, "trial", settings.server.data / "none")).shortage()
-    if shortage is not None:
-        return Finding("disk", Verdict.WEAKER, free, f"builds are refused: {shortage}")
-    return Finding("disk", Verdict.GOOD, free)
+async def _sites(settings: Settings) -> list[Finding]:
+    """What all sites find. What several find alike, since they are on one host, is there once."""
+    findings: list[Finding] = []
+    for site in open_sites(settings, "trial", EngineFiles(settings.server.data / "none")):
+        findings += [finding for finding in await site.check() if finding not in findings]
+    return findings
 
 
 def _ports(settings: Settings) -> Finding:

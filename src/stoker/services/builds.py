@@ -79,7 +79,7 @@ class BuildService:
                 untrusted=principal.is_untrusted_in(project.id),
                 begun_by=await actor_of(tx, principal),
             )
-            self._core.admission.require_open_to(build)
+            self._core.admission.require_open_to(build, project.region_id)
             wait = self._rates.take(project.id, self._core.monotonic())
             if wait > 0:
                 per_second = self._core.limits.builds.rate.per_second

@@ -18,10 +18,11 @@ from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, machine_t
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
+from stoker.store import projects as project_store
 from stoker.store import waiting as waiting_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime, timedelta
 
     from stoker.domain.builds import Build
@@ -63,7 +64,7 @@ class EndpointService:
         core: Core,
         certificates: Certificates,
         gateway_address: str,
-        platforms: frozenset[Platform],
+        platforms: Callable[[str], frozenset[Platform]],
         signs: SignsOfLife,
     ) -> None:
         self._core = core
@@ -150,16 +151,19 @@ class EndpointService:
         self._core.wakeups.wake(FLEET, LEASES, QUEUE, build_topic(build_id))
 
     async def _acquire(self, principal: Principal, build_id: str, platform: Platform) -> _Wanted:
-        if platform not in self._platforms:
-            available = ", ".join(sorted(self._platforms))
-            raise FailedPrecondition(f"this server has no machines for {platform}; it has: {available}")
         wanted = _Wanted(build_id, platform)
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
             require_running(build)
             if await self._extend(tx, wanted):
                 return wanted
-            self._core.admission.require_open_to(build)
+            project = await project_store.find_project(tx, build.project_id)
+            region_id = "" if project is None else project.region_id
+            self._core.admission.require_open_to(build, region_id)
+            platforms = self._platforms(region_id)
+            if platform not in platforms:
+                available = ", ".join(sorted(platforms))
+                raise FailedPrecondition(f"this server has no machines for {platform}; it has: {available}")
             self._core.tracer.note_cause(build_cause(build_id))
             await lease_or_wait(self._core, tx, build, platform)
         self._asked[wanted] = self._core.monotonic()

@@ -82,15 +82,18 @@ async def mark_volume_copied(tx: Transaction, volume_id: str) -> None:
     await tx.execute(update(volumes).where(volumes.c.id == volume_id).values(to_copy=None))
 
 
-async def untrusted_volumes(tx: Transaction) -> list[UntrustedVolume]:
-    """The volumes of all untrusted builds that run."""
+async def untrusted_volumes(tx: Transaction) -> dict[str, list[UntrustedVolume]]:
+    """The volumes of all untrusted builds that run, by their region."""
     query = (
-        select(volumes.c.id, volumes.c.project_id, projects.c.keep_bytes)
+        select(volumes.c.id, volumes.c.project_id, volumes.c.region_id, projects.c.keep_bytes)
         .join(projects, projects.c.id == volumes.c.project_id)
         .where(volumes.c.build_id.is_not(None), volumes.c.state == VolumeState.ACTIVE.value)
         .order_by(volumes.c.id)
     )
-    return [UntrustedVolume(row.id, row.project_id, row.keep_bytes) for row in await tx.execute(query)]
+    found: dict[str, list[UntrustedVolume]] = {}
+    for row in await tx.execute(query):
+        found.setdefault(row.region_id, []).append(UntrustedVolume(row.id, row.project_id, row.keep_bytes))
+    return found
 
 
 async def give_up_volumes_of_build(tx: Transaction, build_id: str) -> None:
@@ -124,11 +127,14 @@ async def known_volume_ids(tx: Transaction) -> frozenset[str]:
     return frozenset((await tx.execute(query)).scalars())
 
 
-async def volumes_to_measure(tx: Transaction, *, measured_before: datetime, limit: int) -> list[str]:
-    """Volumes in use whose machine stopped after they were measured, or runs and that was before then."""
+async def volumes_to_measure(tx: Transaction, *, measured_before: datetime, limit: int) -> list[tuple[str, str]]:
+    """Volumes in use whose machine stopped after they were measured, or runs and that was before then.
+
+    Each with its region.
+    """
     is_stopped = machines.c.state == MachineState.STOPPED.value
     query = (
-        select(volumes.c.id)
+        select(volumes.c.id, volumes.c.region_id)
         .join(machines, and_(machines.c.project_id == volumes.c.project_id, machines.c.platform == volumes.c.platform))
         .where(volumes.c.build_id.is_(None), machines.c.build_id.is_(None))
         .where(
@@ -140,7 +146,7 @@ async def volumes_to_measure(tx: Transaction, *, measured_before: datetime, limi
         )
         .limit(limit)
     )
-    return [row.id for row in await tx.scan(query)]
+    return [(row.id, row.region_id) for row in await tx.scan(query)]
 
 
 async def set_volume_size(tx: Transaction, volume_id: str, size_bytes: int, measured_at: datetime) -> None:

@@ -1,11 +1,10 @@
-"""The process runtime: `stoker.runtimes.contract.Runtime` on this host."""
+"""`stoker.runtimes.contract.Runtime` on this host."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -16,7 +15,7 @@ from stoker.runtimes.errors import HostUnfit, MachineStartFailed, MachineStopFai
 from stoker.runtimes.process.config import UserNamespaces, checked_name, is_name
 from stoker.runtimes.process.engine import logs
 from stoker.runtimes.process.engine.damage import damage_told
-from stoker.runtimes.process.engine.emulation import emulated_platforms, ensure_emulation, native_platform
+from stoker.runtimes.process.engine.emulation import ensure_emulation, platforms
 from stoker.runtimes.process.engine.engine_files import MachineFolder
 from stoker.runtimes.process.engine.starts import MachineStarts, remembered_process
 from stoker.runtimes.process.host.cgroups import Cgroups
@@ -31,22 +30,16 @@ from stoker.runtimes.programs import find_program
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable
 
-    from stoker.domain.cache_policy import CachePolicy
-    from stoker.domain.platforms import Platform
-    from stoker.domain.volume_caps import UntrustedVolume
     from stoker.runtimes.contract import MachineSpec
     from stoker.runtimes.process.config import ProcessRuntimeConfig
-    from stoker.runtimes.process.volumes.volumes import Volumes
 
 _log = logging.getLogger(__name__)
 _UNISOLATED = (
     "UNSAFE: RUN steps are on this host's own network and reach whatever it reaches, itself and its loopback addresses "
     "included; build nothing here that you don't trust"
 )
-_DELETES_AT_ONCE = 2
-_MEASURES_AT_ONCE = 1
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,11 +48,11 @@ T = TypeVar("T")
 class ProcessRuntime:
     """Runs machines as processes of this host."""
 
-    def __init__(self, config: ProcessRuntimeConfig) -> None:
+    def __init__(self, config: ProcessRuntimeConfig, store: VolumeStore) -> None:
         self._config = config
         self._machines = config.data / "machines"
         self._kept_logs = config.data / "logs" / "machines"
-        self._store = VolumeStore(config)
+        self._store = store
         self._cgroups = Cgroups(config.server_id)
         self._isolated = not config.allow_unisolated or unisolated_for() is None
         self._networks = MachineNetworks(config, self._machines, self._cgroups)
@@ -68,9 +61,6 @@ class ProcessRuntime:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._is_released = False
-        # A large volume takes minutes, and starting and stopping need threads too.
-        self._deletes = asyncio.Semaphore(_DELETES_AT_ONCE)
-        self._measurers = ThreadPoolExecutor(_MEASURES_AT_ONCE, thread_name_prefix="measure")
 
     async def prepare_host(self) -> tuple[str, ...]:
         """Make what all machines of this server share. Can be called again at any time, and repairs it.
@@ -103,14 +93,6 @@ class ProcessRuntime:
     def in_user_namespaces(self) -> bool:
         """Whether machines run in user namespaces of their own; known when the host has been prepared."""
         return self._starts.in_user_namespaces
-
-    def platforms(self) -> frozenset[Platform]:
-        """The host's own platform, and the other one when it is emulated."""
-        return emulated_platforms() | {native_platform()}
-
-    def emulated(self) -> frozenset[Platform]:
-        """Those of them that are emulated here: see `Runtime.emulated`."""
-        return self.platforms() - {native_platform()}
 
     async def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
         """Start a machine: see `Runtime.start`. Yields once, when its process is there."""
@@ -162,52 +144,6 @@ class ProcessRuntime:
         """All that has this server's id on it: see `Runtime.list_owned`."""
         return await asyncio.to_thread(self._list_owned)
 
-    async def delete_volume(self, volume_id: str) -> None:
-        """Destroy a volume: see `Runtime.delete_volume`."""
-        async with self._deletes:
-            await asyncio.to_thread(self._store.volumes().delete, volume_id)
-
-    async def snapshot_volume(self, volume_id: str, new_volume_id: str) -> None:
-        """Copy a volume in an instant: see `Runtime.snapshot_volume`."""
-        await self._with_volumes(lambda volumes: volumes.snapshot(volume_id, new_volume_id))
-
-    async def settle_volume(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
-        """Cap a volume by what it has now: see `Runtime.settle_volume`."""
-        return await self._with_volumes(lambda _: self._store.settle(volume_id, policy.keep_bytes, fresh=fresh))
-
-    async def bound_volumes(self, untrusted: Sequence[UntrustedVolume]) -> None:
-        """Cap the volumes of untrusted builds: see `Runtime.bound_volumes`."""
-        await self._with_volumes(lambda _: self._store.untrusted.keep(untrusted))
-
-    async def save_volume(self, volume_id: str) -> None:
-        """Take the volume's last good snapshot: see `Runtime.save_volume`."""
-        await self._with_volumes(lambda volumes: volumes.save(volume_id))
-
-    async def can_restore_volume(self, volume_id: str) -> bool:
-        """Look for a last good snapshot: see `Runtime.can_restore_volume`."""
-        return await self._with_volumes(lambda volumes: volumes.can_restore(volume_id))
-
-    async def restore_volume(self, volume_id: str) -> bool:
-        """Put the last good snapshot in a volume's place: see `Runtime.restore_volume`."""
-        return await self._with_volumes(lambda volumes: volumes.restore(volume_id))
-
-    def shortage(self, untrusted_of: str | None = None) -> str | None:
-        """Why no build can be taken now: see `Runtime.shortage`."""
-        return self._store.shortage(untrusted_of)
-
-    async def _with_volumes(self, work: Callable[[Volumes], T]) -> T:
-        def done() -> T:
-            try:
-                return work(self._store.volumes())
-            except OSError as error:
-                raise VolumeFailed(f"{error.filename}: {error.strerror}") from error
-
-        return await asyncio.to_thread(done)
-
-    async def volume_size(self, volume_id: str) -> int:
-        """Measure a volume's folder: see `Runtime.volume_size`."""
-        return await asyncio.get_running_loop().run_in_executor(self._measurers, self._store.volumes().size, volume_id)
-
     async def _alone(self, machine_id: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work on a machine in a thread, never two at once for the same machine.
 
@@ -250,7 +186,7 @@ class ProcessRuntime:
             raise MachineStartFailed(f"machine {spec.machine_id} can't start: the server is ending")
         if self._cgroups.processes(spec.machine_id):
             raise MachineStartFailed(f"machine {spec.machine_id} still has processes; stop it first")
-        if spec.platform not in self.platforms():
+        if spec.platform not in platforms():
             raise MachineStartFailed(f"{spec.platform} can't be emulated here; install qemu-user-static")
         try:
             if not self._isolated:

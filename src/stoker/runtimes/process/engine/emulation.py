@@ -101,3 +101,8 @@ def _runs(handler: dict[str, str], emulated: Platform) -> bool:
         and magic[_MACHINE_AT] == _MACHINE[emulated]
         and magic[_MACHINE_AT + 1] == 0
     )
+
+
+def platforms() -> frozenset[Platform]:
+    """The platforms that machines can be started for: the host's own, and the other one when it is emulated."""
+    return emulated_platforms() | {native_platform()}
