@@ -44,6 +44,7 @@ GITLAB = OidcProvider(
     algorithms=("RS256",),
 )
 WITH_GITLAB = Settings(oidc=OidcSettings(oidc_providers=(GITLAB,)))
+TIMES = KeyTimes(between_looks=timedelta(seconds=10))
 PROVIDERS = {provider.name: provider for provider in oidc_providers(WITH_GITLAB)}
 GOOD: dict[str, tuple[tuple[str, str], dict[str, object]]] = {
     "github": (("Acme", "app"), {"repository_owner": "Acme", "repository": "Acme/app"}),
@@ -193,7 +194,7 @@ def clock() -> Time:
 
 @pytest.fixture
 def keys(published: Published, clock: Time) -> IssuerKeys:
-    return IssuerKeys(published, clock, KeyTimes())
+    return IssuerKeys(published, clock, TIMES)
 
 
 async def test_many_unknown_key_ids_make_one_look_in_a_while(
@@ -255,7 +256,7 @@ async def test_an_odd_configuration_counts_as_none(clock: Time, issuer: Issuer, 
             return documents
 
     with pytest.raises(Unavailable):
-        await IssuerKeys(Odd(), clock, KeyTimes()).find(issuer.url, "any")
+        await IssuerKeys(Odd(), clock, TIMES).find(issuer.url, "any")
 
 
 async def test_only_keys_that_can_sign_are_taken(clock: Time, issuer: Issuer) -> None:
@@ -316,7 +317,7 @@ async def test_times_count_with_thirty_seconds_of_leeway(
 @given(st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{1,80}\.[A-Za-z0-9_-]{1,80}\.[A-Za-z0-9_-]{0,80}"))
 def test_no_text_at_all_breaks_the_reader(text: str) -> None:
     clock = Time()
-    verifier = OidcVerifier(tuple(PROVIDERS.values()), IssuerKeys(Published(), clock, KeyTimes()), clock)
+    verifier = OidcVerifier(tuple(PROVIDERS.values()), IssuerKeys(Published(), clock, TIMES), clock)
     with pytest.raises(StokerError):
         verifier.read(text)
 

@@ -52,9 +52,9 @@ class KeyTimes:
         between_looks: shortest time between two fetches, however many unknown key ids are requested.
     """
 
+    between_looks: timedelta
     fresh: timedelta = timedelta(minutes=15)
     kept: timedelta = timedelta(hours=12)
-    between_looks: timedelta = timedelta(seconds=10)
 
 
 class _Issuer:

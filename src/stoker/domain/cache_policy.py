@@ -36,7 +36,7 @@ class CachePolicyChange:
         )
 
 
-def default_cache_policy(max_keep_bytes: int = MAX_KEEP_BYTES) -> CachePolicy:
+def default_cache_policy(max_keep_bytes: int) -> CachePolicy:
     """The policy of a project that names none."""
     return CachePolicy(keep_bytes=min(DEFAULT_KEEP_BYTES, max_keep_bytes))
 

@@ -56,7 +56,7 @@ class DeliveryOptions:
     timeout: timedelta
     patience: Patience
     allow_private: bool
-    denied: tuple[Network, ...] = ()
+    denied: tuple[Network, ...]
 
 
 @dataclass(slots=True)

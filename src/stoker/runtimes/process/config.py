@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from stoker.settings.observing import ObservingSettings
+from stoker.settings.process_runtime import ProcessRuntimeSettings
 
 if TYPE_CHECKING:
     from stoker.domain.privileges import Network
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SERVER_ID = re.compile(r"[a-z0-9]{1,16}")
-FIRST_ID = 0x7000_0000
+_SETTINGS = ProcessRuntimeSettings()
+FIRST_ID = _SETTINGS.first_user_id
 """Ids that neither users nor systemd nor other containers have (systemd's UIDS-GIDS.md)."""
 
 
@@ -39,9 +43,14 @@ class UserNamespaces(StrEnum):
     REQUIRE = "require"
 
 
+_NETWORK_POOL = IPv4Network(_SETTINGS.network_pool)
+_VOLUME_STORE = StoreKind(_SETTINGS.volume_store)
+_USER_NAMESPACES = UserNamespaces(_SETTINGS.user_namespaces)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRuntimeConfig:
-    """Settings of the process runtime.
+    """Settings of the process runtime. What isn't given has the default of its setting.
 
     Attributes:
         server_id: names this data folder among others on the host: 1 to 16 digits and lower-case letters.
@@ -82,32 +91,32 @@ class ProcessRuntimeConfig:
     data: Path
     buildkitd: Path
     container_runtime: Path | None = None
-    network_pool: IPv4Network = field(default_factory=lambda: IPv4Network("10.210.0.0/16"))
+    network_pool: IPv4Network = _NETWORK_POOL
     subnet_prefix: int = 25
-    ipv6: bool = True
-    allowed_networks: tuple[Network, ...] = ()
-    denied_networks: tuple[Network, ...] = ()
-    max_connections: int = 10_000
-    allow_unisolated: bool = False
-    name_servers: tuple[IPv4Address | IPv6Address, ...] = ()
-    max_parallelism: int | None = None
-    max_processes: int = 10_000
-    step_log_bytes: int = 16 * 1024**2
-    step_log_bytes_per_second: int = 1024**2
-    volume_store: StoreKind = StoreKind.AUTO
-    volume_image_bytes: int = 0
-    volume_headroom_bytes: int = 10 * 1000**3
-    untrusted_disk_percent: float = 50
-    min_free_bytes: int = 2 * 1000**3
-    min_free_percent: float = 5
+    ipv6: bool = _SETTINGS.network_ipv6
+    allowed_networks: tuple[Network, ...] = _SETTINGS.allowed_networks
+    denied_networks: tuple[Network, ...] = _SETTINGS.denied_networks
+    max_connections: int = _SETTINGS.max_machine_connections
+    allow_unisolated: bool = _SETTINGS.allow_unisolated
+    name_servers: tuple[IPv4Address | IPv6Address, ...] = _SETTINGS.name_servers
+    max_parallelism: int | None = _SETTINGS.max_parallelism or None
+    max_processes: int = _SETTINGS.max_processes
+    step_log_bytes: int = _SETTINGS.max_step_log_bytes
+    step_log_bytes_per_second: int = _SETTINGS.max_step_log_bytes_per_second
+    volume_store: StoreKind = _VOLUME_STORE
+    volume_image_bytes: int = _SETTINGS.volume_image_bytes
+    volume_headroom_bytes: int = _SETTINGS.volume_headroom_bytes
+    untrusted_disk_percent: float = _SETTINGS.untrusted_disk_percent
+    min_free_bytes: int = _SETTINGS.min_free_bytes
+    min_free_percent: float = _SETTINGS.min_free_percent
     history_entries: int = 20
     history_seconds: int = 3600
-    log_bytes: int = 8 * 1024**2
+    log_bytes: int = ObservingSettings().max_log_bytes
     kept_log_bytes: int = 64 * 1024
     kept_logs: int = 200
-    user_namespaces: UserNamespaces = UserNamespaces.OFF
+    user_namespaces: UserNamespaces = _USER_NAMESPACES
     first_id: int = FIRST_ID
-    id_ranges: int = 4095
+    id_ranges: int = _SETTINGS.max_user_id_ranges
     run_folder: Path = Path("/run/stoker")
 
     def __post_init__(self) -> None:
