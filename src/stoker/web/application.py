@@ -97,11 +97,17 @@ def web_application(context: WebContext) -> Starlette:
             )
         ),
     ]
-    guarded = page(context.randomness)
     missing = _Missing(context)
     return Starlette(
         routes=[
-            *(Route(path, guarded(endpoint), methods=[method]) for path, method, endpoint in routes),
+            *(
+                Route(
+                    path,
+                    page(context.randomness, endpoint, is_stream=path.endswith(LIVE_PATH)),
+                    methods=[method],
+                )
+                for path, method, endpoint in routes
+            ),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(Security, is_https=context.cookies.is_https)],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 
-from stoker.domain.errors import PermissionDenied, StokerError
+from stoker.domain.errors import StokerError
 from stoker.web.live import Change, Subject
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ def builds_of(overviews: OverviewService, owner_ids: Sequence[str]) -> Subject:
 def machines_of(machines: MachineService, organization_id: str) -> Subject:
     """All machines of an organization, to be followed. Such a stream never ends."""
     return Subject(f"machines of {organization_id}", lambda: machines.follow(organization_id), _for_ever)
-
-
-def sign_in_to_follow() -> PermissionDenied:
-    """The answer of a stream to people who aren't signed in: it can't redirect them."""
-    return PermissionDenied("sign in to follow this page")
 
 
 def event_stream(

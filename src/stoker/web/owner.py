@@ -69,30 +69,28 @@ class ProjectReader(Reader):
 
 
 class ContextPages(Pages):
-    """The base of pages about one organization or project. Readers who aren't signed in are None."""
+    """The base of pages about one organization or project. Readers have to sign in first."""
 
-    async def reader(self, request: Request) -> Reader | None:
+    async def reader(self, request: Request) -> Reader:
         """The reader of ``/organizations/{organization_id}``.
 
         Raises:
+            SignInFirst: nobody is signed in.
             NotFound: there is no such organization, or the reader isn't in it.
         """
-        who = await self.who(request)
-        if who is None:
-            return None
+        who = await self.signed_in(request)
         person = await self.services.authentication.person(who.person.id, "session")
         account = await self.services.organizations.account(person)
         return reader_of(who, person, account, request.path_params["organization_id"])
 
-    async def project_reader(self, request: Request) -> ProjectReader | None:
-        """The reader of ``/projects/{project_id}``.
+    async def project_reader(self, request: Request, afterwards: str | None = None) -> ProjectReader:
+        """The reader of ``/projects/{project_id}``, who signs in first, and then gets ``afterwards`` or this page.
 
         Raises:
+            SignInFirst: nobody is signed in.
             NotFound: there is no such project, or the reader isn't in its organization.
         """
-        who = await self.who(request)
-        if who is None:
-            return None
+        who = await self.signed_in(request, afterwards)
         person = await self.services.authentication.person(who.person.id, "session")
         project = await self.services.projects.get(person, request.path_params["project_id"])
         account = await self.services.organizations.account(person)

@@ -113,25 +113,38 @@ def status_of(error: errors.StokerError) -> int:
     return _STATUS.get(type(error), 500)
 
 
-def page(randomness: Randomness) -> Callable[[Endpoint], Endpoint]:
-    """Turns exceptions into error pages: known errors are shown, others are logged under an id."""
+class SignInFirst(errors.Unauthenticated):
+    """A page that only people who are signed in may see."""
 
-    def decorate(endpoint: Endpoint) -> Endpoint:
-        @wraps(endpoint)
-        async def answer(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except errors.StokerError as error:
-                return told(error)
-            except Exception:
-                error_id = randomness.token_bytes(6).hex()
-                _log.exception("error %s in page %s", error_id, request.url.path[:200])
-                text = f"Something went wrong in the server; its log has the details of {error_id}."
-                return render("message.html", status=500, title="That didn't work", text=text)
+    def __init__(self, request: Request, afterwards: str | None = None) -> None:
+        """Afterwards the reader comes back here, or to another page if this one only takes forms."""
+        super().__init__("sign in to follow this page")
+        self.afterwards = afterwards or request.url.path
 
-        return answer
 
-    return decorate
+def page(randomness: Randomness, endpoint: Endpoint, *, is_stream: bool = False) -> Endpoint:
+    """Turns exceptions into error pages: known errors are shown, others are logged under an id.
+
+    People who have to sign in are redirected. A stream (``is_stream``) can't do that, and refuses them.
+    """
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except SignInFirst as error:
+            if is_stream:
+                return told(errors.PermissionDenied(error.message))
+            return go_to(f"/sign-in?next={quote(error.afterwards)}")
+        except errors.StokerError as error:
+            return told(error)
+        except Exception:
+            error_id = randomness.token_bytes(6).hex()
+            _log.exception("error %s in page %s", error_id, request.url.path[:200])
+            text = f"Something went wrong in the server; its log has the details of {error_id}."
+            return render("message.html", status=500, title="That didn't work", text=text)
+
+    return answer
 
 
 class Pages:
@@ -145,7 +158,13 @@ class Pages:
         """The signed-in person, if any."""
         return await signed_in(request, self.context.cookies, self.services.sign_in)
 
+    async def signed_in(self, request: Request, afterwards: str | None = None) -> SignedIn:
+        """The signed-in person.
 
-def sign_in_first(request: Request, afterwards: str | None = None) -> RedirectResponse:
-    """Redirect to the sign-in page, and afterwards back here, or to another page if this one only takes forms."""
-    return go_to(f"/sign-in?next={quote(afterwards or request.url.path)}")
+        Raises:
+            SignInFirst: nobody is; see there for ``afterwards``.
+        """
+        who = await self.who(request)
+        if who is None:
+            raise SignInFirst(request, afterwards)
+        return who

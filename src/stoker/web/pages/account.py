@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.web.forms import read_form
 from stoker.web.listing import sliced
-from stoker.web.page import Pages, go_to, render, sign_in_first
+from stoker.web.page import Pages, go_to, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,9 +18,7 @@ class AccountPages(Pages):
 
     async def show(self, request: Request) -> Response:
         """GET /account."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         tokens = await self.services.logins.logged_in(who.person)
         return render(
             "account.html", who, tokens=sliced(request, tokens, self.context.page_sizes.rows), now=self.context.now()
@@ -28,9 +26,7 @@ class AccountPages(Pages):
 
     async def log_out(self, request: Request) -> Response:
         """POST /account: log one command line out."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         form = await read_form(request)
         who.require_form(form)
         await self.services.logins.log_out(who.person, form.get("token", ""))

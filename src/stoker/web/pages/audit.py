@@ -13,7 +13,7 @@ from stoker.domain.errors import PermissionDenied
 from stoker.domain.pagination import MAX_PAGE_SIZE, PageRequest, checked_page
 from stoker.domain.people import Role
 from stoker.web.owner import ContextPages, reader_of
-from stoker.web.page import render, sign_in_first
+from stoker.web.page import render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -50,8 +50,6 @@ class AuditPages(ContextPages):
     async def show(self, request: Request) -> Response:
         """GET /audit."""
         wanted = await self._wanted(request)
-        if wanted is None:
-            return sign_in_first(request)
         events = await self._events(wanted, checked_page(_PAGE_SIZE, request.query_params.get("page", "")))
         older = urlencode({**wanted.query, "page": events.next_token or ""})
         return render(
@@ -70,8 +68,6 @@ class AuditPages(ContextPages):
     async def download(self, request: Request) -> Response:
         """GET /audit/events.json: all requested events, the newest first, in the API's form."""
         wanted = await self._wanted(request)
-        if wanted is None:
-            return sign_in_first(request)
         # Before the first byte is sent, so that a refusal gets its own status.
         first = await self._events(wanted, PageRequest(MAX_PAGE_SIZE, None))
         name = f"audit-{wanted.reader.organization.id}.json"
@@ -94,11 +90,9 @@ class AuditPages(ContextPages):
         reader = wanted.reader
         return await self.services.audit.list(reader.calling(_METHOD), reader.organization.id, wanted.filter, page)
 
-    async def _wanted(self, request: Request) -> _Wanted | None:
-        """What the address asks for; None if the reader has to sign in first."""
-        who = await self.who(request)
-        if who is None:
-            return None
+    async def _wanted(self, request: Request) -> _Wanted:
+        """What the address asks for."""
+        who = await self.signed_in(request)
         person = await self.services.authentication.person(who.person.id, "session")
         account = await self.services.organizations.account(person)
         owned = tuple(organization for organization, role in account.organizations if role is Role.OWNER)

@@ -12,10 +12,10 @@ from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
 from stoker.web.ansi import log_html, marked_html
-from stoker.web.events import MADE_FOR_ONE, event_stream, sign_in_to_follow
+from stoker.web.events import MADE_FOR_ONE, event_stream
 from stoker.web.forms import read_form
 from stoker.web.live import Subject
-from stoker.web.page import Pages, go_to, rendered_in_pieces, sign_in_first
+from stoker.web.page import Pages, SignInFirst, go_to, rendered_in_pieces
 from stoker.web.page_limits import caller_of
 from stoker.web.render_queue import RenderQueue
 from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step, failure_reasons
@@ -70,8 +70,6 @@ class BuildPages(Pages):
     async def show(self, request: Request) -> Response:
         """GET /builds/{build_id} and /share/{share_id}: a build and its steps."""
         seen = await self._seen(request)
-        if seen is None:
-            return sign_in_first(request)
         after = _number(request, "after", 0)
         return await self._made(request, seen, f"?{after}", lambda: self._page(seen, after))
 
@@ -123,8 +121,6 @@ class BuildPages(Pages):
     async def show_step(self, request: Request) -> Response:
         """GET …/steps/{number}: a window of a step's log; the last one, or the one with ``?line=``."""
         seen = await self._seen(request)
-        if seen is None:
-            return sign_in_first(request)
         step = await self._step(request, seen.build)
         line = _number(request, "line", step.log_lines)
         window = self.context.page_sizes.window_lines
@@ -152,8 +148,6 @@ class BuildPages(Pages):
     async def search(self, request: Request) -> Response:
         """GET …/search?q=: lines of the build's logs that contain a text."""
         seen = await self._seen(request)
-        if seen is None:
-            return sign_in_first(request)
         text = request.query_params.get("q", "").strip()
         return await self._made(request, seen, f"/search?{text}", lambda: self._search_page(seen, text), searches=True)
 
@@ -175,8 +169,6 @@ class BuildPages(Pages):
     async def download(self, request: Request) -> Response:
         """GET …/steps/{number}/log.txt: all stored lines of a step's log, as they were written."""
         seen = await self._seen(request)
-        if seen is None:
-            return sign_in_first(request)
         step = await self._step(request, seen.build)
         headers = {"content-disposition": f'attachment; filename="{seen.build.id}-step-{step.number}.txt"'}
         return StreamingResponse(self._log(seen.build, step), 200, headers, "text/plain; charset=utf-8")
@@ -184,8 +176,8 @@ class BuildPages(Pages):
     async def attestation(self, request: Request) -> Response:
         """GET /builds/{build_id}/attestations/{number}: a provenance or an SBOM, for members only."""
         seen = await self._seen(request)
-        if seen is None or seen.own is None:
-            return sign_in_first(request)
+        if seen.own is None:
+            raise SignInFirst(request)
         text = request.path_params["number"]
         if not _is_number(text):
             raise NotFound("attestations have numbers; open the build's page to see those that it has")
@@ -197,8 +189,6 @@ class BuildPages(Pages):
     async def events(self, request: Request) -> Response:
         """GET …/events: server-sent events for changes, until the build and its record are complete."""
         seen = await self._seen(request)
-        if seen is None:
-            raise sign_in_to_follow()
         weight = 1 if seen.is_same_for_all else MADE_FOR_ONE
         subject = self._subject(seen.build)
         return event_stream(self.context, self._live, subject, lambda: self._seen(request), weight)
@@ -206,9 +196,7 @@ class BuildPages(Pages):
     async def share(self, request: Request) -> Response:
         """POST /builds/{build_id}/share: start or stop sharing the build."""
         build_id = request.path_params["build_id"]
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request, f"/builds/{build_id}")
+        who = await self.signed_in(request, f"/builds/{build_id}")
         form = await read_form(request)
         who.require_form(form)
         person = await self.services.authentication.person(who.person.id, "session")
@@ -221,8 +209,8 @@ class BuildPages(Pages):
             raise InvalidInput("this form says neither to share the build nor to stop sharing it; open its page again")
         return go_to(f"/builds/{build_id}")
 
-    async def _seen(self, request: Request) -> _Seen | None:
-        """The build that a page is about; None if the reader has to sign in first."""
+    async def _seen(self, request: Request) -> _Seen:
+        """The build that a page is about."""
         who = await self.who(request)
         share_id = request.path_params.get("share_id")
         if share_id is not None:
@@ -231,7 +219,7 @@ class BuildPages(Pages):
                 raise NotFound("this build is not shared, or no longer; ask the person who sent you the link")
             return _Seen(build, None, f"/share/{share_id}", who, None, share_id, may_share=False)
         if who is None:
-            return None
+            raise SignInFirst(request)
         person = await self.services.authentication.person(who.person.id, "session")
         caller = replace(person, needed_role=Role.VIEWER)
         build = await self.services.builds.get(caller, request.path_params["build_id"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from stoker.domain.errors import InvalidInput, StokerError
 from stoker.web.owner import ContextPages, form_of
-from stoker.web.page import go_to, sign_in_first
+from stoker.web.page import go_to, status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -18,26 +21,42 @@ if TYPE_CHECKING:
 Created = TypeVar("Created")
 
 
+@dataclass(frozen=True, slots=True)
+class FormState(Generic[Created]):
+    """What a page shows of its forms: after an error that and the input, or once what was just created."""
+
+    problem: StokerError | None = None
+    form: Mapping[str, str] = field(default_factory=dict[str, str])
+    created: Created | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the page."""
+        return 200 if self.problem is None else status_of(self.problem)
+
+    @property
+    def message(self) -> str:
+        """The error's message; empty without an error."""
+        return "" if self.problem is None else self.problem.message
+
+
 class FormPages(ContextPages, ABC, Generic[Created]):
     """One page with forms; the ``action`` of a form says what to do."""
 
     async def show(self, request: Request) -> Response:
         """GET: the page."""
-        reader = await self.reader(request)
-        return sign_in_first(request) if reader is None else await self.page(request, reader)
+        return await self.page(request, await self.reader(request), FormState())
 
     async def change(self, request: Request) -> Response:
         """POST: carry out the form's ``action``. Known errors are shown on the page."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         form = await form_of(request, reader)
         try:
             created = await self.act(reader, form)
         except StokerError as error:
-            return await self.page(request, reader, problem=error, form=form)
+            return await self.page(request, reader, FormState(problem=error, form=form))
         if created is not None:
-            return await self.page(request, reader, created=created)
+            return await self.page(request, reader, FormState(created=created))
         return go_to(self.address_after(reader, form))
 
     @abstractmethod
@@ -49,16 +68,8 @@ class FormPages(ContextPages, ABC, Generic[Created]):
         """
 
     @abstractmethod
-    async def page(
-        self,
-        request: Request,
-        reader: Reader,
-        *,
-        problem: StokerError | None = None,
-        form: dict[str, str] | None = None,
-        created: Created | None = None,
-    ) -> Response:
-        """The page: with the input after an error, or with what was just created."""
+    async def page(self, request: Request, reader: Reader, state: FormState[Created]) -> Response:
+        """The page in a state of its forms."""
 
     @abstractmethod
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:

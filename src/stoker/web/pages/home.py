@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.overviews import OVERVIEW_PERIOD
 from stoker.domain.pagination import Page, checked_page
-from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream
 from stoker.web.owner import Reader
-from stoker.web.page import Pages, render, sign_in_first
+from stoker.web.page import Pages, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,9 +29,7 @@ class HomePages(Pages):
 
     async def show(self, request: Request) -> Response:
         """GET /: the reader's organizations; if there is only one, its projects as well."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         person = await self.services.authentication.person(who.person.id, "session")
         subject = self._subject(person)
         overviews = await self._live.shared(
@@ -54,12 +52,10 @@ class HomePages(Pages):
 
     async def events(self, request: Request) -> Response:
         """GET /events: an event when builds of the reader's organizations begin or end."""
-        who = await self.who(request)
-        if who is None:
-            raise sign_in_to_follow()
+        who = await self.signed_in(request)
         person = await self.services.authentication.person(who.person.id, "session")
         subject = self._subject(person)
-        return event_stream(self.context, self._live, subject, lambda: self.who(request), MADE_FOR_ONE)
+        return event_stream(self.context, self._live, subject, lambda: self.signed_in(request), MADE_FOR_ONE)
 
     def _subject(self, person: Principal) -> Subject:
         return builds_of(self.services.overviews, person.organization_ids)

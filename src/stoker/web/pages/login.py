@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.web.forms import read_form
-from stoker.web.page import Pages, render, sign_in_first
+from stoker.web.page import Pages, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -17,17 +17,13 @@ class LoginPages(Pages):
 
     async def show(self, request: Request) -> Response:
         """GET /logins/{code}."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         login, state = await self.services.logins.look(request.path_params["code"])
         return render("login.html", who, login=login, state=state.value)
 
     async def decide(self, request: Request) -> Response:
         """POST /logins/{code}."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         form = await read_form(request)
         who.require_form(form)
         code = request.path_params["code"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.machines import CRASHES_IN_A_ROW, Isolation, MachineState
 from stoker.web.charts import length
-from stoker.web.events import MADE_FOR_ONE, event_stream, machines_of, sign_in_to_follow
+from stoker.web.events import MADE_FOR_ONE, event_stream, machines_of
 from stoker.web.listing import asked_part, part_of
 from stoker.web.owner import ContextPages
-from stoker.web.page import render, sign_in_first
+from stoker.web.page import render
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,8 +57,6 @@ class MachinePages(ContextPages):
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/machines."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         asked = asked_part(request, self.context.page_sizes.rows)
         caller, counting = reader.calling(_LIST), reader.calling("depot.core.v1.UsageService/GetUsage")
         found = await self._live.shared(
@@ -86,8 +84,6 @@ class MachinePages(ContextPages):
     async def events(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/machines/events: see `event_stream`."""
         reader = await self.reader(request)
-        if reader is None:
-            raise sign_in_to_follow()
         reader.calling(_LIST)
         subject = self._subject(reader)
         return event_stream(self.context, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)

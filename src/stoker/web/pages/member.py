@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import InvalidInput, StokerError
+from stoker.domain.errors import InvalidInput
 from stoker.domain.people import Role
 from stoker.web.listing import asked_part, part_of, sliced
-from stoker.web.page import render, status_of
-from stoker.web.pages.form import FormPages, unknown_action
+from stoker.web.page import render
+from stoker.web.pages.form import FormPages, FormState, unknown_action
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,15 +49,7 @@ class MemberPages(FormPages["CreatedInvitation"]):
                 raise unknown_action()
         return None
 
-    async def page(
-        self,
-        request: Request,
-        reader: Reader,
-        *,
-        problem: StokerError | None = None,
-        form: dict[str, str] | None = None,
-        created: CreatedInvitation | None = None,
-    ) -> Response:
+    async def page(self, request: Request, reader: Reader, state: FormState[CreatedInvitation]) -> Response:
         """GET /organizations/{organization_id}/members."""
         organizations, asked = self.services.organizations, asked_part(request, self.context.page_sizes.rows)
         caller = reader.calling(f"{_SERVICE}/ListMembers")
@@ -67,20 +59,20 @@ class MemberPages(FormPages["CreatedInvitation"]):
         if is_owner:
             caller = reader.calling(f"{_SERVICE}/ListInvitations")
             invitations = await organizations.invitations(caller, reader.organization.id)
-        given = form if form is not None and form.get("action") == "invite" else {}
+        given = state.form if state.form.get("action") == "invite" else dict[str, str]()
         return render(
             "members.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
+            status=state.status,
             reader=reader,
             members=part_of(request, members, asked),
             invitations=sliced(request, invitations, asked.size, "invited-after"),
             is_owner=is_owner,
             roles=_ROLES,
-            invited=created,
+            invited=state.created,
             email=given.get("email", ""),
             chosen=given.get("role", Role.MEMBER.value),
-            problem="" if problem is None else problem.message,
+            problem=state.message,
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import PermissionDenied, StokerError
 from stoker.web.owner import ContextPages, form_of
-from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.page import go_to, render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,14 +22,11 @@ class OrganizationSettingsPages(ContextPages):
 
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/settings."""
-        reader = await self.reader(request)
-        return sign_in_first(request) if reader is None else self._page(reader)
+        return self._page(await self.reader(request))
 
     async def change(self, request: Request) -> Response:
         """POST /organizations/{organization_id}/settings."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         name = (await form_of(request, reader)).get("name", "")
         try:
             await self.services.organizations.rename(reader.calling(_RENAME), reader.organization.id, name)

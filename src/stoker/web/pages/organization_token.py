@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import InvalidInput, StokerError
+from stoker.domain.errors import InvalidInput
 from stoker.web.listing import sliced
-from stoker.web.page import render, status_of
-from stoker.web.pages.form import FormPages, unknown_action
+from stoker.web.page import render
+from stoker.web.pages.form import FormPages, FormState, unknown_action
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -38,15 +38,7 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
                 raise unknown_action()
         return None
 
-    async def page(
-        self,
-        request: Request,
-        reader: Reader,
-        *,
-        problem: StokerError | None = None,
-        form: dict[str, str] | None = None,
-        created: CreatedToken | None = None,
-    ) -> Response:
+    async def page(self, request: Request, reader: Reader, state: FormState[CreatedToken]) -> Response:
         """GET /organizations/{organization_id}/tokens."""
         caller = reader.calling(f"{_SERVICE}/ListTokens")
         tokens = await self.services.organizations.tokens(caller, reader.organization.id)
@@ -54,15 +46,15 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
         return render(
             "organization_tokens.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
+            status=state.status,
             reader=reader,
             tokens=sliced(request, tokens, self.context.page_sizes.rows),
-            created=created,
-            description=(form or {}).get("description", ""),
-            last_day=(form or {}).get("last_day", ""),
+            created=state.created,
+            description=state.form.get("description", ""),
+            last_day=state.form.get("last_day", ""),
             today=now,
             now=now,
-            problem="" if problem is None else problem.message,
+            problem=state.message,
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:

@@ -9,9 +9,9 @@ from stoker.domain.builds import BuildFilter, BuildStatus
 from stoker.domain.errors import InvalidInput
 from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pagination import checked_page
-from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream
 from stoker.web.owner import ContextPages
-from stoker.web.page import render, sign_in_first
+from stoker.web.page import render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -34,8 +34,6 @@ class ProjectPages(ContextPages):
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}: its builds, filtered by ``?status=`` and ``?by=``."""
         reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request)
         by = request.query_params.get("by", "").strip()
         asked = BuildFilter(_status(request.query_params.get("status", "")), by)
         after = request.query_params.get("page", "")
@@ -68,8 +66,6 @@ class ProjectPages(ContextPages):
     async def events(self, request: Request) -> Response:
         """GET /projects/{project_id}/events: an event when its builds change."""
         reader = await self.project_reader(request)
-        if reader is None:
-            raise sign_in_to_follow()
         reader.calling(_LIST)
         subject = self._subject(reader)
         return event_stream(self.context, self._live, subject, lambda: self.project_reader(request), MADE_FOR_ONE)

@@ -9,9 +9,9 @@ from stoker.domain.hardware import Hardware
 from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pagination import checked_page
 from stoker.services.projects import NewProject
-from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream, sign_in_to_follow
+from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.page import go_to, render, status_of
 from stoker.web.project_forms import hardware_of, new_fields, policy_of, typed_fields
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ class ProjectListPages(ContextPages):
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}: its projects, filtered by ``?search=`` for a name or id."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         search = request.query_params.get("search", "").strip()
         after = request.query_params.get("page", "")
         page = checked_page(self.context.page_sizes.projects, after)
@@ -64,8 +62,6 @@ class ProjectListPages(ContextPages):
     async def events(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/events: an event when its builds begin or end."""
         reader = await self.reader(request)
-        if reader is None:
-            raise sign_in_to_follow()
         reader.calling(_LIST)
         subject = self._subject(reader)
         return event_stream(self.context, self._live, subject, lambda: self.reader(request), MADE_FOR_ONE)
@@ -73,16 +69,12 @@ class ProjectListPages(ContextPages):
     async def show_new(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/new-project."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         reader.calling(_CREATE)
         return self._form(reader, new_fields(self.services.projects.regions[0], self.services.projects.default_policy))
 
     async def create(self, request: Request) -> Response:
         """POST /organizations/{organization_id}/new-project."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         fields, caller = typed_fields(await form_of(request, reader)), reader.calling(_CREATE)
         try:
             project = await self.services.projects.create(

@@ -8,7 +8,7 @@ from stoker.domain.errors import InvalidInput, StokerError
 from stoker.domain.hardware import Hardware
 from stoker.domain.projects import ProjectChange
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.page import go_to, render, status_of
 from stoker.web.project_forms import fields_of, hardware_of, policy_of, typed_fields
 
 if TYPE_CHECKING:
@@ -29,15 +29,11 @@ class ProjectSettingsPages(ContextPages):
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}/settings."""
         reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request)
         return self._page(reader, done=_DONE.get(request.query_params.get("done", ""), ""))
 
     async def save(self, request: Request) -> Response:
         """POST /projects/{project_id}/settings."""
         reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request)
         fields, caller = typed_fields(await form_of(request, reader)), reader.calling(_UPDATE)
         try:
             change = ProjectChange(
@@ -53,9 +49,7 @@ class ProjectSettingsPages(ContextPages):
 
     async def reset(self, request: Request) -> Response:
         """POST /projects/{project_id}/settings/reset."""
-        reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request, _settings_of(request))
+        reader = await self.project_reader(request, _settings_of(request))
         form, caller = await form_of(request, reader), reader.calling(_RESET)
         if not _is_confirmed(reader, form):
             return self._page(reader, at="reset", typed=form.get("confirm", ""), problem=_not_confirmed(reader))
@@ -64,9 +58,7 @@ class ProjectSettingsPages(ContextPages):
 
     async def delete(self, request: Request) -> Response:
         """POST /projects/{project_id}/settings/delete."""
-        reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request, _settings_of(request))
+        reader = await self.project_reader(request, _settings_of(request))
         form, caller = await form_of(request, reader), reader.calling(_DELETE)
         if not _is_confirmed(reader, form):
             return self._page(reader, at="delete", typed=form.get("confirm", ""), problem=_not_confirmed(reader))

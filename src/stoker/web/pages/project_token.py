@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.projects import MAX_NAME_LENGTH
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.page import go_to, render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,14 +26,11 @@ class ProjectTokenPages(ContextPages):
 
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}/tokens."""
-        reader = await self.project_reader(request)
-        return sign_in_first(request) if reader is None else await self._page(reader)
+        return await self._page(await self.project_reader(request))
 
     async def create(self, request: Request) -> Response:
         """POST /projects/{project_id}/tokens: the answer shows the secret, which is in no address and no other page."""
         reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request)
         form, caller = await form_of(request, reader), reader.calling(_CREATE)
         description, untrusted = form.get("description", ""), "untrusted" in form
         try:
@@ -44,9 +41,7 @@ class ProjectTokenPages(ContextPages):
 
     async def revoke(self, request: Request) -> Response:
         """POST /projects/{project_id}/tokens/{token_id}/revoke."""
-        reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request, f"/projects/{request.path_params['project_id']}/tokens")
+        reader = await self.project_reader(request, f"/projects/{request.path_params['project_id']}/tokens")
         await form_of(request, reader)
         await self.services.tokens.delete(reader.calling(_REVOKE), request.path_params["token_id"])
         return go_to(f"/projects/{reader.project.id}/tokens")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stoker.auth.tokens import new_secret
 from stoker.domain.errors import NotFound, StokerError
 from stoker.web.forms import local_path, read_form
-from stoker.web.page import Pages, go_to, render, sign_in_first, status_of
+from stoker.web.page import Pages, go_to, render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -75,14 +75,11 @@ class SignInPages(Pages):
 
     async def show_password(self, request: Request) -> Response:
         """GET /password."""
-        who = await self.who(request)
-        return sign_in_first(request) if who is None else render("password.html", who, problem="")
+        return render("password.html", await self.signed_in(request), problem="")
 
     async def change_password(self, request: Request) -> Response:
         """POST /password."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         form = await read_form(request)
         who.require_form(form)
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import NotFound
 from stoker.domain.people import Role
 from stoker.web.charts import chart
-from stoker.web.page import Pages, render, sign_in_first
+from stoker.web.page import Pages, render
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -22,9 +22,7 @@ class TrendPages(Pages):
 
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}/trends: duration, work and cache share of its last builds."""
-        who = await self.who(request)
-        if who is None:
-            return sign_in_first(request)
+        who = await self.signed_in(request)
         person = await self.services.authentication.person(who.person.id, "session")
         caller = replace(person, needed_role=Role.VIEWER)
         project = await self.services.projects.get(caller, request.path_params["project_id"])

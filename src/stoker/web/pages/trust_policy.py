@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.trust_policies import ProviderKind
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, sign_in_first, status_of
+from stoker.web.page import go_to, render, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,14 +39,11 @@ class TrustPolicyPages(ContextPages):
 
     async def show(self, request: Request) -> Response:
         """GET /projects/{project_id}/trust-policies."""
-        reader = await self.project_reader(request)
-        return sign_in_first(request) if reader is None else await self._page(reader, {})
+        return await self._page(await self.project_reader(request), {})
 
     async def add(self, request: Request) -> Response:
         """POST /projects/{project_id}/trust-policies."""
         reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request)
         form, caller = await form_of(request, reader), reader.calling(_ADD)
         try:
             await self.services.trust_policies.add(
@@ -63,9 +60,7 @@ class TrustPolicyPages(ContextPages):
 
     async def remove(self, request: Request) -> Response:
         """POST /projects/{project_id}/trust-policies/{policy_id}/remove."""
-        reader = await self.project_reader(request)
-        if reader is None:
-            return sign_in_first(request, f"/projects/{request.path_params['project_id']}/trust-policies")
+        reader = await self.project_reader(request, f"/projects/{request.path_params['project_id']}/trust-policies")
         await form_of(request, reader)
         await self.services.trust_policies.remove(
             reader.calling(_REMOVE), reader.project.id, request.path_params["policy_id"]

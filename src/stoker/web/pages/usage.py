@@ -11,7 +11,7 @@ from stoker.domain.usage import PeriodName, ProjectUsage, named_period
 from stoker.web.charts import chart, lengths
 from stoker.web.formats import duration, number
 from stoker.web.owner import ContextPages
-from stoker.web.page import render, sign_in_first
+from stoker.web.page import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +54,6 @@ class UsagePages(ContextPages):
     async def show(self, request: Request) -> Response:
         """GET /organizations/{organization_id}/usage."""
         reader = await self.reader(request)
-        if reader is None:
-            return sign_in_first(request)
         chosen = _period(request)
         period = named_period(chosen, self.context.now())
         caller = reader.calling("depot.core.v1.UsageService/GetUsage")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.domain.errors import StokerError
 from stoker.domain.pagination import checked_page
-from stoker.web.page import render, status_of
-from stoker.web.pages.form import FormPages, unknown_action
+from stoker.web.page import render
+from stoker.web.pages.form import FormPages, FormState, unknown_action
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,15 +36,7 @@ class WebhookPages(FormPages["CreatedWebhook"]):
                 raise unknown_action()
         return None
 
-    async def page(
-        self,
-        request: Request,
-        reader: Reader,
-        *,
-        problem: StokerError | None = None,
-        form: dict[str, str] | None = None,
-        created: CreatedWebhook | None = None,
-    ) -> Response:
+    async def page(self, request: Request, reader: Reader, state: FormState[CreatedWebhook]) -> Response:
         """GET /organizations/{organization_id}/webhooks."""
         caller = reader.calling(f"{_SERVICE}/ListWebhooks")
         asked = checked_page(self.context.page_sizes.rows, request.query_params.get("page", ""))
@@ -54,18 +45,18 @@ class WebhookPages(FormPages["CreatedWebhook"]):
         return render(
             "webhooks.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
+            status=state.status,
             reader=reader,
             webhooks=webhooks.items,
             is_first=asked.after is None,
             later=f"{reader.address}/webhooks?page={webhooks.next_token}" if webhooks.next_token else "",
             projects=projects if len(projects) <= asked.size else (),
             has_projects=bool(projects),
-            created=created,
-            url=(form or {}).get("url", ""),
-            chosen=(form or {}).get("project", ""),
+            created=state.created,
+            url=state.form.get("url", ""),
+            chosen=state.form.get("project", ""),
             now=self.context.now(),
-            problem="" if problem is None else problem.message,
+            problem=state.message,
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:
