@@ -121,7 +121,13 @@ class ApiProcess:
             plan.control_socket, core.wakeups, leave=self._leave_work, take_back=self._take_back_work
         )
         self._control = ControlAnswers(
-            Authorizer(services.gate, core.meter, core.tracer, settings.gateway.max_solve_bytes + 1024),
+            Authorizer(
+                services.gate,
+                core.meter,
+                core.tracer,
+                settings.gateway.max_solve_bytes + 1024,
+                settings.api.max_message_parts,
+            ),
             FailureReasons(services.solve_failures),
             self._handover,
             services.shutdown,

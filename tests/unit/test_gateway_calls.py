@@ -17,11 +17,16 @@ from stoker._gen.moby.buildkit.v1.control_pb import (
     SolveRequest,
     StatusRequest,
 )
-from stoker.domain.errors import InvalidInput, PermissionDenied
+from stoker.domain.errors import InvalidInput, PermissionDenied, ResourceExhausted
 from stoker.gateway.calls import Call, read_call
 
 CONTROL = "/moby.buildkit.v1.Control/"
 SOLVE = SolveRequest(Ref="r1", Frontend="dockerfile.v0", Entitlements=["security.insecure"])
+MOST_PARTS = 10_000
+
+
+def read(path: str, solve_header: str | None, body: bytes) -> Call:
+    return read_call(path, solve_header, body, MOST_PARTS)
 
 
 def framed(message: bytes, compressed: int = 0) -> bytes:
@@ -29,24 +34,22 @@ def framed(message: bytes, compressed: int = 0) -> bytes:
 
 
 def test_a_solve_names_its_ref_and_what_it_wants_to_be_allowed() -> None:
-    assert read_call(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call(
-        "r1", ("security.insecure",), begins=True
-    )
+    assert read(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call("r1", ("security.insecure",), begins=True)
 
 
 def test_status_and_history_name_their_ref() -> None:
-    assert read_call(CONTROL + "Status", None, framed(StatusRequest(Ref="r2").to_binary())) == Call("r2")
+    assert read(CONTROL + "Status", None, framed(StatusRequest(Ref="r2").to_binary())) == Call("r2")
     history = framed(BuildHistoryRequest(Ref="r3").to_binary())
-    assert read_call(CONTROL + "ListenBuildHistory", None, history) == Call("r3")
+    assert read(CONTROL + "ListenBuildHistory", None, history) == Call("r3")
 
 
 def test_a_frontends_calls_name_their_solve_in_a_header() -> None:
-    assert read_call("/moby.buildkit.v1.frontend.LLBBridge/Solve", "r4", b"") == Call("r4")
+    assert read("/moby.buildkit.v1.frontend.LLBBridge/Solve", "r4", b"") == Call("r4")
 
 
 @pytest.mark.parametrize("method", ["Info", "ListWorkers", "Session"])
 def test_some_calls_are_about_no_solve(method: str) -> None:
-    assert read_call(CONTROL + method, None, b"") == Call()
+    assert read(CONTROL + method, None, b"") == Call()
 
 
 @pytest.mark.parametrize(
@@ -64,18 +67,18 @@ def test_some_calls_are_about_no_solve(method: str) -> None:
 )
 def test_what_no_build_needs_is_refused(path: str, body: bytes) -> None:
     with pytest.raises(PermissionDenied):
-        read_call(path, None, body)
+        read(path, None, body)
 
 
 def test_anybody_may_find_out_whether_there_is_a_history() -> None:
     history = framed(BuildHistoryRequest(Ref="buildx-test-history-api-feature").to_binary())
-    assert read_call(CONTROL + "ListenBuildHistory", None, history) == Call()
+    assert read(CONTROL + "ListenBuildHistory", None, history) == Call()
 
 
 def test_a_call_may_read_one_blob() -> None:
     content, digest = "/containerd.services.content.v1.Content/", "sha256:" + "0a" * 32
-    assert read_call(content + "Info", None, framed(InfoRequest(digest=digest).to_binary())) == Call(digest=digest)
-    assert read_call(content + "Read", None, framed(ReadContentRequest(digest=digest).to_binary())).digest == digest
+    assert read(content + "Info", None, framed(InfoRequest(digest=digest).to_binary())) == Call(digest=digest)
+    assert read(content + "Read", None, framed(ReadContentRequest(digest=digest).to_binary())).digest == digest
 
 
 @pytest.mark.parametrize(
@@ -83,9 +86,9 @@ def test_a_call_may_read_one_blob() -> None:
 )
 def test_the_ref_of_a_solve_has_letters_digits_and_dashes(ref: str) -> None:
     with pytest.raises(InvalidInput):
-        read_call(CONTROL + "Solve", None, framed(SolveRequest(Ref=ref).to_binary()))
+        read(CONTROL + "Solve", None, framed(SolveRequest(Ref=ref).to_binary()))
     with pytest.raises((InvalidInput, PermissionDenied)):
-        read_call("/moby.buildkit.v1.frontend.LLBBridge/Ping", f"{ref}\n", b"")
+        read("/moby.buildkit.v1.frontend.LLBBridge/Ping", f"{ref}\n", b"")
 
 
 @pytest.mark.parametrize(
@@ -103,25 +106,31 @@ def test_the_ref_of_a_solve_has_letters_digits_and_dashes(ref: str) -> None:
 def test_nothing_is_pushed_to_the_registry_that_is_built_into_the_depot_cli(solve: SolveRequest) -> None:
     solve.Ref = "r1"
     with pytest.raises(PermissionDenied, match=r"depot build --push -t"):
-        read_call(CONTROL + "Solve", None, framed(solve.to_binary()))
+        read(CONTROL + "Solve", None, framed(solve.to_binary()))
 
 
 def test_a_push_elsewhere_is_nobodys_business() -> None:
     name = "registry.depot.dev.example.com/p:b,library/registry.depot.dev"
     solve = SolveRequest(Ref="r1", Exporters=[Exporter(Type="image", Attrs={"name": name})])
-    assert read_call(CONTROL + "Solve", None, framed(solve.to_binary())).ref == "r1"
+    assert read(CONTROL + "Solve", None, framed(solve.to_binary())).ref == "r1"
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\0\0", framed(b"x")[:-1], framed(b"x") + b"y", framed(b"x", compressed=1)])
 def test_a_message_that_is_not_whole_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        read_call(CONTROL + "Solve", None, body)
+        read(CONTROL + "Solve", None, body)
 
 
 @given(st.binary(max_size=200))
 def test_any_body_is_read_or_refused_and_nothing_else(body: bytes) -> None:
     try:
-        call = read_call(CONTROL + "Solve", None, framed(body))
+        call = read(CONTROL + "Solve", None, framed(body))
     except (ValueError, InvalidInput):
         return
     assert isinstance(call.ref, str)
+
+
+def test_a_solve_of_too_many_parts_is_refused_before_it_is_decoded() -> None:
+    exporters = b"\x6a\x00" * MOST_PARTS
+    with pytest.raises(ResourceExhausted, match="max_message_parts"):
+        read(CONTROL + "Solve", None, framed(SOLVE.to_binary() + exporters))

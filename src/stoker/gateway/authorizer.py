@@ -49,11 +49,14 @@ _ANSWERS = {400: "invalid", 403: "refused", 429: "unavailable"}
 class Authorizer:
     """An ASGI application: 200 with the machine's address and name, or another status with the reason."""
 
-    def __init__(self, gate: GateService, meter: Meter, tracer: Tracer, max_body_bytes: int) -> None:
+    def __init__(
+        self, gate: GateService, meter: Meter, tracer: Tracer, max_body_bytes: int, max_message_parts: int
+    ) -> None:
         self._gate = gate
         self._meter = meter
         self._tracer = tracer
         self._max_body_bytes = max_body_bytes
+        self._max_message_parts = max_message_parts
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Answer one question."""
@@ -98,7 +101,8 @@ class Authorizer:
         path: str = scope["path"].removeprefix(AUTHORIZER_PREFIX)
         solve_header = headers.get(SOLVE_HEADER.encode())
         try:
-            call = read_call(path, None if solve_header is None else solve_header.decode(), body)
+            header = None if solve_header is None else solve_header.decode()
+            call = read_call(path, header, body, self._max_message_parts)
         except ValueError as error:
             raise InvalidInput("the message can't be decoded") from error
         requested = headers.get(REQUESTED_HEADER.encode(), b"").decode("ascii", "replace")

@@ -6,11 +6,17 @@ import re
 import struct
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
+
+from protobuf import Message
 
 from stoker._gen.containerd.services.content.v1.content_pb import InfoRequest, ReadContentRequest
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
 from stoker.domain.errors import InvalidInput, PermissionDenied
 from stoker.gateway.exports import check_exports
+from stoker.messages.parts import require_few_parts
+
+Some = TypeVar("Some", bound=Message)
 
 _CONTROL = "/moby.buildkit.v1.Control/"
 SOLVE_PATH = _CONTROL + "Solve"
@@ -68,18 +74,26 @@ class Call:
     digest: str | None = None
 
 
-def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
+def read_call(path: str, solve_header: str | None, body: bytes, most_parts: int) -> Call:
     """Read a call of a build.
 
     Args:
         path: such as ``/moby.buildkit.v1.Control/Solve``.
         solve_header: the header with which frontends' calls name their solve.
         body: the request's one gRPC message with its five bytes of framing, if the gateway passes it on.
+        most_parts: of the message; see `require_few_parts`.
 
     Raises:
         PermissionDenied: builds may not make this call.
         InvalidInput: the body can't be read.
+        ResourceExhausted: it has more parts.
     """
+
+    def decoded(kind: type[Some]) -> Some:
+        message = _message(body)
+        require_few_parts(message, kind, most_parts)
+        return kind.from_binary(message)
+
     source = Subject.HEADER if path.startswith(_FRONTEND) else _CALLS.get(path)
     match source:
         case Subject.NONE:
@@ -89,18 +103,18 @@ def read_call(path: str, solve_header: str | None, body: bytes) -> Call:
                 raise PermissionDenied("calls of a frontend must name their solve")
             return Call(_checked(solve_header))
         case Subject.SOLVE:
-            return _solve(SolveRequest.from_binary(_message(body)))
+            return _solve(decoded(SolveRequest))
         case Subject.STATUS:
-            return Call(_checked(StatusRequest.from_binary(_message(body)).Ref))
+            return Call(_checked(decoded(StatusRequest).Ref))
         case Subject.HISTORY:
-            ref = BuildHistoryRequest.from_binary(_message(body)).Ref
+            ref = decoded(BuildHistoryRequest).Ref
             if not ref:
                 raise PermissionDenied("the history of other builds is not yours to read; name the ref of a solve")
             return Call() if ref == _HISTORY_TEST else Call(_checked(ref))
         case Subject.BLOB_INFO:
-            return _blob(InfoRequest.from_binary(_message(body)).digest)
+            return _blob(decoded(InfoRequest).digest)
         case Subject.BLOB:
-            return _blob(ReadContentRequest.from_binary(_message(body)).digest)
+            return _blob(decoded(ReadContentRequest).digest)
         case None:
             raise PermissionDenied(f"a build may not call {path[:_LONGEST_PATH]}")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from connectrpc.code import Code
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 from connectrpc.errors import ConnectError
 
+from stoker.domain.errors import ResourceExhausted
+from stoker.messages.nesting import require_shallow_json
+from stoker.messages.parts import require_few_json_parts, require_few_parts
 from stoker.rpc.depot.documented_json import as_protobuf_has_it
-from stoker.rpc.message_parts import require_few_json_parts, require_few_parts
-from stoker.rpc.nesting import require_shallow_json
 
 if TYPE_CHECKING:
     from protobuf import Message, Registry
@@ -41,7 +43,10 @@ class BinaryCodec:
             ConnectError: it has too many parts.
             ValueError: it isn't one, or is nested too deeply.
         """
-        require_few_parts(data, message_class, self._most_parts)
+        try:
+            require_few_parts(data, message_class, self._most_parts)
+        except ResourceExhausted as error:
+            raise _refusal(error) from error
         return self._codec.decode(data, message_class)
 
 
@@ -75,10 +80,10 @@ class JsonCodec:
         """
         try:
             require_few_json_parts(data, self._most_parts)
-        except ConnectError:
+        except ResourceExhausted as error:
             # What is both is said to be what can't be put right by sending several.
             require_shallow_json(data[:_ENOUGH_TO_TELL])
-            raise
+            raise _refusal(error) from error
         require_shallow_json(data)
         data = as_protobuf_has_it(data, message_class)
         try:
@@ -87,6 +92,11 @@ class JsonCodec:
             if _UNKNOWN_FIELD not in str(error):
                 raise
             return self._lenient.decode(data, message_class)
+
+
+def _refusal(error: ResourceExhausted) -> ConnectError:
+    """What the RPC library passes on; it takes all else that a codec raises for a mistake in the message."""
+    return ConnectError(Code.RESOURCE_EXHAUSTED, str(error))
 
 
 def api_codecs(registry: Registry | None = None, *, most_parts: int = _MOST_PARTS) -> tuple[Codec[Any, Any], ...]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from connectrpc.code import Code
-from connectrpc.errors import ConnectError
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage
 
+from stoker.domain.errors import ResourceExhausted
 from stoker.domain.varints import read_varint
-from stoker.rpc.nesting import MAX_DEPTH
+from stoker.messages.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
     from protobuf import Message
@@ -36,7 +35,7 @@ def require_few_parts(data: bytes | bytearray, message_class: type[Message], mos
     What is no message passes, if a decoder that stops at the first mistake makes no more of it.
 
     Raises:
-        ConnectError: there are more.
+        ResourceExhausted: there are more.
         ValueError: groups are nested more than `MAX_DEPTH` levels deep.
     """
     if len(data) <= _WORTH_COUNTING:
@@ -79,7 +78,7 @@ def require_few_json_parts(data: bytes | bytearray, most: int) -> None:
     """The same of JSON, by its commas and opening brackets outside of strings.
 
     Raises:
-        ConnectError: there are more.
+        ResourceExhausted: there are more.
     """
     if len(data) <= _WORTH_COUNTING or _json_parts(data) <= most:
         return
@@ -88,10 +87,8 @@ def require_few_json_parts(data: bytes | bytearray, most: int) -> None:
         raise _too_many(most)
 
 
-def _too_many(most: int) -> ConnectError:
-    return ConnectError(
-        Code.RESOURCE_EXHAUSTED, f"the message has more than {most} parts (setting max_message_parts); send several"
-    )
+def _too_many(most: int) -> ResourceExhausted:
+    return ResourceExhausted(f"the message has more than {most} parts (setting max_message_parts); send several")
 
 
 def _json_parts(data: bytes | bytearray) -> int:

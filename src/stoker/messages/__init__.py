@@ -1,0 +1,1 @@
+"""What a message costs a decoder, told before one looks at it."""
