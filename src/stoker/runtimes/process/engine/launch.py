@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from stoker.runtimes.process.engine.engine_files import CNI_STATE
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 # Waits until it has been put into its cgroups; when the server dies before that, it ends too.
 # The kernel is to end machines before the API, whose score they would have, and after steps. Raising it is allowed to
 # everybody.
-_OOM_SCORE = 100
+OOM_SCORE = 100
 _WAIT = (
-    f'read -r score <"/proc/$$/oom_score_adj"; [ "$score" -ge {_OOM_SCORE} ] || '
-    f'{{ echo {_OOM_SCORE} >"/proc/$$/oom_score_adj"; }} 2>/dev/null; '
+    f'read -r score <"/proc/$$/oom_score_adj"; [ "$score" -ge {OOM_SCORE} ] || '
+    f'{{ echo {OOM_SCORE} >"/proc/$$/oom_score_adj"; }} 2>/dev/null; '
     'read -r go || exit 70; exec "$@"'
 )
 
@@ -57,6 +58,23 @@ _ENVIRONMENT = VARIABLES | {"no_proxy", "ssl_cert_file", "ssl_cert_dir", "tz", "
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a machine is to see of the host.
+
+    Attributes:
+        folder: its folder.
+        view: where it sees that folder, as BuildKit looks for its configuration there.
+        volume: its volume.
+        resolvers: the text of its resolv.conf(5), where it has a network namespace of its own.
+    """
+
+    folder: MachineFolder
+    view: Path
+    volume: Path
+    resolvers: str
+
+
 class Launch(Protocol):
     """A machine's processes: first only one that waits, so that it can be put in its place while files are written."""
 
@@ -70,8 +88,12 @@ class Launch(Protocol):
         """
         ...
 
-    def begin(self) -> None:
-        """Let the engine start: its files are there."""
+    def begin(self, surroundings: Surroundings) -> None:
+        """Let the engine start: its files are there.
+
+        Raises:
+            MachineStartFailed: the kernel refused a mount.
+        """
         ...
 
     def connect(self) -> None:
@@ -125,8 +147,9 @@ class HostLaunch:
         for file in cgroup_files:
             file.write_text(str(self.process.pid))
 
-    def begin(self) -> None:
-        """Let the engine start: see `Launch.begin`."""
+    def begin(self, surroundings: Surroundings) -> None:
+        """Let the engine start: see `Launch.begin`. It sees the host's files as they are."""
+        del surroundings
         os.write(self._key, _GO)
 
     def connect(self) -> None:

@@ -9,19 +9,18 @@ from __future__ import annotations
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stoker.domain.machines import Isolation, Placement
 from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.engine.container_runtime import container_runtime_script, written_step_rules
 from stoker.runtimes.process.engine.engine_files import (
-    BUILDKIT_FOLDER,
     MachineFolder,
     machine_engine_config,
     make_machine_view,
 )
-from stoker.runtimes.process.engine.launch import HostLaunch, Launch
-from stoker.runtimes.process.engine.user_launch import INSIDE, VOLUME_INSIDE, Inside, UserLaunch
+from stoker.runtimes.process.engine.launch import HostLaunch, Launch, Surroundings
+from stoker.runtimes.process.engine.user_launch import INSIDE, VOLUME_INSIDE, UserLaunch
 from stoker.runtimes.process.host.cgroups import STEPS_GROUP
 from stoker.runtimes.process.host.id_ranges import IdRange, IdRanges
 from stoker.runtimes.process.host.limits import capped, host_size, limits_of
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _ANY = "0.0.0.0"  # noqa: S104  of the machine's own network namespace
+L = TypeVar("L", bound=Launch)
+
 # The volume, the cgroups, the processes, the bridge and the rules.
 _BESIDE_A_START = 5
 
@@ -149,9 +150,8 @@ class MachineStarts:
             if connection is not None:
                 folder.network.write_text(network_config(seen.folder, chosen.result()))
             launch = launching.result()
-            if isinstance(launch, UserLaunch):
-                launch.show(Inside(folder.path, volume.result().path, resolv_conf(self._config.name_servers)))
-            launch.begin()
+            resolvers = resolv_conf(self._config.name_servers)
+            launch.begin(Surroundings(folder, seen.view, volume.result().path, resolvers))
             if connection is not None:
                 connection.result()
             launch.connect()
@@ -172,30 +172,25 @@ class MachineStarts:
         return placement, process
 
     def _seen(self, folder: MachineFolder, *, in_user_namespace: bool) -> _Seen:
-        if in_user_namespace:
-            return _Seen(INSIDE, BUILDKIT_FOLDER, _ANY, VOLUME_INSIDE)
-        return _Seen(folder, make_machine_view(self._config), HOST)
+        view = make_machine_view(self._config)
+        return _Seen(INSIDE, view, _ANY, VOLUME_INSIDE) if in_user_namespace else _Seen(folder, view, HOST)
 
     def _launch(
         self, machine_id: str, folder: MachineFolder, grouped: Future[list[Path]], entered: Future[int] | None
     ) -> Launch:
+        if entered is None:
+            return _moved(HostLaunch(self._config, folder, make_machine_view(self._config)), grouped)
         try:
-            if entered is None:
-                launch = HostLaunch(self._config, folder, make_machine_view(self._config))
-            else:
-                launch = UserLaunch(self._config, folder)
+            launch = _moved(UserLaunch(self._config, folder), grouped)
             try:
-                launch.move(grouped.result())
-                if entered is not None and isinstance(launch, UserLaunch):
-                    ids = self._ids.take(folder.path)
-                    self._cgroups.hand_over(machine_id, ids.first)
-                    entered.set_result(launch.enter(ids.first))
+                ids = self._ids.take(folder.path)
+                self._cgroups.hand_over(machine_id, ids.first)
+                entered.set_result(launch.enter(ids.first))
             except BaseException:
                 launch.abandon()
                 raise
         except BaseException as error:
-            if entered is not None:
-                entered.set_exception(error)
+            entered.set_exception(error)
             raise
         return launch
 
@@ -237,6 +232,16 @@ def _write_certificates(spec: MachineSpec, folder: MachineFolder) -> None:
         path.write_bytes(content)
     folder.tls.key.touch(mode=0o600)
     folder.tls.key.write_bytes(given.key)
+
+
+def _moved(launch: L, grouped: Future[list[Path]]) -> L:
+    """Put what was started into its cgroups when they are there."""
+    try:
+        launch.move(grouped.result())
+    except BaseException:
+        launch.abandon()
+        raise
+    return launch
 
 
 def _isolation(*, in_user_namespace: bool, isolated: bool) -> Isolation:

@@ -7,19 +7,19 @@ to its root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.runtimes.process.engine.container_runtime import programs
-from stoker.runtimes.process.engine.engine_files import BUILDKIT_FOLDER, CNI_STATE, MachineFolder
-from stoker.runtimes.process.engine.launch import environment, first_process
+from stoker.runtimes.process.engine.engine_files import CNI_STATE, MachineFolder
+from stoker.runtimes.process.engine.launch import OOM_SCORE, environment, first_process
 from stoker.runtimes.process.engine.logs import trim
 from stoker.runtimes.process.engine.visible import shown
 from stoker.runtimes.process.host.outermost import Outermost, Seen
 
 if TYPE_CHECKING:
     from stoker.runtimes.process.config import ProcessRuntimeConfig
+    from stoker.runtimes.process.engine.launch import Surroundings
 
 _INSIDE = Path("/run/stoker")
 # BuildKit's defaults in a user namespace are for one that has neither a network nor cgroups of its own.
@@ -28,15 +28,6 @@ INSIDE = MachineFolder(_INSIDE / "machine")
 """The machine's folder, as the machine sees it."""
 VOLUME_INSIDE = _INSIDE / "volume"
 """The volume, as the machine sees it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """What a machine is to see."""
-
-    folder: Path
-    volume: Path
-    resolvers: str
 
 
 class UserLaunch:
@@ -66,29 +57,22 @@ class UserLaunch:
         Raises:
             MachineStartFailed: the kernel refused.
         """
-        return self._outermost.enter(first_id)
+        return self._outermost.enter(first_id, OOM_SCORE)
 
-    def show(self, inside: Inside) -> None:
-        """Say what the machine is to see once it begins."""
-        seen = [
-            (inside.folder, INSIDE.path, False),
-            (inside.folder, BUILDKIT_FOLDER, False),
-            (inside.folder / INSIDE.network_state.name, CNI_STATE, False),
-            (inside.volume, VOLUME_INSIDE, False),
-        ]
-        self._seen = [Seen(source, target, read_only=read_only) for source, target, read_only in seen]
-        self._programs = shown([self._config.buildkitd.parent, *programs(self._config)])
-        self._seen += [Seen(folder, folder, read_only=True) for folder in self._programs.folders]
-        self._resolvers = inside.resolvers
-
-    def begin(self) -> None:
-        """Let the engine start: see `Launch.begin`.
-
-        Raises:
-            MachineStartFailed: the kernel refused a mount.
-        """
+    def begin(self, surroundings: Surroundings) -> None:
+        """Let the engine start: see `Launch.begin`."""
+        folder = surroundings.folder
+        own = {
+            INSIDE.path: folder.path,
+            surroundings.view: folder.path,
+            CNI_STATE: folder.network_state,
+            VOLUME_INSIDE: surroundings.volume,
+        }
+        seen = [Seen(source, target, read_only=False) for target, source in own.items()]
+        needed = shown([self._config.buildkitd.parent, *programs(self._config)])
+        seen += [Seen(program, program, read_only=True) for program in needed.folders]
         command = [*first_process(INSIDE, self._config.buildkitd.resolve()), *_AS_ROOT]
-        self._outermost.run(self._seen, self._resolvers, command, self._programs.covered)
+        self._outermost.run(seen, surroundings.resolvers, command, needed.covered)
 
     def connect(self) -> None:
         """Let it run steps: see `Launch.connect`."""

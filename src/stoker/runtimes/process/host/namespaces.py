@@ -5,7 +5,8 @@ the machine its folders through idmapped mounts (mount_setattr(2)), and then onl
 
 On its standard input, a stream socket, come lines of JSON, answered with one line each:
 
-1. ``{"first_id": N}``: make the namespaces; the answer is ``{"process_id": N}``, the machine's first process.
+1. ``{"first_id": N, "score": N}``: raise its oom_score_adj (proc(5)) to the score, and make the namespaces. The answer
+   is ``{"process_id": N}``, the machine's first process.
 2. ``{"covered": [FOLDER, …], "folders": [[FROM, TO, "rw" | "ro"], …], "resolvers": TEXT, "command": [WORD, …]}``: hide
    what is in the first ones, show the machine the others, and run the command in it. The answer is ``{}``.
 
@@ -74,6 +75,7 @@ def main() -> int:
         order = _line(server)
         if order is None:
             return 70
+        _raise_score(int(order["score"]))
         child = _clone()
         if child == 0:
             ours.close()
@@ -104,6 +106,13 @@ def main() -> int:
     # What only waits needs no more rights than what it waits for.
     _become(first_id)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+
+
+def _raise_score(score: int) -> None:
+    """Let the kernel end this and its children before what has a lower score."""
+    file = Path("/proc/self/oom_score_adj")
+    if int(file.read_text()) < score:
+        file.write_text(str(score))
 
 
 def _clone() -> int:

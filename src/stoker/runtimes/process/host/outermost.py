@@ -54,14 +54,16 @@ class Outermost:
             self._close()
             raise
 
-    def enter(self, first_id: int) -> int:
+    def enter(self, first_id: int, score: int) -> int:
         """Make the namespaces, with the host's ids from ``first_id`` on; the id of the first process in them.
+
+        Its oom_score_adj (proc(5)) is ``score``, or that of this process if that is higher.
 
         Raises:
             MachineStartFailed: the kernel refused.
             OSError: it has ended.
         """
-        return int(self._ask({"first_id": first_id})["process_id"])
+        return int(self._ask({"first_id": first_id, "score": score})["process_id"])
 
     def run(self, seen: Sequence[Seen], resolvers: str, command: Sequence[str], covered: Sequence[Path] = ()) -> None:
         """Make the first process that command, which sees these folders and this resolv.conf(5).

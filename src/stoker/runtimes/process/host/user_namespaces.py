@@ -26,7 +26,7 @@ def user_namespaces(folder: Path, first_id: int) -> Finding:
         with tempfile.TemporaryDirectory(dir=folder, prefix="stoker-trial-") as name, open(os.devnull, "wb") as log:  # noqa: PTH123
             trial = Outermost({}, log)
             try:
-                trial.enter(first_id)
+                trial.enter(first_id, 0)
                 inside = Path("/run/stoker/trial")
                 command = ["sh", "-c", f"touch {inside}/made && chown 65535:65535 {inside}/made && read -r go"]
                 trial.run([Seen(Path(name), inside, read_only=False)], "", command)
