@@ -116,10 +116,12 @@ class Machine:
         return await self.call(*self.build_arguments(context, *arguments))
 
     @asynccontextmanager
-    async def building(self, context: Path, until: str) -> AsyncIterator[str]:
+    async def building(self, context: Path, until: str, *arguments: str) -> AsyncIterator[str]:
         """A build that has said something that matches ``until``, and goes on."""
         process = await asyncio.create_subprocess_exec(
-            *self.command(*self.build_arguments(context)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            *self.command(*self.build_arguments(context, *arguments)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         assert process.stdout is not None
         try:

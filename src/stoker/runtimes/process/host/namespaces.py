@@ -22,7 +22,8 @@ import platform
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE, _
 )
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 0x1, 0x00100000
 _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH, _AT_EMPTY_PATH, _AT_FDCWD = 1, 4, 0x1000, -100
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_GET_SECUREBITS, _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 1, 27, 28, 4
 
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on all architectures
@@ -76,12 +77,13 @@ def main() -> int:
         if order is None:
             return 70
         _raise_score(int(order["score"]))
-        child = _clone()
-        if child == 0:
-            ours.close()
-            _first_process(inner)
-        inner.close()
         first_id = int(order["first_id"])
+        with _acting_as(first_id):
+            child = _clone()
+            if child == 0:
+                ours.close()
+                _first_process(inner)
+        inner.close()
         _map_ids(child, first_id)
         _answer(server, {"process_id": child})
         order = _line(server)
@@ -113,6 +115,23 @@ def _raise_score(score: int) -> None:
     file = Path("/proc/self/oom_score_adj")
     if int(file.read_text()) < score:
         file.write_text(str(score))
+
+
+@contextmanager
+def _acting_as(owner: int) -> Generator[None]:
+    """Have another effective id, with all capabilities.
+
+    What is counted for a user in the new namespace, such as inotify instances, is counted for its creator too, and
+    bound by the creator's limit (the kernel's inc_ucount). So that is to be nobody else.
+    """
+    bits = _checked(_libc.prctl(_PR_GET_SECUREBITS), "prctl")
+    _checked(_libc.prctl(_PR_SET_SECUREBITS, bits | _SECBIT_NO_SETUID_FIXUP), "prctl")
+    os.setegid(owner)
+    os.seteuid(owner)
+    yield
+    os.seteuid(0)
+    os.setegid(0)
+    _checked(_libc.prctl(_PR_SET_SECUREBITS, bits), "prctl")
 
 
 def _clone() -> int:
