@@ -28,7 +28,7 @@ format: dev ## Format the code, and fix what the linter can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
-generate: dev ## Write what is generated: src/stoker/_gen, docs/reference.md, the table of folders
+generate: dev ## Write what is generated: src/stoker/_gen, docs/reference.md, docs/settings.md, the table of folders
 	@scripts/generate
 
 screenshots: dev ## Take the screenshots in docs/screenshots anew

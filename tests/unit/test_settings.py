@@ -68,3 +68,10 @@ def test_addresses() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(setting.description for setting in SETTINGS.values())
+
+
+def test_every_setting_has_its_line_in_the_docs() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == list(SETTINGS)
+    assert [row for row, setting in zip(rows, SETTINGS.values(), strict=True) if setting.description not in row] == []

@@ -6,37 +6,39 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from stoker.assembly import open_sites
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import write_json
 from stoker.domain.hardware import GIBIBYTE
 from stoker.runtimes.opening import EngineFiles
-from stoker.settings.effective import SETTINGS
+from stoker.settings.effective import GROUPS, SETTINGS, title_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_VALUE_WIDTH = 26
 
 
 @click.command("config")
 @setting_flags("data", "listen", "gateway", "gateway_name", "bootstrap")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001
-    """Print every setting, its value, and where it comes from."""
+    """Print every setting, its value, where it comes from, and what it is."""
     loaded = effective_settings(config_file, flags)
     values = loaded.values.by_name()
     if as_json:
         rows = {name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()}
         write_json(rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("setting", "value", "comes from", "what it is"):
-        table.add_column(title, overflow="fold", no_wrap=title == "setting")
-    for name, value in values.items():
-        table.add_row(name, _shown(value), loaded.sources[name], SETTINGS[name].description)
-    console = Console()
-    console.print(table, markup=False)
+    console, width = Console(soft_wrap=True, markup=False, highlight=False), max(len(name) for name in values)
+    console.print(f"{'setting'.ljust(width)}  value, and where it comes from", style="bold")
+    for group, members in GROUPS.items():
+        console.print(f" {title_of(group)}: {members.__doc__}", style="bold")
+        for name, value in values.items():
+            if SETTINGS[name].group == group:
+                console.print(f"{name.ljust(width)}  {_shown(value).ljust(_VALUE_WIDTH)}  {loaded.sources[name]}")
+                console.print(f"    {SETTINGS[name].description}", style="dim")
     console.print()
     sites = open_sites(loaded.values, "trial", EngineFiles(loaded.values.server.data / "none")).named()
     for name, site in sites.items():
@@ -49,4 +51,6 @@ def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  
 def _shown(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value)

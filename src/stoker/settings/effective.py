@@ -104,10 +104,16 @@ class Setting:
         return self.field.get_default(call_default_factory=True, validated_data={})
 
 
+def title_of(group: str) -> str:
+    """What the group of that name is called for people."""
+    return _TITLES.get(group) or group.replace("_", " ").capitalize()
+
+
 def _fields_of(group: type[object]) -> dict[str, FieldInfo]:
     return cast("dict[str, FieldInfo]", vars(group)["__pydantic_fields__"])
 
 
+_TITLES = {"oidc": "OIDC", "api": "API", "sign_in": "Sign-in"}
 _ADAPTER = TypeAdapter(Settings)
 GROUPS: Mapping[str, type[object]] = MappingProxyType(
     {name: cast("type[object]", one.annotation) for name, one in _fields_of(Settings).items()}
