@@ -46,32 +46,31 @@ class ListEventsRequest(Message[_ListEventsRequestFields]):
             string page_token = 3;
             ```
         since:
-            From this time on.
+            Events from this time on.
 
             ```proto
             optional google.protobuf.Timestamp since = 4;
             ```
         until:
-            Before this time.
+            Events before this time.
 
             ```proto
             optional google.protobuf.Timestamp until = 5;
             ```
         actor:
-            Who did it: an id, or the name that events have for them, such as an email address.
+            Events of this actor: an id, or a name as listed, such as an email address.
 
             ```proto
             string actor = 6;
             ```
         action:
-            What was done, such as project.create; or the part before the dot, for all of those.
+            Events of this action, such as project.create; or of all that have this part before the dot.
 
             ```proto
             string action = 7;
             ```
         of_server:
-            Instead of an organization's, the events that concern none, such as failed sign-ins of people who are not known
-            here. Only operators of the server may.
+            Events of no organization, such as failed sign-ins of unknown people. Only for operators of the server.
 
             ```proto
             bool of_server = 8;
@@ -153,7 +152,7 @@ class AuditEvent(Message[_AuditEventFields]):
             string event_id = 1;
             ```
         organization_id:
-            Empty where it concerns the server as a whole.
+            Empty for events of the whole server.
 
             ```proto
             string organization_id = 2;
@@ -163,7 +162,7 @@ class AuditEvent(Message[_AuditEventFields]):
             optional google.protobuf.Timestamp occurred_at = 3;
             ```
         actor:
-            Of the kinds person, organization token, project token, server (somebody on its host), nobody (a stranger).
+            Its kind is person, organization token, project token, server (a command on its host), or nobody (a stranger).
 
             ```proto
             optional stoker.v1.AuditParty actor = 4;
@@ -177,7 +176,7 @@ class AuditEvent(Message[_AuditEventFields]):
             optional stoker.v1.AuditParty target = 6;
             ```
         detail:
-            What is different now, in words.
+            The differences, in words.
 
             ```proto
             string detail = 7;
@@ -189,7 +188,7 @@ class AuditEvent(Message[_AuditEventFields]):
             string address = 8;
             ```
         request_id:
-            The id of the request, as it was answered in the header x-request-id.
+            The id of the request, as in the answer's header x-request-id.
 
             ```proto
             string request_id = 9;
@@ -229,7 +228,7 @@ _AuditPartyFields: TypeAlias = Literal["kind", "id", "name"]
 
 class AuditParty(Message[_AuditPartyFields]):
     """
-    Who or what, with the name that it had then.
+    An actor or a target, with its name at that time.
 
     ```proto
     message stoker.v1.AuditParty

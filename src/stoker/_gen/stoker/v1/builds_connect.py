@@ -45,7 +45,7 @@ class BuildService(Protocol):
 
     async def list_build_warnings(self, request: ListBuildWarningsRequest, ctx: RequestContext[ListBuildWarningsRequest, ListBuildWarningsResponse], /) -> ListBuildWarningsResponse:
         """
-        What a build was warned of, by BuildKit, by its Dockerfile linter and by this server.
+        The warnings of a build: of BuildKit, of its Dockerfile linter, and of this server.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -168,7 +168,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListBuildWarningsResponse:
         """
-        What a build was warned of, by BuildKit, by its Dockerfile linter and by this server.
+        The warnings of a build: of BuildKit, of its Dockerfile linter, and of this server.
         """
         return await self.execute_unary(
             request=request,
@@ -199,7 +199,7 @@ class BuildServiceSync(Protocol):
 
     def list_build_warnings(self, request: ListBuildWarningsRequest, ctx: RequestContext[ListBuildWarningsRequest, ListBuildWarningsResponse], /) -> ListBuildWarningsResponse:
         """
-        What a build was warned of, by BuildKit, by its Dockerfile linter and by this server.
+        The warnings of a build: of BuildKit, of its Dockerfile linter, and of this server.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -320,7 +320,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListBuildWarningsResponse:
         """
-        What a build was warned of, by BuildKit, by its Dockerfile linter and by this server.
+        The warnings of a build: of BuildKit, of its Dockerfile linter, and of this server.
         """
         return self.execute_unary(
             request=request,

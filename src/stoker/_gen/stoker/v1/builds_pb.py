@@ -56,7 +56,7 @@ class ListBuildsRequest(Message[_ListBuildsRequestFields]):
             depot.core.v1.Build.Status status = 4;
             ```
         begun_by:
-            Only builds begun by somebody with this in their name, in any case, or with this id; empty for all.
+            Only builds triggered by this id, or by a name that contains this, in any case; empty for all.
 
             ```proto
             string begun_by = 5;
@@ -178,7 +178,7 @@ _BuildFields: TypeAlias = Literal["build_id", "project_id", "status", "created_a
 
 class Build(Message[_BuildFields]):
     """
-    A build as the Build API tells of it, with fields of the same names, and more.
+    A build as in Depot's API, with fields of the same names, and more.
 
     ```proto
     message stoker.v1.Build
@@ -216,7 +216,7 @@ class Build(Message[_BuildFields]):
             optional int32 build_duration_seconds = 7;
             ```
         saved_duration_seconds:
-            How long the cached steps took when the same work was last done in the project; while the build runs, so far.
+            How long the cached steps took when the same work last ran in the project; so far, while the build runs.
 
             ```proto
             optional int32 saved_duration_seconds = 8;
@@ -230,13 +230,13 @@ class Build(Message[_BuildFields]):
             optional int32 total_steps = 10;
             ```
         error:
-            Why it failed, and what may be done about it; empty unless it failed.
+            Why it failed, with a hint what to do; empty unless it failed.
 
             ```proto
             string error = 11;
             ```
         begun_by:
-            Whose credential it was created with, by the name that it had then; not there where that wasn't recorded.
+            The holder of the credential that created it, by its name then; absent where that wasn't recorded.
 
             ```proto
             optional stoker.v1.AuditParty begun_by = 12;
@@ -348,19 +348,19 @@ class BuildWarning(Message[_BuildWarningFields]):
             string message = 1;
             ```
         filename:
-            Empty when it isn't about a file.
+            Empty if it isn't about a file.
 
             ```proto
             string filename = 2;
             ```
         line:
-            From 1; 0 when it isn't about a line.
+            From 1; 0 if it isn't about a line.
 
             ```proto
             int32 line = 3;
             ```
         url:
-            Where more is said about it, or empty.
+            A page with more about it, or empty.
 
             ```proto
             string url = 4;

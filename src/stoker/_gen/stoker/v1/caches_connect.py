@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class CacheService(Protocol):
     async def show_cache(self, request: ShowCacheRequest, ctx: RequestContext[ShowCacheRequest, ShowCacheResponse], /) -> ShowCacheResponse:
         """
-        What is in a project's caches, and how much each of some policies would free.
+        The contents of a project's caches, and how much some policies would free.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -88,7 +88,7 @@ class CacheServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ShowCacheResponse:
         """
-        What is in a project's caches, and how much each of some policies would free.
+        The contents of a project's caches, and how much some policies would free.
         """
         return await self.execute_unary(
             request=request,
@@ -107,7 +107,7 @@ class CacheServiceClient(ConnectClient):
 class CacheServiceSync(Protocol):
     def show_cache(self, request: ShowCacheRequest, ctx: RequestContext[ShowCacheRequest, ShowCacheResponse], /) -> ShowCacheResponse:
         """
-        What is in a project's caches, and how much each of some policies would free.
+        The contents of a project's caches, and how much some policies would free.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -160,7 +160,7 @@ class CacheServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ShowCacheResponse:
         """
-        What is in a project's caches, and how much each of some policies would free.
+        The contents of a project's caches, and how much some policies would free.
         """
         return self.execute_unary(
             request=request,

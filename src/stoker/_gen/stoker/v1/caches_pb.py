@@ -34,7 +34,7 @@ class ShowCacheRequest(Message[_ShowCacheRequestFields]):
             string project_id = 1;
             ```
         policies:
-            What would be freed is told for the project's own policy, and for these; at most 20.
+            Policies to estimate, besides the project's own; at most 20.
 
             ```proto
             repeated stoker.v1.KeepPolicy policies = 2;
@@ -90,7 +90,7 @@ _KeepPolicyFields: TypeAlias = Literal["keep_bytes", "keep_days"]
 
 class KeepPolicy(Message[_KeepPolicyFields]):
     """
-    The most that is kept, and for how many days what isn't used; 0 days are no limit.
+    The largest size, and the days after which unused cache is evicted; 0 days are no limit.
 
     ```proto
     message stoker.v1.KeepPolicy
@@ -136,7 +136,7 @@ class PlatformCache(Message[_PlatformCacheFields]):
             string platform = 1;
             ```
         taken_at:
-            When this was looked at: now when a machine runs, else when the last one was about to stop.
+            The time of these contents: now if a machine runs, else just before the last one stopped.
 
             ```proto
             optional google.protobuf.Timestamp taken_at = 2;
@@ -146,7 +146,7 @@ class PlatformCache(Message[_PlatformCacheFields]):
             int64 total_bytes = 3;
             ```
         in_use_bytes:
-            What a build uses now, which no policy drops.
+            Used by a build now; no policy evicts it.
 
             ```proto
             int64 in_use_bytes = 4;
@@ -274,7 +274,7 @@ class CacheRecord(Message[_CacheRecordFields]):
             bool in_use = 7;
             ```
         description:
-            What made it, such as the instruction of a Dockerfile.
+            Its origin, such as the instruction of a Dockerfile.
 
             ```proto
             string description = 8;
@@ -324,13 +324,13 @@ class CacheOutlook(Message[_CacheOutlookFields]):
             optional stoker.v1.KeepPolicy policy = 1;
             ```
         is_current:
-            Whether it is the project's own, and not one that was asked about.
+            Whether it is the project's own policy.
 
             ```proto
             bool is_current = 2;
             ```
         by_age_bytes:
-            Dropped for its age, and what is dropped after that for its size.
+            Freed by age, and after that by size.
 
             ```proto
             int64 by_age_bytes = 3;

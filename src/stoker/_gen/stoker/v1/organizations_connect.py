@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 class AccountService(Protocol):
     """
-    The person who calls.
+    The calling person.
     """
     async def get_account(self, request: GetAccountRequest, ctx: RequestContext[GetAccountRequest, GetAccountResponse], /) -> GetAccountResponse:
         """
-        Who the caller is, and where they belong.
+        The caller, and their organizations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def log_out(self, request: LogOutRequest, ctx: RequestContext[LogOutRequest, LogOutResponse], /) -> LogOutResponse:
         """
-        Let the token that is sent with this call open nothing any more.
+        Revoke the token that is sent with this call.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -101,7 +101,7 @@ class AccountServiceASGIApplication(ConnectASGIApplication[AccountService]):
 
 class AccountServiceClient(ConnectClient):
     """
-    The person who calls.
+    The calling person.
     """
     async def get_account(
         self,
@@ -111,7 +111,7 @@ class AccountServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> GetAccountResponse:
         """
-        Who the caller is, and where they belong.
+        The caller, and their organizations.
         """
         return await self.execute_unary(
             request=request,
@@ -134,7 +134,7 @@ class AccountServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> LogOutResponse:
         """
-        Let the token that is sent with this call open nothing any more.
+        Revoke the token that is sent with this call.
         """
         return await self.execute_unary(
             request=request,
@@ -152,17 +152,17 @@ class AccountServiceClient(ConnectClient):
 
 class AccountServiceSync(Protocol):
     """
-    The person who calls.
+    The calling person.
     """
     def get_account(self, request: GetAccountRequest, ctx: RequestContext[GetAccountRequest, GetAccountResponse], /) -> GetAccountResponse:
         """
-        Who the caller is, and where they belong.
+        The caller, and their organizations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def log_out(self, request: LogOutRequest, ctx: RequestContext[LogOutRequest, LogOutResponse], /) -> LogOutResponse:
         """
-        Let the token that is sent with this call open nothing any more.
+        Revoke the token that is sent with this call.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -219,7 +219,7 @@ class AccountServiceWSGIApplication(ConnectWSGIApplication):
 
 class AccountServiceClientSync(ConnectClientSync):
     """
-    The person who calls.
+    The calling person.
     """
     def get_account(
         self,
@@ -229,7 +229,7 @@ class AccountServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> GetAccountResponse:
         """
-        Who the caller is, and where they belong.
+        The caller, and their organizations.
         """
         return self.execute_unary(
             request=request,
@@ -252,7 +252,7 @@ class AccountServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> LogOutResponse:
         """
-        Let the token that is sent with this call open nothing any more.
+        Revoke the token that is sent with this call.
         """
         return self.execute_unary(
             request=request,
@@ -269,12 +269,12 @@ class AccountServiceClientSync(ConnectClientSync):
         )
 class OrganizationService(Protocol):
     """
-    Organizations and who is in them. An empty organization_id means the caller's first, or the one that the header
+    Organizations and their members. An empty organization_id means the caller's first, or the one that the header
     x-depot-org names.
     """
     async def change_member_role(self, request: ChangeMemberRoleRequest, ctx: RequestContext[ChangeMemberRoleRequest, ChangeMemberRoleResponse], /) -> ChangeMemberRoleResponse:
         """
-        Give a member another role. The last owner stays one.
+        Change a member's role. The last owner can't be changed.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -286,7 +286,7 @@ class OrganizationService(Protocol):
 
     async def create_organization(self, request: CreateOrganizationRequest, ctx: RequestContext[CreateOrganizationRequest, CreateOrganizationResponse], /) -> CreateOrganizationResponse:
         """
-        Create an organization with the caller as its owner. Only operators of the server may.
+        Create an organization with the caller as its owner. Only for operators of the server.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -298,13 +298,13 @@ class OrganizationService(Protocol):
 
     async def list_invitations(self, request: ListInvitationsRequest, ctx: RequestContext[ListInvitationsRequest, ListInvitationsResponse], /) -> ListInvitationsResponse:
         """
-        The invitations that are open.
+        Open invitations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_members(self, request: ListMembersRequest, ctx: RequestContext[ListMembersRequest, ListMembersResponse], /) -> ListMembersResponse:
         """
-        The members, by their address.
+        The members, by email address.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -316,25 +316,25 @@ class OrganizationService(Protocol):
 
     async def remove_member(self, request: RemoveMemberRequest, ctx: RequestContext[RemoveMemberRequest, RemoveMemberResponse], /) -> RemoveMemberResponse:
         """
-        Let somebody be no member any more. The last owner stays one.
+        Remove a member. The last owner can't be removed.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def rename_organization(self, request: RenameOrganizationRequest, ctx: RequestContext[RenameOrganizationRequest, RenameOrganizationResponse], /) -> RenameOrganizationResponse:
         """
-        Give an organization another name.
+        Rename an organization.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def revoke_invitation(self, request: RevokeInvitationRequest, ctx: RequestContext[RevokeInvitationRequest, RevokeInvitationResponse], /) -> RevokeInvitationResponse:
         """
-        Let an invitation's link work no longer.
+        Revoke an invitation, so that its link no longer works.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
         """
-        Let a token open nothing any more.
+        Revoke a token.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -492,7 +492,7 @@ class OrganizationServiceASGIApplication(ConnectASGIApplication[OrganizationServ
 
 class OrganizationServiceClient(ConnectClient):
     """
-    Organizations and who is in them. An empty organization_id means the caller's first, or the one that the header
+    Organizations and their members. An empty organization_id means the caller's first, or the one that the header
     x-depot-org names.
     """
     async def change_member_role(
@@ -503,7 +503,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ChangeMemberRoleResponse:
         """
-        Give a member another role. The last owner stays one.
+        Change a member's role. The last owner can't be changed.
         """
         return await self.execute_unary(
             request=request,
@@ -549,7 +549,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> CreateOrganizationResponse:
         """
-        Create an organization with the caller as its owner. Only operators of the server may.
+        Create an organization with the caller as its owner. Only for operators of the server.
         """
         return await self.execute_unary(
             request=request,
@@ -595,7 +595,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListInvitationsResponse:
         """
-        The invitations that are open.
+        Open invitations.
         """
         return await self.execute_unary(
             request=request,
@@ -618,7 +618,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListMembersResponse:
         """
-        The members, by their address.
+        The members, by email address.
         """
         return await self.execute_unary(
             request=request,
@@ -664,7 +664,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RemoveMemberResponse:
         """
-        Let somebody be no member any more. The last owner stays one.
+        Remove a member. The last owner can't be removed.
         """
         return await self.execute_unary(
             request=request,
@@ -687,7 +687,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RenameOrganizationResponse:
         """
-        Give an organization another name.
+        Rename an organization.
         """
         return await self.execute_unary(
             request=request,
@@ -710,7 +710,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RevokeInvitationResponse:
         """
-        Let an invitation's link work no longer.
+        Revoke an invitation, so that its link no longer works.
         """
         return await self.execute_unary(
             request=request,
@@ -733,7 +733,7 @@ class OrganizationServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RevokeTokenResponse:
         """
-        Let a token open nothing any more.
+        Revoke a token.
         """
         return await self.execute_unary(
             request=request,
@@ -751,12 +751,12 @@ class OrganizationServiceClient(ConnectClient):
 
 class OrganizationServiceSync(Protocol):
     """
-    Organizations and who is in them. An empty organization_id means the caller's first, or the one that the header
+    Organizations and their members. An empty organization_id means the caller's first, or the one that the header
     x-depot-org names.
     """
     def change_member_role(self, request: ChangeMemberRoleRequest, ctx: RequestContext[ChangeMemberRoleRequest, ChangeMemberRoleResponse], /) -> ChangeMemberRoleResponse:
         """
-        Give a member another role. The last owner stays one.
+        Change a member's role. The last owner can't be changed.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -768,7 +768,7 @@ class OrganizationServiceSync(Protocol):
 
     def create_organization(self, request: CreateOrganizationRequest, ctx: RequestContext[CreateOrganizationRequest, CreateOrganizationResponse], /) -> CreateOrganizationResponse:
         """
-        Create an organization with the caller as its owner. Only operators of the server may.
+        Create an organization with the caller as its owner. Only for operators of the server.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -780,13 +780,13 @@ class OrganizationServiceSync(Protocol):
 
     def list_invitations(self, request: ListInvitationsRequest, ctx: RequestContext[ListInvitationsRequest, ListInvitationsResponse], /) -> ListInvitationsResponse:
         """
-        The invitations that are open.
+        Open invitations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_members(self, request: ListMembersRequest, ctx: RequestContext[ListMembersRequest, ListMembersResponse], /) -> ListMembersResponse:
         """
-        The members, by their address.
+        The members, by email address.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -798,25 +798,25 @@ class OrganizationServiceSync(Protocol):
 
     def remove_member(self, request: RemoveMemberRequest, ctx: RequestContext[RemoveMemberRequest, RemoveMemberResponse], /) -> RemoveMemberResponse:
         """
-        Let somebody be no member any more. The last owner stays one.
+        Remove a member. The last owner can't be removed.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def rename_organization(self, request: RenameOrganizationRequest, ctx: RequestContext[RenameOrganizationRequest, RenameOrganizationResponse], /) -> RenameOrganizationResponse:
         """
-        Give an organization another name.
+        Rename an organization.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def revoke_invitation(self, request: RevokeInvitationRequest, ctx: RequestContext[RevokeInvitationRequest, RevokeInvitationResponse], /) -> RevokeInvitationResponse:
         """
-        Let an invitation's link work no longer.
+        Revoke an invitation, so that its link no longer works.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
         """
-        Let a token open nothing any more.
+        Revoke a token.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -972,7 +972,7 @@ class OrganizationServiceWSGIApplication(ConnectWSGIApplication):
 
 class OrganizationServiceClientSync(ConnectClientSync):
     """
-    Organizations and who is in them. An empty organization_id means the caller's first, or the one that the header
+    Organizations and their members. An empty organization_id means the caller's first, or the one that the header
     x-depot-org names.
     """
     def change_member_role(
@@ -983,7 +983,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ChangeMemberRoleResponse:
         """
-        Give a member another role. The last owner stays one.
+        Change a member's role. The last owner can't be changed.
         """
         return self.execute_unary(
             request=request,
@@ -1029,7 +1029,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> CreateOrganizationResponse:
         """
-        Create an organization with the caller as its owner. Only operators of the server may.
+        Create an organization with the caller as its owner. Only for operators of the server.
         """
         return self.execute_unary(
             request=request,
@@ -1075,7 +1075,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListInvitationsResponse:
         """
-        The invitations that are open.
+        Open invitations.
         """
         return self.execute_unary(
             request=request,
@@ -1098,7 +1098,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListMembersResponse:
         """
-        The members, by their address.
+        The members, by email address.
         """
         return self.execute_unary(
             request=request,
@@ -1144,7 +1144,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RemoveMemberResponse:
         """
-        Let somebody be no member any more. The last owner stays one.
+        Remove a member. The last owner can't be removed.
         """
         return self.execute_unary(
             request=request,
@@ -1167,7 +1167,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RenameOrganizationResponse:
         """
-        Give an organization another name.
+        Rename an organization.
         """
         return self.execute_unary(
             request=request,
@@ -1190,7 +1190,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RevokeInvitationResponse:
         """
-        Let an invitation's link work no longer.
+        Revoke an invitation, so that its link no longer works.
         """
         return self.execute_unary(
             request=request,
@@ -1213,7 +1213,7 @@ class OrganizationServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RevokeTokenResponse:
         """
-        Let a token open nothing any more.
+        Revoke a token.
         """
         return self.execute_unary(
             request=request,

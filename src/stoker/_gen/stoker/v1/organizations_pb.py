@@ -660,7 +660,7 @@ class CreateInvitationResponse(Message[_CreateInvitationResponseFields]):
             optional stoker.v1.Invitation invitation = 1;
             ```
         url:
-            Works once. It is shown in this answer alone.
+            Works once. Only this answer shows it.
 
             ```proto
             string url = 2;
@@ -812,13 +812,13 @@ class Token(Message[_TokenFields]):
             optional google.protobuf.Timestamp created_at = 3;
             ```
         expires_at:
-            Absent: it has no end.
+            Absent if it has no end.
 
             ```proto
             optional google.protobuf.Timestamp expires_at = 4;
             ```
         last_used_at:
-            To about a minute; absent: never yet.
+            To about a minute; absent if never used.
 
             ```proto
             optional google.protobuf.Timestamp last_used_at = 5;
@@ -900,7 +900,7 @@ class CreateTokenResponse(Message[_CreateTokenResponseFields]):
             string token_id = 1;
             ```
         secret:
-            Shown in this answer alone.
+            Only this answer shows it.
 
             ```proto
             string secret = 2;
@@ -1032,7 +1032,7 @@ class RevokeTokenResponse(Message[_RevokeTokenResponseFields]):
 
 class Role(Enum):
     """
-    A viewer reads, a member builds as well, an owner decides.
+    A viewer reads, a member builds as well, an owner manages the organization.
 
     ```proto
     enum stoker.v1.Role

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class TrustService(Protocol):
     async def create_project_token(self, request: CreateProjectTokenRequest, ctx: RequestContext[CreateProjectTokenRequest, CreateProjectTokenResponse], /) -> CreateProjectTokenResponse:
         """
-        Create a token of a project, whose builds may be untrusted.
+        Create a token of a project; its builds can be marked as untrusted.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -45,7 +45,7 @@ class TrustService(Protocol):
 
     async def add_policy(self, request: AddPolicyRequest, ctx: RequestContext[AddPolicyRequest, AddPolicyResponse], /) -> AddPolicyResponse:
         """
-        Let the CI of one source build in a project, whose builds may be untrusted.
+        Let the CI of one repository or pipeline build in a project; its builds can be marked as untrusted.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -139,7 +139,7 @@ class TrustServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> CreateProjectTokenResponse:
         """
-        Create a token of a project, whose builds may be untrusted.
+        Create a token of a project; its builds can be marked as untrusted.
         """
         return await self.execute_unary(
             request=request,
@@ -185,7 +185,7 @@ class TrustServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> AddPolicyResponse:
         """
-        Let the CI of one source build in a project, whose builds may be untrusted.
+        Let the CI of one repository or pipeline build in a project; its builds can be marked as untrusted.
         """
         return await self.execute_unary(
             request=request,
@@ -227,7 +227,7 @@ class TrustServiceClient(ConnectClient):
 class TrustServiceSync(Protocol):
     def create_project_token(self, request: CreateProjectTokenRequest, ctx: RequestContext[CreateProjectTokenRequest, CreateProjectTokenResponse], /) -> CreateProjectTokenResponse:
         """
-        Create a token of a project, whose builds may be untrusted.
+        Create a token of a project; its builds can be marked as untrusted.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -239,7 +239,7 @@ class TrustServiceSync(Protocol):
 
     def add_policy(self, request: AddPolicyRequest, ctx: RequestContext[AddPolicyRequest, AddPolicyResponse], /) -> AddPolicyResponse:
         """
-        Let the CI of one source build in a project, whose builds may be untrusted.
+        Let the CI of one repository or pipeline build in a project; its builds can be marked as untrusted.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -331,7 +331,7 @@ class TrustServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> CreateProjectTokenResponse:
         """
-        Create a token of a project, whose builds may be untrusted.
+        Create a token of a project; its builds can be marked as untrusted.
         """
         return self.execute_unary(
             request=request,
@@ -377,7 +377,7 @@ class TrustServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> AddPolicyResponse:
         """
-        Let the CI of one source build in a project, whose builds may be untrusted.
+        Let the CI of one repository or pipeline build in a project; its builds can be marked as untrusted.
         """
         return self.execute_unary(
             request=request,

@@ -120,7 +120,7 @@ class CreateProjectTokenResponse(Message[_CreateProjectTokenResponseFields]):
             string token_id = 1;
             ```
         secret:
-            Shown in this answer alone.
+            Only this answer shows it.
 
             ```proto
             string secret = 2;
@@ -212,7 +212,7 @@ class Policy(Message[_PolicyFields]):
             string policy_id = 1;
             ```
         provider:
-            A name of the server's settings, such as github.
+            The name of a provider in the server's settings, such as github.
 
             ```proto
             string provider = 2;

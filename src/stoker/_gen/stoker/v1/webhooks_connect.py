@@ -36,19 +36,19 @@ class WebhookService(Protocol):
     """
     async def create_webhook(self, request: CreateWebhookRequest, ctx: RequestContext[CreateWebhookRequest, CreateWebhookResponse], /) -> CreateWebhookResponse:
         """
-        Have an address told of a project's builds.
+        Create a webhook of a project.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def delete_webhook(self, request: DeleteWebhookRequest, ctx: RequestContext[DeleteWebhookRequest, DeleteWebhookResponse], /) -> DeleteWebhookResponse:
         """
-        Tell an address no more. Deliveries that wait are dropped.
+        Delete a webhook. Pending deliveries are dropped.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_deliveries(self, request: ListDeliveriesRequest, ctx: RequestContext[ListDeliveriesRequest, ListDeliveriesResponse], /) -> ListDeliveriesResponse:
         """
-        What a webhook was sent or is to be sent, the newest first. Deliveries that are done are kept for some days.
+        The deliveries of a webhook, the newest first. Finished ones are kept for some days.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -60,7 +60,7 @@ class WebhookService(Protocol):
 
     async def test_webhook(self, request: TestWebhookRequest, ctx: RequestContext[TestWebhookRequest, TestWebhookResponse], /) -> TestWebhookResponse:
         """
-        Send a message without a build, once, and say what came of it.
+        Send a test message once, and return its delivery.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -162,7 +162,7 @@ class WebhookServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> CreateWebhookResponse:
         """
-        Have an address told of a project's builds.
+        Create a webhook of a project.
         """
         return await self.execute_unary(
             request=request,
@@ -185,7 +185,7 @@ class WebhookServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> DeleteWebhookResponse:
         """
-        Tell an address no more. Deliveries that wait are dropped.
+        Delete a webhook. Pending deliveries are dropped.
         """
         return await self.execute_unary(
             request=request,
@@ -208,7 +208,7 @@ class WebhookServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListDeliveriesResponse:
         """
-        What a webhook was sent or is to be sent, the newest first. Deliveries that are done are kept for some days.
+        The deliveries of a webhook, the newest first. Finished ones are kept for some days.
         """
         return await self.execute_unary(
             request=request,
@@ -254,7 +254,7 @@ class WebhookServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> TestWebhookResponse:
         """
-        Send a message without a build, once, and say what came of it.
+        Send a test message once, and return its delivery.
         """
         return await self.execute_unary(
             request=request,
@@ -276,19 +276,19 @@ class WebhookServiceSync(Protocol):
     """
     def create_webhook(self, request: CreateWebhookRequest, ctx: RequestContext[CreateWebhookRequest, CreateWebhookResponse], /) -> CreateWebhookResponse:
         """
-        Have an address told of a project's builds.
+        Create a webhook of a project.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def delete_webhook(self, request: DeleteWebhookRequest, ctx: RequestContext[DeleteWebhookRequest, DeleteWebhookResponse], /) -> DeleteWebhookResponse:
         """
-        Tell an address no more. Deliveries that wait are dropped.
+        Delete a webhook. Pending deliveries are dropped.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_deliveries(self, request: ListDeliveriesRequest, ctx: RequestContext[ListDeliveriesRequest, ListDeliveriesResponse], /) -> ListDeliveriesResponse:
         """
-        What a webhook was sent or is to be sent, the newest first. Deliveries that are done are kept for some days.
+        The deliveries of a webhook, the newest first. Finished ones are kept for some days.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -300,7 +300,7 @@ class WebhookServiceSync(Protocol):
 
     def test_webhook(self, request: TestWebhookRequest, ctx: RequestContext[TestWebhookRequest, TestWebhookResponse], /) -> TestWebhookResponse:
         """
-        Send a message without a build, once, and say what came of it.
+        Send a test message once, and return its delivery.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -400,7 +400,7 @@ class WebhookServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> CreateWebhookResponse:
         """
-        Have an address told of a project's builds.
+        Create a webhook of a project.
         """
         return self.execute_unary(
             request=request,
@@ -423,7 +423,7 @@ class WebhookServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> DeleteWebhookResponse:
         """
-        Tell an address no more. Deliveries that wait are dropped.
+        Delete a webhook. Pending deliveries are dropped.
         """
         return self.execute_unary(
             request=request,
@@ -446,7 +446,7 @@ class WebhookServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListDeliveriesResponse:
         """
-        What a webhook was sent or is to be sent, the newest first. Deliveries that are done are kept for some days.
+        The deliveries of a webhook, the newest first. Finished ones are kept for some days.
         """
         return self.execute_unary(
             request=request,
@@ -492,7 +492,7 @@ class WebhookServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> TestWebhookResponse:
         """
-        Send a message without a build, once, and say what came of it.
+        Send a test message once, and return its delivery.
         """
         return self.execute_unary(
             request=request,

@@ -34,7 +34,7 @@ class CreateWebhookRequest(Message[_CreateWebhookRequestFields]):
             string project_id = 1;
             ```
         url:
-            http or https, without a user name and a fragment.
+            http or https, without user name and fragment.
 
             ```proto
             string url = 2;
@@ -70,7 +70,7 @@ class CreateWebhookResponse(Message[_CreateWebhookResponseFields]):
             optional stoker.v1.Webhook webhook = 1;
             ```
         secret:
-            Signs the messages; shown this once.
+            The signing secret. Only this answer shows it.
 
             ```proto
             string secret = 2;
@@ -352,13 +352,13 @@ class Webhook(Message[_WebhookFields]):
             optional google.protobuf.Timestamp created_at = 4;
             ```
         dropped:
-            How many messages it never got, because too many waited for it, its organization or the server.
+            Messages that were dropped because too many waited for it, its organization or the server.
 
             ```proto
             int64 dropped = 5;
             ```
         dropped_at:
-            When the last of these was dropped; absent when none was.
+            When the last one was dropped; absent if none was.
 
             ```proto
             optional google.protobuf.Timestamp dropped_at = 6;
@@ -428,25 +428,25 @@ class Delivery(Message[_DeliveryFields]):
             optional google.protobuf.Timestamp created_at = 6;
             ```
         due_at:
-            When it is tried next, while it waits.
+            The next attempt, while it waits.
 
             ```proto
             optional google.protobuf.Timestamp due_at = 7;
             ```
         finished_at:
-            When it was delivered or given up.
+            When it was delivered or dropped.
 
             ```proto
             optional google.protobuf.Timestamp finished_at = 8;
             ```
         http_status:
-            The status that the last attempt was answered with; 0 when there was no answer.
+            The HTTP status of the last attempt; 0 without an answer.
 
             ```proto
             int32 http_status = 9;
             ```
         error:
-            What went wrong in the last attempt.
+            The error of the last attempt.
 
             ```proto
             string error = 10;

@@ -42,7 +42,7 @@ class BuildService(Protocol):
 
     async def finish_build(self, request: FinishBuildRequest, ctx: RequestContext[FinishBuildRequest, FinishBuildResponse], /) -> FinishBuildResponse:
         """
-        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        Finish a build: its endpoints close at once. A finished build can't be finished again.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -54,7 +54,7 @@ class BuildService(Protocol):
 
     async def get_build_steps(self, request: GetBuildStepsRequest, ctx: RequestContext[GetBuildStepsRequest, GetBuildStepsResponse], /) -> GetBuildStepsResponse:
         """
-        The steps of a build that its machines did, in the order in which they began, in pages.
+        The steps that machines ran for a build, in the order in which they began, in pages.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -168,7 +168,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> FinishBuildResponse:
         """
-        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        Finish a build: its endpoints close at once. A finished build can't be finished again.
         """
         return await self.execute_unary(
             request=request,
@@ -214,7 +214,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> GetBuildStepsResponse:
         """
-        The steps of a build that its machines did, in the order in which they began, in pages.
+        The steps that machines ran for a build, in the order in which they began, in pages.
         """
         return await self.execute_unary(
             request=request,
@@ -242,7 +242,7 @@ class BuildServiceSync(Protocol):
 
     def finish_build(self, request: FinishBuildRequest, ctx: RequestContext[FinishBuildRequest, FinishBuildResponse], /) -> FinishBuildResponse:
         """
-        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        Finish a build: its endpoints close at once. A finished build can't be finished again.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -254,7 +254,7 @@ class BuildServiceSync(Protocol):
 
     def get_build_steps(self, request: GetBuildStepsRequest, ctx: RequestContext[GetBuildStepsRequest, GetBuildStepsResponse], /) -> GetBuildStepsResponse:
         """
-        The steps of a build that its machines did, in the order in which they began, in pages.
+        The steps that machines ran for a build, in the order in which they began, in pages.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -366,7 +366,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> FinishBuildResponse:
         """
-        End a build: its endpoints close at once. A build that has ended can't be ended again.
+        Finish a build: its endpoints close at once. A finished build can't be finished again.
         """
         return self.execute_unary(
             request=request,
@@ -412,7 +412,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> GetBuildStepsResponse:
         """
-        The steps of a build that its machines did, in the order in which they began, in pages.
+        The steps that machines ran for a build, in the order in which they began, in pages.
         """
         return self.execute_unary(
             request=request,

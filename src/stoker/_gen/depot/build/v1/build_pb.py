@@ -62,7 +62,7 @@ class CreateBuildResponse(Message[_CreateBuildResponseFields]):
             string build_id = 1;
             ```
         build_token:
-            With it the build's client gets an endpoint, reports health and ends the build. It is shown in this answer alone.
+            The token to get an endpoint, report health and finish the build with. Only this answer shows it.
 
             ```proto
             string build_token = 2;
@@ -128,7 +128,7 @@ class FinishBuildRequest(Message[_FinishBuildRequestFields]):
 
         Attributes:
             error:
-                What went wrong, for whoever reads the build later.
+                The error, for readers of the build.
 
                 ```proto
                 string error = 1;

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 class BuildKitService(Protocol):
     """
-    A BuildKit endpoint for one build and platform: get it, keep it alive, give it back.
+    A BuildKit endpoint for one build and platform: get it, keep it alive, release it.
     """
     def get_endpoint(self, request: GetEndpointRequest, ctx: RequestContext[GetEndpointRequest, GetEndpointResponse], /) -> AsyncIterator[GetEndpointResponse]:
         """
@@ -43,14 +43,14 @@ class BuildKitService(Protocol):
 
     async def release_endpoint(self, request: ReleaseEndpointRequest, ctx: RequestContext[ReleaseEndpointRequest, ReleaseEndpointResponse], /) -> ReleaseEndpointResponse:
         """
-        Give an endpoint back. One that was given back before is a success.
+        Release an endpoint. Succeeds if it was released before.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def report_health(self, request: AsyncIterator[ReportHealthRequest], ctx: RequestContext[ReportHealthRequest, ReportHealthResponse], /) -> ReportHealthResponse:
         """
-        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
-        its resources go.
+        Report health, which keeps an endpoint. After five minutes without a message the build fails, and its resources are
+        released.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -120,7 +120,7 @@ class BuildKitServiceASGIApplication(ConnectASGIApplication[BuildKitService]):
 
 class BuildKitServiceClient(ConnectClient):
     """
-    A BuildKit endpoint for one build and platform: get it, keep it alive, give it back.
+    A BuildKit endpoint for one build and platform: get it, keep it alive, release it.
     """
     def get_endpoint(
         self,
@@ -154,7 +154,7 @@ class BuildKitServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ReleaseEndpointResponse:
         """
-        Give an endpoint back. One that was given back before is a success.
+        Release an endpoint. Succeeds if it was released before.
         """
         return await self.execute_unary(
             request=request,
@@ -177,8 +177,8 @@ class BuildKitServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ReportHealthResponse:
         """
-        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
-        its resources go.
+        Report health, which keeps an endpoint. After five minutes without a message the build fails, and its resources are
+        released.
         """
         return await self.execute_client_stream(
             request=request,
@@ -196,7 +196,7 @@ class BuildKitServiceClient(ConnectClient):
 
 class BuildKitServiceSync(Protocol):
     """
-    A BuildKit endpoint for one build and platform: get it, keep it alive, give it back.
+    A BuildKit endpoint for one build and platform: get it, keep it alive, release it.
     """
     def get_endpoint(self, request: GetEndpointRequest, ctx: RequestContext[GetEndpointRequest, GetEndpointResponse], /) -> Iterator[GetEndpointResponse]:
         """
@@ -207,14 +207,14 @@ class BuildKitServiceSync(Protocol):
 
     def release_endpoint(self, request: ReleaseEndpointRequest, ctx: RequestContext[ReleaseEndpointRequest, ReleaseEndpointResponse], /) -> ReleaseEndpointResponse:
         """
-        Give an endpoint back. One that was given back before is a success.
+        Release an endpoint. Succeeds if it was released before.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def report_health(self, request: Iterator[ReportHealthRequest], ctx: RequestContext[ReportHealthRequest, ReportHealthResponse], /) -> ReportHealthResponse:
         """
-        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
-        its resources go.
+        Report health, which keeps an endpoint. After five minutes without a message the build fails, and its resources are
+        released.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -282,7 +282,7 @@ class BuildKitServiceWSGIApplication(ConnectWSGIApplication):
 
 class BuildKitServiceClientSync(ConnectClientSync):
     """
-    A BuildKit endpoint for one build and platform: get it, keep it alive, give it back.
+    A BuildKit endpoint for one build and platform: get it, keep it alive, release it.
     """
     def get_endpoint(
         self,
@@ -316,7 +316,7 @@ class BuildKitServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ReleaseEndpointResponse:
         """
-        Give an endpoint back. One that was given back before is a success.
+        Release an endpoint. Succeeds if it was released before.
         """
         return self.execute_unary(
             request=request,
@@ -339,8 +339,8 @@ class BuildKitServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ReportHealthResponse:
         """
-        Keep an endpoint: each message of the stream is a sign of life. Without one for five minutes the build fails and
-        its resources go.
+        Report health, which keeps an endpoint. After five minutes without a message the build fails, and its resources are
+        released.
         """
         return self.execute_client_stream(
             request=request,

@@ -102,13 +102,13 @@ class GetEndpointResponse(Message[_GetEndpointResponseFields]):
                 string server_name = 2;
                 ```
             cert:
-                The build's own client certificate; it is worth nothing once the build has ended.
+                The build's own client certificate, which is valid until the build ends.
 
                 ```proto
                 optional depot.buildkit.v1.CertificatePair cert = 3;
                 ```
             ca_cert:
-                The authority against which the gateway's certificate is checked.
+                The authority to verify the gateway's certificate with.
 
                 ```proto
                 optional depot.buildkit.v1.PublicCertificate ca_cert = 4;

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 class BuildService(Protocol):
     """
-    What the depot CLI calls while it builds.
+    Builds of the depot CLI.
     """
     async def create_build(self, request: CreateBuildRequest, ctx: RequestContext[CreateBuildRequest, CreateBuildResponse], /) -> CreateBuildResponse:
         """
-        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        Create a build. A project that can't be used is not_found; the CLI then asks for another one.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -103,7 +103,7 @@ class BuildService(Protocol):
 
     async def report_timings(self, request: ReportTimingsRequest, ctx: RequestContext[ReportTimingsRequest, ReportTimingsResponse], /) -> ReportTimingsResponse:
         """
-        How long the steps took, as the CLI saw them.
+        Durations of steps, as the CLI measured them.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -272,7 +272,7 @@ class BuildServiceASGIApplication(ConnectASGIApplication[BuildService]):
 
 class BuildServiceClient(ConnectClient):
     """
-    What the depot CLI calls while it builds.
+    Builds of the depot CLI.
     """
     async def create_build(
         self,
@@ -282,7 +282,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> CreateBuildResponse:
         """
-        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        Create a build. A project that can't be used is not_found; the CLI then asks for another one.
         """
         return await self.execute_unary(
             request=request,
@@ -536,7 +536,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ReportTimingsResponse:
         """
-        How long the steps took, as the CLI saw them.
+        Durations of steps, as the CLI measured them.
         """
         return await self.execute_unary(
             request=request,
@@ -554,11 +554,11 @@ class BuildServiceClient(ConnectClient):
 
 class BuildServiceSync(Protocol):
     """
-    What the depot CLI calls while it builds.
+    Builds of the depot CLI.
     """
     def create_build(self, request: CreateBuildRequest, ctx: RequestContext[CreateBuildRequest, CreateBuildResponse], /) -> CreateBuildResponse:
         """
-        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        Create a build. A project that can't be used is not_found; the CLI then asks for another one.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -625,7 +625,7 @@ class BuildServiceSync(Protocol):
 
     def report_timings(self, request: ReportTimingsRequest, ctx: RequestContext[ReportTimingsRequest, ReportTimingsResponse], /) -> ReportTimingsResponse:
         """
-        How long the steps took, as the CLI saw them.
+        Durations of steps, as the CLI measured them.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -792,7 +792,7 @@ class BuildServiceWSGIApplication(ConnectWSGIApplication):
 
 class BuildServiceClientSync(ConnectClientSync):
     """
-    What the depot CLI calls while it builds.
+    Builds of the depot CLI.
     """
     def create_build(
         self,
@@ -802,7 +802,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> CreateBuildResponse:
         """
-        Create a build. Any project that can't be used is not_found, upon which the CLI asks for another.
+        Create a build. A project that can't be used is not_found; the CLI then asks for another one.
         """
         return self.execute_unary(
             request=request,
@@ -1056,7 +1056,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ReportTimingsResponse:
         """
-        How long the steps took, as the CLI saw them.
+        Durations of steps, as the CLI measured them.
         """
         return self.execute_unary(
             request=request,

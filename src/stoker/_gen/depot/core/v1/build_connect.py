@@ -48,13 +48,13 @@ class BuildService(Protocol):
 
     async def share_build(self, request: ShareBuildRequest, ctx: RequestContext[ShareBuildRequest, ShareBuildResponse], /) -> ShareBuildResponse:
         """
-        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        Share a build with anyone who has the URL, until sharing stops. The URL stays the same meanwhile.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def stop_sharing_build(self, request: StopSharingBuildRequest, ctx: RequestContext[StopSharingBuildRequest, StopSharingBuildResponse], /) -> StopSharingBuildResponse:
         """
-        Let the URL lead nowhere. A build that isn't shared is a success.
+        Stop sharing. Succeeds if the build isn't shared.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -191,7 +191,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ShareBuildResponse:
         """
-        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        Share a build with anyone who has the URL, until sharing stops. The URL stays the same meanwhile.
         """
         return await self.execute_unary(
             request=request,
@@ -214,7 +214,7 @@ class BuildServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> StopSharingBuildResponse:
         """
-        Let the URL lead nowhere. A build that isn't shared is a success.
+        Stop sharing. Succeeds if the build isn't shared.
         """
         return await self.execute_unary(
             request=request,
@@ -248,13 +248,13 @@ class BuildServiceSync(Protocol):
 
     def share_build(self, request: ShareBuildRequest, ctx: RequestContext[ShareBuildRequest, ShareBuildResponse], /) -> ShareBuildResponse:
         """
-        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        Share a build with anyone who has the URL, until sharing stops. The URL stays the same meanwhile.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def stop_sharing_build(self, request: StopSharingBuildRequest, ctx: RequestContext[StopSharingBuildRequest, StopSharingBuildResponse], /) -> StopSharingBuildResponse:
         """
-        Let the URL lead nowhere. A build that isn't shared is a success.
+        Stop sharing. Succeeds if the build isn't shared.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -389,7 +389,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ShareBuildResponse:
         """
-        Let anybody who has the URL look at a build, until sharing stops. The URL stays the same meanwhile.
+        Share a build with anyone who has the URL, until sharing stops. The URL stays the same meanwhile.
         """
         return self.execute_unary(
             request=request,
@@ -412,7 +412,7 @@ class BuildServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> StopSharingBuildResponse:
         """
-        Let the URL lead nowhere. A build that isn't shared is a success.
+        Stop sharing. Succeeds if the build isn't shared.
         """
         return self.execute_unary(
             request=request,

@@ -112,7 +112,7 @@ class Build(Message[_BuildFields]):
             optional int32 build_duration_seconds = 6;
             ```
         saved_duration_seconds:
-            How long the cached steps took when the same work was last done in the project; while the build runs, so far.
+            How long the cached steps took when the same work last ran in the project; so far, while the build runs.
 
             ```proto
             optional int32 saved_duration_seconds = 7;

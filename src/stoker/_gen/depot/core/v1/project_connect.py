@@ -36,7 +36,7 @@ class ProjectService(Protocol):
     """
     async def add_trust_policy(self, request: AddTrustPolicyRequest, ctx: RequestContext[AddTrustPolicyRequest, AddTrustPolicyResponse], /) -> AddTrustPolicyResponse:
         """
-        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        Let a CI's OIDC tokens build in a project. An existing policy is returned as it is.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -90,7 +90,7 @@ class ProjectService(Protocol):
 
     async def remove_trust_policy(self, request: RemoveTrustPolicyRequest, ctx: RequestContext[RemoveTrustPolicyRequest, RemoveTrustPolicyResponse], /) -> RemoveTrustPolicyResponse:
         """
-        Remove a trust policy. Builds that it let in go on.
+        Remove a trust policy. Builds that it admitted continue.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -102,7 +102,7 @@ class ProjectService(Protocol):
 
     async def update_project(self, request: UpdateProjectRequest, ctx: RequestContext[UpdateProjectRequest, UpdateProjectResponse], /) -> UpdateProjectResponse:
         """
-        Change what the request names, and nothing else.
+        Change only what the request names.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -298,7 +298,7 @@ class ProjectServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> AddTrustPolicyResponse:
         """
-        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        Let a CI's OIDC tokens build in a project. An existing policy is returned as it is.
         """
         return await self.execute_unary(
             request=request,
@@ -505,7 +505,7 @@ class ProjectServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RemoveTrustPolicyResponse:
         """
-        Remove a trust policy. Builds that it let in go on.
+        Remove a trust policy. Builds that it admitted continue.
         """
         return await self.execute_unary(
             request=request,
@@ -551,7 +551,7 @@ class ProjectServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> UpdateProjectResponse:
         """
-        Change what the request names, and nothing else.
+        Change only what the request names.
         """
         return await self.execute_unary(
             request=request,
@@ -596,7 +596,7 @@ class ProjectServiceSync(Protocol):
     """
     def add_trust_policy(self, request: AddTrustPolicyRequest, ctx: RequestContext[AddTrustPolicyRequest, AddTrustPolicyResponse], /) -> AddTrustPolicyResponse:
         """
-        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        Let a CI's OIDC tokens build in a project. An existing policy is returned as it is.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -650,7 +650,7 @@ class ProjectServiceSync(Protocol):
 
     def remove_trust_policy(self, request: RemoveTrustPolicyRequest, ctx: RequestContext[RemoveTrustPolicyRequest, RemoveTrustPolicyResponse], /) -> RemoveTrustPolicyResponse:
         """
-        Remove a trust policy. Builds that it let in go on.
+        Remove a trust policy. Builds that it admitted continue.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -662,7 +662,7 @@ class ProjectServiceSync(Protocol):
 
     def update_project(self, request: UpdateProjectRequest, ctx: RequestContext[UpdateProjectRequest, UpdateProjectResponse], /) -> UpdateProjectResponse:
         """
-        Change what the request names, and nothing else.
+        Change only what the request names.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -856,7 +856,7 @@ class ProjectServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> AddTrustPolicyResponse:
         """
-        Let a CI's OIDC tokens build in a project. One that is there already is returned as it is.
+        Let a CI's OIDC tokens build in a project. An existing policy is returned as it is.
         """
         return self.execute_unary(
             request=request,
@@ -1063,7 +1063,7 @@ class ProjectServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RemoveTrustPolicyResponse:
         """
-        Remove a trust policy. Builds that it let in go on.
+        Remove a trust policy. Builds that it admitted continue.
         """
         return self.execute_unary(
             request=request,
@@ -1109,7 +1109,7 @@ class ProjectServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> UpdateProjectResponse:
         """
-        Change what the request names, and nothing else.
+        Change only what the request names.
         """
         return self.execute_unary(
             request=request,

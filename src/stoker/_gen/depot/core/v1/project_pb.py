@@ -234,7 +234,7 @@ class CreateProjectRequest(Message[_CreateProjectRequestFields]):
             string name = 1;
             ```
         organization_id:
-            Left out: the caller's first, or the one that x-depot-org names.
+            Default: the caller's first, or the one that x-depot-org names.
 
             ```proto
             optional string organization_id = 2;
@@ -286,13 +286,13 @@ class CachePolicy(Message[_CachePolicyFields]):
 
     Attributes:
         keep_bytes:
-            The most that a cache may hold. It wins over keep_gb.
+            The largest size of a cache. Takes precedence over keep_gb.
 
             ```proto
             optional int64 keep_bytes = 1;
             ```
         keep_days:
-            What was not used for so many days is dropped; 0 is no limit.
+            Cache that was unused for this many days is evicted; 0 is no limit.
 
             ```proto
             int32 keep_days = 2;
@@ -462,7 +462,7 @@ class CreateTokenResponse(Message[_CreateTokenResponseFields]):
             string token_id = 1;
             ```
         secret:
-            Shown in this answer alone.
+            Only this answer shows it.
 
             ```proto
             string secret = 2;
