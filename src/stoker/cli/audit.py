@@ -10,7 +10,7 @@ from protobuf.wkt import Timestamp
 
 from stoker._gen.stoker.v1 import audit_pb as pb
 from stoker._gen.stoker.v1.audit_connect import AuditServiceClient
-from stoker.cli.output import print_json, print_table
+from stoker.cli.output import print_table
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import tell
 
@@ -62,9 +62,7 @@ def command(
         return pb.ListEventsResponse(events=listed, next_page_token=token)
 
     answer = remote.call(AuditServiceClient, all_)
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (_time(event), _party(event.actor), event.action, _party(event.target), event.detail, event.address)
         for event in answer.events

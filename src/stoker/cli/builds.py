@@ -9,7 +9,7 @@ import click
 from stoker._gen.depot.core.v1.build_pb import Build as CoreBuild
 from stoker._gen.stoker.v1 import builds_pb as pb
 from stoker._gen.stoker.v1.builds_connect import BuildServiceClient
-from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time
+from stoker.cli.output import print_facts, print_table, shown_seconds, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import one_line, say, tell
 
@@ -53,9 +53,7 @@ def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: s
         return pb.ListBuildsResponse(builds=listed, next_page_token=token)
 
     answer = remote.call(BuildServiceClient, all_)
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (
             one.build_id,
@@ -80,10 +78,7 @@ def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: s
 def show_build(remote: Remote, build: str) -> None:
     """Show a build. BUILD is its id."""
     answer = remote.call(BuildServiceClient, lambda builds: builds.get_build(pb.GetBuildRequest(build_id=build)))
-    if remote.as_json or answer.build is None:
-        print_json(answer)
-        return
-    one = answer.build
+    one = remote.part(answer, answer.build)
     print_facts(
         [
             ("id", one.build_id),

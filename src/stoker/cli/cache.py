@@ -8,7 +8,7 @@ import click
 
 from stoker._gen.stoker.v1 import caches_pb as pb
 from stoker._gen.stoker.v1.caches_connect import CacheServiceClient
-from stoker.cli.output import print_json, print_table, shown_time
+from stoker.cli.output import print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import tell, write
 from stoker.domain.cache_policy import GIGABYTE
@@ -42,9 +42,7 @@ def show(remote: Remote, project: str, keep_gb: int | None, keep_days: int | Non
         asked = [_policy(keep_gb, keep_days)]
     request = pb.ShowCacheRequest(project_id=project, policies=asked)
     answer = remote.call(CacheServiceClient, lambda caches: caches.show_cache(request))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     if not answer.caches:
         tell("there is no cache yet, or none was inspected; build something first")
     for number, cache in enumerate(answer.caches):

@@ -7,7 +7,7 @@ import click
 from stoker._gen.stoker.v1 import organizations_pb as pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_table, shown_time
+from stoker.cli.output import print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import tell
 
@@ -25,9 +25,7 @@ def command() -> None:
 def list_invitations(remote: Remote) -> None:
     """List the open invitations, without their links."""
     answer = remote.call(OrganizationServiceClient, lambda own: own.list_invitations(pb.ListInvitationsRequest()))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (one.invitation_id, one.email, one.role.name.lower(), shown_time(one.created_at), shown_time(one.expires_at))
         for one in answer.invitations
@@ -45,7 +43,5 @@ def revoke_invitation(remote: Remote, invitation: str, yes: bool) -> None:  # no
     confirm(f"Revoke the invitation {invitation}", yes=yes)
     request = pb.RevokeInvitationRequest(invitation_id=invitation)
     answer = remote.call(OrganizationServiceClient, lambda own: own.revoke_invitation(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"the invitation {invitation} is revoked")
+    remote.finish_json(answer)
+    tell(f"the invitation {invitation} is revoked")

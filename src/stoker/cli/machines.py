@@ -6,7 +6,7 @@ import click
 
 from stoker._gen.stoker.v1 import machines_pb as pb
 from stoker._gen.stoker.v1.machines_connect import MachineServiceClient
-from stoker.cli.output import print_json, print_table, shown_time
+from stoker.cli.output import print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.domain.cache_policy import GIGABYTE
 
@@ -18,9 +18,7 @@ def command(remote: Remote, project_id: str) -> None:
     """Show machines, their caches and last errors."""
     request = pb.ListMachinesRequest(organization_id=remote.caller.organization_id or "", project_id=project_id)
     answer = remote.call(MachineServiceClient, lambda machines: machines.list_machines(request))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (
             one.machine_id,

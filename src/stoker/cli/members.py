@@ -7,7 +7,7 @@ import click
 from stoker._gen.stoker.v1 import organizations_pb as pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, shown_time
+from stoker.cli.output import print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import Problem, tell
 
@@ -27,9 +27,7 @@ def command() -> None:
 def list_members(remote: Remote) -> None:
     """List the members."""
     answer = _members(remote)
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (one.person.person_id, one.person.name, one.person.email, one.role.name.lower(), shown_time(one.joined_at))
         for one in answer.members
@@ -46,11 +44,9 @@ def invite(remote: Remote, email: str, role: str) -> None:
     """Invite EMAIL, and print the link to join. It works once; send it to that person only."""
     request = pb.CreateInvitationRequest(email=email, role=_ROLES[role])
     answer = remote.call(OrganizationServiceClient, lambda own: own.create_invitation(request))
-    if remote.as_json or answer.invitation is None:
-        print_json(answer)
-        return
-    until = shown_time(answer.invitation.expires_at)
-    print_made(f"{answer.invitation.email} can join as {role} until {until} UTC, with this link:", answer.url)
+    one = remote.part(answer, answer.invitation)
+    until = shown_time(one.expires_at)
+    print_made(f"{one.email} can join as {role} until {until} UTC, with this link:", answer.url)
 
 
 @command.command("role")
@@ -62,10 +58,8 @@ def change_role(remote: Remote, person: str, role: str) -> None:
     found = _find(remote, person)
     request = pb.ChangeMemberRoleRequest(person_id=found.person_id, role=_ROLES[role])
     answer = remote.call(OrganizationServiceClient, lambda own: own.change_member_role(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"{found.name} ({found.email}) is {role} now")
+    remote.finish_json(answer)
+    tell(f"{found.name} ({found.email}) is {role} now")
 
 
 @command.command("remove")
@@ -78,10 +72,8 @@ def remove_member(remote: Remote, person: str, yes: bool) -> None:  # noqa: FBT0
     confirm(f"Remove {found.name} ({found.email})", yes=yes)
     request = pb.RemoveMemberRequest(person_id=found.person_id)
     answer = remote.call(OrganizationServiceClient, lambda own: own.remove_member(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"{found.name} ({found.email}) is no longer a member")
+    remote.finish_json(answer)
+    tell(f"{found.name} ({found.email}) is no longer a member")
 
 
 def _members(remote: Remote) -> pb.ListMembersResponse:

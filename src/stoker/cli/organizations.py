@@ -8,7 +8,7 @@ from stoker._gen.depot.core.v1.organization_connect import OrganizationServiceCl
 from stoker._gen.depot.core.v1.organization_pb import ListOrganizationsRequest
 from stoker._gen.stoker.v1 import organizations_pb as pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient as OwnOrganizationServiceClient
-from stoker.cli.output import print_json, print_made, print_table, shown_time
+from stoker.cli.output import print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import tell
 
@@ -23,9 +23,7 @@ def command() -> None:
 def list_organizations(remote: Remote) -> None:
     """List your organizations."""
     answer = remote.call(OrganizationServiceClient, lambda all_: all_.list_organizations(ListOrganizationsRequest()))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [(one.org_id, one.name, shown_time(one.created_at)) for one in answer.organizations]
     print_table(("ID", "NAME", "CREATED (UTC)"), rows, empty="you are in no organization; ask an owner to invite you")
 
@@ -37,10 +35,8 @@ def create_organization(remote: Remote, name: str) -> None:
     """Create an organization that you own, and print its id. For operators of the server."""
     request = pb.CreateOrganizationRequest(name=name)
     answer = remote.call(OwnOrganizationServiceClient, lambda own: own.create_organization(request))
-    if remote.as_json or answer.organization is None:
-        print_json(answer)
-    else:
-        print_made(f"created the organization {answer.organization.name}:", answer.organization.organization_id)
+    one = remote.part(answer, answer.organization)
+    print_made(f"created the organization {one.name}:", one.organization_id)
 
 
 @command.command("rename")
@@ -51,7 +47,5 @@ def rename_organization(remote: Remote, organization: str, name: str) -> None:
     """Rename an organization. ORGANIZATION is its id."""
     request = pb.RenameOrganizationRequest(organization_id=organization, name=name)
     answer = remote.call(OwnOrganizationServiceClient, lambda own: own.rename_organization(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"{organization} is called {name} now")
+    remote.finish_json(answer)
+    tell(f"{organization} is called {name} now")

@@ -9,7 +9,7 @@ from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
 from stoker._gen.stoker.v1 import trust_pb
 from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table
+from stoker.cli.output import print_made, print_table
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import Problem, tell
 
@@ -32,9 +32,7 @@ def command() -> None:
 def list_policies(remote: Remote, project_id: str) -> None:
     """List a project's trust policies."""
     answer = _list(remote, project_id)
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [(one.policy_id, *_source(one), "no" if one.untrusted else "yes") for one in answer.policies]
     empty = "the project trusts no CI; `stoker policies add` changes that"
     print_table(("ID", "PROVIDER", "SOURCE", "TRUSTED"), rows, empty=empty)
@@ -65,12 +63,10 @@ def add_policy(remote: Remote, provider: str, source: str, project_id: str, untr
         project_id=project_id, provider=provider, owner=owner, source=name, untrusted=untrusted
     )
     answer = remote.call(TrustServiceClient, lambda trust: trust.add_policy(request))
-    if remote.as_json or answer.policy is None:
-        print_json(answer)
-    else:
-        shown = " ".join(_source(answer.policy))
-        does = "takes untrusted builds of" if untrusted else "trusts"
-        print_made(f"the project {project_id} {does} {shown} by the policy:", answer.policy.policy_id)
+    one = remote.part(answer, answer.policy)
+    shown = " ".join(_source(one))
+    does = "takes untrusted builds of" if untrusted else "trusts"
+    print_made(f"the project {project_id} {does} {shown} by the policy:", one.policy_id)
 
 
 @command.command("remove")
@@ -87,10 +83,8 @@ def remove_policy(remote: Remote, policy: str, project_id: str, yes: bool) -> No
     confirm(f"Let {shown} build in the project {project_id} no longer", yes=yes)
     request = pb.RemoveTrustPolicyRequest(project_id=project_id, trust_policy_id=policy)
     answer = remote.call(ProjectServiceClient, lambda projects: projects.remove_trust_policy(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"the project {project_id} trusts {shown} no longer")
+    remote.finish_json(answer)
+    tell(f"the project {project_id} trusts {shown} no longer")
 
 
 def _list(remote: Remote, project_id: str) -> trust_pb.ListPoliciesResponse:

@@ -9,7 +9,7 @@ import click
 from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
 from stoker.cli.confirmation import confirm, confirm_by_name, yes_flag
-from stoker.cli.output import print_facts, print_json, print_made, print_table, shown_time
+from stoker.cli.output import print_facts, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import tell
 from stoker.domain.cache_policy import GIGABYTE
@@ -35,9 +35,7 @@ def command() -> None:
 def list_projects(remote: Remote) -> None:
     """List the projects."""
     answer = remote.call(ProjectServiceClient, lambda projects: projects.list_projects(pb.ListProjectsRequest()))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (one.project_id, one.name, one.region_id, _hardware(one), _cache(one), shown_time(one.created_at))
         for one in answer.projects
@@ -68,10 +66,8 @@ def create_project(
     request = pb.CreateProjectRequest(name=name, region_id=region)
     _set_shape(request, hardware, keep_gb, keep_days)
     answer = remote.call(ProjectServiceClient, lambda projects: projects.create_project(request))
-    if remote.as_json or answer.project is None:
-        print_json(answer)
-    else:
-        print_made(f"created the project {answer.project.name}:", answer.project.project_id)
+    one = remote.part(answer, answer.project)
+    print_made(f"created the project {one.name}:", one.project_id)
 
 
 @command.command("show")
@@ -80,10 +76,7 @@ def create_project(
 def show_project(remote: Remote, project: str) -> None:
     """Show a project. PROJECT is its id."""
     answer = _get(remote, project)
-    if remote.as_json or answer.project is None:
-        print_json(answer)
-        return
-    one = answer.project
+    one = remote.part(answer, answer.project)
     print_facts(
         [
             ("id", one.project_id),
@@ -122,10 +115,8 @@ def update_project(
     if (name, region, hardware, keep_gb, keep_days) == (None,) * 5:
         raise click.UsageError("say what to change: --name, --region, --hardware, --keep-gb or --keep-days")
     answer = remote.call(ProjectServiceClient, lambda projects: projects.update_project(request))
-    if remote.as_json or answer.project is None:
-        print_json(answer)
-    else:
-        tell(f"{project} is {answer.project.name}, {_hardware(answer.project)}, {_cache(answer.project)} of cache now")
+    one = remote.part(answer, answer.project)
+    tell(f"{project} is {one.name}, {_hardware(one)}, {_cache(one)} of cache now")
 
 
 @command.command("delete")
@@ -138,10 +129,8 @@ def delete_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FB
     confirm_by_name(f"This deletes the project {name} ({project}) with its cache, tokens and builds", name, yes=yes)
     request = pb.DeleteProjectRequest(project_id=project)
     answer = remote.call(ProjectServiceClient, lambda projects: projects.delete_project(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"the project {name} is deleted")
+    remote.finish_json(answer)
+    tell(f"the project {name} is deleted")
 
 
 @command.command("reset")
@@ -154,10 +143,8 @@ def reset_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FBT
     confirm(f"Destroy the cache of {name} ({project})", yes=yes)
     request = pb.ResetProjectRequest(project_id=project)
     answer = remote.call(ProjectServiceClient, lambda projects: projects.reset_project(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"the cache of {name} is destroyed")
+    remote.finish_json(answer)
+    tell(f"the cache of {name} is destroyed")
 
 
 def _get(remote: Remote, project: str) -> pb.GetProjectResponse:

@@ -6,7 +6,7 @@ import click
 
 from stoker._gen.stoker.v1 import queue_pb as pb
 from stoker._gen.stoker.v1.queue_connect import QueueServiceClient
-from stoker.cli.output import print_json, print_table, shown_time
+from stoker.cli.output import print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 
 
@@ -19,9 +19,7 @@ def command(remote: Remote) -> None:
     """
     request = pb.ListQueueRequest(organization_id=remote.caller.organization_id or "")
     answer = remote.call(QueueServiceClient, lambda queue: queue.list_queue(request))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (str(one.position), one.build_id, one.project_id, one.platform, shown_time(one.waits_since))
         for one in answer.builds

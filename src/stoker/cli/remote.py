@@ -13,6 +13,7 @@ from connectrpc.client import ConnectClient
 from connectrpc.code import Code
 
 from stoker.cli.connecting import resolve_caller, token_source
+from stoker.cli.output import print_json
 from stoker.cli.terminal import Problem, write
 from stoker.client.calls import Caller, Calls
 from stoker.client.errors import ApiError, UntrustedCertificate
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
+    from protobuf import Message
+
 Service = TypeVar("Service", bound=ConnectClient)
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
+Part = TypeVar("Part")
 Decorated = TypeVar("Decorated", bound="Callable[..., object]")
 
 _INTERRUPTED = 130
@@ -49,6 +53,22 @@ class Remote:
             return await method(Calls(self.caller).of(service))
 
         return wait_for(work())
+
+    def finish_json(self, answer: Message) -> None:
+        """With ``--json``, print the answer as JSON and end the command."""
+        if self.as_json:
+            _finish(answer)
+
+    def part(self, answer: Message, part: Part | None) -> Part:
+        """The part of an answer that a person is shown; without it, or with ``--json``, see `finish_json`."""
+        if self.as_json or part is None:
+            _finish(answer)
+        return part
+
+
+def _finish(answer: Message) -> NoReturn:
+    print_json(answer)
+    raise click.exceptions.Exit(0)
 
 
 def remote_command(function: Callable[Concatenate[Remote, ...], None]) -> Callable[..., None]:

@@ -16,7 +16,7 @@ from stoker._gen.stoker.v1 import trust_pb
 from stoker._gen.stoker.v1.organizations_connect import OrganizationServiceClient
 from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, shown_time
+from stoker.cli.output import print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import Problem, tell
 from stoker.system import SystemClock
@@ -99,10 +99,8 @@ def create_token(
     else:
         wanted = trust_pb.CreateProjectTokenRequest(project_id=project_id, description=description, untrusted=untrusted)
         answer = remote.call(TrustServiceClient, lambda trust: trust.create_project_token(wanted))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        print_made(f"created the token {answer.token_id}; its secret is shown only once:", answer.secret)
+    remote.finish_json(answer)
+    print_made(f"created the token {answer.token_id}; its secret is shown only once:", answer.secret)
 
 
 @command.command("revoke")
@@ -126,10 +124,8 @@ def revoke_token(remote: Remote, token: str, project_id: str | None, yes: bool) 
     else:
         wanted = project_pb.DeleteTokenRequest(token_id=token)
         answer = remote.call(ProjectServiceClient, lambda projects: projects.delete_token(wanted))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"the token {token} is revoked")
+    remote.finish_json(answer)
+    tell(f"the token {token} is revoked")
 
 
 def _organizations(remote: Remote) -> pb.ListTokensResponse:
@@ -142,7 +138,5 @@ def _projects(remote: Remote, project_id: str) -> trust_pb.ListProjectTokensResp
 
 
 def _print(remote: Remote, answer: Message, titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    if remote.as_json:
-        print_json(answer)
-    else:
-        print_table(titles, rows, empty="there are no tokens; `stoker tokens create` creates one")
+    remote.finish_json(answer)
+    print_table(titles, rows, empty="there are no tokens; `stoker tokens create` creates one")

@@ -10,7 +10,7 @@ from protobuf.wkt import Timestamp
 
 from stoker._gen.depot.core.v1 import usage_pb as pb
 from stoker._gen.depot.core.v1.usage_connect import UsageServiceClient
-from stoker.cli.output import print_facts, print_json, print_table, shown_seconds, shown_time
+from stoker.cli.output import print_facts, print_table, shown_seconds, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import tell
 
@@ -53,9 +53,7 @@ def command(
 
 def _organization(remote: Remote, request: pb.GetUsageRequest) -> None:
     answer = remote.call(UsageServiceClient, lambda usage: usage.get_usage(request))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (one.project_name, str(one.build_count), shown_seconds(round(one.minutes_billed * 60)))
         for one in answer.container_build
@@ -76,9 +74,7 @@ def _each_project(remote: Remote, start: Timestamp | None, end: Timestamp | None
         return pb.ListProjectUsageResponse(usage=listed, next_page_token=token)
 
     answer = remote.call(UsageServiceClient, all_)
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     titles = ("PROJECT", "BUILDS", "BUILD TIME", "CACHE")
     print_table(titles, [_row(one) for one in answer.usage], empty="there was no project in this time")
     if answer.next_page_token:
@@ -87,10 +83,8 @@ def _each_project(remote: Remote, start: Timestamp | None, end: Timestamp | None
 
 def _one_project(remote: Remote, request: pb.GetProjectUsageRequest) -> None:
     answer = remote.call(UsageServiceClient, lambda usage: usage.get_project_usage(request))
-    if remote.as_json or answer.usage is None:
-        print_json(answer)
-        return
-    print_facts(list(zip(("project", "builds", "build time", "cache"), _row(answer.usage), strict=True)))
+    one = remote.part(answer, answer.usage)
+    print_facts(list(zip(("project", "builds", "build time", "cache"), _row(one), strict=True)))
 
 
 def _row(usage: pb.ProjectUsage) -> Sequence[str]:

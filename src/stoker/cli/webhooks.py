@@ -9,7 +9,7 @@ import click
 from stoker._gen.stoker.v1 import webhooks_pb as pb
 from stoker._gen.stoker.v1.webhooks_connect import WebhookServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
-from stoker.cli.output import print_json, print_made, print_table, shown_time
+from stoker.cli.output import print_made, print_table, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import Problem, tell
 
@@ -33,9 +33,7 @@ def list_webhooks(remote: Remote, project_id: str) -> None:
     """List a project's webhooks. DROPPED counts messages that were not sent because too many waited."""
     request = pb.ListWebhooksRequest(project_id=project_id)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.list_webhooks(request))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [(one.webhook_id, shown_time(one.created_at), str(one.dropped), one.url) for one in answer.webhooks]
     print_table(
         ("ID", "CREATED (UTC)", "DROPPED", "URL"),
@@ -52,12 +50,8 @@ def create_webhook(remote: Remote, url: str, project_id: str) -> None:
     """Create a webhook that sends a message to URL when a build ends, and print its signing secret."""
     request = pb.CreateWebhookRequest(project_id=project_id, url=url)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.create_webhook(request))
-    if remote.as_json or answer.webhook is None:
-        print_json(answer)
-    else:
-        print_made(
-            f"webhook {answer.webhook.webhook_id} signs with this secret, which is shown only once:", answer.secret
-        )
+    one = remote.part(answer, answer.webhook)
+    print_made(f"webhook {one.webhook_id} signs with this secret, which is shown only once:", answer.secret)
 
 
 @command.command("delete")
@@ -69,10 +63,8 @@ def delete_webhook(remote: Remote, webhook: str, yes: bool) -> None:  # noqa: FB
     confirm(f"Delete the webhook {webhook}, with its pending deliveries", yes=yes)
     request = pb.DeleteWebhookRequest(webhook_id=webhook)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.delete_webhook(request))
-    if remote.as_json:
-        print_json(answer)
-    else:
-        tell(f"the webhook {webhook} is deleted")
+    remote.finish_json(answer)
+    tell(f"the webhook {webhook} is deleted")
 
 
 @command.command("test")
@@ -82,13 +74,11 @@ def test_webhook(remote: Remote, webhook: str) -> None:
     """Send a test message, and print the result. WEBHOOK is an id."""
     request = pb.TestWebhookRequest(webhook_id=webhook)
     answer = remote.call(WebhookServiceClient, lambda webhooks: webhooks.test_webhook(request))
-    if remote.as_json or answer.delivery is None:
-        print_json(answer)
-        return
-    if answer.delivery.state is not pb.DeliveryState.DELIVERED:
-        reason = answer.delivery.error or "it is still waiting"
+    one = remote.part(answer, answer.delivery)
+    if one.state is not pb.DeliveryState.DELIVERED:
+        reason = one.error or "it is still waiting"
         raise Problem(f"the message was not delivered: {reason}", f"`stoker webhooks deliveries {webhook}` lists all")
-    tell(f"delivered; the answer had status {answer.delivery.http_status}")
+    tell(f"delivered; the answer had status {one.http_status}")
 
 
 @command.command("deliveries")
@@ -108,9 +98,7 @@ def list_deliveries(remote: Remote, webhook: str, limit: int) -> None:
         return pb.ListDeliveriesResponse(deliveries=listed, next_page_token=token)
 
     answer = remote.call(WebhookServiceClient, all_)
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     rows = [
         (
             one.delivery_id,

@@ -11,7 +11,7 @@ from stoker._gen.depot.core.v1.project_pb import ListProjectsRequest
 from stoker._gen.stoker.v1.organizations_connect import AccountServiceClient
 from stoker._gen.stoker.v1.organizations_pb import GetAccountRequest
 from stoker.cli.connecting import credentials_file, token_source
-from stoker.cli.output import print_facts, print_json
+from stoker.cli.output import print_facts
 from stoker.cli.remote import Remote, remote_command
 
 _ORGANIZATIONS_TOKEN = "stoker_org_"  # noqa: S105
@@ -35,10 +35,7 @@ def command(remote: Remote) -> None:
 
 def _person(remote: Remote) -> None:
     answer = remote.call(AccountServiceClient, lambda accounts: accounts.get_account(GetAccountRequest()))
-    person = answer.person
-    if remote.as_json or person is None:
-        print_json(answer)
-        return
+    person = remote.part(answer, answer.person)
     rank = ", operator of this server" if person.is_operator else ""
     roles = [
         ("organization", f"{one.organization.organization_id}  {one.organization.name} ({one.role.name.lower()})")
@@ -50,17 +47,13 @@ def _person(remote: Remote) -> None:
 
 def _organization(remote: Remote) -> None:
     answer = remote.call(OrganizationServiceClient, lambda all_: all_.list_organizations(ListOrganizationsRequest()))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     print_facts([*_where(remote), *(("organization", f"{one.org_id}  {one.name}") for one in answer.organizations)])
 
 
 def _project(remote: Remote) -> None:
     answer = remote.call(ProjectServiceClient, lambda projects: projects.list_projects(ListProjectsRequest()))
-    if remote.as_json:
-        print_json(answer)
-        return
+    remote.finish_json(answer)
     print_facts([*_where(remote), *(("project", f"{one.project_id}  {one.name}") for one in answer.projects)])
 
 
