@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stoker.engine import ContainerRuntime, Engine
 
 # As a server takes it, so that the same tests can be run both ways.
-_USER_NAMESPACES = UserNamespaces(os.environ.get("STOKER_USER_NAMESPACES", "off"))
+_USER_NAMESPACES = UserNamespaces(os.environ.get("STOKER_USER_NAMESPACES", "auto"))
 
 
 @pytest.fixture(scope="session")

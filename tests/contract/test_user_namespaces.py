@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stoker.domain.machines import Isolation
-from stoker.runtimes.process.config import UserNamespaces
+from stoker.runtimes.errors import HostUnfit
+from stoker.runtimes.process.config import StoreKind, UserNamespaces
 from stoker.runtimes.process.engine.emulation import native_platform
-from tests.contract.machine_host import LEFT_SECONDS, machine_processes
+from tests.contract.machine_host import LEFT_SECONDS, machine_processes, run
 from tests.harness.contexts import busybox
 
 if TYPE_CHECKING:
@@ -226,3 +227,25 @@ async def test_a_cache_goes_on_from_either_way_to_the_other(
         await host.runtime.release_host()
     assert built[0].cached == 0
     assert [one.cached for one in built[1:]] == [6, 6], built[1].text
+
+
+async def test_a_host_that_can_not_says_so_and_goes_on_or_refuses(
+    new_host: Callable[..., MachineHost], tmp_path: Path
+) -> None:
+    # A file system without idmapped mounts.
+    data = tmp_path / "data"
+    data.mkdir()
+    run("mount", "-t", "ramfs", "ramfs", str(data))
+    try:
+        host = new_host(data=data, volume_store=StoreKind.DIRECTORY, user_namespaces=UserNamespaces.AUTO)
+        warnings = await host.runtime.prepare_host()
+        assert any("no user namespaces of their own" in line and "ext4, xfs or btrfs" in line for line in warnings)
+        machine = await host.start_ready()
+        assert machine.placement.isolation == Isolation.HOST_ROOT
+        await host.runtime.release_host()
+        strict = new_host(data=data, volume_store=StoreKind.DIRECTORY, user_namespaces=UserNamespaces.REQUIRE)
+        with pytest.raises(HostUnfit, match="user_namespaces is require"):
+            await strict.runtime.prepare_host()
+        await strict.runtime.release_host()
+    finally:
+        run("umount", str(data))

@@ -32,7 +32,7 @@ class ProcessRuntimeSettings:
         default=False, description="Serve where RUN steps can't be kept apart from the host's networks."
     )
     user_namespaces: Literal["auto", "off", "require"] = Field(
-        default="off",
+        default="auto",
         description="Run each machine in a user namespace of its own: where the host can, never, or always.",
     )
     first_user_id: int = Field(
