@@ -96,7 +96,7 @@ class ApiProcess:
         recorder = Recorder(core, services.recording, credentials, settings.recorder, core.monotonic)
         deliverer = WebhookDeliverer(core, delivery_options(settings), webhook_key, plan.public_url)
         measurer = VolumeMeasurer(core, sites, timedelta(seconds=settings.fleet.measure_seconds))
-        forgetting = partial(services.retention.run, timedelta(seconds=settings.retention.forget_seconds))
+        forgetting = partial(services.retention.run, timedelta(seconds=settings.retention.cleanup_seconds))
         token_uses = partial(services.token_uses.run, timedelta(seconds=settings.people.token_use_seconds))
         work = [
             Work("fleet", fleet.run, Where.ONE_SERVER),

@@ -25,7 +25,7 @@ def bounded(make_server: Callable[..., Server]) -> Server:
         max_audit_events=str(ON_SERVER),
         max_audit_events_per_organization=str(PER_ORGANIZATION),
         max_audit_events_per_actor=str(PER_ACTOR),
-        forget_seconds="0.5",
+        cleanup_seconds="0.5",
     )
 
 

@@ -139,3 +139,26 @@ def test_it_says_whether_connections_of_an_address_can_be_bounded(run: Any) -> N
     found = findings(run(*WITHOUT_NETWORKS, *PROGRAM, "doctor", "--json"))[subject]
     assert (found["verdict"], found["advice"]) == ("weaker", "run as root with nftables")
     assert "are not bounded" in found["found"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "says"),
+    [("own", "missing", "can't be read: No such file"), ("own", "other", "don't go together"), ("own", "own", None)],
+)
+def test_a_certificate_and_a_key_that_do_not_fit_are_told(
+    run: Any, tmp_path: Path, certificate: str, key: str, says: str | None
+) -> None:
+    for name in ("own", "other"):
+        files = ("-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem"))
+        shown("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", *files)
+    pair = (f"STOKER_TLS_CERTIFICATE={tmp_path / certificate}.pem", f"STOKER_TLS_KEY={tmp_path / key}.key")
+
+    answer = run("env", *pair, *PROGRAM, "doctor", "--json")
+
+    finding = findings(answer)["TLS"]
+    assert finding["verdict"] == ("good" if says is None else "missing")
+    assert (says or "") in finding["found"]
+    if says is not None:
+        refused = run("env", *pair, *PROGRAM, "serve")
+        assert refused.returncode == 1
+        assert says in refused.stderr

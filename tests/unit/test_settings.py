@@ -61,6 +61,44 @@ def test_the_public_url_has_no_slash_at_its_end(given: str) -> None:
     assert load_settings({}, {"STOKER_PUBLIC_URL": given}).values.server.public_url == "https://build.example.com"
 
 
+@pytest.mark.parametrize("given", ["build.example.com", "ftp://build.example.com", "https://", "https://a@b"])
+def test_a_public_url_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"public_url .from STOKER_PUBLIC_URL.: .* is not a URL"):
+        load_settings({}, {"STOKER_PUBLIC_URL": given})
+
+
+def test_an_old_name_is_read_with_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text("forget_seconds = 7\n")
+
+    from_file = load_settings({}, {}, file)
+    from_environment = load_settings({}, {"STOKER_FORGET_SECONDS": "8"}, file)
+    new_name_too = load_settings({}, {"STOKER_FORGET_SECONDS": "8", "STOKER_CLEANUP_SECONDS": "9"})
+
+    assert from_file.values.retention.cleanup_seconds == 7
+    assert from_file.warnings == (
+        f"forget_seconds in {file} is called cleanup_seconds now; the next release no longer reads the old name",
+    )
+    assert from_environment.values.retention.cleanup_seconds == 8
+    assert from_environment.sources["cleanup_seconds"] == "STOKER_FORGET_SECONDS"
+    assert len(from_environment.warnings) == 2
+    assert new_name_too.values.retention.cleanup_seconds == 9
+
+
+def test_a_variable_that_is_nearly_a_setting_is_warned_of() -> None:
+    environ = {"STOKER_IDLE_SECOND": "1", "STOKER_PORT": "tcp://10.0.0.1:80", "STOKER_CONFIG": "", "IDLE_SECONDS": "1"}
+    assert load_settings({}, environ).warnings == (
+        "STOKER_IDLE_SECOND is no setting; did you mean STOKER_IDLE_SECONDS?",
+    )
+
+
+def test_a_name_in_the_file_that_is_nearly_a_setting_is_answered_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text("idle_second = 1\n")
+    with pytest.raises(SettingsError, match='no setting "idle_second", but there is "idle_seconds"'):
+        load_settings({}, {}, file)
+
+
 def test_addresses() -> None:
     assert parse_host_port("[::1]:8080") == HostPort("::1", 8080)
     assert str(HostPort("::1", 8080)) == "[::1]:8080"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from stoker.cli.terminal import Problem
+from stoker.cli.terminal import Problem, tell
 from stoker.settings.effective import SETTINGS
 from stoker.settings.loading import LoadedSettings, SettingsError, load_settings
 
@@ -41,6 +41,9 @@ def effective_settings(config_file: Path | None, flags: dict[str, object]) -> Lo
         Problem: one of them is wrong.
     """
     try:
-        return load_settings(flags, os.environ, config_file)
+        loaded = load_settings(flags, os.environ, config_file)
     except SettingsError as error:
         raise Problem(str(error), "`stoker config` prints all settings and where each comes from") from error
+    for warning in loaded.warnings:
+        tell(f"stoker: {warning}")
+    return loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import ssl
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,32 @@ async def check_server(settings: Settings) -> tuple[Finding, ...]:
         *await _sites(settings),
         folder,
         *ports,
+        *_tls(settings),
         _open_files(),
         _addresses(settings),
         *programs,
         _CLIENTS,
     )
+
+
+def _tls(settings: Settings) -> tuple[Finding, ...]:
+    """Whether the certificate and the key of the API can be read, and belong together."""
+    certificate, key = settings.server.tls_certificate, settings.server.tls_key
+    if certificate is None or key is None:
+        return ()
+    advice = "give a PEM certificate chain as tls_certificate and its PEM key, without a password, as tls_key"
+    for file in (certificate, key):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            return (Finding("TLS", Verdict.MISSING, f"{file} can't be read: {error.strerror}", advice),)
+    try:
+        # A password is never asked for: nobody may be there to type it.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return (Finding("TLS", Verdict.MISSING, f"{certificate} and {key} don't go together: {reason}", advice),)
+    return (Finding("TLS", Verdict.GOOD, f"the API speaks TLS with {certificate}"),)
 
 
 def _running_server(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT_PREFIX = "STOKER_"
 _CONFIG_VARIABLE = "STOKER_CONFIG"
+# Old names are read for one release.
+_RENAMED = {"forget_seconds": "cleanup_seconds"}
+_ALIKE = 0.8
 _LISTS = frozenset({"regions", "allowed_networks", "denied_networks", "name_servers"})  # commas in the environment
 
 
@@ -29,10 +33,17 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """The effective settings, and for each the place that it comes from."""
+    """The effective settings.
+
+    Attributes:
+        values: the settings.
+        sources: where each of them comes from.
+        warnings: old names that were read, and variables that look like a mistyped setting.
+    """
 
     values: Settings
     sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> LoadedSettings:
@@ -47,15 +58,25 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         SettingsError: a value is wrong, or a name is unknown.
     """
     values: dict[str, Any] = {}
+    warnings: list[str] = []
     sources = dict.fromkeys(SETTINGS, "default")
     path = _settings_file(environ, file)
     if path is not None:
-        for name, value in _read_file(path).items():
+        given = _read_file(path)
+        warnings += [_renamed(f"{old} in {path}", new) for old, new in _RENAMED.items() if old in given]
+        for name, value in _with_new_names(given).items():
             if name not in SETTINGS:
-                raise SettingsError(f'{path}: there is no setting "{name}"; `stoker config` lists them all')
+                raise SettingsError(
+                    f'{path}: there is no setting "{name}"{_hint(name)}; `stoker config` lists them all'
+                )
             values[name], sources[name] = value, str(path)
+    warnings += [_renamed(_variable(old), _variable(new)) for old, new in _RENAMED.items() if _variable(old) in environ]
+    warnings += _mistyped(environ)
+    old_names = {new: old for old, new in _RENAMED.items()}
     for name in SETTINGS:
-        variable = _ENVIRONMENT_PREFIX + name.upper()
+        variable = _variable(name)
+        if variable not in environ and name in old_names:
+            variable = _variable(old_names[name])
         if variable in environ:
             text = environ[variable]
             values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
@@ -63,7 +84,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         if flags.get(name) is not None:
             values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
     try:
-        return LoadedSettings(Settings.of(values), sources)
+        return LoadedSettings(Settings.of(values), sources, tuple(warnings))
     except ValidationError as error:
         # A value that is wrong says more than one that is missing.
         first = min(error.errors(), key=lambda one: one["type"].startswith("missing"))
@@ -74,6 +95,43 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         _, name, *inside = (str(part) for part in first["loc"])
         place = ": ".join([f"{name} (from {sources.get(name, 'unknown')})", *inside])
         raise SettingsError(f"{place}: {reason}") from error
+
+
+def _variable(name: str) -> str:
+    return _ENVIRONMENT_PREFIX + name.upper()
+
+
+def _renamed(old: str, new: str) -> str:
+    return f"{old} is called {new} now; the next release no longer reads the old name"
+
+
+def _with_new_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given by an old name is there by the new one, unless that is there too."""
+    renamed = {new: given[old] for old, new in _RENAMED.items() if old in given}
+    return renamed | {name: value for name, value in given.items() if name not in _RENAMED}
+
+
+def _nearest(name: str) -> str | None:
+    return next(iter(get_close_matches(name, SETTINGS, n=1, cutoff=_ALIKE)), None)
+
+
+def _hint(name: str) -> str:
+    nearest = _nearest(name)
+    return f', but there is "{nearest}"' if nearest else ""
+
+
+def _mistyped(environ: Mapping[str, str]) -> list[str]:
+    """Variables that are no setting, but look like one.
+
+    Others may well be meant for something else: Kubernetes, for one, sets STOKER_PORT for a service of that name.
+    """
+    known = {_variable(name) for name in (*SETTINGS, *_RENAMED)} | {_CONFIG_VARIABLE}
+    found: list[str] = []
+    for variable in sorted(environ.keys() - known):
+        nearest = _nearest(variable.removeprefix(_ENVIRONMENT_PREFIX).lower())
+        if variable.startswith(_ENVIRONMENT_PREFIX) and nearest is not None:
+            found.append(f"{variable} is no setting; did you mean {_variable(nearest)}?")
+    return found
 
 
 def _settings_file(environ: Mapping[str, str], given: Path | None) -> Path | None:

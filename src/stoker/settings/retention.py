@@ -31,8 +31,8 @@ class RetentionSettings:
     webhook_history_days: float = Field(
         default=7, ge=0, le=366, description="How long deliveries that are done are listed."
     )
-    forget_seconds: float = Field(
-        default=300, ge=0.1, le=24 * 3600, description="Pause between two times that what is too old or too much goes."
+    cleanup_seconds: float = Field(
+        default=300, ge=0.1, le=24 * 3600, description="Time between two deletions of what is too old or too much."
     )
 
     @property

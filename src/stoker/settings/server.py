@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
@@ -50,6 +51,9 @@ class ServerSettings:
     @field_validator("public_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError(f'"{value}" is not a URL such as https://builds.example.com')
         return value.rstrip("/")
 
     @field_validator("data", "cache", "bootstrap", "tls_certificate", "tls_key")
