@@ -19,7 +19,7 @@ from stoker.runtimes.contract import MachineCertificates, MachineSpec
 from stoker.runtimes.errors import VolumeDeleteFailed
 from stoker.runtimes.process.config import ProcessRuntimeConfig, checked_name
 from stoker.runtimes.process.engine import logs
-from stoker.runtimes.process.engine.damage import damage_told
+from stoker.runtimes.process.engine.damage import damage_in
 from stoker.runtimes.process.engine.emulation import emulated_platforms, native_platform, registration
 from stoker.runtimes.process.engine.engine_files import MachineFolder, machine_engine_config
 from stoker.runtimes.process.host.limits import CONTROLLERS, Limits, capped, limit_files, limits_of
@@ -306,4 +306,4 @@ def test_kills_are_read_from_both_cgroup_versions(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_told_from_other_reasons(log: bytes, is_damage: bool) -> None:
-    assert (damage_told(b"level=info msg=begun\n" + log) is not None) == is_damage
+    assert (damage_in(b"level=info msg=begun\n" + log) is not None) == is_damage

@@ -1,4 +1,4 @@
-"""Whether new work is taken."""
+"""Whether the server accepts new work."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Admission:
         self._shortage = shortage
 
     def close(self) -> None:
-        """Take no new builds or endpoints any more."""
+        """Refuse new builds and endpoints from now on."""
         self._open = False
 
     @property
     def is_open(self) -> bool:
-        """Whether new work is taken."""
+        """Whether the server accepts new work."""
         return self._open
 
     def require_open(self) -> None:
-        """Pass while new work is taken.
+        """Check that the server accepts new work.
 
         Raises:
             Unavailable: the server is stopping.
@@ -47,7 +47,7 @@ class Admission:
             raise Unavailable("the server is being stopped; try again when it is back")
 
     def require_open_to(self, build: Build, region_id: str) -> None:
-        """Pass while a build is taken in a region.
+        """Check that a region accepts a build.
 
         Raises:
             Unavailable: the server is stopping.

@@ -1,4 +1,4 @@
-"""What builds' records say together: why a build took that long, and how it compares with others of its project."""
+"""Analysis of builds' records: why a build took that long, and how it compares with others of its project."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MOST_PLATFORMS = 16
 
 
 class AnalysisService:
-    """The use cases of understanding builds."""
+    """Use cases of analysing builds."""
 
     def __init__(self, core: Core, most_steps: int) -> None:
         """Look at builds of ``core``.
 
         Args:
             core: what every service needs.
-            most_steps: the most steps of a build that are looked at.
+            most_steps: the most steps of a build to analyse.
         """
         self._core = core
         self._most_steps = most_steps

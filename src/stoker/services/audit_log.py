@@ -1,4 +1,4 @@
-"""Write down who changed what, in the transaction of the change."""
+"""Writes events of the audit log, in the transaction of the change."""
 
 from __future__ import annotations
 

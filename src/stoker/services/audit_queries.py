@@ -1,4 +1,4 @@
-"""Reading the audit log."""
+"""Queries of the audit log."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class AuditService:
             return await audit_store.list_events(tx, organization.id, wanted, page)
 
     async def list_of_server(self, principal: Principal, wanted: AuditFilter, page: PageRequest) -> Page[AuditEvent]:
-        """A page of the events that concern no organization, such as sign-ins of strangers that failed.
+        """A page of events of no organization, such as failed sign-ins of strangers.
 
         Raises:
             InvalidInput: there is no such action.
-            PermissionDenied: the caller is no operator of this server.
+            PermissionDenied: the caller isn't an operator of this server.
         """
         async with self._core.database.read() as tx:
             person = await person_store.find_person(tx, principal.person_id or "")

@@ -1,4 +1,4 @@
-"""Who is calling?"""
+"""Authentication: from a credential to a principal."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class AuthenticationService:
 
         Args:
             authorization: the header.
-            organization_id: which of its organizations a caller means, if it says so. It counts for people and for OIDC
-                tokens; every other credential belongs to one organization.
+            organization_id: the organization that the caller names, if any. It applies to people and OIDC tokens; every
+                other credential belongs to one organization.
 
         Raises:
             Unauthenticated: there is no credential, or it is damaged, unknown, expired or revoked.

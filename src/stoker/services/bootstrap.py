@@ -36,7 +36,7 @@ _FIRST_START = server_party("first start")
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """What a new server was given."""
+    """What a new server begins with."""
 
     organization_id: str
     project_id: str
@@ -48,13 +48,13 @@ class FirstSteps:
 
 
 class BootstrapService:
-    """The use cases of a server's first start."""
+    """Use cases of a server's first start."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     async def server_id(self) -> str:
-        """The server's own short id, made on its first start. Everything it leaves on a host is named after it."""
+        """The server's own short id, created at its first start. Everything it leaves on a host is named after it."""
         async with self._core.database.write(durable=True) as tx:
             known = await fact_store.find_fact(tx, _SERVER_ID)
             if known is not None:
@@ -65,10 +65,10 @@ class BootstrapService:
             return server_id
 
     async def first_steps(self, keep: Callable[[FirstSteps], None]) -> FirstSteps | None:
-        """Create an organization, a project and a token; None when there has been a token already.
+        """Create an organization, a project and a token; None if there was a token before.
 
-        ``keep`` writes them down before the commit: the token is never shown again, so it must not be lost when this
-        process dies in between. A token that was written down but not committed is made anew at the next start.
+        ``keep`` stores them before the commit: the token is never shown again, so it must not be lost if this process
+        dies in between. A token that was stored but not committed is created again at the next start.
         """
         async with self._core.database.write(durable=True) as tx:
             if await token_store.has_organization_tokens(tx):
@@ -94,7 +94,7 @@ class BootstrapService:
     async def owner_invitation(self, *, even_if_known: bool = False) -> str | None:
         """The secret of a link that makes whoever opens it an owner of the first organization and an operator.
 
-        Links that were made before work no longer.
+        Links that were made before no longer work.
 
         Args:
             even_if_known: make one although there are people already, for whoever runs the server and is locked out.

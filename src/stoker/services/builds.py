@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CreatedBuild:
-    """A new build, and the token that is shown this once."""
+    """A new build, and its token, which is shown only once."""
 
     build: Build
     token: str
@@ -44,7 +44,7 @@ class CreatedBuild:
 
 
 class BuildService:
-    """The use cases around builds."""
+    """Use cases of builds."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -130,7 +130,7 @@ class BuildService:
     async def list(
         self, principal: Principal, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS
     ) -> Page[MemberBuild]:
-        """A page of a project's builds that are wanted, the newest first.
+        """A page of a project's builds that match a filter, the newest first.
 
         Raises:
             InvalidInput: the name of who began them is too long.
@@ -146,7 +146,7 @@ class BuildService:
         return Page(tuple(_as_seen_by(principal, build) for build in allowed), found.next_token)
 
     async def finish(self, principal: Principal, build_id: str, result: BuildResult) -> None:
-        """End a build: its endpoints are given back and closed.
+        """Finish a build: its endpoints are released and closed.
 
         Raises:
             FailedPrecondition: it has ended already.
@@ -160,7 +160,7 @@ class BuildService:
 
 
 def _sees_people(principal: Principal) -> bool:
-    """Whether somebody may know who the people of an organization are, which is for these people alone."""
+    """Whether a caller may see the people of an organization, as only its own people may."""
     return principal.kind is CredentialKind.USER
 
 

@@ -1,4 +1,4 @@
-"""What is in projects' caches."""
+"""The contents of projects' caches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CacheService:
-    """The use case around what is in caches.
+    """Use case of showing caches.
 
     Args:
         core: what every service needs.
@@ -33,7 +33,7 @@ class CacheService:
         self._look = look
 
     async def show(self, principal: Principal, project_id: str, policies: Sequence[CachePolicy]) -> list[CacheReport]:
-        """What is in a project's caches, and what its policy and some others would drop, a report for each platform.
+        """The contents of a project's caches, and what its policy and others would evict: a report for each platform.
 
         Raises:
             InvalidInput: there are too many policies, or they can't be.

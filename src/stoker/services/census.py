@@ -1,4 +1,4 @@
-"""How much of everything there is at a moment."""
+"""Counts of everything on the server."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Numbers of the whole server.
+    """Counts of the whole server.
 
-    ``queue_length`` counts endpoints that wait for their turn, ``awaited_machines`` those that wait for their machine.
+    ``queue_length`` counts endpoints in the queue, ``awaited_machines`` those that wait for their machine.
     """
 
     running_builds: int

@@ -1,4 +1,4 @@
-"""See that nobody's time is over because the clock was set, or the host slept."""
+"""Keeps leases from expiring because the clock was set or the host slept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class ClockWatch:
-    """The use cases of a clock that jumps."""
+    """Use cases of a clock that jumps."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -33,14 +33,14 @@ class ClockWatch:
         self._looking = asyncio.Lock()
 
     async def begin(self) -> None:
-        """At the start: as nobody could report health before, whoever holds or waits for a machine gets time anew."""
+        """At the start: extend all leases and waiting builds, as nobody could report health before."""
         until = self._core.now() + self._core.limits.builds.lease_lifetime
         async with self._core.database.write() as tx:
             await lease_store.renew_all_leases(tx, until)
             await waiting_store.renew_all_waiting(tx, until)
 
     async def run(self) -> None:
-        """Look at the clock once a second until cancelled."""
+        """Check the clock once a second until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(_LOOK_SECONDS)

@@ -65,7 +65,7 @@ class Core:
         return self.clock.now()
 
     def monotonic(self) -> float:
-        """Seconds that go on evenly when the clock is set: what waits and ages are reckoned in."""
+        """Seconds of a clock that can't be set, for waits and ages."""
         return self.clock.monotonic()
 
     def new_id(self) -> str:

@@ -1,4 +1,4 @@
-"""Endpoints: a build's hold on a machine, from asking for it to giving it back."""
+"""Endpoints: a build's hold on a machine, from the request to the release."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REMEMBERED_QUESTIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It is not the build's turn yet, or the machine isn't ready."""
+    """The build is in the queue, or its machine isn't ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Health:
 
 
 class EndpointService:
-    """The use cases around endpoints."""
+    """Use cases of endpoints."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class EndpointService:
     async def follow(
         self, principal: Principal, build_id: str, platform: Platform
     ) -> AsyncIterator[Pending | Endpoint]:
-        """Yield Pending at once and then now and again, and the endpoint as soon as the machine is ready.
+        """Yield Pending at once and every few seconds, then the endpoint as soon as the machine is ready.
 
         Raises:
             FailedPrecondition: the build has ended, or ends while this waits, or the platform can't be had.
@@ -95,7 +95,7 @@ class EndpointService:
             yield Pending()
 
     async def get(self, principal: Principal, build_id: str, platform: Platform) -> Endpoint | None:
-        """The endpoint, or None when the machine isn't ready after a few seconds; ask again then.
+        """The endpoint, or None if the machine isn't ready after a few seconds; then call again.
 
         Raises:
             FailedPrecondition: the build has ended, or ends while this waits, or the platform can't be had.
@@ -109,7 +109,7 @@ class EndpointService:
         """Keep a build's endpoint alive. `depot-client` begins to report before it asks for the endpoint.
 
         Raises:
-            FailedPrecondition: the build has ended, or its endpoint for that platform was given back.
+            FailedPrecondition: the build has ended, or its endpoint for that platform was released.
             NotFound: there is no such build, or it isn't the caller's.
         """
         async with self._core.database.write() as tx:
@@ -135,7 +135,7 @@ class EndpointService:
         return Health(cancels_at=None)
 
     async def release(self, principal: Principal, build_id: str, platform: Platform) -> None:
-        """Give an endpoint back. One that was given back before is a success.
+        """Release an endpoint. Succeeds if it was released before.
 
         Raises:
             NotFound: there is no such build, or it isn't the caller's.
@@ -173,7 +173,7 @@ class EndpointService:
         return wanted
 
     async def _extend(self, tx: Transaction, wanted: _Wanted) -> bool:
-        """Keep a lease, or a place in the queue; False when there is neither, but the client is there."""
+        """Extend a lease or a place in the queue; False if there is neither, but the client is alive."""
         until = self._core.now() + self._core.limits.builds.lease_lifetime
         lease = await lease_store.live_lease(tx, wanted.build_id, wanted.platform)
         if lease is None:
@@ -215,7 +215,7 @@ class EndpointService:
         return max(0.0, deadline - self._core.monotonic())
 
     async def _lease(self, wanted: _Wanted) -> Lease | None:
-        """The lease that the build has by now; None while it waits for its turn."""
+        """The build's lease; None while it is in the queue."""
         async with self._core.database.read() as tx:
             build = await build_store.find_build(tx, wanted.build_id)
             lease = await lease_store.live_lease(tx, wanted.build_id, wanted.platform)

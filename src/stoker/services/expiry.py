@@ -1,4 +1,4 @@
-"""End what nobody keeps alive."""
+"""Ends builds and leases that nobody keeps alive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_WAIT = 30.0
 
 
 class ExpiryService:
-    """The use cases of time going by."""
+    """Use cases of expiry."""
 
     def __init__(self, core: Core, clock_watch: ClockWatch, signs: SignsOfLife) -> None:
         self._core = core
@@ -40,7 +40,7 @@ class ExpiryService:
         self._look_again = False
 
     async def run(self) -> None:
-        """End what nobody keeps alive, whenever a time is over, until cancelled."""
+        """Expire builds and leases when their time is over, until cancelled."""
         with self._core.wakeups.subscribe(LEASES) as subscription:
             while True:
                 await self.expire()
@@ -51,7 +51,7 @@ class ExpiryService:
                 await subscription.wait(wait)
 
     async def expire(self) -> list[str]:
-        """Fail the builds whose clients weren't heard of in time, and those that last too long; their ids."""
+        """Fail builds without a sign of life from their clients, and those that last too long; their ids."""
         now = await self._clock_watch.look()
         forsaken = await self._forsaken(now)
         if not forsaken and not await self._is_due(now):
@@ -109,7 +109,7 @@ class ExpiryService:
         return max(self._began, moment - max(0.0, (now - build.created_at).total_seconds()))
 
     async def _is_due(self, now: datetime) -> bool:
-        """A look without the lock that a write takes."""
+        """Check without the write lock."""
         async with self._core.database.read() as tx:
             overdue = await build_store.overdue_builds(tx, now - self._core.limits.builds.build_lifetime, 1)
             if overdue or await lease_store.expired_leases(tx, now, 1):

@@ -1,4 +1,4 @@
-"""May this call pass the gateway, and to which machine?"""
+"""Decides whether a call passes the gateway, and to which machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOT_THEIRS = "that ref is not one of this build's"
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where the gateway is to send a call, and the name that the machine there must prove."""
+    """The address to send a call to, and the name that the machine there must prove."""
 
     address: str
     server_name: str
@@ -43,11 +43,11 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """What one build may ask of the gateway.
+    """Limits of one build at the gateway.
 
     Attributes:
-        questions: how many calls of a build may be judged at once.
-        solves: how many solves a build may begin in all.
+        questions: calls of a build that may wait for an answer at once.
+        solves: solves that a build may begin in all.
         solve_wait_seconds: how long a call waits for the solve that it names to begin.
     """
 
@@ -106,7 +106,7 @@ class GateService:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def admit(self, build_id: str, platform: Platform, requested_name: str, ref: str | None) -> Destination:
-        """The machine that a build may call now, about a solve or about none.
+        """The machine that a build may call now, with or without a solve.
 
         A call that comes before its solve waits for it: clients send both at once.
 
@@ -120,7 +120,7 @@ class GateService:
             PermissionDenied: the build has no live lease, the name is another machine's, or the ref is no solve's of
                 this build.
             Unavailable: the machine isn't ready.
-            ResourceExhausted: too many calls of this build are being judged.
+            ResourceExhausted: too many calls of this build wait for an answer.
         """
         with self._judging(build_id):
             if ref is None:

@@ -33,7 +33,7 @@ _MAX_CLIENT_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class StartedLogin:
-    """A login that was just started: its id is for the command line alone."""
+    """A new login. Only the command line gets its id."""
 
     id: str
     code: str
@@ -44,7 +44,7 @@ class StartedLogin:
 
 
 class LoginService:
-    """The use cases around logins."""
+    """Use cases of logins."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -53,7 +53,7 @@ class LoginService:
         """Start a login from the address that the request comes from.
 
         Args:
-            client: what the command line says of itself, for the one who approves.
+            client: the command line's name for itself, for the person who approves.
 
         Raises:
             ResourceExhausted: too many wait for their approval.
@@ -82,7 +82,7 @@ class LoginService:
         return StartedLogin(secret.secret, login.code)
 
     async def look(self, code: str) -> tuple[Login, LoginState]:
-        """A login and how it stands, for the page that approves it.
+        """A login with its state, for the page that approves it.
 
         Raises:
             NotFound: there is none with that code.
@@ -94,7 +94,7 @@ class LoginService:
         return login, login_state(login, self._core.now())
 
     async def approve(self, code: str, person: Person) -> None:
-        """Let the command line act as a person.
+        """Approve a login: the command line may act as a person.
 
         Raises:
             FailedPrecondition: it isn't waiting for an approval any more.
@@ -109,7 +109,7 @@ class LoginService:
         self._core.wakeups.wake(login_topic(code))
 
     async def refuse(self, code: str, person: Person) -> None:
-        """Let the command line get nothing.
+        """Refuse a login.
 
         Raises:
             FailedPrecondition: it isn't waiting for an approval any more.
@@ -124,7 +124,7 @@ class LoginService:
         self._core.wakeups.wake(login_topic(code))
 
     async def finish(self, login_id: str) -> str:
-        """Wait for the approval, and make the token, which is handed out this once.
+        """Wait for the approval, and create the token, which is handed out only once.
 
         Raises:
             FailedPrecondition: nobody approved it in time, or its token was handed out before.
@@ -145,14 +145,14 @@ class LoginService:
                 await subscription.wait(max(0.0, left))
 
     async def logged_in(self, person: Person) -> list[StoredToken]:
-        """The tokens of a person's command lines that still work, the newest first."""
+        """The valid tokens of a person's command lines, the newest first."""
         now = self._core.now()
         async with self._core.database.read() as tx:
             tokens = await token_store.list_person_tokens(tx, person.id)
         return [one for one in reversed(tokens) if one.expires_at is None or one.expires_at > now]
 
     async def log_out(self, person: Person, token_id: str) -> None:
-        """Let a command line of a person no longer act as them.
+        """Log a person's command line out.
 
         Raises:
             NotFound: they have no such token.
@@ -167,10 +167,10 @@ class LoginService:
             await record_for_person(self._core, tx, person_party(person), Action.TOKEN_REVOKE, target, person)
 
     async def log_out_caller(self, principal: Principal) -> None:
-        """Let the token with which a person calls open nothing any more.
+        """Revoke the token of a calling person.
 
         Raises:
-            NotFound: the caller is no person, or calls without a token of theirs.
+            NotFound: the caller isn't a person, or calls without a token of theirs.
         """
         async with self._core.database.read() as tx:
             person = await person_store.find_person(tx, principal.person_id or "")

@@ -1,6 +1,6 @@
-"""Find what a caller names, if it is within its reach.
+"""Finds what a caller names, if the caller may see it.
 
-What isn't there and what is somebody else's get the same answer, so that knowing an id tells nothing.
+Things that don't exist and things of others get the same answer, so that an id reveals nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Machines, as people look at them."""
+"""Machines, for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_HOLDERS = 5
 
 
 class MachineService:
-    """The use cases of looking at machines."""
+    """Use cases of showing machines."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -47,7 +47,7 @@ class MachineService:
     async def overview(
         self, principal: Principal, organization_id: str, page: NumberedPageRequest
     ) -> Page[MachineOverview]:
-        """A page of an organization's machines, those that run first, and what each took this month (in UTC).
+        """A page of an organization's machines, running ones first, with their usage of this month (in UTC).
 
         Raises:
             NotFound: there is no such organization, or it isn't the caller's.

@@ -1,4 +1,4 @@
-"""What services, the fleet and the gateway tell of what happens, for whoever counts it."""
+"""The meter: services, the fleet and the gateway report events to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Meter(Protocol):
-    """Counts. Nothing that it is told may name a build, a project or a person: each would be a series of its own."""
+    """Counts events. No argument may name a build, a project or a person, as each would be a series of its own."""
 
     def build_ended(self, status: BuildStatus) -> None:
         """A build ended."""

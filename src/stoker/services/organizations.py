@@ -1,4 +1,4 @@
-"""Organizations and who is in them: people, their roles, invitations, and the organization's own tokens."""
+"""Organizations: members, their roles, invitations, and the organization's own tokens."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class CreatedInvitation:
-    """A new invitation, and its link, which is shown this once."""
+    """A new invitation, and its link, which is shown only once."""
 
     invitation: Invitation
     url: str
@@ -56,12 +56,12 @@ class CreatedInvitation:
 
 
 def join_url(public_url: str, secret: str) -> str:
-    """The link of an invitation. Its secret is in the fragment, which browsers send to nobody (RFC 3986, 3.5)."""
+    """The link of an invitation. Its secret is in the fragment, which browsers don't send (RFC 3986, 3.5)."""
     return f"{public_url}/join#{secret}"
 
 
 class OrganizationService:
-    """The use cases around organizations and their members."""
+    """Use cases of organizations and their members."""
 
     def __init__(self, core: Core, public_url: str) -> None:
         self._core = core
@@ -71,7 +71,7 @@ class OrganizationService:
         """The caller's account.
 
         Raises:
-            NotFound: the caller is no person.
+            NotFound: the caller isn't a person.
         """
         async with self._core.database.read() as tx:
             person = await person_store.find_person(tx, principal.person_id or "")
@@ -86,7 +86,7 @@ class OrganizationService:
 
         Raises:
             InvalidInput: the name is empty or too long.
-            PermissionDenied: the caller is no operator of this server.
+            PermissionDenied: the caller isn't an operator of this server.
         """
         checked = checked_name(name, "name")
         now = self._core.now()
@@ -103,7 +103,7 @@ class OrganizationService:
         return organization
 
     async def rename(self, principal: Principal, organization_id: str, name: str) -> Organization:
-        """Give an organization another name.
+        """Rename an organization.
 
         Raises:
             InvalidInput: the name is empty or too long.
@@ -139,7 +139,7 @@ class OrganizationService:
         return numbered_page(found, page)
 
     async def change_role(self, principal: Principal, organization_id: str, person_id: str, role: Role) -> None:
-        """Give a member another role, which counts from their next call on.
+        """Change a member's role, from their next call on.
 
         Raises:
             FailedPrecondition: they are the last owner.
@@ -157,7 +157,7 @@ class OrganizationService:
                 )
 
     async def remove_member(self, principal: Principal, organization_id: str, person_id: str) -> None:
-        """Let somebody be no member any more; their tokens and sessions see this organization no longer.
+        """Remove a member; their tokens and sessions no longer see this organization.
 
         Raises:
             FailedPrecondition: they are the last owner.
@@ -171,7 +171,7 @@ class OrganizationService:
             await record(self._core, tx, principal, Action.MEMBER_REMOVE, member, organization.id, f"was {role}")
 
     async def invite(self, principal: Principal, organization_id: str, email: str, role: Role) -> CreatedInvitation:
-        """Offer somebody a place in an organization, by a link that works once.
+        """Invite a person to an organization, by a link that works once.
 
         Raises:
             InvalidInput: the address can't be one.
@@ -215,7 +215,7 @@ class OrganizationService:
             return await invitation_store.list_invitations(tx, organization.id, self._core.now())
 
     async def revoke_invitation(self, principal: Principal, organization_id: str, invitation_id: str) -> None:
-        """Take an offer back.
+        """Revoke an invitation.
 
         Raises:
             NotFound: there is no such organization or invitation.
@@ -276,7 +276,7 @@ class OrganizationService:
             return await token_store.list_organization_tokens(tx, organization.id)
 
     async def revoke_token(self, principal: Principal, organization_id: str, token_id: str) -> None:
-        """Let a token of an organization open nothing any more.
+        """Revoke a token of an organization.
 
         Raises:
             NotFound: there is no such organization or token.

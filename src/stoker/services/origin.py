@@ -1,4 +1,4 @@
-"""Where the request that is being handled comes from."""
+"""The origin of the current request."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _origin: ContextVar[Origin] = ContextVar("origin", default=_NONE)
 
 
 def set_origin(origin: Origin) -> None:
-    """Remember it for the time of this request."""
+    """Set the origin for the current request."""
     _origin.set(origin)
 
 
 def current_origin() -> Origin:
-    """That of the request that is being handled; an empty one outside of requests."""
+    """The origin of the current request; empty outside of requests."""
     return _origin.get()

@@ -1,4 +1,4 @@
-"""What people see first of their organizations, of the projects in one, and of the builds in a project."""
+"""Overviews of organizations, projects and builds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LAST_BUILDS = 5
 
 
 class OverviewService:
-    """The use cases of looking at much at once. None asks the database more often for more projects or builds."""
+    """Use cases of overviews. The number of queries doesn't grow with projects or builds."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -69,7 +69,7 @@ class OverviewService:
     async def builds(
         self, principal: Principal, project_id: str, wanted: BuildFilter, page: PageRequest
     ) -> Page[BuildOverview]:
-        """A page of a project's builds that are wanted, the newest first.
+        """A page of a project's builds that match a filter, the newest first.
 
         Raises:
             InvalidInput: the name of who began them is too long.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """What a caller asks for; None gets the default."""
+    """A request for a project; None means the default."""
 
     name: str
     region_id: str
@@ -46,7 +46,7 @@ class NewProject:
 
 
 class ProjectService:
-    """The use cases around projects."""
+    """Use cases of projects."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -59,7 +59,7 @@ class ProjectService:
 
     @property
     def default_policy(self) -> CachePolicy:
-        """The cache policy of a project for which none is named."""
+        """The cache policy of projects that name none."""
         return default_cache_policy(self._core.limits.projects.max_keep_bytes)
 
     async def create(self, principal: Principal, wanted: NewProject) -> Project:

@@ -82,7 +82,7 @@ class SignInService:
             await session_store.remove_session(tx, hash_secret(session_secret))
 
     async def change_password(self, person: Person, old: str, new: str) -> OpenedSession:
-        """Give a person another password. All their sessions end; a new one opens.
+        """Set a person's password. All their sessions end; a new one opens.
 
         Raises:
             InvalidInput: the new password can't serve as one.

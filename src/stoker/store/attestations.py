@@ -1,4 +1,4 @@
-"""What was attested of builds, compressed."""
+"""Attestations of builds, compressed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AttestationNote:
 
 
 async def add_attestations(tx: Transaction, build_id: str, ref: str, new: Sequence[Attestation]) -> None:
-    """Store what was attested of a solve, unless that was done before."""
+    """Store the attestations of a solve, once."""
     mine = attestations.c.build_id == build_id
     known = await tx.execute(select(attestations.c.number).where(mine, attestations.c.solve_ref == ref).limit(1))
     if known.one_or_none() is not None:
@@ -50,13 +50,13 @@ async def add_attestations(tx: Transaction, build_id: str, ref: str, new: Sequen
 
 
 async def kept_attestation_bytes(tx: Transaction, build_id: str) -> int:
-    """How much is kept of a build, uncompressed."""
+    """The stored size of a build's attestations, uncompressed."""
     query = select(func.coalesce(func.sum(attestations.c.size_bytes), 0)).where(attestations.c.build_id == build_id)
     return int((await tx.execute(query)).scalar_one())
 
 
 async def attestations_of(tx: Transaction, build_id: str) -> list[AttestationNote]:
-    """What is kept of a build, without contents."""
+    """The attestations of a build, without contents."""
     columns = (
         attestations.c.number, attestations.c.predicate_type, attestations.c.platform, attestations.c.size_bytes
     )  # fmt: skip
@@ -75,5 +75,5 @@ async def find_attestation(tx: Transaction, build_id: str, number: int) -> Attes
 
 
 async def forget_attestations(tx: Transaction, build_ids: Sequence[str]) -> int:
-    """Remove those of builds; how many those were."""
+    """Remove the rows of builds; returns how many."""
     return (await tx.execute(delete(attestations).where(attestations.c.build_id.in_(build_ids)))).rowcount

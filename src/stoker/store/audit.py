@@ -1,4 +1,4 @@
-"""The audit log. Rows are added and, when they are old or too many, removed; never changed."""
+"""The audit log. Rows are added, never changed, and deleted when they are old or too many."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def list_events(
 
 
 async def count_events(tx: Transaction) -> dict[Owner, int]:
-    """How many events there are, by whose they are."""
+    """The number of events by owner."""
     owner = (audit_events.c.organization_id, audit_events.c.actor_kind, audit_events.c.actor_id)
     rows = await tx.scan(select(*owner, func.count().label("events")).group_by(*owner))
     return {(row.organization_id, row.actor_kind, row.actor_id): row.events for row in rows}

@@ -1,4 +1,4 @@
-"""What else is known of a build: warnings, Dockerfiles, and its client's timings."""
+"""Warnings, Dockerfiles, and timings that a client reported, of builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was in volumes when their machines stopped."""
+"""Contents of volumes at the last stop of their machines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 async def keep_contents(tx: Transaction, volume_id: str, contents: CacheContents) -> None:
-    """Remember what is in a volume, instead of what was known before."""
+    """Store the contents of a volume."""
     await tx.execute(delete(cache_contents).where(cache_contents.c.volume_id == volume_id))
     records = zlib.compress(json.dumps([_written(record) for record in contents.records]).encode())
     await tx.execute(insert(cache_contents).values(volume_id=volume_id, taken_at=contents.taken_at, records=records))
 
 
 async def find_contents(tx: Transaction, volume_id: str) -> CacheContents | None:
-    """What is remembered of a volume."""
+    """The stored contents of a volume."""
     row = (await tx.execute(select(cache_contents).where(cache_contents.c.volume_id == volume_id))).one_or_none()
     if row is None:
         return None

@@ -1,4 +1,4 @@
-"""Numbers of the whole server."""
+"""Counts of the whole server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def count_running_builds(tx: Transaction) -> int:
 
 
 async def count_queue(tx: Transaction) -> int:
-    """How many endpoints wait for their turn."""
+    """How many endpoints are in the queue."""
     return int((await tx.scan(select(func.count()).select_from(waiting)))[0][0])
 
 

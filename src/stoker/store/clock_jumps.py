@@ -1,4 +1,4 @@
-"""Move the times of what goes on along with a clock that jumped, so that what is reckoned from them stays right."""
+"""Moves times of ongoing work when the clock jumps, so that durations stay right."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
 from stoker.domain.pacing import paced
-from stoker.store.trouble import host_trouble_told
+from stoker.store.trouble import reporting_host_errors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -149,16 +149,16 @@ class Database:
     async def write(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
         """A transaction that commits when its block ends well and rolls back when it raises.
 
-        Trouble that is the host's is told: see `host_trouble_told`.
+        Errors of the host are reported: see `reporting_host_errors`.
 
         Args:
             durable: for what a caller is told is done and could not find out otherwise: the commit waits for the disk.
         """
         async with self._writing:
-            with host_trouble_told():
+            with reporting_host_errors():
                 connection = self._write_connection = self._write_connection or self._writer.connect()
             try:
-                with host_trouble_told():
+                with reporting_host_errors():
                     await _in_thread(lambda: _begin(connection, durable=durable))
                     transaction = Transaction(connection, self._scans)
                     yield transaction
@@ -173,10 +173,10 @@ class Database:
         """A transaction that only reads; what it sees doesn't change while it lasts."""
         # Beginning and ending go to the driver itself, and readers stay out of the pool between two reads: both ways
         # around take as long as a statement.
-        with host_trouble_told():
+        with reporting_host_errors():
             reader = self._idle_readers.pop() if self._idle_readers else _open_reader(self._reader)
         try:
-            with host_trouble_told():
+            with reporting_host_errors():
                 reader.driver.execute("BEGIN")
                 yield Transaction(reader.connection, self._scans)
         finally:

@@ -1,4 +1,4 @@
-"""Single facts about this server, such as its id."""
+"""Facts about this server, such as its id."""
 
 from __future__ import annotations
 

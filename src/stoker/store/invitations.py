@@ -44,7 +44,7 @@ async def add_invitation(tx: Transaction, invitation: Invitation, secret_hash: b
 
 
 async def find_invitation(tx: Transaction, secret_hash: bytes, now: datetime) -> Invitation | None:
-    """The invitation with that hash, unless its time is over."""
+    """The invitation with that hash, unless it has expired."""
     query = select(invitations).where(invitations.c.secret_hash == secret_hash, invitations.c.expires_at > now)
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else _invitation(row)
@@ -61,7 +61,7 @@ async def list_invitations(tx: Transaction, organization_id: str, now: datetime)
 
 
 async def remove_invitation(tx: Transaction, organization_id: str, invitation_id: str) -> bool:
-    """Let an invitation open nothing any more; False when there was none."""
+    """Remove an invitation; False if there was none."""
     done = await tx.execute(
         delete(invitations).where(invitations.c.id == invitation_id, invitations.c.organization_id == organization_id)
     )
@@ -69,10 +69,10 @@ async def remove_invitation(tx: Transaction, organization_id: str, invitation_id
 
 
 async def remove_operator_invitations(tx: Transaction) -> None:
-    """Let the links for a first owner that were printed before open nothing any more."""
+    """Remove the invitations for a first owner that were printed before."""
     await tx.execute(delete(invitations).where(invitations.c.makes_operator))
 
 
 async def forget_old_invitations(tx: Transaction, now: datetime) -> int:
-    """Remove those whose time is over; how many."""
+    """Remove expired ones; returns how many."""
     return (await tx.execute(delete(invitations).where(invitations.c.expires_at <= now))).rowcount

@@ -95,14 +95,14 @@ async def count_builds_on_machines(tx: Transaction) -> int:
 
 
 async def extend_lease(tx: Transaction, lease_id: str, expires_at: datetime) -> None:
-    """Let a lease live until then."""
+    """Extend a lease."""
     await tx.execute(
         update(leases).where(leases.c.id == lease_id, leases.c.ended_at.is_(None)).values(expires_at=expires_at)
     )
 
 
 async def renew_all_leases(tx: Transaction, expires_at: datetime) -> None:
-    """Let all live leases live until then."""
+    """Extend all live leases."""
     await tx.execute(update(leases).where(leases.c.ended_at.is_(None)).values(expires_at=expires_at))
 
 
@@ -116,7 +116,7 @@ async def end_lease(tx: Transaction, lease_id: str, now: datetime, reason: str) 
 
 
 async def expired_leases(tx: Transaction, now: datetime, limit: int) -> list[Lease]:
-    """Live leases whose time is over, the oldest first."""
+    """Expired live leases, the oldest first."""
     query = (
         select(leases)
         .where(leases.c.ended_at.is_(None), leases.c.expires_at <= now)

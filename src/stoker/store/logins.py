@@ -84,5 +84,5 @@ async def finish_login(tx: Transaction, code: str, now: datetime) -> None:
 
 
 async def forget_old_logins(tx: Transaction, now: datetime) -> int:
-    """Remove those whose time is over; how many."""
+    """Remove expired ones; returns how many."""
     return (await tx.execute(delete(logins).where(logins.c.expires_at <= now))).rowcount

@@ -1,4 +1,4 @@
-"""Which builds' records are older than they are kept."""
+"""Builds whose records have expired."""
 
 from __future__ import annotations
 

@@ -45,5 +45,5 @@ async def oldest_organization(tx: Transaction) -> Organization | None:
 
 
 async def rename_organization(tx: Transaction, organization_id: str, name: str) -> None:
-    """Give an organization another name."""
+    """Rename an organization."""
     await tx.execute(update(organizations).where(organizations.c.id == organization_id).values(name=name))

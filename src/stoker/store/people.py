@@ -54,7 +54,7 @@ async def find_person_by_identity(tx: Transaction, identity: CompanyIdentity) ->
 
 
 async def has_people(tx: Transaction) -> bool:
-    """Whether there is anybody."""
+    """Whether there are any people."""
     return (await tx.execute(select(people.c.id).limit(1))).first() is not None
 
 
@@ -64,7 +64,7 @@ async def password_hash_of(tx: Transaction, person_id: str) -> str | None:
 
 
 async def set_password_hash(tx: Transaction, person_id: str, password_hash: str) -> None:
-    """Give a person another password."""
+    """Set a person's password."""
     await tx.execute(update(people).where(people.c.id == person_id).values(password_hash=password_hash))
 
 
@@ -82,7 +82,7 @@ async def identity_of(tx: Transaction, person_id: str) -> tuple[str, str] | None
 
 
 async def make_operator(tx: Transaction, person_id: str) -> None:
-    """Let a person create organizations."""
+    """Make a person an operator."""
     await tx.execute(update(people).where(people.c.id == person_id).values(is_operator=True))
 
 
@@ -154,10 +154,10 @@ async def role_of(tx: Transaction, organization_id: str, person_id: str) -> Role
 
 
 async def change_role(tx: Transaction, organization_id: str, person_id: str, role: Role) -> None:
-    """Give a member another role."""
+    """Change a member's role."""
     await tx.execute(update(memberships).where(_membership(organization_id, person_id)).values(role=role.value))
 
 
 async def remove_membership(tx: Transaction, organization_id: str, person_id: str) -> None:
-    """Let a person be no member any more."""
+    """Remove a member."""
     await tx.execute(delete(memberships).where(_membership(organization_id, person_id)))

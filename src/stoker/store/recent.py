@@ -1,7 +1,7 @@
-"""Rows that were read a moment ago, for as long as nothing has been committed since.
+"""A cache of rows, valid until the next commit.
 
-On the path of every call, asking the database whether anything changed takes a fraction of reading a row again. Nothing
-stale is ever seen: the first look after any commit, by whatever process, forgets everything.
+Asking the database whether anything changed takes a fraction of reading a row again. No stale row is ever returned: the
+first read after any commit, by any process, drops the whole cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_REMEMBERED = 10_000
 
 
 class Recent(Generic[Key, Value]):
-    """Remembers what was found under which key. What isn't there is not remembered, or strangers could fill it."""
+    """Caches rows by key. Misses are not cached, so that strangers can't fill the cache."""
 
     def __init__(
         self,

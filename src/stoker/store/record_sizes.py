@@ -1,4 +1,4 @@
-"""How much is kept of builds, counted with each thing that is stored."""
+"""The sizes of builds' records, counted with each write."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ async def left_out_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[
 
 
 async def forget_sizes(tx: Transaction, build_ids: Sequence[str]) -> int:
-    """Remove those of builds; how many those were."""
+    """Remove the rows of builds; returns how many."""
     return (await tx.execute(delete(record_sizes).where(record_sizes.c.build_id.in_(build_ids)))).rowcount

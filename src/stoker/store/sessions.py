@@ -26,7 +26,7 @@ async def add_session(
 
 
 async def find_session(tx: Transaction, secret_hash: bytes, now: datetime) -> str | None:
-    """The id of the person whose session that is, unless its time is over."""
+    """The id of a session's person, unless it has expired."""
     query = select(sessions.c.person_id).where(sessions.c.secret_hash == secret_hash, sessions.c.expires_at > now)
     return (await tx.execute(query)).scalar_one_or_none()
 
@@ -49,5 +49,5 @@ async def end_oldest_sessions(tx: Transaction, person_id: str, most: int) -> Non
 
 
 async def forget_old_sessions(tx: Transaction, now: datetime) -> int:
-    """Remove those whose time is over; how many."""
+    """Remove expired ones; returns how many."""
     return (await tx.execute(delete(sessions).where(sessions.c.expires_at <= now))).rowcount

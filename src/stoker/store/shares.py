@@ -1,4 +1,4 @@
-"""Builds that are shared with whoever has the address."""
+"""Shared builds."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ async def add_share(tx: Transaction, build_id: str, share_id: str, now: datetime
 
 
 async def remove_share(tx: Transaction, build_id: str) -> None:
-    """Let a build be shared no more."""
+    """Stop sharing a build."""
     await tx.execute(delete(build_shares).where(build_shares.c.build_id == build_id))

@@ -386,7 +386,7 @@ async def save_savings(tx: Transaction, build_id: str, saved: Mapping[int, timed
 
 
 async def forget_steps(tx: Transaction, build_ids: Sequence[str]) -> int:
-    """Remove the steps of builds; how many those were."""
+    """Remove the steps of builds; returns how many."""
     return (await tx.execute(delete(steps).where(steps.c.build_id.in_(build_ids)))).rowcount
 
 

@@ -134,7 +134,7 @@ async def has_organization_tokens(tx: Transaction) -> bool:
 
 
 async def revoke_tokens_of_person(tx: Transaction, person_id: str, now: datetime) -> None:
-    """Let all tokens of a person open nothing any more."""
+    """Revoke all tokens of a person."""
     await tx.execute(
         update(tokens).where(tokens.c.person_id == person_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
     )
@@ -146,7 +146,7 @@ async def describe_token(tx: Transaction, token_id: str, description: str) -> No
 
 
 async def revoke_token(tx: Transaction, token_id: str, now: datetime) -> None:
-    """Let a token open nothing any more."""
+    """Revoke a token."""
     await tx.execute(
         update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
     )

@@ -1,4 +1,4 @@
-"""What callers are told when the database can't do its work because of its host: https://sqlite.org/rescode.html."""
+"""Errors of the host that keep the database from working (https://sqlite.org/rescode.html)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def host_trouble_told() -> Generator[None]:
-    """Raise what a caller can be told in place of the database's error, where that is its host's fault.
+def reporting_host_errors() -> Generator[None]:
+    """Replace a database error that is the host's fault by one for callers.
 
     Raises:
         ResourceExhausted: the disk is full.

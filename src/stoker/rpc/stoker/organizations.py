@@ -68,7 +68,7 @@ class OwnOrganizationHandlers(OrganizationService):
     async def rename_organization(
         self, request: pb.RenameOrganizationRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.RenameOrganizationResponse:
-        """Give an organization another name."""
+        """Rename an organization."""
         renamed = await self._organizations.rename(caller(), request.organization_id, request.name)
         return pb.RenameOrganizationResponse(organization=_organization(renamed))
 
@@ -91,7 +91,7 @@ class OwnOrganizationHandlers(OrganizationService):
     async def change_member_role(
         self, request: pb.ChangeMemberRoleRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ChangeMemberRoleResponse:
-        """Give a member another role."""
+        """Change a member's role."""
         role = _decode_role(request.role)
         await self._organizations.change_role(caller(), request.organization_id, request.person_id, role)
         return pb.ChangeMemberRoleResponse()
@@ -145,7 +145,7 @@ class OwnOrganizationHandlers(OrganizationService):
     async def revoke_token(
         self, request: pb.RevokeTokenRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.RevokeTokenResponse:
-        """Let a token open nothing any more."""
+        """Revoke a token."""
         await self._organizations.revoke_token(caller(), request.organization_id, request.token_id)
         return pb.RevokeTokenResponse()
 

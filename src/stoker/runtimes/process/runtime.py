@@ -14,7 +14,7 @@ from stoker.runtimes.contract import Ending, Observed, Owned
 from stoker.runtimes.errors import HostUnfit, MachineStartFailed, MachineStopFailed, RuntimeFailed, VolumeFailed
 from stoker.runtimes.process.config import UserNamespaces, checked_name, is_name
 from stoker.runtimes.process.engine import logs
-from stoker.runtimes.process.engine.damage import damage_told
+from stoker.runtimes.process.engine.damage import damage_in
 from stoker.runtimes.process.engine.emulation import ensure_emulation, platforms
 from stoker.runtimes.process.engine.engine_files import MachineFolder
 from stoker.runtimes.process.engine.starts import MachineStarts, remembered_process
@@ -204,7 +204,7 @@ class ProcessRuntime:
     def _why_ended(self, machine_id: str) -> Ending:
         log = MachineFolder(self._machines / checked_name(machine_id)).log
         return Ending(
-            damage=damage_told(logs.tail(log, self._config.kept_log_bytes)),
+            damage=damage_in(logs.tail(log, self._config.kept_log_bytes)),
             out_of_memory=self._cgroups.engine_ran_out_of_memory(machine_id),
         )
 

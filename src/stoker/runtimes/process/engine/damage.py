@@ -18,7 +18,7 @@ _DAMAGE = re.compile(
 _LONGEST = 500
 
 
-def damage_told(log: bytes) -> str | None:
+def damage_in(log: bytes) -> str | None:
     """The line in which buildkitd says that its volume is damaged; None when it says no such thing."""
     found = _DAMAGE.search(log)
     return None if found is None else shortened(found.group().decode(errors="replace").strip(), _LONGEST)

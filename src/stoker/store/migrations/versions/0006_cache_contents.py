@@ -1,4 +1,4 @@
-"""What was in volumes when their machines stopped."""
+"""Contents of volumes at the last stop of their machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of builds that wait for their turn."""
+"""The queue of builds that wait for a machine."""
 
 from __future__ import annotations
 
