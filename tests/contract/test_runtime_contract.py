@@ -21,6 +21,7 @@ from stoker.runtimes.process.process_site import ProcessSite
 from stoker.runtimes.site import Site
 from stoker.runtimes.volumes import Caps, Snapshots, Volumes
 from tests.contract.fake_runtime import FakeHost, FakeSite
+from tests.contract.slow_runtime import SlowSite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -68,7 +69,10 @@ class Case(Protocol):
 @dataclass
 class FakeCase:
     host: FakeHost
-    site: FakeSite
+    kind: Callable[[FakeHost, str], FakeSite]
+
+    def __post_init__(self) -> None:
+        self.site = self.kind(self.host, "server")
 
     @property
     def runtime(self) -> Runtime:
@@ -84,10 +88,10 @@ class FakeCase:
         return MachineSpec(machine_id, volume_id, Platform.AMD64, size, CachePolicy(), nowhere)
 
     def again(self) -> Site:
-        return FakeSite(self.host, "server")
+        return self.kind(self.host, "server")
 
     async def foreign(self) -> Site:
-        return FakeSite(self.host, "other")
+        return self.kind(self.host, "other")
 
     def crash(self, machine_id: str, placement: Placement) -> None:
         del placement
@@ -133,11 +137,12 @@ class ProcessCase:
         (self.host.config.data / "volumes" / volume_id / "filling").write_bytes(os.urandom(size))
 
 
-@pytest.fixture(params=["fake", "process"])
+@pytest.fixture(params=["fake", "slow", "process"])
 async def case(request: pytest.FixtureRequest, new_host: Callable[[], MachineHost]) -> Case:
+    if request.param == "slow":
+        return FakeCase(FakeHost(), SlowSite)
     if request.param == "fake":
-        host = FakeHost()
-        return FakeCase(host, FakeSite(host, "server"))
+        return FakeCase(FakeHost(), FakeSite)
     process = new_host()
     await process.runtime.prepare_host()
     return ProcessCase(process, new_host)

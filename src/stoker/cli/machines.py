@@ -50,6 +50,8 @@ def command(remote: Remote, project_id: str) -> None:
 
 
 def _state(machine: pb.MachineFacts) -> str:
+    if machine.waits_for:
+        return f"waits for room: {machine.waits_for}"
     if machine.crashes and machine.retry_at is not None and machine.state == "stopped":
         return f"crashed {machine.crashes} times, starts at {shown_time(machine.retry_at)} at the earliest"
     return f"{machine.state} for the untrusted build {machine.build_id}" if machine.build_id else machine.state

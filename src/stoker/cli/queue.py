@@ -21,7 +21,16 @@ def command(remote: Remote) -> None:
     answer = remote.call(QueueServiceClient, lambda queue: queue.list_queue(request))
     remote.finish_json(answer)
     rows = [
-        (str(one.position), one.build_id, one.project_id, one.platform, shown_time(one.waits_since))
+        (
+            str(one.position or ""),
+            one.build_id,
+            one.project_id,
+            one.platform,
+            shown_time(one.waits_since),
+            one.reason or "its turn",
+        )
         for one in answer.builds
     ]
-    print_table(("POSITION", "BUILD", "PROJECT", "PLATFORM", "SINCE (UTC)"), rows, empty="no builds are waiting")
+    print_table(
+        ("POSITION", "BUILD", "PROJECT", "PLATFORM", "SINCE (UTC)", "WAITS FOR"), rows, empty="no builds are waiting"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import IllegalTransition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime, timedelta
 
     from stoker.domain.hardware import Hardware
@@ -84,6 +84,8 @@ class Machine:
     ``run`` counts its starts: each has certificates of its own. ``volume_given_up`` says that the volume of this run
     is to be deleted, so no build may use it any more; ``outdated`` that its project's hardware or cache policy has
     changed since it was started.
+
+    ``waits_for`` says why there was no room for it, while it waits, and ``waits_since`` when that was found first.
     """
 
     id: str
@@ -104,6 +106,8 @@ class Machine:
     outdated: bool = False
     build_id: str | None = None
     crashes: int = 0
+    waits_for: str | None = None
+    waits_since: datetime | None = None
 
     @property
     def keeps_crashing(self) -> bool:
@@ -140,6 +144,7 @@ class MachineFacts:
     volume_bytes: int | None
     volume_problem: str | None
     isolation: str | None = None
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +234,23 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
                 return Wait(now + idle_timeout)
             stop_at = machine.idle_since + idle_timeout
             return Action.STOP if stop_at <= now else Wait(stop_at)
+
+
+def first_in_line(machine: Machine, machines: Iterable[Machine]) -> Machine:
+    """The machine that is to have the next room of the kind that a machine needs: the one that waits longest.
+
+    Args:
+        machine: one that is to start.
+        machines: all that builds hold.
+    """
+    waiting = [
+        one
+        for one in machines
+        if one.waits_since is not None
+        and one.state is MachineState.STOPPED
+        and (one.region_id, one.platform) == (machine.region_id, machine.platform)
+    ]
+    return min(waiting, key=lambda one: (one.waits_since, one.id), default=machine)
 
 
 def crash_delay_seconds(crashes: int) -> float:

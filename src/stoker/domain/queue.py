@@ -51,10 +51,14 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class QueuePlace:
-    """A waiting build with its position in its organization's queue, from 1."""
+    """A build that waits, and its position in the queue of its organization. The first has position 1.
+
+    ``reason`` is set when it is the build's turn (position 0), but there is no room for its machine yet.
+    """
 
     waiting: Waiting
     position: int
+    reason: str | None = None
 
 
 def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: BuildLimits) -> list[Waiting]:

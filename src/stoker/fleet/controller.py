@@ -13,7 +13,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from stoker.domain.machines import Action, Machine, MachineState, Wait, next_action, retry_delay_seconds
+from stoker.domain.machines import (
+    Action,
+    Machine,
+    MachineState,
+    Wait,
+    first_in_line,
+    next_action,
+    retry_delay_seconds,
+)
 from stoker.fleet.start_slots import Turns
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import RuntimeFailed
@@ -23,7 +31,7 @@ from stoker.store import machines as machine_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
     from datetime import datetime
 
     from stoker.domain.volumes import Volume
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
     from stoker.settings.fleet import FleetSettings
 
 _SETTLE_SECONDS = 10.0
+# How often in its lifetime a claim is renewed.
+_RENEWALS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +60,7 @@ class FleetController:
         housekeeping: Housekeeping,
         options: FleetSettings,
         claim: str,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._core = core
         self._sites = sites
@@ -57,6 +68,7 @@ class FleetController:
         self._housekeeping = housekeeping
         self._options = options
         self._claim = claim
+        self._pause = pause
         self._work: dict[str, asyncio.Task[None]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         # The claim is one of this whole process, so it keeps no two of its tasks from a machine.
@@ -153,6 +165,7 @@ class FleetController:
             live = await lease_store.live_leases_by_machine(tx)
             deletable = await volume_store.deletable_volumes(tx)
         self._housekeeping.look(machines, live)
+        held = [machine for machine in machines if live.get(machine.id)]
         for machine in machines:
             self._watch(machine)
             if machine.id in self._work:
@@ -162,6 +175,11 @@ class FleetController:
             )
             if isinstance(decision, Wait):
                 times.extend([] if decision.until is None else [decision.until])
+                if machine.waits_for is not None and not live.get(machine.id):
+                    self._spawn(self._work, machine.id, self._leave_line(machine.id))
+            elif decision is Action.START and (first := first_in_line(machine, held)).id != machine.id:
+                if machine.waits_for is None:
+                    self._spawn(self._work, machine.id, self._line_up(machine.id, first.waits_for or ""))
             else:
                 self._spawn(self._work, machine.id, self._act(machine.id))
         for volume in deletable:
@@ -183,6 +201,17 @@ class FleetController:
             elif isinstance(decision, Action):
                 await self._lifecycle.carry_out(machine, decision)
 
+    async def _line_up(self, machine_id: str, reason: str) -> None:
+        """Let a machine wait for room behind others."""
+        async with self._claimed(machine_id) as (machine, _):
+            if machine is not None and machine.state is MachineState.STOPPED:
+                await self._lifecycle.wait_for_room(machine, reason, retry=False)
+
+    async def _leave_line(self, machine_id: str) -> None:
+        async with self._claimed(machine_id) as (machine, leases):
+            if machine is not None and not leases and machine.state is MachineState.STOPPED:
+                await self._lifecycle.leave_line(machine)
+
     @asynccontextmanager
     async def _claimed(self, machine_id: str) -> AsyncGenerator[tuple[Machine | None, int]]:
         """A machine that nobody else works on meanwhile, and its live leases; None when another controller does."""
@@ -192,12 +221,28 @@ class FleetController:
                 until = now + self._options.claim_lifetime
                 machine = await machine_store.claim_machine(tx, machine_id, self._claim, now, until)
                 leases = await lease_store.count_live_leases(tx, machine_id)
+            renewing = asyncio.create_task(self._renew(machine_id), name=f"claim on {machine_id}")
             try:
                 yield machine, leases
             finally:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
                 if machine is not None:
                     async with self._core.database.write() as tx:
                         await machine_store.release_claim(tx, machine_id, self._claim)
+
+    async def _renew(self, machine_id: str) -> None:
+        """Hold a claim for as long as the work under it takes."""
+        lifetime = self._options.claim_lifetime
+        while True:
+            await self._pause(lifetime.total_seconds() / _RENEWALS)
+            try:
+                async with self._core.database.write() as tx:
+                    until = self._core.now() + lifetime
+                    if not await machine_store.renew_claim(tx, machine_id, self._claim, until):
+                        return
+            except Exception:
+                _log.exception("the claim on machine %s could not be renewed yet", machine_id)
 
     def _watch(self, machine: Machine) -> None:
         if machine.state is MachineState.READY and machine.id not in self._watches:

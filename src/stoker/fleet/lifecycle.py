@@ -28,12 +28,14 @@ from stoker.domain.machines import (
 from stoker.domain.privileges import privileges_of
 from stoker.fleet.ephemeral_volumes import fill_volume, has_outlived_its_build, volume_of
 from stoker.runtimes.contract import MachineCertificates, MachineSpec, Observed, StepKills
-from stoker.runtimes.errors import MachineStartFailed, RuntimeFailed
+from stoker.runtimes.errors import MachineStartFailed, NoRoomYet, RegionNotConfigured, RuntimeFailed
+from stoker.runtimes.site import Later, Never, Room
 from stoker.runtimes.volumes import Snapshots
 from stoker.services.build_completion import (
     explain_failures_of_machine,
     fail_builds_of_machine,
     hint_builds_of_machine,
+    unhint_builds_of_machine,
     wake_ended,
 )
 from stoker.services.tracing import machine_cause
@@ -44,6 +46,9 @@ from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from stoker.domain.machines import Placement
     from stoker.fleet.cache_inspection import CacheLooks
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.pki.certificates import Certificates
@@ -58,6 +63,7 @@ _VOLUMES_TO_TRY = 2
 _log = logging.getLogger(__name__)
 
 
+_NO_ROOM = "the build waited for room for its machine"
 _MEMORY_ADVICE = "give the project larger hardware, or let it run less at once"
 
 
@@ -78,6 +84,7 @@ class MachineLifecycle:
         looks: CacheLooks,
         options: FleetSettings,
         claim: str,
+        wait_until_ready: Callable[[Placement, str, ControlCredentials], Awaitable[None]] = wait_until_ready,
     ) -> None:
         self._core = core
         self._sites = sites
@@ -87,6 +94,7 @@ class MachineLifecycle:
         self._looks = looks
         self._options = options
         self._claim = claim
+        self._wait_until_ready = wait_until_ready
 
     async def carry_out(self, machine: Machine, action: Action) -> None:
         """Do the next thing for a claimed machine."""
@@ -127,7 +135,56 @@ class MachineLifecycle:
             async with self._core.database.write() as tx:
                 await hint_builds_of_machine(tx, machine.id, hint)
 
+    async def wait_for_room(self, machine: Machine, reason: str, *, retry: bool = True) -> None:
+        """Let a stopped machine wait, and its builds know why. No failure is counted.
+
+        Args:
+            machine: the machine.
+            reason: why there is no room for it.
+            retry: try it again after a pause; otherwise it waits behind another machine.
+        """
+        now = self._core.now()
+        retry_at = now + timedelta(seconds=self._options.room_seconds) if retry else None
+        waiting = replace(machine, waits_for=reason, waits_since=machine.waits_since or now, retry_at=retry_at)
+        async with self._core.database.write() as tx:
+            await machine_store.save_claimed(tx, waiting, self._claim, now)
+            await hint_builds_of_machine(tx, machine.id, f"{_NO_ROOM}: {reason}")
+        if machine.waits_for != reason:
+            _log.info("machine %s of project %s waits for room: %s", machine.id, machine.project_id, reason)
+        self._wake_readers(machine)
+
+    async def leave_line(self, machine: Machine) -> None:
+        """A machine that waits for room isn't wanted any more."""
+        await self._save(replace(machine, waits_for=None, waits_since=None, retry_at=None))
+
+    async def _has_room(self, machine: Machine) -> bool:
+        """Whether there is room for a machine. Otherwise it waits, or where there never is any, its builds fail."""
+        async with self._core.database.read() as tx:
+            project = await project_store.find_project(tx, machine.project_id)
+        if project is None:
+            return True
+        try:
+            found = await self._sites.of(project.region_id).capacity(machine.platform, project.hardware.size)
+        except RegionNotConfigured as error:
+            found = Never(str(error))
+        if isinstance(found, Room):
+            return True
+        machine = replace(machine, region_id=project.region_id)
+        if isinstance(found, Later):
+            await self.wait_for_room(machine, found.reason)
+            return False
+        _log.error("machine %s can't be started: %s", machine.id, found.reason)
+        async with self._core.database.write() as tx:
+            refused = replace(machine, error=found.reason, waits_for=None, waits_since=None)
+            await machine_store.save_claimed(tx, refused, self._claim, self._core.now())
+            ended = await fail_builds_of_machine(self._core, tx, machine.id, found.reason)
+        wake_ended(self._core, ended)
+        self._wake_readers(machine)
+        return False
+
     async def _start(self, machine: Machine) -> None:
+        if not await self._has_room(machine):
+            return
         try:
             starting, spec = await self._begin_start(machine)
         except ProjectGone:
@@ -139,12 +196,16 @@ class MachineLifecycle:
         about = {"stoker.machine_id": machine.id, "stoker.project_id": machine.project_id}
         span = self._core.tracer.begin_work("machine start", about, cause=machine_cause(machine.id), headers={})
         try:
+            await self._fill(machine)
             async with asyncio.timeout(self._options.start_timeout_seconds):
-                await fill_volume(self._core, self._sites, machine)
                 async for placement in self._runtime(machine).start(spec):
                     machine = await self._save(replace(machine, placement=placement))
                 await self._wait_ready(machine)
                 await self._look_for_damage(machine)
+        except NoRoomYet as none:
+            span.end("there was no room for it yet", {})
+            stopping = await self._move(machine, MachineState.STOPPING)
+            await self._finish_stop(stopping, waits_for=str(none))
         except (RuntimeFailed, TimeoutError) as error:
             self._core.meter.machine_start_ended(self._core.monotonic() - began, is_ready=False)
             span.end("it did not start", {})
@@ -153,6 +214,19 @@ class MachineLifecycle:
             await self._become_ready(machine)
             self._core.meter.machine_start_ended(self._core.monotonic() - began, is_ready=True)
             span.end(None, {})
+
+    async def _fill(self, machine: Machine) -> None:
+        """Fill the machine's volume, which has a deadline of its own: a copy can take minutes where others take none.
+
+        Raises:
+            MachineStartFailed: it was not filled in time.
+        """
+        seconds = self._options.fill_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await fill_volume(self._core, self._sites, machine)
+        except TimeoutError as error:
+            raise MachineStartFailed(f"its volume was not filled within {seconds:g} s") from error
 
     async def _look_for_damage(self, machine: Machine) -> None:
         """When BuildKit began a new cache database by itself, give it the last good snapshot instead, if there is one.
@@ -204,6 +278,7 @@ class MachineLifecycle:
                 volume_id=volume.id,
                 region_id=project.region_id,
                 placement=None,
+                waits_for=None,
             )
             await machine_store.save_claimed(tx, starting, self._claim, self._core.now())
             await machine_store.mark_machine_current(tx, machine.id)
@@ -229,7 +304,7 @@ class MachineLifecycle:
     async def _wait_ready(self, machine: Machine) -> None:
         if machine.placement is None:
             raise MachineStartFailed("the runtime did not say where the machine is")
-        ready = asyncio.create_task(wait_until_ready(machine.placement, machine.server_name, self._credentials))
+        ready = asyncio.ensure_future(self._wait_until_ready(machine.placement, machine.server_name, self._credentials))
         ended = asyncio.create_task(self._runtime(machine).wait_exit(machine.id, machine.placement))
         try:
             await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -254,8 +329,11 @@ class MachineLifecycle:
                 error=None,
                 failures=0,
                 retry_at=None,
+                waits_since=None,
             )
             await machine_store.save_claimed(tx, ready, self._claim, self._core.now())
+            if machine.waits_since is not None:
+                await unhint_builds_of_machine(tx, machine.id, _NO_ROOM)
         given = machine.placement
         size = "" if given is None or given.memory_bytes is None else f", {given.memory_bytes / GIBIBYTE:.3g} GiB"
         _log.info(
@@ -280,7 +358,10 @@ class MachineLifecycle:
         if failures >= attempts:
             reason = f"the machine could not be started after {failures} attempts; the server's log says why"
         stopping = await self._move(
-            replace(machine, failures=failures), MachineState.STOPPING, fail_builds=reason, error=problem
+            replace(machine, failures=failures, waits_since=None),
+            MachineState.STOPPING,
+            fail_builds=reason,
+            error=problem,
         )
         await self._finish_stop(stopping, damage=ending.damage)
 
@@ -304,13 +385,16 @@ class MachineLifecycle:
             await self._looks.remember(current)
         await self._finish_stop(stopping, orderly=True)
 
-    async def _finish_stop(self, machine: Machine, *, orderly: bool = False, damage: str | None = None) -> None:
+    async def _finish_stop(
+        self, machine: Machine, *, orderly: bool = False, damage: str | None = None, waits_for: str | None = None
+    ) -> None:
         """Stop a machine that is STOPPING.
 
         Args:
             machine: the machine.
             orderly: it was ready until now, so what it leaves behind is worth keeping.
             damage: what it said of its volume, which made it end.
+            waits_for: why there was no room for it.
         """
         keeps_volume = machine.build_id is None and not machine.volume_given_up
         try:
@@ -340,8 +424,14 @@ class MachineLifecycle:
             retry_at=retry_at,
             crashes=crashes,
         )
-        await self._save(stopped)
-        _log.info("machine %s is stopped", machine.id)
+        if waits_for is not None:
+            await self.wait_for_room(stopped, waits_for)
+        else:
+            async with self._core.database.write() as tx:
+                await machine_store.save_claimed(tx, stopped, self._claim, self._core.now())
+                await machine_store.retry_waiting_machines(tx, machine.region_id)
+            self._wake_readers(machine)
+            _log.info("machine %s is stopped", machine.id)
         self._core.wakeups.wake(machine_topic(machine.id), FLEET, VOLUMES)
 
     async def _save_volume(self, machine: Machine, volume_id: str) -> None:

@@ -130,6 +130,12 @@ async def explain_failures_of_machine(core: Core, tx: Transaction, machine: Mach
     return list(lost)
 
 
+async def unhint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) -> None:
+    """Take a hint that begins so back from the builds that hold a machine: it explains nothing any more."""
+    leases = await lease_store.live_leases_of_machine(tx, machine_id)
+    await build_store.unhint_builds(tx, [lease.build_id for lease in leases], hint)
+
+
 async def hint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) -> None:
     """Remember, for all builds that hold a machine, what may explain their failure."""
     leases = await lease_store.live_leases_of_machine(tx, machine_id)

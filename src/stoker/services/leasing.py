@@ -11,6 +11,7 @@ from stoker.services.wakeups import builds_topics
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
+from stoker.store import projects as project_store
 
 if TYPE_CHECKING:
     from stoker.domain.builds import Build
@@ -57,12 +58,13 @@ async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform
         elif machine.state is MachineState.STOPPED:
             await machine_store.forget_failures(tx, machine.id)
         return machine
+    project = await project_store.find_project(tx, build.project_id)
     machine = Machine(
         id=core.new_id(),
         organization_id=build.organization_id,
         project_id=build.project_id,
         platform=platform,
-        region_id="",
+        region_id="" if project is None else project.region_id,
         desired=Desired.RUNNING,
         state=MachineState.STOPPED,
         run=0,

@@ -114,14 +114,17 @@ class QueueService:
     async def list(self, principal: Principal, organization_id: str) -> list[QueuePlace]:
         """Those of an organization who wait, in order, as far as the caller may see their projects.
 
+        First those whose turn has come, but for whose machine there is no room yet.
+
         Raises:
             NotFound: the organization isn't the caller's.
         """
         async with self._core.database.read() as tx:
             organization = await require_organization(tx, principal, organization_id)
             queue = await waiting_store.queue_of_organization(tx, organization.id)
+            without_room = await waiting_store.builds_without_room(tx, organization.id)
         return [
             place
-            for place in places(queue)
+            for place in (*(QueuePlace(one, 0, reason) for one, reason in without_room), *places(queue))
             if principal.may_see_project(place.waiting.organization_id, place.waiting.project_id)
         ]

@@ -28,6 +28,12 @@ class FleetSettings:
 
     idle_seconds: Seconds = Field(default=120, description="How long a machine without builds is kept.")
     start_timeout_seconds: Seconds = Field(default=60, description="How long a machine may take to become ready.")
+    fill_timeout_seconds: Seconds = Field(
+        default=600, description="How long a volume may take to be filled with a copy of another, before a start."
+    )
+    room_seconds: float = Field(
+        default=5, ge=0.1, le=3600, description="Pause before a machine that there was no room for is tried again."
+    )
     start_attempts: int = Field(default=3, ge=1, le=100, description="Failed starts after which waiting builds fail.")
     parallel_starts: int = Field(default=8, ge=1, le=1000, description="Machines that start at once.")
     stop_grace_seconds: Seconds = Field(default=10, description="How long a machine gets to end by itself.")

@@ -159,6 +159,12 @@ async def hint_builds(tx: Transaction, build_ids: list[str], hint: str) -> None:
     )
 
 
+async def unhint_builds(tx: Transaction, build_ids: list[str], hint: str) -> None:
+    """Take a hint that begins so back from builds that run."""
+    begins = builds.c.hint.startswith(hint, autoescape=True)
+    await tx.execute(update(builds).where(builds.c.id.in_(build_ids), begins).values(hint=None))
+
+
 async def hint_of(tx: Transaction, build_id: str) -> str | None:
     """What may explain a build's failure, if anything is known."""
     return (await tx.execute(select(builds.c.hint).where(builds.c.id == build_id))).scalar_one_or_none()

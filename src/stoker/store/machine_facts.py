@@ -103,6 +103,7 @@ def _facts(row: Row[Any]) -> MachineFacts:
         crashes=row.crashes,
         retry_at=row.retry_at,
         problem=row.error,
+        waits_for=row.waits_for,
         build_id=row.build_id,
         volume_bytes=row.size_bytes,
         volume_problem=row.volume_error,

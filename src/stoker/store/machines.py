@@ -47,6 +47,8 @@ def _machine(row: Row[Any]) -> Machine:
         outdated=row.outdated,
         crashes=row.crashes,
         build_id=row.build_id,
+        waits_for=row.waits_for,
+        waits_since=row.waits_since,
         volume_given_up=row.volume_state is not None and row.volume_state != VolumeState.ACTIVE.value,
     )
 
@@ -133,9 +135,13 @@ async def machines_of(tx: Transaction, project_id: str) -> list[Machine]:
 
 
 async def machines_to_look_at(tx: Transaction) -> list[Machine]:
-    """All machines that aren't at rest: they run, or should, or are on the way."""
+    """All machines that aren't at rest: they run, or should, or are on the way, or wait for room."""
     query = _MACHINES.where(
-        or_(machines.c.state != MachineState.STOPPED.value, machines.c.desired != Desired.STOPPED.value)
+        or_(
+            machines.c.state != MachineState.STOPPED.value,
+            machines.c.desired != Desired.STOPPED.value,
+            machines.c.waits_for.is_not(None),
+        )
     )
     return [_machine(row) for row in await tx.execute(query)]
 
@@ -199,6 +205,18 @@ async def claim_machine(tx: Transaction, machine_id: str, claim: str, now: datet
     return await find_machine(tx, machine_id) if done.rowcount == 1 else None
 
 
+async def renew_claim(tx: Transaction, machine_id: str, claim: str, until: datetime) -> bool:
+    """Hold a claim until then; False when it is another's."""
+    query = update(machines).where(machines.c.id == machine_id, machines.c.claim_token == claim)
+    return (await tx.execute(query.values(claimed_until=until))).rowcount == 1
+
+
+async def retry_waiting_machines(tx: Transaction, region_id: str) -> None:
+    """Let those of a region that wait for room be tried at once: there may be some now."""
+    waits = (machines.c.region_id == region_id) & machines.c.waits_for.is_not(None)
+    await tx.execute(update(machines).where(waits, machines.c.retry_at.is_not(None)).values(retry_at=None))
+
+
 async def release_claim(tx: Transaction, machine_id: str, claim: str) -> None:
     """Give a claim back, if it is still held."""
     await tx.execute(
@@ -232,6 +250,8 @@ async def save_claimed(tx: Transaction, machine: Machine, claim: str, now: datet
             crashes=machine.crashes,
             retry_at=machine.retry_at,
             region_id=machine.region_id,
+            waits_for=machine.waits_for,
+            waits_since=machine.waits_since,
             changed_at=now,
         )
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Holding, Waiting
 from stoker.store.tables.builds import builds, leases, waiting
+from stoker.store.tables.machines import machines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +114,21 @@ async def queue_of_organization(tx: Transaction, organization_id: str) -> list[W
         select(waiting).where(waiting.c.organization_id == organization_id).order_by(waiting.c.created_at, waiting.c.id)
     )
     return [_waiting(row) for row in await tx.execute(query)]
+
+
+async def builds_without_room(tx: Transaction, organization_id: str) -> list[tuple[Waiting, str]]:
+    """Builds of an organization for whose machine there is no room yet, in order, and why."""
+    query = (
+        select(leases, machines.c.organization_id, machines.c.waits_for, machines.c.waits_since)
+        .join(machines, machines.c.id == leases.c.machine_id)
+        .where(
+            machines.c.organization_id == organization_id,
+            machines.c.waits_for.is_not(None),
+            leases.c.ended_at.is_(None),
+        )
+        .order_by(machines.c.waits_since, leases.c.created_at, leases.c.id)
+    )
+    return [(_waiting(row), row.waits_for) for row in await tx.execute(query)]
 
 
 async def is_anybody_waiting(tx: Transaction, organization_id: str | None = None) -> bool:

@@ -51,4 +51,5 @@ def _facts(machine: MachineFacts) -> pb.MachineFacts:
         volume_bytes=machine.volume_bytes or 0,
         volume_problem=machine.volume_problem or "",
         isolation=machine.isolation or "",
+        waits_for=machine.waits_for or "",
     )

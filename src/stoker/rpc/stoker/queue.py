@@ -38,4 +38,5 @@ def _place(place: QueuePlace) -> pb.WaitingBuild:
         project_id=place.waiting.project_id,
         platform=place.waiting.platform.value,
         waits_since=Timestamp.from_datetime(place.waiting.created_at),
+        reason=place.reason or "",
     )

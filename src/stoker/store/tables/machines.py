@@ -79,6 +79,8 @@ machines = Table(
     Column("outdated", Boolean, nullable=False, server_default=false()),
     Column("crashes", Integer, nullable=False, server_default="0"),
     Column("build_id", ID, ForeignKey("builds.id")),
+    Column("waits_for", Text),
+    Column("waits_since", Instant),
     Index(
         "uq_machines_project_platform",
         "project_id",

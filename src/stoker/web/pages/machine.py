@@ -94,6 +94,8 @@ class MachinePages(ContextPages):
 
 def state_of(machine: MachineFacts, now: datetime) -> State:
     """A machine's state. One that crashed several times is started only after a pause."""
+    if machine.state is MachineState.STOPPED and machine.waits_for is not None:
+        return State("waits for room", "running")
     pauses = machine.retry_at is not None and machine.retry_at > now
     if machine.state is MachineState.STOPPED and pauses and machine.crashes >= CRASHES_IN_A_ROW:
         return State(f"paused after {machine.crashes} crashes", "failed")

@@ -84,7 +84,7 @@ class ListMachinesResponse(Message[_ListMachinesResponseFields]):
 
         machines: list[MachineFacts]
 
-_MachineFactsFields: TypeAlias = Literal["machine_id", "project_id", "platform", "state", "changed_at", "builds", "cpus", "memory_bytes", "crashes", "retry_at", "problem", "build_id", "volume_bytes", "volume_problem", "isolation"]
+_MachineFactsFields: TypeAlias = Literal["machine_id", "project_id", "platform", "state", "changed_at", "builds", "cpus", "memory_bytes", "crashes", "retry_at", "problem", "build_id", "volume_bytes", "volume_problem", "isolation", "waits_for"]
 
 class MachineFacts(Message[_MachineFactsFields]):
     """
@@ -171,9 +171,15 @@ class MachineFacts(Message[_MachineFactsFields]):
             ```proto
             string isolation = 15;
             ```
+        waits_for:
+            Why there is no room for it, while it waits for some.
+
+            ```proto
+            string waits_for = 16;
+            ```
     """
 
-    __slots__ = ("machine_id", "project_id", "platform", "state", "changed_at", "builds", "cpus", "memory_bytes", "crashes", "retry_at", "problem", "build_id", "volume_bytes", "volume_problem", "isolation")
+    __slots__ = ("machine_id", "project_id", "platform", "state", "changed_at", "builds", "cpus", "memory_bytes", "crashes", "retry_at", "problem", "build_id", "volume_bytes", "volume_problem", "isolation", "waits_for")
 
     if TYPE_CHECKING:
 
@@ -195,6 +201,7 @@ class MachineFacts(Message[_MachineFactsFields]):
             volume_bytes: int = 0,
             volume_problem: str = "",
             isolation: str = "",
+            waits_for: str = "",
         ) -> None:
             pass
 
@@ -213,10 +220,11 @@ class MachineFacts(Message[_MachineFactsFields]):
         volume_bytes: int
         volume_problem: str
         isolation: str
+        waits_for: str
 
 
 _DESC = file_desc(
-    b'\n\x18stoker/v1/machines.proto\x12\tstoker.v1\x1a\x1fgoogle/protobuf/timestamp.proto"]\n\x13ListMachinesRequest\x12\'\n\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId"K\n\x14ListMachinesResponse\x123\n\x08machines\x18\x01 \x03(\x0b2\x17.stoker.v1.MachineFactsR\x08machines"\xf6\x03\n\x0cMachineFacts\x12\x1d\n\nmachine_id\x18\x01 \x01(\tR\tmachineId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12\x1a\n\x08platform\x18\x03 \x01(\tR\x08platform\x12\x14\n\x05state\x18\x04 \x01(\tR\x05state\x129\n\nchanged_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n\x06builds\x18\x06 \x01(\x05R\x06builds\x12\x12\n\x04cpus\x18\x07 \x01(\x05R\x04cpus\x12!\n\x0cmemory_bytes\x18\x08 \x01(\x03R\x0bmemoryBytes\x12\x18\n\x07crashes\x18\t \x01(\x05R\x07crashes\x125\n\x08retry_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x07retryAt\x12\x18\n\x07problem\x18\x0b \x01(\tR\x07problem\x12\x19\n\x08build_id\x18\x0c \x01(\tR\x07buildId\x12!\n\x0cvolume_bytes\x18\r \x01(\x03R\x0bvolumeBytes\x12%\n\x0evolume_problem\x18\x0e \x01(\tR\rvolumeProblem\x12\x1c\n\tisolation\x18\x0f \x01(\tR\tisolation2a\n\x0eMachineService\x12O\n\x0cListMachines\x12\x1e.stoker.v1.ListMachinesRequest\x1a\x1f.stoker.v1.ListMachinesResponseb\x06proto3',
+    b'\n\x18stoker/v1/machines.proto\x12\tstoker.v1\x1a\x1fgoogle/protobuf/timestamp.proto"]\n\x13ListMachinesRequest\x12\'\n\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId"K\n\x14ListMachinesResponse\x123\n\x08machines\x18\x01 \x03(\x0b2\x17.stoker.v1.MachineFactsR\x08machines"\x93\x04\n\x0cMachineFacts\x12\x1d\n\nmachine_id\x18\x01 \x01(\tR\tmachineId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x12\x1a\n\x08platform\x18\x03 \x01(\tR\x08platform\x12\x14\n\x05state\x18\x04 \x01(\tR\x05state\x129\n\nchanged_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n\x06builds\x18\x06 \x01(\x05R\x06builds\x12\x12\n\x04cpus\x18\x07 \x01(\x05R\x04cpus\x12!\n\x0cmemory_bytes\x18\x08 \x01(\x03R\x0bmemoryBytes\x12\x18\n\x07crashes\x18\t \x01(\x05R\x07crashes\x125\n\x08retry_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x07retryAt\x12\x18\n\x07problem\x18\x0b \x01(\tR\x07problem\x12\x19\n\x08build_id\x18\x0c \x01(\tR\x07buildId\x12!\n\x0cvolume_bytes\x18\r \x01(\x03R\x0bvolumeBytes\x12%\n\x0evolume_problem\x18\x0e \x01(\tR\rvolumeProblem\x12\x1c\n\tisolation\x18\x0f \x01(\tR\tisolation\x12\x1b\n\twaits_for\x18\x10 \x01(\tR\x08waitsFor2a\n\x0eMachineService\x12O\n\x0cListMachines\x12\x1e.stoker.v1.ListMachinesRequest\x1a\x1f.stoker.v1.ListMachinesResponseb\x06proto3',
     [
         timestamp_pb.desc(),
     ],

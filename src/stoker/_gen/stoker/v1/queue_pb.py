@@ -76,7 +76,7 @@ class ListQueueResponse(Message[_ListQueueResponseFields]):
 
         builds: list[WaitingBuild]
 
-_WaitingBuildFields: TypeAlias = Literal["position", "build_id", "project_id", "platform", "waits_since"]
+_WaitingBuildFields: TypeAlias = Literal["position", "build_id", "project_id", "platform", "waits_since", "reason"]
 
 class WaitingBuild(Message[_WaitingBuildFields]):
     """
@@ -86,7 +86,7 @@ class WaitingBuild(Message[_WaitingBuildFields]):
 
     Attributes:
         position:
-            1 for the first of the organization.
+            1 for the first of the organization. 0 when its turn has come, but there is no room for its machine yet.
 
             ```proto
             int32 position = 1;
@@ -107,9 +107,15 @@ class WaitingBuild(Message[_WaitingBuildFields]):
             ```proto
             optional google.protobuf.Timestamp waits_since = 5;
             ```
+        reason:
+            Why there is no room for its machine, when its turn has come.
+
+            ```proto
+            string reason = 6;
+            ```
     """
 
-    __slots__ = ("position", "build_id", "project_id", "platform", "waits_since")
+    __slots__ = ("position", "build_id", "project_id", "platform", "waits_since", "reason")
 
     if TYPE_CHECKING:
 
@@ -121,6 +127,7 @@ class WaitingBuild(Message[_WaitingBuildFields]):
             project_id: str = "",
             platform: str = "",
             waits_since: Timestamp | None = None,
+            reason: str = "",
         ) -> None:
             pass
 
@@ -129,10 +136,11 @@ class WaitingBuild(Message[_WaitingBuildFields]):
         project_id: str
         platform: str
         waits_since: Timestamp | None
+        reason: str
 
 
 _DESC = file_desc(
-    b'\n\x15stoker/v1/queue.proto\x12\tstoker.v1\x1a\x1fgoogle/protobuf/timestamp.proto";\n\x10ListQueueRequest\x12\'\n\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId"D\n\x11ListQueueResponse\x12/\n\x06builds\x18\x01 \x03(\x0b2\x17.stoker.v1.WaitingBuildR\x06builds"\xbd\x01\n\x0cWaitingBuild\x12\x1a\n\x08position\x18\x01 \x01(\x05R\x08position\x12\x19\n\x08build_id\x18\x02 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x03 \x01(\tR\tprojectId\x12\x1a\n\x08platform\x18\x04 \x01(\tR\x08platform\x12;\n\x0bwaits_since\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nwaitsSince2V\n\x0cQueueService\x12F\n\tListQueue\x12\x1b.stoker.v1.ListQueueRequest\x1a\x1c.stoker.v1.ListQueueResponseb\x06proto3',
+    b'\n\x15stoker/v1/queue.proto\x12\tstoker.v1\x1a\x1fgoogle/protobuf/timestamp.proto";\n\x10ListQueueRequest\x12\'\n\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId"D\n\x11ListQueueResponse\x12/\n\x06builds\x18\x01 \x03(\x0b2\x17.stoker.v1.WaitingBuildR\x06builds"\xd5\x01\n\x0cWaitingBuild\x12\x1a\n\x08position\x18\x01 \x01(\x05R\x08position\x12\x19\n\x08build_id\x18\x02 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x03 \x01(\tR\tprojectId\x12\x1a\n\x08platform\x18\x04 \x01(\tR\x08platform\x12;\n\x0bwaits_since\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nwaitsSince\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reason2V\n\x0cQueueService\x12F\n\tListQueue\x12\x1b.stoker.v1.ListQueueRequest\x1a\x1c.stoker.v1.ListQueueResponseb\x06proto3',
     [
         timestamp_pb.desc(),
     ],
