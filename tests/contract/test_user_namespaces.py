@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stoker.domain.cache_policy import CachePolicy
 from stoker.domain.machines import Isolation
 from stoker.runtimes.errors import HostUnfit
 from stoker.runtimes.process.config import StoreKind, UserNamespaces
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tests.contract.machine_host import Built, Machine, MachineHost
 
 _IDS = 65_536
+_CACHED = 4
+_MEGABYTE = 1000**2
 _SET_XATTRS = r"""
 #include <sys/xattr.h>
 #include <stdio.h>
@@ -227,6 +230,51 @@ async def test_a_cache_goes_on_from_either_way_to_the_other(
         await host.runtime.release_host()
     assert built[0].cached == 0
     assert [one.cached for one in built[1:]] == [6, 6], built[1].text
+
+
+@pytest.mark.parametrize("first", [UserNamespaces.OFF, UserNamespaces.REQUIRE])
+async def test_copies_snapshots_and_caps_of_a_cache_are_the_same_for_both_ways(
+    new_host: Callable[..., MachineHost], tmp_path: Path, first: UserNamespaces
+) -> None:
+    then = UserNamespaces.REQUIRE if first is UserNamespaces.OFF else UserNamespaces.OFF
+    settings = {"data": new_host().config.data, "volume_headroom_bytes": 80 * _MEGABYTE}
+    policy = CachePolicy(keep_bytes=20 * _MEGABYTE)
+    context = _context(tmp_path / "c", "RUN echo made >/made && chown 33:44 /made && chmod 600 /made")
+
+    async def built(host: MachineHost, volume_id: str, folder: Path = context) -> Built:
+        machine = await host.wait_ready(await host.start(host.spec("machine", volume_id, cache_policy=policy)))
+        assert (machine.placement.isolation == Isolation.USER_NAMESPACE) == (
+            host.config.user_namespaces is UserNamespaces.REQUIRE
+        )
+        done = await machine.build(folder)
+        await host.runtime.stop("machine", 20)
+        return done
+
+    host = new_host(user_namespaces=first, **settings)
+    await host.runtime.prepare_host()
+    assert (await built(host, "volume")).code == 0
+    await host.volumes.save("volume")
+    await host.runtime.release_host()
+
+    host = new_host(user_namespaces=then, **settings)
+    await host.runtime.prepare_host()
+    # As an untrusted build has it: a copy to itself.
+    await host.volumes.snapshot("volume", "copy")
+    for volume_id in ("copy", "volume"):
+        assert (await built(host, volume_id)).cached == _CACHED
+    assert await host.volumes.restore("volume")
+    assert (await built(host, "volume")).cached == _CACHED
+    filling = _context(tmp_path / "filling", "RUN dd if=/dev/urandom of=/filling bs=1M count=200")
+    filled = await built(host, "volume", filling)
+    assert filled.code != 0
+    assert "quota exceeded" in filled.text.lower(), filled.text
+    await host.runtime.release_host()
+
+    host = new_host(user_namespaces=first, **settings)
+    await host.runtime.prepare_host()
+    assert (await built(host, "copy")).cached == _CACHED
+    # The full one may have lost some of its cache to BuildKit's policy.
+    assert (await built(host, "volume")).code == 0
 
 
 async def test_a_host_that_can_not_says_so_and_goes_on_or_refuses(
