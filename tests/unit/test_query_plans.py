@@ -18,7 +18,7 @@ from stoker.store.builds import overdue_builds, running_builds
 from stoker.store.census import count_running_builds
 from stoker.store.database import Transaction, open_sqlite
 from stoker.store.migrate import migrate
-from stoker.store.steps import work_of_builds
+from stoker.store.step_work import work_of_builds
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

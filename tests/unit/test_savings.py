@@ -14,6 +14,7 @@ from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.steps import CLIENT_REF
 from stoker.store import build_work
 from stoker.store import builds as build_store
+from stoker.store import step_work as step_work_store
 from stoker.store import steps as step_store
 from stoker.store.database import Database, Transaction, open_sqlite
 from stoker.store.migrate import migrate
@@ -69,7 +70,7 @@ async def test_neither_untrusted_builds_nor_clients_tell_how_long_work_takes(dat
         await add(tx, "client", 5000, ref=CLIENT_REF)
         await add(tx, "now", None)
     async with database.read() as tx:
-        assert await step_store.new_savings(tx, "p", "now") == {1: timedelta(seconds=7)}
+        assert await step_work_store.new_savings(tx, "p", "now") == {1: timedelta(seconds=7)}
         assert "untrusted" not in {one.build_id for one in await build_work.trends_of(tx, "p", 10)}
 
 
@@ -77,11 +78,11 @@ async def test_what_the_same_build_did_is_not_saved(database: Database) -> None:
     async with database.write() as tx:
         await add(tx, "before", 7)
         await add(tx, "bake", None)
-        await step_store.save_savings(tx, "bake", await step_store.new_savings(tx, "p", "bake"))
-        first = (await step_store.work_of_builds(tx, ["bake"]))["bake"][0].saved
+        await step_work_store.save_savings(tx, "bake", await step_work_store.new_savings(tx, "p", "bake"))
+        first = (await step_work_store.work_of_builds(tx, ["bake"]))["bake"][0].saved
         await add(tx, "bake", 3, ref="another solve", number=2)
-        await step_store.save_savings(tx, "bake", await step_store.new_savings(tx, "p", "bake"))
-        then = (await step_store.work_of_builds(tx, ["bake"]))["bake"][0].saved
+        await step_work_store.save_savings(tx, "bake", await step_work_store.new_savings(tx, "p", "bake"))
+        then = (await step_work_store.work_of_builds(tx, ["bake"]))["bake"][0].saved
     assert (first, then) == (timedelta(seconds=7), timedelta(0))
 
 
@@ -89,8 +90,8 @@ async def test_what_an_untrusted_build_saved_counts_nowhere_else(database: Datab
     async with database.write() as tx:
         await add(tx, "before", 7)
         await add(tx, "untrusted", None, untrusted=True)
-        await step_store.save_savings(tx, "untrusted", await step_store.new_savings(tx, "p", "untrusted"))
-        work = (await step_store.work_of_builds(tx, ["untrusted"]))["untrusted"][0]
+        await step_work_store.save_savings(tx, "untrusted", await step_work_store.new_savings(tx, "p", "untrusted"))
+        work = (await step_work_store.work_of_builds(tx, ["untrusted"]))["untrusted"][0]
         await build_work.save_work(tx, "untrusted", work, is_trusted=False)
         assert work.saved == timedelta(seconds=7)
         kept = select(builds.c.saved_microseconds).where(builds.c.id == "untrusted")

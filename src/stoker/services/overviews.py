@@ -17,7 +17,7 @@ from stoker.services.wakeups import builds_topic
 from stoker.store import builds as build_store
 from stoker.store import organizations as organization_store
 from stoker.store import overviews as overview_store
-from stoker.store import steps as step_store
+from stoker.store import step_work as step_work_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +84,7 @@ class OverviewService:
             positions = await overview_store.positions_of_builds(tx, ids)
             files = await overview_store.dockerfile_names(tx, ids)
             counts = await overview_store.kept_step_counts(tx, ids)
-            works = await step_store.work_of_builds(tx, [id_ for id_ in ids if id_ not in counts])
+            works = await step_work_store.work_of_builds(tx, [id_ for id_ in ids if id_ not in counts])
             counts |= {id_: (work.steps, work.cached_steps) for id_, (work, _) in works.items()}
         items: list[BuildOverview] = []
         for build in found.items:

@@ -29,6 +29,7 @@ from stoker.store import old_records
 from stoker.store import record_sizes as size_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
+from stoker.store import step_work as step_work_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
@@ -154,11 +155,11 @@ class RecordingService:
         """The record of a solve has all that there is; with an error, not all that there was."""
         # What takes long is read before the transaction, for which everybody else who writes waits.
         async with self._core.database.read() as tx:
-            saved = await step_store.new_savings(tx, solve.project_id, solve.build_id)
+            saved = await step_work_store.new_savings(tx, solve.project_id, solve.build_id)
         async with self._core.database.write() as tx:
-            await step_store.save_savings(tx, solve.build_id, saved)
+            await step_work_store.save_savings(tx, solve.build_id, saved)
         async with self._core.database.read() as tx:
-            found = (await step_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
+            found = (await step_work_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
             failed = await step_store.failed_steps(tx, solve.build_id, _FAILED_STEPS_READ)
             reported = await step_store.client_steps(tx, solve.build_id) if failed else []
         warning = unsendable_name(solve.build_id, solve.ref, failed, reported)

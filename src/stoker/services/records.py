@@ -20,6 +20,7 @@ from stoker.store import builds as build_store
 from stoker.store import record_sizes as size_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
+from stoker.store import step_work as step_work_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class RecordService:
         """How much was recorded of each of these builds, by their ids."""
         ids = [build.id for build in builds]
         async with self._core.database.read() as tx:
-            work = await step_store.work_of_builds(tx, ids)
+            work = await step_work_store.work_of_builds(tx, ids)
             solves = await solve_store.solves_of_builds(tx, ids)
             left_out = await size_store.left_out_of_builds(tx, ids)
         return {
