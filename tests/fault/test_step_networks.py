@@ -306,10 +306,12 @@ def test_buildkits_own_proxy_takes_steps_no_further(
     assert found == dict.fromkeys(allowed, True) | dict.fromkeys(refused, False)
 
 
+# Without user namespaces, BuildKit's own calls are told by its cgroup.
+@pytest.mark.parametrize("user_namespaces", ["auto", "off"])
 def test_what_an_operator_gives_one_project_another_does_not_have(
-    make_server: Callable[..., Server], net: Internet, web_server: int, tmp_path: Path
+    make_server: Callable[..., Server], net: Internet, web_server: int, tmp_path: Path, user_namespaces: str
 ) -> None:
-    server = make_server(network_ipv6="false")
+    server = make_server(network_ipv6="false", user_namespaces=user_namespaces)
     given, other = server.new_project(), server.new_project()
     server.stop()
     rules = {"allowed_networks": [f"{net.allowed}/32"], "denied_networks": [f"{net.public}/32"]}
@@ -318,6 +320,7 @@ def test_what_an_operator_gives_one_project_another_does_not_have(
     server.start()
     mine, others = hold(server, tmp_path / "mine", given), hold(server, tmp_path / "others", other)
     targets = {"private": (net.allowed, 80), "internet": (net.public, 80)}
+    assert mine.in_user_namespace == (user_namespaces != "off")
 
     assert reached(mine, tmp_path / "context", targets) == {"private": True, "internet": False}
     assert reached(others, tmp_path / "context", targets) == {"private": False, "internet": True}
