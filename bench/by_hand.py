@@ -20,6 +20,7 @@ from bench.stack import BenchmarkFailed, BuildKitAddress, Stack, machine_of
 from stoker.buildkit.control import wait_until_ready
 from stoker.client.api import Api
 from stoker.domain.machines import Placement
+from stoker.runtimes.process.engine.engine_files import MachineFolder
 from stoker.runtimes.process.network.cni_files import find_cni_plugins
 from tests.harness.waiting import eventually
 
@@ -27,6 +28,8 @@ BY_HAND = "buildkitd by hand"
 BY_HAND_NETWORKED = "buildkitd by hand, steps on a bridge"
 _BRIDGE = "stkbyhand"
 _BRIDGE_SUBNET = "198.18.77.0/24"  # set aside for benchmarks (RFC 2544)
+_HOST = "127.0.0.1"
+_TLS = ("ca", "cert", "key")
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _OF_THE_MACHINE = frozenset({"binary", "cniConfigPath", "cniBinaryPath", "defaultCgroupParent", "platforms"})
@@ -85,14 +88,16 @@ async def copy_of_machine(stack: Stack, api: Api) -> ByHand:
     if machine.address is None:
         raise BenchmarkFailed("the machine does not run")
     config = tomllib.loads((machine.folder / "buildkitd.toml").read_text())
-    for name in ("cert", "key"):
-        shutil.copy(config["grpc"]["tls"][name], folder / name)
+    for name in _TLS:
+        given = Path(config["grpc"]["tls"][name])
+        # In a user namespace, the machine has copies in its folder, which it sees elsewhere.
+        shutil.copy(given if given.exists() else MachineFolder(machine.folder).tls.path / given.name, folder / name)
     await api.finish_build(build, None)
     await asyncio.to_thread(wait_stopped, stack)
     await asyncio.to_thread(_copy, machine.volume, folder / "volume")
     with socket.socket() as probe:
-        probe.bind((machine.address.host, 0))
-        address = replace(machine.address, port=int(probe.getsockname()[1]))
+        probe.bind((_HOST, 0))
+        address = replace(machine.address, host=_HOST, port=int(probe.getsockname()[1]))
     moved = _moved(config, folder, address)
     (folder / "buildkitd.toml").write_text(tomli_w.dumps(moved))
     (folder / "networked.toml").write_text(tomli_w.dumps(_networked(moved, folder)))
@@ -114,7 +119,7 @@ def _moved(config: dict[str, Any], folder: Path, address: BuildKitAddress) -> di
 
     Without its platform too: by hand, nobody tells BuildKit what it runs on.
     """
-    tls = config["grpc"]["tls"] | {"cert": str(folder / "cert"), "key": str(folder / "key")}
+    tls = config["grpc"]["tls"] | {name: str(folder / name) for name in _TLS}
     kept = {name: value for name, value in config["worker"]["oci"].items() if name not in _OF_THE_MACHINE}
     return config | {
         "root": str(folder / "volume"),
