@@ -20,6 +20,7 @@ from stoker.runtimes.volumes import Volumes
 from tests.contract.failing_programs import FailingPrograms
 from tests.contract.fake_runtime import FakeHost, FakeRuntime, FakeVolumes
 from tests.contract.machine_host import MachineHost, nothing_left, run, traces
+from tests.harness.leftovers import cgroups_below
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -281,9 +282,7 @@ async def test_a_file_in_the_place_of_a_machines_folder_goes_with_a_stop(host: M
 
 
 async def test_a_server_without_its_cgroups_starts_nothing_and_leaves_nothing(host: MachineHost) -> None:
-    for group in {path.parent for path in Path("/sys/fs/cgroup").glob(f"**/stoker/{host.config.server_id}/tasks")} | {
-        path.parent for path in Path("/sys/fs/cgroup").glob(f"**/stoker/{host.config.server_id}/cgroup.procs")
-    }:
+    for group in reversed(cgroups_below(f"stoker/{host.config.server_id}")):
         group.rmdir()
     before = traces(host.config)
     assert "No such file or directory" in await refused(host, before)

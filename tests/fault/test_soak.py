@@ -19,7 +19,7 @@ import pytest
 
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
-from tests.harness.leftovers import leftovers, unknown_volumes
+from tests.harness.leftovers import cgroups_below, leftovers, unknown_volumes
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
 
@@ -52,8 +52,12 @@ def processes_of(server: Server, name: str) -> list[int]:
     """Ids of the processes in the cgroups of a server's machines whose command is ``name``."""
     server_id = server.query("select value from facts where name = 'server_id'")[0][0]
     found: set[int] = set()
-    for file in Path("/sys/fs/cgroup").glob(f"**/stoker/{server_id}/**/cgroup.procs"):
-        for pid in file.read_text().split():
+    for group in cgroups_below(f"stoker/{server_id}"):
+        try:
+            members = (group / "cgroup.procs").read_text().split()
+        except OSError:
+            continue
+        for pid in members:
             try:
                 command = Path("/proc", pid, "comm").read_text().strip()
             except OSError:
