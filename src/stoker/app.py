@@ -27,7 +27,7 @@ from stoker.background import Background, Where, Work
 from stoker.buildkit.control import read_credentials
 from stoker.control import hand_over
 from stoker.control_answers import ControlAnswers
-from stoker.fleet.cache_inspection import CacheLooks
+from stoker.fleet.cache_inspection import CacheInspection
 from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.site_upkeep import SiteUpkeep
 from stoker.fleet.volume_bounds import VolumeBounds
@@ -86,17 +86,17 @@ class ApiProcess:
         times = KeyTimes(between_looks=timedelta(seconds=settings.oidc.oidc_refresh_seconds))
         keys = IssuerKeys(self._documents, core.clock, times)
         options = settings.fleet
-        looks, blobs = CacheLooks(core, credentials, options), MachineBlobs(credentials)
+        inspection, blobs = CacheInspection(core, credentials, options), MachineBlobs(credentials)
 
-        self._services = services = services_of(core, plan, sites, certificates, keys, looks, blobs, webhook_key)
+        self._services = services = services_of(core, plan, sites, certificates, keys, inspection, blobs, webhook_key)
         self.routes = rpc_routes(services, core, rpc_options(settings, plan.public_url))
         self.pages = pages_of(services, core, plan, self._documents, keys)
 
-        self._fleet = fleet = fleet_controller(core, sites, certificates, credentials, looks, options)
-        recorder = Recorder(core, services.recording, credentials, settings.recorder, core.monotonic)
+        self._fleet = fleet = fleet_controller(core, sites, certificates, credentials, inspection, options)
+        recorder = Recorder(core, services.record_writer, credentials, settings.recorder, core.monotonic)
         deliverer = WebhookDeliverer(core, delivery_options(settings), webhook_key, plan.public_url)
         measurer = VolumeMeasurer(core, sites, timedelta(seconds=settings.fleet.measure_seconds))
-        forgetting = partial(services.retention.run, timedelta(seconds=settings.retention.cleanup_seconds))
+        retention = partial(services.retention.run, timedelta(seconds=settings.retention.cleanup_seconds))
         token_uses = partial(services.token_uses.run, timedelta(seconds=settings.people.token_use_seconds))
         work = [
             Work("fleet", fleet.run, Where.ONE_SERVER),
@@ -105,7 +105,7 @@ class ApiProcess:
             Work("clock", services.clock_watch.run, Where.EVERY_SERVER),
             Work("expiry", services.expiry.run, Where.ONE_SERVER),
             Work("queue", services.queue.run, Where.ONE_SERVER),
-            Work("retention", forgetting, Where.ONE_SERVER),
+            Work("retention", retention, Where.ONE_SERVER),
             Work("volume bounds", VolumeBounds(core, sites).run, Where.ONE_SERVER),
             Work("volume sizes", measurer.run, Where.ONE_SERVER),
             Work("token uses", token_uses, Where.EVERY_SERVER),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stoker.gateway.authorizer import Authorizer
     from stoker.gateway.failures import FailureReasons
     from stoker.handover import Handover
-    from stoker.services.shutdown import ClosingService
+    from stoker.services.shutdown import ShutdownService
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -31,7 +31,7 @@ class ControlAnswers:
         authorizer: Authorizer,
         failures: FailureReasons,
         handover: Handover,
-        shutdown: ClosingService,
+        shutdown: ShutdownService,
         stop_patience: timedelta,
     ) -> None:
         """Answer with what is given; when the server is stopped, machines get ``stop_patience``."""

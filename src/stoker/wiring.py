@@ -37,11 +37,11 @@ from stoker.services.organizations import OrganizationService
 from stoker.services.overviews import OverviewService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
-from stoker.services.record_writer import RecordingService
+from stoker.services.record_writer import RecordWriter
 from stoker.services.records import RecordService
-from stoker.services.retention import ForgettingService
+from stoker.services.retention import RetentionService
 from stoker.services.sharing import SharingService
-from stoker.services.shutdown import ClosingService
+from stoker.services.shutdown import ShutdownService
 from stoker.services.sign_in import SignInService
 from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.solve_failures import SolveFailures
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from stoker.auth.issuer_documents import IssuerDocuments
     from stoker.auth.issuer_keys import IssuerKeys
     from stoker.buildkit.control import ControlCredentials
-    from stoker.fleet.cache_inspection import CacheLooks
+    from stoker.fleet.cache_inspection import CacheInspection
     from stoker.gateway.machine_blobs import MachineBlobs
     from stoker.pki.certificates import Certificates
     from stoker.plan import ServerPlan
@@ -76,7 +76,7 @@ def services_of(
     sites: Sites,
     certificates: Certificates,
     keys: IssuerKeys,
-    cache_looks: CacheLooks,
+    cache_inspection: CacheInspection,
     blobs: MachineBlobs,
     webhook_key: bytes,
 ) -> Services:
@@ -88,7 +88,7 @@ def services_of(
         sites: where machines run.
         certificates: issues those of builds.
         keys: the keys of issuers of OIDC tokens.
-        cache_looks: asks machines what is in their caches.
+        cache_inspection: asks machines what is in their caches.
         blobs: asks machines for the blobs of solves.
         webhook_key: from which the keys of webhooks are derived.
     """
@@ -100,7 +100,7 @@ def services_of(
         audit=AuditService(core),
         authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock), token_uses),
         builds=BuildService(core),
-        caches=CacheService(core, cache_looks.look),
+        caches=CacheService(core, cache_inspection.inspect),
         census=CensusService(core),
         clock_watch=clock_watch,
         endpoints=EndpointService(core, certificates, plan.gateway_address, sites.platforms_of, signs),
@@ -114,15 +114,15 @@ def services_of(
         overviews=OverviewService(core),
         projects=ProjectService(core),
         queue=QueueService(core),
-        recording=RecordingService(
+        record_writer=RecordWriter(
             core,
             settings.records,
             frozenset(one.architecture for one in sites.native_platforms()),
         ),
         records=RecordService(core),
-        retention=ForgettingService(core),
+        retention=RetentionService(core),
         sharing=SharingService(core),
-        shutdown=ClosingService(core),
+        shutdown=ShutdownService(core),
         sign_in=SignInService(core, Passwords(), new_people_role(settings)),
         solve_failures=SolveFailures(core, settings.gateway.gateway_wait_seconds / 2),
         token_uses=token_uses,
@@ -143,13 +143,13 @@ def fleet_controller(
     sites: Sites,
     certificates: Certificates,
     credentials: ControlCredentials,
-    cache_looks: CacheLooks,
+    cache_inspection: CacheInspection,
     options: FleetSettings,
 ) -> FleetController:
     """The controller of all machines, with a claim of its own."""
     claim = core.new_id()
     housekeeping = Housekeeping(core, sites, credentials, options)
-    lifecycle = MachineLifecycle(core, sites, certificates, credentials, housekeeping, cache_looks, options, claim)
+    lifecycle = MachineLifecycle(core, sites, certificates, credentials, housekeeping, cache_inspection, options, claim)
     return FleetController(core, sites, lifecycle, housekeeping, options, claim)
 
 

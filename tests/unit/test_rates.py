@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.domain.rates import Bound, Places, Rate, TokenBuckets, network_of
+from stoker.domain.rates import Bound, Rate, Slots, TokenBuckets, network_of
 
 
 def test_a_burst_is_taken_at_once_and_then_the_rate_counts() -> None:
@@ -67,13 +67,13 @@ def test_a_caller_that_waits_as_long_as_it_is_told_is_let_through(pauses: list[f
 
 
 def test_places_are_bounded_for_each_and_together() -> None:
-    places = Places(Bound(together=3, each=2))
+    slots = Slots(Bound(together=3, each=2))
     for key in ("a", "a", "b"):
-        assert places.refusal(key) is None
-        places.take(key)
-    assert places.refusal("a") == places.refusal("c") == 3
-    places.leave("b")
-    assert (places.refusal("a"), places.refusal("c")) == (2, None)
+        assert slots.refusal(key) is None
+        slots.take(key)
+    assert slots.refusal("a") == slots.refusal("c") == 3
+    slots.leave("b")
+    assert (slots.refusal("a"), slots.refusal("c")) == (2, None)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_what_is_noted_while_others_are_stored_is_kept() -> None:
     uses.note("b", NOW)
     stored = uses.noted()
     uses.note("a", LATER)
-    uses.forget(stored)
+    uses.discard(stored)
     assert uses.noted() == {"a": LATER}
 
 

@@ -16,7 +16,7 @@ from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.machines import Machine, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import Volume, VolumeState
-from stoker.fleet.cache_inspection import CacheLooks
+from stoker.fleet.cache_inspection import CacheInspection
 from stoker.fleet.controller import FleetController
 from stoker.fleet.housekeeping import Housekeeping
 from stoker.fleet.lifecycle import MachineLifecycle
@@ -139,9 +139,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     certificates = Certificates(tmp_path / "pki", clock)
     credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
     housekeeping = Housekeeping(core, sites, credentials, settings)
-    looks = CacheLooks(core, credentials, settings)
+    inspection = CacheInspection(core, credentials, settings)
     lifecycle = MachineLifecycle(
-        core, sites, certificates, credentials, housekeeping, looks, settings, "claim", wait_until_ready=at_once
+        core, sites, certificates, credentials, housekeeping, inspection, settings, "claim", wait_until_ready=at_once
     )
     controller = FleetController(core, sites, lifecycle, housekeeping, settings, "claim", pause=clock.pause)
     running = asyncio.create_task(controller.run())

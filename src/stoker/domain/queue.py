@@ -61,7 +61,7 @@ class QueuePlace:
     reason: str | None = None
 
 
-def whose_turn(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: BuildLimits) -> list[Waiting]:
+def next_in_queue(waiting: Sequence[Waiting], holding: Iterable[Holding], limits: BuildLimits) -> list[Waiting]:
     """The waiting builds that may have a machine now.
 
     Within an organization, first come is first served, but builds of a project at its limit are overtaken. Among

@@ -65,8 +65,8 @@ class Bound:
     each: int
 
 
-class Places:
-    """Slots: counts what is under way, for each key and together."""
+class Slots:
+    """Counts what is under way, for each key and together."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound

@@ -1,6 +1,6 @@
-"""Looks into the caches of machines that run, and remembers what was there when they stop.
+"""Inspects the caches of machines that run, and stores what was there when they stop.
 
-Nothing changes in the volume of a stopped machine, so what was remembered is what is there.
+Nothing changes in the volume of a stopped machine, so what was stored then stays true.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class CacheLooks:
+class CacheInspection:
     """Asks machines what is in their caches."""
 
     def __init__(self, core: Core, credentials: ControlCredentials, options: FleetSettings) -> None:
@@ -31,8 +31,8 @@ class CacheLooks:
         self._credentials = credentials
         self._options = options
 
-    async def look(self, machine: Machine) -> CacheContents | None:
-        """What is in the cache of a machine now; None when it doesn't run, or doesn't say."""
+    async def inspect(self, machine: Machine) -> CacheContents | None:
+        """What is in the cache of a machine now. None when it doesn't run, or doesn't answer."""
         if machine.placement is None or machine.state is not MachineState.READY:
             return None
         try:
@@ -43,9 +43,9 @@ class CacheLooks:
             return None
         return CacheContents(self._core.now(), folded(records, self._options.cache_records))
 
-    async def remember(self, machine: Machine) -> None:
-        """Remember what is in the cache of a machine that is about to stop. Failing to costs nothing but this."""
-        contents = await self.look(machine)
+    async def store_contents(self, machine: Machine) -> None:
+        """Store what is in the cache of a machine that is about to stop. A failure is logged only."""
+        contents = await self.inspect(machine)
         if contents is not None and machine.volume_id is not None:
             async with self._core.database.write() as tx:
                 await contents_store.keep_contents(tx, machine.volume_id, contents)

@@ -22,7 +22,7 @@ from stoker.domain.machines import (
     next_action,
     retry_delay_seconds,
 )
-from stoker.fleet.start_slots import Turns
+from stoker.fleet.start_slots import StartSlots
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.services.wakeups import FLEET
@@ -73,7 +73,7 @@ class FleetController:
         self._watches: dict[str, asyncio.Task[None]] = {}
         # The claim is one of this whole process, so it keeps no two of its tasks from a machine.
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._starts = Turns(options.parallel_starts)
+        self._starts = StartSlots(options.parallel_starts)
         self._resting = False
 
     async def run(self) -> None:
@@ -196,7 +196,7 @@ class FleetController:
             now = self._core.now()
             decision = next_action(machine, live_leases=leases, now=now, idle_timeout=self._options.idle_timeout)
             if decision is Action.START:
-                async with self._starts.turn(machine.organization_id):
+                async with self._starts.slot(machine.organization_id):
                     await self._lifecycle.carry_out(machine, decision)
             elif isinstance(decision, Action):
                 await self._lifecycle.carry_out(machine, decision)

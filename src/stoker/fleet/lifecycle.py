@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from stoker.domain.machines import Placement
-    from stoker.fleet.cache_inspection import CacheLooks
+    from stoker.fleet.cache_inspection import CacheInspection
     from stoker.fleet.housekeeping import Housekeeping
     from stoker.pki.certificates import Certificates
     from stoker.runtimes.contract import Runtime
@@ -81,7 +81,7 @@ class MachineLifecycle:
         certificates: Certificates,
         credentials: ControlCredentials,
         housekeeping: Housekeeping,
-        looks: CacheLooks,
+        cache_inspection: CacheInspection,
         options: FleetSettings,
         claim: str,
         wait_until_ready: Callable[[Placement, str, ControlCredentials], Awaitable[None]] = wait_until_ready,
@@ -91,7 +91,7 @@ class MachineLifecycle:
         self._certificates = certificates
         self._credentials = credentials
         self._housekeeping = housekeeping
-        self._looks = looks
+        self._cache_inspection = cache_inspection
         self._options = options
         self._claim = claim
         self._wait_until_ready = wait_until_ready
@@ -382,7 +382,7 @@ class MachineLifecycle:
         self._wake_readers(machine)
         # With its state of before: it still runs.
         if machine.build_id is None:
-            await self._looks.remember(current)
+            await self._cache_inspection.store_contents(current)
         await self._finish_stop(stopping, orderly=True)
 
     async def _finish_stop(

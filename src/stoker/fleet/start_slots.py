@@ -1,4 +1,4 @@
-"""A bound on how much is done at once, shared fairly among those for whom it is done."""
+"""Slots for starts of machines, shared fairly among organizations."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-class Turns:
-    """Like a semaphore, but a free place goes to the party that has the fewest, so that no crowd delays a single one.
+class StartSlots:
+    """Like a semaphore, but a free slot goes to the party that holds the fewest. So no crowd delays a single one.
 
     Within a party it is first come, first served.
     """
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, slots: int) -> None:
+        self._free = slots
         self._held: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, party: str) -> AsyncGenerator[None]:
-        """Hold a place for the time of the block, once it is this party's turn."""
+    async def slot(self, party: str) -> AsyncGenerator[None]:
+        """Hold a slot for the time of the block. Waits until this party is the next in the queue."""
         await self._take(party)
         try:
             yield
         finally:
-            self._give_back(party)
+            self._release(party)
 
     async def _take(self, party: str) -> None:
         if self._free and not self._waiting:
             self._free -= 1
             self._held[party] += 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(party, deque()).append(turn)
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(party, deque()).append(granted)
         try:
-            await turn
+            await granted
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back(party)
+            if granted.done() and not granted.cancelled():
+                self._release(party)
             else:
-                self._leave(party, turn)
+                self._leave(party, granted)
             raise
 
-    def _give_back(self, party: str) -> None:
+    def _release(self, party: str) -> None:
         self._held[party] -= 1
         if not self._held[party]:
             del self._held[party]
         self._free += 1
         self._serve()
 
-    def _leave(self, party: str, turn: asyncio.Future[None]) -> None:
+    def _leave(self, party: str, granted: asyncio.Future[None]) -> None:
         queue = self._waiting.get(party)
-        if queue is not None and turn in queue:
-            queue.remove(turn)
+        if queue is not None and granted in queue:
+            queue.remove(granted)
             if not queue:
                 del self._waiting[party]
 
@@ -65,11 +65,11 @@ class Turns:
         while self._free and self._waiting:
             party = min(self._waiting, key=lambda name: self._held[name])
             queue = self._waiting[party]
-            turn = queue.popleft()
+            granted = queue.popleft()
             if not queue:
                 del self._waiting[party]
-            if turn.done():
+            if granted.done():
                 continue
             self._free -= 1
             self._held[party] += 1
-            turn.set_result(None)
+            granted.set_result(None)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from stoker.recorder.follower import Follower
-from stoker.recorder.slots import Slots
+from stoker.recorder.slots import FollowerSlots
 from stoker.services.wakeups import SOLVES
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.steps import Solve
     from stoker.services.core import Core
-    from stoker.services.record_writer import RecordingService
+    from stoker.services.record_writer import RecordWriter
     from stoker.settings.recorder import RecorderSettings
 
 _CLEAN_SECONDS = 600.0
@@ -31,15 +31,15 @@ class Recorder:
     def __init__(
         self,
         core: Core,
-        recording: RecordingService,
+        record_writer: RecordWriter,
         credentials: ControlCredentials,
         options: RecorderSettings,
         monotonic: Callable[[], float],
     ) -> None:
         self._core = core
-        self._recording = recording
-        self._follower = Follower(core, recording, credentials, options, monotonic)
-        self._slots = Slots(options)
+        self._record_writer = record_writer
+        self._follower = Follower(core, record_writer, credentials, options, monotonic)
+        self._slots = FollowerSlots(options)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -47,7 +47,7 @@ class Recorder:
         try:
             with self._core.wakeups.subscribe(SOLVES) as subscription:
                 while True:
-                    for solve in await self._recording.followed_solves():
+                    for solve in await self._record_writer.followed_solves():
                         self._begin(solve)
                     await subscription.wait(None)
         finally:
@@ -59,7 +59,7 @@ class Recorder:
     async def clean(self) -> None:
         """Remove records that are older than they are kept, a few at a time, until cancelled."""
         while True:
-            removed = await self._recording.forget_old()
+            removed = await self._record_writer.delete_old()
             await asyncio.sleep(_CLEAN_PAUSE if removed else _CLEAN_SECONDS)
 
     def _begin(self, solve: Solve) -> None:
@@ -74,6 +74,6 @@ class Recorder:
                     is_over = await self._follower.follow(solve, self._slots.wanted)
         except Exception:
             _log.exception("solve %s of build %s can't be recorded", solve.ref, solve.build_id)
-            await self._recording.end(solve, "the server failed to record it; its log says why")
+            await self._record_writer.end(solve, "the server failed to record it; its log says why")
         finally:
             self._tasks.pop(solve.ref, None)

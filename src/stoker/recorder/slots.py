@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stoker.settings.recorder import RecorderSettings
 
 
-class Slots:
+class FollowerSlots:
     """Slots for followers. Who waits longest gets the next one, of those whose build and project have one left."""
 
     def __init__(self, settings: RecorderSettings) -> None:

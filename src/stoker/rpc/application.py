@@ -114,7 +114,11 @@ def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str,
     interceptors = (trace, meter, errors, limits, AuthenticationInterceptor(services.authentication))
 
     cli_builds = CliBuildHandlers(
-        services.builds, services.endpoints, services.recording, options.public_url, core.limits.builds.connection_wait
+        services.builds,
+        services.endpoints,
+        services.record_writer,
+        options.public_url,
+        core.limits.builds.connection_wait,
     )
     core_builds = CoreBuildHandlers(services.builds, services.sharing, services.records, options.public_url)
     project_images, pushes, registry = refused_services()

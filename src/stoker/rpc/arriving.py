@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Arriving:
-    """Places of requests whose bodies arrive.
+    """Slots of requests whose bodies arrive.
 
-    When all are taken the one that came first gives its place up, and the newcomer is let in: whoever sends a whole
-    request has it through in a moment, however many hold the beginnings of others. So nobody keeps a health check out.
+    When all are taken, the oldest request is given up, and the new one gets its slot. Whoever sends a whole request
+    needs it for a moment only, however many clients hold unfinished ones. So nobody keeps a health check out.
     """
 
     def __init__(self, bound: Bound) -> None:
@@ -31,8 +31,8 @@ class Arriving:
         self._of: dict[str, dict[asyncio.Timeout, None]] = {}
 
     @asynccontextmanager
-    async def place(self, address: str) -> AsyncGenerator[None]:
-        """A place for the time of the block.
+    async def slot(self, address: str) -> AsyncGenerator[None]:
+        """A slot for the time of the block.
 
         Raises:
             ConnectError: another one needs it.
@@ -84,7 +84,7 @@ class WholeRequest:
     async def arrive(self, arriving: Arriving, address: str) -> None:
         """Receive it, or set ``failure``, which is also told to who asks for the request."""
         try:
-            async with arriving.place(address):
+            async with arriving.slot(address):
                 self._first = await self._collected()
         except ConnectError as error:
             self._request.abandon()

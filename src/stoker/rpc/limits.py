@@ -4,11 +4,11 @@ A caller is a token, whatever it is worth, or for calls without one an address. 
 
 - calls, which end by themselves in milliseconds;
 - waiting calls: streams, and the depot CLI's question for a machine, which is held open. A build has some of them open
-  as long as it runs, so they don't take the places of calls;
+  as long as it runs, so they don't take the slots of calls;
 - streams of messages that callers send, of which each may hold a message that is not complete;
 - health reports. Builds die without them, so nothing else that is done with the same token can use up what is theirs;
-- guests: calls that need no token. They have few places, so that they can't take those of anybody else. Each of their
-  streams has places of its own, and so has the health check: a load balancer that asks is not refused for what others
+- guests: calls that need no token. They have few slots, so that they can't take those of anybody else. Each of their
+  streams has slots of its own, and so has the health check: a load balancer that asks is not refused for what others
   hold open.
 
 Failed attempts to show a token are counted by address, so that nobody can try tokens, or make us verify them, without
@@ -29,7 +29,7 @@ from connectrpc.method import StreamType
 from stoker.auth.access import is_open
 from stoker.auth.tokens import BUILD_TOKEN_PREFIX
 from stoker.domain.errors import TooBusy
-from stoker.domain.rates import Bound, Places, Rate, TokenBuckets, network_of
+from stoker.domain.rates import Bound, Rate, Slots, TokenBuckets, network_of
 from stoker.rpc.caller import is_verified
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class CallLimits:
 
 
 class _Admitted(NamedTuple):
-    places: Places
+    slots: Slots
     key: bytes | str
     buckets: TokenBuckets
     charged: bool
@@ -80,14 +80,14 @@ class LimitsInterceptor:
 
     def __init__(self, limits: CallLimits, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._calls = Places(limits.calls)
-        self._waiting = Places(limits.waiting)
-        self._uploads = Places(limits.uploads)
+        self._calls = Slots(limits.calls)
+        self._waiting = Slots(limits.waiting)
+        self._uploads = Slots(limits.uploads)
         self._each_build = limits.each_build
-        self._health = Places(limits.waiting)
-        self._guests = Places(limits.guests)
-        self._health_checks = Places(limits.guests)
-        self._guest_streams = defaultdict[str, Places](lambda: Places(limits.guest_streams))
+        self._health = Slots(limits.waiting)
+        self._guests = Slots(limits.guests)
+        self._health_checks = Slots(limits.guests)
+        self._guest_streams = defaultdict[str, Slots](lambda: Slots(limits.guest_streams))
         self._call_rates = TokenBuckets(limits.rate, limits.remembered)
         self._health_rates = TokenBuckets(limits.rate, limits.remembered)
         self._guest_rates = TokenBuckets(limits.guest_rate, limits.remembered)
@@ -105,10 +105,10 @@ class LimitsInterceptor:
             address = _address(ctx)
             _require(self._guest_rates.take(address, now), "from your address without a token")
             if ctx.method.stream_type is not StreamType.UNARY:
-                places = self._guest_streams[method]
+                slots = self._guest_streams[method]
             else:
-                places = self._health_checks if method == HEALTH_CHECK else self._guests
-            return self._admit(places, address, self._guest_rates, charged=True, guest=True)
+                slots = self._health_checks if method == HEALTH_CHECK else self._guests
+            return self._admit(slots, address, self._guest_rates, charged=True, guest=True)
         token = authorization[_SCHEME_LENGTH:].strip()
         key = blake2b(token.encode(), digest_size=16).digest()
         health = method in HEALTH_REPORTS
@@ -119,20 +119,20 @@ class LimitsInterceptor:
         elif key not in (self._call_rates if health else self._health_rates):
             _require(self._guest_rates.wait(_address(ctx), now), "from your address with tokens that aren't valid")
         if health:
-            places = self._health
+            slots = self._health
         elif ctx.method.stream_type in _UPLOADS:
-            places = self._uploads
+            slots = self._uploads
         elif method in HELD_OPEN or ctx.method.stream_type is not StreamType.UNARY:
-            places = self._waiting
+            slots = self._waiting
         else:
-            places = self._calls
-        if token.startswith(BUILD_TOKEN_PREFIX) and places.taken_by(key) >= self._each_build:
+            slots = self._calls
+        if token.startswith(BUILD_TOKEN_PREFIX) and slots.taken_by(key) >= self._each_build:
             raise _too_many_at_once(self._each_build)
-        return self._admit(places, key, buckets, charged=known, guest=False)
+        return self._admit(slots, key, buckets, charged=known, guest=False)
 
     async def on_end(self, admitted: _Admitted, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Give the call's place back; charge its token, or its address if the token turned out to be none."""
-        admitted.places.leave(admitted.key)
+        admitted.slots.leave(admitted.key)
         if admitted.guest:
             return
         now = self._monotonic()
@@ -141,14 +141,12 @@ class LimitsInterceptor:
         elif not admitted.charged:
             admitted.buckets.take(admitted.key, now)
 
-    def _admit(
-        self, places: Places, key: bytes | str, buckets: TokenBuckets, *, charged: bool, guest: bool
-    ) -> _Admitted:
-        bound = places.refusal(key)
+    def _admit(self, slots: Slots, key: bytes | str, buckets: TokenBuckets, *, charged: bool, guest: bool) -> _Admitted:
+        bound = slots.refusal(key)
         if bound is not None:
             raise _too_many_at_once(bound)
-        places.take(key)
-        return _Admitted(places, key, buckets, charged, guest)
+        slots.take(key)
+        return _Admitted(slots, key, buckets, charged, guest)
 
 
 def _too_many_at_once(bound: int) -> TooBusy:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from stoker.services.overviews import OverviewService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
-    from stoker.services.record_writer import RecordingService
+    from stoker.services.record_writer import RecordWriter
     from stoker.services.records import RecordService
-    from stoker.services.retention import ForgettingService
+    from stoker.services.retention import RetentionService
     from stoker.services.sharing import SharingService
-    from stoker.services.shutdown import ClosingService
+    from stoker.services.shutdown import ShutdownService
     from stoker.services.sign_in import SignInService
     from stoker.services.solve_failures import SolveFailures
     from stoker.services.token_uses import TokenUseService
@@ -56,11 +56,11 @@ class Services:
     overviews: OverviewService
     projects: ProjectService
     queue: QueueService
-    recording: RecordingService
+    record_writer: RecordWriter
     records: RecordService
-    retention: ForgettingService
+    retention: RetentionService
     sharing: SharingService
-    shutdown: ClosingService
+    shutdown: ShutdownService
     sign_in: SignInService
     solve_failures: SolveFailures
     token_uses: TokenUseService

@@ -66,7 +66,7 @@ async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildRes
     if not await build_store.end_build(tx, build_id, BuildResult(result.status, error), now):
         return False
     if result.status is BuildStatus.SUCCEEDED:
-        await machine_store.forget_crashes_of_build(tx, build_id)
+        await machine_store.reset_crashes_of_build(tx, build_id)
     tx.after_commit(lambda: core.meter.build_ended(result.status))
     await enqueue_build_finished(core, tx, build_id, build.project_id)
     about = {"build_id": build_id, "project_id": build.project_id}

@@ -56,7 +56,7 @@ async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform
         if machine.keeps_crashing and machine.error:
             await build_store.hint_builds(tx, [build.id], machine.error)
         elif machine.state is MachineState.STOPPED:
-            await machine_store.forget_failures(tx, machine.id)
+            await machine_store.reset_failures(tx, machine.id)
         return machine
     project = await project_store.find_project(tx, build.project_id)
     machine = Machine(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import ResourceExhausted
-from stoker.domain.queue import QueuePlace, Waiting, places, whose_turn
+from stoker.domain.queue import QueuePlace, Waiting, next_in_queue, places
 from stoker.domain.wording import counted
 from stoker.services.leasing import add_lease
 from stoker.services.lookup import require_organization
@@ -46,12 +46,12 @@ async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Pla
     )
     holding = await waiting_store.builds_with_machines(tx)
     # It alone first: when it has to wait whoever else does, no queue is to be read.
-    if whose_turn([one], holding, limits.at_once):
+    if next_in_queue([one], holding, limits.at_once):
         organization_id = None if limits.at_once.on_server else build.organization_id
         queue: list[Waiting] = []
         if await waiting_store.is_anybody_waiting(tx, organization_id):
             queue = await waiting_store.front_of_queue(tx, holding, limits.at_once, organization_id)
-        if one in whose_turn([*queue, one], holding, limits.at_once):
+        if one in next_in_queue([*queue, one], holding, limits.at_once):
             return await add_lease(core, tx, build, platform)
     length, of_projects = await waiting_store.count_waiting(tx, build.organization_id)
     for whose, count, most in (
@@ -96,7 +96,7 @@ class QueueService:
             holding = await waiting_store.builds_with_machines(tx)
             queue = await waiting_store.front_of_queue(tx, holding, self._core.limits.builds.at_once)
             owners = await waiting_store.owners_in_queue(tx)
-            for one in whose_turn(queue, holding, self._core.limits.builds.at_once):
+            for one in next_in_queue(queue, holding, self._core.limits.builds.at_once):
                 await waiting_store.leave_queue(tx, one.build_id, one.platform)
                 build = await build_store.find_build(tx, one.build_id)
                 if build is not None and build.status is BuildStatus.RUNNING:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from stoker.settings.records import RecordSettings
     from stoker.store.database import Transaction
 
-_FORGOTTEN_AT_ONCE = 20
+_DELETED_AT_ONCE = 20
 _REPORTED_AT_ONCE = 250
 _PENDING_REPORT_BYTES = 256 * 1024
 _FAILED_STEPS_READ = 20
@@ -65,7 +65,7 @@ class _OpenRecord:
     machines: dict[str, KeptSteps] = field(default_factory=dict[str, "KeptSteps"])
 
 
-class RecordingService:
+class RecordWriter:
     """The use cases of recording."""
 
     def __init__(
@@ -243,18 +243,18 @@ class RecordingService:
                 await size_store.grow_record(tx, build.id, growth, is_reported=True)
         self._core.wakeups.wake(record_topic(build.id), builds_topic(build.project_id))
 
-    async def forget_old(self) -> int:
+    async def delete_old(self) -> int:
         """Remove the records of some builds that ended long ago; of how many."""
         before = self._core.now() - self._retention
         async with self._core.database.read() as tx:
-            old = await old_records.builds_with_old_records(tx, before, _FORGOTTEN_AT_ONCE)
+            old = await old_records.builds_with_old_records(tx, before, _DELETED_AT_ONCE)
         if old:
             async with self._core.database.write() as tx:
-                await log_store.forget_lines(tx, old)
-                await step_store.forget_steps(tx, old)
-                await note_store.forget_notes(tx, old)
-                await attestation_store.forget_attestations(tx, old)
-                await size_store.forget_sizes(tx, old)
+                await log_store.delete_lines(tx, old)
+                await step_store.delete_steps(tx, old)
+                await note_store.delete_notes(tx, old)
+                await attestation_store.delete_attestations(tx, old)
+                await size_store.delete_sizes(tx, old)
         return len(old)
 
     async def _record(self, tx: Transaction, build_id: str) -> _OpenRecord:

@@ -1,6 +1,4 @@
-"""Forget what has served its time: sessions, invitations and logins that have expired, old audit events,
-and deliveries of webhooks that are done.
-"""
+"""Deletes expired sessions, invitations and logins, old audit events, and old deliveries of webhooks."""
 
 from __future__ import annotations
 
@@ -23,35 +21,35 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 
-class ForgettingService:
-    """The use case of old rows."""
+class RetentionService:
+    """Deletes old rows."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     async def run(self, pause: timedelta) -> None:
-        """Remove what has expired, again and again, until cancelled."""
+        """Delete what has expired, again and again, until cancelled."""
         while True:
-            await self.forget()
+            await self.delete_expired()
             await asyncio.sleep(pause.total_seconds())
 
-    async def forget(self) -> int:
-        """Remove all that has expired, in pieces between which others write; how many rows that were."""
+    async def delete_expired(self) -> int:
+        """Delete all that has expired, in pieces, so that others can write in between. Returns the number of rows."""
         now = self._core.now()
         old_deliveries = now - self._core.limits.retention.webhook_history
         return (
-            await self._forget_events(now)
-            + await self._all(lambda tx: session_store.forget_old_sessions(tx, now))
-            + await self._all(lambda tx: invitation_store.forget_old_invitations(tx, now))
-            + await self._all(lambda tx: login_store.forget_old_logins(tx, now))
-            + await self._all(lambda tx: webhook_store.forget_old_deliveries(tx, old_deliveries))
+            await self._delete_events(now)
+            + await self._delete_all(lambda tx: session_store.delete_expired_sessions(tx, now))
+            + await self._delete_all(lambda tx: invitation_store.delete_expired_invitations(tx, now))
+            + await self._delete_all(lambda tx: login_store.delete_expired_logins(tx, now))
+            + await self._delete_all(lambda tx: webhook_store.delete_old_deliveries(tx, old_deliveries))
         )
 
-    async def _forget_events(self, now: datetime) -> int:
-        limits, forgotten = self._core.limits.retention, 0
+    async def _delete_events(self, now: datetime) -> int:
+        limits, deleted = self._core.limits.retention, 0
         if limits.audit_lifetime is not None:
             before = now - limits.audit_lifetime
-            forgotten = await self._all(lambda tx: audit_store.forget_old_events(tx, before))
+            deleted = await self._delete_all(lambda tx: audit_store.delete_old_events(tx, before))
         async with self._core.database.read() as tx:
             counts = await audit_store.count_events(tx)
         surplus = surplus_events(
@@ -61,24 +59,24 @@ class ForgettingService:
             limits.max_audit_events,
         )
         for owner, too_many in surplus.items():
-            forgotten += await self._surplus(owner, too_many)
-        return forgotten
+            deleted += await self._delete_surplus(owner, too_many)
+        return deleted
 
-    async def _surplus(self, owner: Owner, too_many: int) -> int:
+    async def _delete_surplus(self, owner: Owner, too_many: int) -> int:
         left = too_many
         while left > 0:
             async with self._core.database.write() as tx:
-                removed = await audit_store.forget_surplus_events(tx, owner, left)
+                removed = await audit_store.delete_surplus_events(tx, owner, left)
             if not removed:
                 break
             left -= removed
         return too_many - left
 
-    async def _all(self, forget_some: Callable[[Transaction], Awaitable[int]]) -> int:
+    async def _delete_all(self, delete_some: Callable[[Transaction], Awaitable[int]]) -> int:
         total = 0
         while True:
             async with self._core.database.write() as tx:
-                removed = await forget_some(tx)
+                removed = await delete_some(tx)
             total += removed
             if not removed:
                 return total

@@ -1,4 +1,4 @@
-"""Bring the server to rest: let builds end, then stop the machines."""
+"""Shuts the server down: lets builds end, then stops the machines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from stoker.services.core import Core
 
 
-class ClosingService:
-    """The use case of stopping everything."""
+class ShutdownService:
+    """Stops all builds and machines."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     async def close(self, drain: timedelta, stopping: timedelta) -> AsyncIterator[str]:
-        """Take no new work, wait for running builds, stop all machines; what it waits for, in words.
+        """Take no new work, wait for running builds, and stop all machines. Yields what it waits for, in words.
 
         Args:
             drain: how long running builds get.

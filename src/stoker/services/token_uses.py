@@ -35,7 +35,7 @@ class TokenUses:
         """When each token was last used, as far as that is not stored yet."""
         return dict(self._last)
 
-    def forget(self, stored: dict[str, datetime]) -> None:
+    def discard(self, stored: dict[str, datetime]) -> None:
         """Drop what is stored now, but not what was noted since."""
         for token_id, moment in stored.items():
             if self._last.get(token_id) == moment:
@@ -65,5 +65,5 @@ class TokenUseService:
         if noted:
             async with self._core.database.write() as tx:
                 await token_store.note_uses(tx, noted)
-            self._uses.forget(noted)
+            self._uses.discard(noted)
         return len(noted)

@@ -74,6 +74,6 @@ async def find_attestation(tx: Transaction, build_id: str, number: int) -> Attes
     return None if row is None else Attestation(row.predicate_type, row.platform, zlib.decompress(row.content))
 
 
-async def forget_attestations(tx: Transaction, build_ids: Sequence[str]) -> int:
+async def delete_attestations(tx: Transaction, build_ids: Sequence[str]) -> int:
     """Remove the rows of builds; returns how many."""
     return (await tx.execute(delete(attestations).where(attestations.c.build_id.in_(build_ids)))).rowcount

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stoker.domain.retention import Owner
     from stoker.store.database import Transaction
 
-FORGET_AT_ONCE = 1000
+DELETED_AT_ONCE = 1000
 """How many rows one transaction removes: others write between two of them."""
 
 
@@ -90,7 +90,7 @@ async def count_events(tx: Transaction) -> dict[Owner, int]:
     return {(row.organization_id, row.actor_kind, row.actor_id): row.events for row in rows}
 
 
-async def forget_surplus_events(tx: Transaction, owner: Owner, surplus: int) -> int:
+async def delete_surplus_events(tx: Transaction, owner: Owner, surplus: int) -> int:
     """Remove some of the oldest events of one, so many at most; how many."""
     organization_id, kind, actor_id = owner
     oldest = (
@@ -101,12 +101,12 @@ async def forget_surplus_events(tx: Transaction, owner: Owner, surplus: int) -> 
             audit_events.c.actor_id == actor_id,
         )
         .order_by(audit_events.c.id)
-        .limit(min(surplus, FORGET_AT_ONCE))
+        .limit(min(surplus, DELETED_AT_ONCE))
     )
     return await tx.execute_apart(delete(audit_events).where(audit_events.c.id.in_(oldest)))
 
 
-async def forget_old_events(tx: Transaction, before: datetime) -> int:
+async def delete_old_events(tx: Transaction, before: datetime) -> int:
     """Remove some of the events before a time; how many."""
     old = select(audit_events.c.id).where(audit_events.c.id < first_id_at(before)).order_by(audit_events.c.id)
-    return await tx.execute_apart(delete(audit_events).where(audit_events.c.id.in_(old.limit(FORGET_AT_ONCE))))
+    return await tx.execute_apart(delete(audit_events).where(audit_events.c.id.in_(old.limit(DELETED_AT_ONCE))))

@@ -120,7 +120,7 @@ async def add_timings(tx: Transaction, build_id: str, new: Sequence[Timing]) -> 
         await tx.execute_many(insert(timings), rows)
 
 
-async def forget_notes(tx: Transaction, build_ids: Sequence[str]) -> int:
+async def delete_notes(tx: Transaction, build_ids: Sequence[str]) -> int:
     """Remove all of that of builds; how many rows those were."""
     removed = 0
     for table in (warnings, dockerfiles, timings):

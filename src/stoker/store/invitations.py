@@ -73,6 +73,6 @@ async def remove_operator_invitations(tx: Transaction) -> None:
     await tx.execute(delete(invitations).where(invitations.c.makes_operator))
 
 
-async def forget_old_invitations(tx: Transaction, now: datetime) -> int:
+async def delete_expired_invitations(tx: Transaction, now: datetime) -> int:
     """Remove expired ones; returns how many."""
     return (await tx.execute(delete(invitations).where(invitations.c.expires_at <= now))).rowcount

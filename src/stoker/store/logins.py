@@ -83,6 +83,6 @@ async def finish_login(tx: Transaction, code: str, now: datetime) -> None:
     await tx.execute(update(logins).where(logins.c.code == code).values(finished_at=now))
 
 
-async def forget_old_logins(tx: Transaction, now: datetime) -> int:
+async def delete_expired_logins(tx: Transaction, now: datetime) -> int:
     """Remove expired ones; returns how many."""
     return (await tx.execute(delete(logins).where(logins.c.expires_at <= now))).rowcount

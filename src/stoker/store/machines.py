@@ -170,12 +170,12 @@ async def mark_machine_current(tx: Transaction, machine_id: str) -> None:
     await tx.execute(update(machines).where(machines.c.id == machine_id).values(outdated=False))
 
 
-async def forget_failures(tx: Transaction, machine_id: str) -> None:
+async def reset_failures(tx: Transaction, machine_id: str) -> None:
     """Let a machine start at once, whatever went wrong before."""
     await tx.execute(update(machines).where(machines.c.id == machine_id).values(failures=0, retry_at=None))
 
 
-async def forget_crashes_of_build(tx: Transaction, build_id: str) -> None:
+async def reset_crashes_of_build(tx: Transaction, build_id: str) -> None:
     """The machines that a build holds have done what they are for, so they don't crash in a row."""
     held = select(leases.c.machine_id).where(leases.c.build_id == build_id, leases.c.ended_at.is_(None))
     await tx.execute(update(machines).where(machines.c.id.in_(held), machines.c.crashes > 0).values(crashes=0))

@@ -60,6 +60,6 @@ async def left_out_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[
     return {row.build_id: int(row.left_out) for row in await tx.execute(query)}
 
 
-async def forget_sizes(tx: Transaction, build_ids: Sequence[str]) -> int:
+async def delete_sizes(tx: Transaction, build_ids: Sequence[str]) -> int:
     """Remove the rows of builds; returns how many."""
     return (await tx.execute(delete(record_sizes).where(record_sizes.c.build_id.in_(build_ids)))).rowcount

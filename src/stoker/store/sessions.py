@@ -48,6 +48,6 @@ async def end_oldest_sessions(tx: Transaction, person_id: str, most: int) -> Non
     await tx.execute(delete(sessions).where(sessions.c.person_id == person_id, sessions.c.created_at <= oldest))
 
 
-async def forget_old_sessions(tx: Transaction, now: datetime) -> int:
+async def delete_expired_sessions(tx: Transaction, now: datetime) -> int:
     """Remove expired ones; returns how many."""
     return (await tx.execute(delete(sessions).where(sessions.c.expires_at <= now))).rowcount

@@ -137,6 +137,6 @@ def _lines_with(content: bytes, first_line: int, text: bytes) -> list[LogLine]:
     return [line for line in unpack_lines(content, first_line) if shows(line.content, text)]
 
 
-async def forget_lines(tx: Transaction, build_ids: Sequence[str]) -> int:
+async def delete_lines(tx: Transaction, build_ids: Sequence[str]) -> int:
     """Remove the logs of builds; how many rows those were."""
     return (await tx.execute(delete(log_chunks).where(log_chunks.c.build_id.in_(build_ids)))).rowcount

@@ -258,7 +258,7 @@ async def step_of_number(tx: Transaction, build_id: str, number: int) -> Step | 
     return None if row is None else _step(row)
 
 
-async def forget_steps(tx: Transaction, build_ids: Sequence[str]) -> int:
+async def delete_steps(tx: Transaction, build_ids: Sequence[str]) -> int:
     """Remove the steps of builds; returns how many."""
     return (await tx.execute(delete(steps).where(steps.c.build_id.in_(build_ids)))).rowcount
 

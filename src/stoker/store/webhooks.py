@@ -30,7 +30,7 @@ class Busy:
 
 
 _WAITING = webhook_deliveries.c.state == DeliveryState.WAITING.value
-_FORGET_AT_ONCE = 1000
+_DELETED_AT_ONCE = 1000
 
 
 def _webhook(row: Row[Any]) -> Webhook:
@@ -227,13 +227,13 @@ async def save_attempt(tx: Transaction, delivery: Delivery) -> None:
     )
 
 
-async def forget_old_deliveries(tx: Transaction, before: datetime) -> int:
+async def delete_old_deliveries(tx: Transaction, before: datetime) -> int:
     """Remove some deliveries that were done before then, and webhooks of deleted projects once theirs are; how many."""
     old = (
         select(webhook_deliveries.c.id)
         .where(webhook_deliveries.c.finished_at < before)
         .order_by(webhook_deliveries.c.finished_at)
-        .limit(_FORGET_AT_ONCE)
+        .limit(_DELETED_AT_ONCE)
     )
     removed = await tx.execute_apart(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(old)))
     gone = select(projects.c.id).where(projects.c.deleted_at.is_not(None))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 
-from stoker.domain.rates import Bound, Places, Rate, TokenBuckets, network_of
+from stoker.domain.rates import Bound, Rate, Slots, TokenBuckets, network_of
 from stoker.web.sessions import was_signed_in
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class PageLimits:
         self._app = app
         self._cookies = cookies
         self._monotonic = monotonic
-        self._guests, self._people = Places(rates.at_once), Places(rates.at_once)
-        self._live = Places(rates.live)
+        self._guests, self._people = Slots(rates.at_once), Slots(rates.at_once)
+        self._live = Slots(rates.live)
         self._pages = TokenBuckets(rates.pages, rates.remembered)
         self._of_people = TokenBuckets(rates.pages, rates.remembered)
         self._forms = TokenBuckets(rates.forms, rates.remembered)
@@ -70,19 +70,19 @@ class PageLimits:
             wait = self._forms.take(address, self._monotonic())
         else:
             wait = (self._of_people if is_known else self._pages).take(caller, self._monotonic())
-        places = self._live if scope["path"].endswith(LIVE_PATH) else self._people if is_known else self._guests
-        if wait == 0 and places.refusal(caller) is not None:
+        slots = self._live if scope["path"].endswith(LIVE_PATH) else self._people if is_known else self._guests
+        if wait == 0 and slots.refusal(caller) is not None:
             wait = _RETRY_SECONDS
         if wait > 0:
             seconds = str(math.ceil(wait))
             text = f"Too many requests from your address. Try again in {seconds} s."
             await PlainTextResponse(text, 429, {"retry-after": seconds})(scope, receive, send)
             return
-        places.take(caller)
+        slots.take(caller)
         scope[_CALLER] = caller
         try:
             await self._app(scope, receive, send)
         finally:
-            places.leave(caller)
+            slots.leave(caller)
             if session is not None and not is_known and was_signed_in(scope):
                 self._of_people.take(session, self._monotonic())

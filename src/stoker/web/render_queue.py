@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from stoker.domain.errors import ResourceExhausted
-from stoker.domain.rates import Places
+from stoker.domain.rates import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -24,7 +24,7 @@ class RenderQueue:
     """Renders pages. ``bound`` is for pages that are being rendered or wait."""
 
     def __init__(self, bound: Bound) -> None:
-        self._waiting = Places(bound)
+        self._waiting = Slots(bound)
         self._making = asyncio.Lock()
         self._of_callers: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 

@@ -13,7 +13,7 @@ from stoker.domain.audit import Action, Party, server_party
 from stoker.services.admission import Admission
 from stoker.services.audit_log import record
 from stoker.services.core import Core, Limits
-from stoker.services.retention import ForgettingService
+from stoker.services.retention import RetentionService
 from stoker.services.wakeups import Wakeups
 from stoker.settings.retention import RetentionSettings
 from stoker.store.database import open_sqlite
@@ -66,8 +66,8 @@ async def test_old_and_surplus_events_are_forgotten(tmp_path: Path, limits: Limi
         await add(core, str(number))
         clock.time += DAY
 
-    forgotten = await ForgettingService(core).forget()
+    deleted = await RetentionService(core).delete_expired()
 
-    assert forgotten == 10 - len(left)
+    assert deleted == 10 - len(left)
     assert await kept(core) == left
     await database.close()
