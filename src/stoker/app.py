@@ -6,6 +6,7 @@ pyvoy serves `application` on the API port.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from datetime import timedelta
@@ -212,6 +213,9 @@ class Application:
         self._dispatch = Dispatch(
             process.routes, process.pages, request_limits(process.plan.settings), SystemRandomness()
         )
+        # Or each full collection would look at all that was imported, for 100 ms in which nobody is answered.
+        gc.collect()
+        gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await process.stop()
