@@ -18,7 +18,9 @@ from stoker.auth.oidc import OidcVerifier
 from stoker.auth.passwords import Passwords
 from stoker.fleet.controller import FleetController
 from stoker.fleet.housekeeping import Housekeeping
-from stoker.fleet.lifecycle import MachineLifecycle
+from stoker.fleet.machine_writer import MachineWriter
+from stoker.fleet.starting import MachineStarting
+from stoker.fleet.stopping import MachineStopping
 from stoker.rpc.stoker.audit import event_json
 from stoker.services.all import Services
 from stoker.services.analysis import AnalysisService
@@ -149,8 +151,10 @@ def fleet_controller(
     """The controller of all machines, with a claim of its own."""
     claim = core.new_id()
     housekeeping = Housekeeping(core, sites, credentials, options)
-    lifecycle = MachineLifecycle(core, sites, certificates, credentials, housekeeping, cache_inspection, options, claim)
-    return FleetController(core, sites, lifecycle, housekeeping, options, claim)
+    writer = MachineWriter(core, options, claim)
+    stopping = MachineStopping(core, sites, cache_inspection, writer, options)
+    starting = MachineStarting(core, sites, certificates, credentials, housekeeping, stopping, writer, options)
+    return FleetController(core, sites, starting, stopping, writer, housekeeping, options, claim)
 
 
 def pages_of(

@@ -19,7 +19,9 @@ from stoker.domain.volumes import Volume, VolumeState
 from stoker.fleet.cache_inspection import CacheInspection
 from stoker.fleet.controller import FleetController
 from stoker.fleet.housekeeping import Housekeeping
-from stoker.fleet.lifecycle import MachineLifecycle
+from stoker.fleet.machine_writer import MachineWriter
+from stoker.fleet.starting import MachineStarting
+from stoker.fleet.stopping import MachineStopping
 from stoker.pki.certificates import Certificates
 from stoker.runtimes.sites import Sites
 from stoker.services.admission import Admission
@@ -140,10 +142,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
     housekeeping = Housekeeping(core, sites, credentials, settings)
     inspection = CacheInspection(core, credentials, settings)
-    lifecycle = MachineLifecycle(
-        core, sites, certificates, credentials, housekeeping, inspection, settings, "claim", wait_until_ready=at_once
+    writer = MachineWriter(core, settings, "claim")
+    stopping = MachineStopping(core, sites, inspection, writer, settings)
+    starting = MachineStarting(
+        core, sites, certificates, credentials, housekeeping, stopping, writer, settings, wait_until_ready=at_once
     )
-    controller = FleetController(core, sites, lifecycle, housekeeping, settings, "claim", pause=clock.pause)
+    controller = FleetController(
+        core, sites, starting, stopping, writer, housekeeping, settings, "claim", pause=clock.pause
+    )
     running = asyncio.create_task(controller.run())
     yield World(core, clock, host, site, first.organization_id, first.project_id)
     running.cancel()

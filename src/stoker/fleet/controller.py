@@ -22,6 +22,7 @@ from stoker.domain.machines import (
     next_action,
     retry_delay_seconds,
 )
+from stoker.fleet.memory_shortage import note_killed_steps
 from stoker.fleet.start_slots import StartSlots
 from stoker.runtimes.contract import Observed
 from stoker.runtimes.errors import RuntimeFailed
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
     from stoker.domain.volumes import Volume
     from stoker.fleet.housekeeping import Housekeeping
-    from stoker.fleet.lifecycle import MachineLifecycle
+    from stoker.fleet.machine_writer import MachineWriter
+    from stoker.fleet.starting import MachineStarting
+    from stoker.fleet.stopping import MachineStopping
     from stoker.runtimes.site import Site
     from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
@@ -56,7 +59,9 @@ class FleetController:
         self,
         core: Core,
         sites: Sites,
-        lifecycle: MachineLifecycle,
+        starting: MachineStarting,
+        stopping: MachineStopping,
+        writer: MachineWriter,
         housekeeping: Housekeeping,
         options: FleetSettings,
         claim: str,
@@ -64,7 +69,9 @@ class FleetController:
     ) -> None:
         self._core = core
         self._sites = sites
-        self._lifecycle = lifecycle
+        self._starting = starting
+        self._stopping = stopping
+        self._writer = writer
         self._housekeeping = housekeeping
         self._options = options
         self._claim = claim
@@ -176,7 +183,7 @@ class FleetController:
             if isinstance(decision, Wait):
                 times.extend([] if decision.until is None else [decision.until])
                 if machine.waits_for is not None and not live.get(machine.id):
-                    self._spawn(self._work, machine.id, self._leave_line(machine.id))
+                    self._spawn(self._work, machine.id, self._leave_queue(machine.id))
             elif decision is Action.START and (first := first_in_line(machine, held)).id != machine.id:
                 if machine.waits_for is None:
                     self._spawn(self._work, machine.id, self._line_up(machine.id, first.waits_for or ""))
@@ -195,22 +202,29 @@ class FleetController:
                 return
             now = self._core.now()
             decision = next_action(machine, live_leases=leases, now=now, idle_timeout=self._options.idle_timeout)
-            if decision is Action.START:
-                async with self._starts.slot(machine.organization_id):
-                    await self._lifecycle.carry_out(machine, decision)
-            elif isinstance(decision, Action):
-                await self._lifecycle.carry_out(machine, decision)
+            match decision:
+                case Action.START:
+                    async with self._starts.slot(machine.organization_id):
+                        await self._starting.start(machine)
+                case Action.FINISH_START:
+                    await self._starting.finish(machine)
+                case Action.STOP:
+                    await self._stopping.stop(machine)
+                case Action.FINISH_STOP:
+                    await self._stopping.finish(machine)
+                case Wait():
+                    pass
 
     async def _line_up(self, machine_id: str, reason: str) -> None:
         """Let a machine wait for room behind others."""
         async with self._claimed(machine_id) as (machine, _):
             if machine is not None and machine.state is MachineState.STOPPED:
-                await self._lifecycle.wait_for_room(machine, reason, retry=False)
+                await self._writer.wait_for_room(machine, reason, retry=False)
 
-    async def _leave_line(self, machine_id: str) -> None:
+    async def _leave_queue(self, machine_id: str) -> None:
         async with self._claimed(machine_id) as (machine, leases):
             if machine is not None and not leases and machine.state is MachineState.STOPPED:
-                await self._lifecycle.leave_line(machine)
+                await self._writer.leave_queue(machine)
 
     @asynccontextmanager
     async def _claimed(self, machine_id: str) -> AsyncGenerator[tuple[Machine | None, int]]:
@@ -250,15 +264,16 @@ class FleetController:
 
     async def _await_exit(self, machine: Machine) -> None:
         if machine.placement is not None:
-            noting = asyncio.create_task(self._lifecycle.note_killed_steps(machine))
+            runtime = self._sites.runtime_of(machine.region_id)
+            noting = asyncio.create_task(note_killed_steps(self._core, runtime, machine))
             try:
-                await self._sites.runtime_of(machine.region_id).wait_exit(machine.id, machine.placement)
+                await runtime.wait_exit(machine.id, machine.placement)
             finally:
                 noting.cancel()
                 await asyncio.gather(noting, return_exceptions=True)
         async with self._claimed(machine.id) as (current, _):
             if current is not None and current.run == machine.run and current.state is MachineState.READY:
-                await self._lifecycle.clean_up_after_exit(current)
+                await self._stopping.clean_up_after_exit(current)
 
     async def _delete_volume(self, volume: Volume) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.runtimes.contract import Ending, Observed, Owned
 from stoker.runtimes.errors import NoRoomYet, RegionNotConfigured
+from stoker.runtimes.volumes import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -75,6 +76,11 @@ class Sites:
             RegionNotConfigured: the settings name no such region.
         """
         return self.of(region_id).volumes
+
+    def snapshots_of(self, region_id: str) -> Snapshots | None:
+        """What takes snapshots of a region's volumes; None where there are none, or the region isn't configured."""
+        site = self.find(region_id)
+        return site.volumes if site is not None and isinstance(site.volumes, Snapshots) else None
 
     def platforms_of(self, region_id: str) -> frozenset[Platform]:
         """The platforms of a region: see `Site.platforms`. One that isn't configured has none."""
