@@ -43,7 +43,7 @@ from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
 from stoker.pki.private_files import read_webhook_key
 from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
-from stoker.recorder.recorder import Recorder
+from stoker.recorder.record_retention import RecordRetention
 from stoker.rpc.application import rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.runtimes.opening import EngineFiles
@@ -51,7 +51,7 @@ from stoker.services.admission import Admission
 from stoker.store.database import open_sqlite
 from stoker.system import SystemRandomness
 from stoker.webhooks.delivering import WebhookDeliverer
-from stoker.wiring import fleet_controller, pages_of, services_of
+from stoker.wiring import fleet_controller, pages_of, recorder_of, services_of
 
 if TYPE_CHECKING:
     import socket
@@ -94,7 +94,7 @@ class ApiProcess:
         self.pages = pages_of(services, core, plan, self._documents, keys)
 
         self._fleet = fleet = fleet_controller(core, sites, certificates, credentials, inspection, options)
-        recorder = Recorder(core, services.record_writer, credentials, settings.recorder, core.monotonic)
+        recorder = recorder_of(services, core, plan, sites, credentials)
         deliverer = WebhookDeliverer(core, delivery_options(settings), webhook_key, plan.public_url)
         measurer = VolumeMeasurer(core, sites, timedelta(seconds=settings.fleet.measure_seconds))
         retention = partial(services.retention.run, timedelta(seconds=settings.retention.cleanup_seconds))
@@ -102,7 +102,7 @@ class ApiProcess:
         work = [
             Work("fleet", fleet.run, Where.ONE_SERVER),
             Work("recorder", recorder.run, Where.EVERY_SERVER),
-            Work("old records", recorder.clean, Where.ONE_SERVER),
+            Work("old records", RecordRetention(core, settings.records.lifetime).run, Where.ONE_SERVER),
             Work("clock", services.clock_watch.run, Where.EVERY_SERVER),
             Work("expiry", services.expiry.run, Where.ONE_SERVER),
             Work("queue", services.queue.run, Where.ONE_SERVER),

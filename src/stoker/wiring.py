@@ -21,6 +21,8 @@ from stoker.fleet.housekeeping import Housekeeping
 from stoker.fleet.machine_writer import MachineWriter
 from stoker.fleet.starting import MachineStarting
 from stoker.fleet.stopping import MachineStopping
+from stoker.recorder.recorder import Recorder
+from stoker.recorder.solve_records import SolveRecords
 from stoker.rpc.stoker.audit import event_json
 from stoker.services.all import Services
 from stoker.services.analysis import AnalysisService
@@ -41,6 +43,7 @@ from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
 from stoker.services.record_writer import RecordWriter
 from stoker.services.records import RecordService
+from stoker.services.reports import ReportService
 from stoker.services.retention import RetentionService
 from stoker.services.sharing import SharingService
 from stoker.services.shutdown import ShutdownService
@@ -97,6 +100,7 @@ def services_of(
     settings = plan.settings
     providers = oidc_providers(settings)
     clock_watch, signs, token_uses = ClockWatch(core), SignsOfLife(), TokenUseService(core)
+    record_writer = RecordWriter(core, settings.records.limits)
     return Services(
         analysis=AnalysisService(core, settings.pages.page_analysed_steps),
         audit=AuditService(core),
@@ -116,12 +120,9 @@ def services_of(
         overviews=OverviewService(core),
         projects=ProjectService(core),
         queue=QueueService(core),
-        record_writer=RecordWriter(
-            core,
-            settings.records,
-            frozenset(one.architecture for one in sites.native_platforms()),
-        ),
+        record_writer=record_writer,
         records=RecordService(core),
+        reports=ReportService(core, record_writer, settings.records),
         retention=RetentionService(core),
         sharing=SharingService(core),
         shutdown=ShutdownService(core),
@@ -155,6 +156,15 @@ def fleet_controller(
     stopping = MachineStopping(core, sites, cache_inspection, writer, options)
     starting = MachineStarting(core, sites, certificates, credentials, housekeeping, stopping, writer, options)
     return FleetController(core, sites, starting, stopping, writer, housekeeping, options, claim)
+
+
+def recorder_of(
+    services: Services, core: Core, plan: ServerPlan, sites: Sites, credentials: ControlCredentials
+) -> Recorder:
+    """What records the solves of all machines."""
+    native = frozenset(one.architecture for one in sites.native_platforms())
+    records = SolveRecords(core, services.record_writer, plan.settings.records.limits, native)
+    return Recorder(core, records, credentials, plan.settings.recorder, core.monotonic)
 
 
 def pages_of(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.ledger import SolveLedger
     from stoker.domain.steps import Solve
+    from stoker.recorder.solve_records import SolveRecords
     from stoker.services.core import Core
-    from stoker.services.record_writer import RecordWriter
     from stoker.settings.recorder import RecorderSettings
 
 _FIRST_PAUSE = 0.1
@@ -41,13 +41,13 @@ class Follower:
     def __init__(
         self,
         core: Core,
-        record_writer: RecordWriter,
+        records: SolveRecords,
         credentials: ControlCredentials,
         options: RecorderSettings,
         monotonic: Callable[[], float],
     ) -> None:
         self._core = core
-        self._record_writer = record_writer
+        self._records = records
         self._credentials = credentials
         self._options = options
         self._monotonic = monotonic
@@ -78,7 +78,7 @@ class Follower:
             _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
         else:
             await self._read_history(solve)
-        await self._record_writer.end(solve, error)
+        await self._records.end(solve, error)
         return True
 
     async def _make_way(self, said: asyncio.Event, wanted: Callable[[], Awaitable[None]]) -> None:
@@ -94,28 +94,28 @@ class Follower:
 
     async def _build_ended(self, solve: Solve) -> None:
         with self._core.wakeups.subscribe(build_topic(solve.build_id)) as subscription:
-            while not await self._record_writer.has_ended(solve.build_id):
+            while not await self._records.has_ended(solve.build_id):
                 await subscription.wait(None)
 
     async def _read_history(self, solve: Solve) -> None:
         """Take what BuildKit keeps of a solve that ended. A record is whole without it."""
-        machine = await self._record_writer.machine_of(solve)
+        machine = await self._records.machine_of(solve)
         if machine is None or machine.placement is None or machine.run != solve.machine_run:
             return
-        room = await self._record_writer.room_for_attestations(solve)
+        room = await self._records.room_for_attestations(solve)
         try:
             async with asyncio.timeout(self._options.record_drain_seconds):
                 history = await read_history(machine.placement, machine.server_name, self._credentials, solve.ref, room)
         except (ControlFailed, TimeoutError) as error:
             _log.info("the history of solve %s of build %s could not be read: %s", solve.ref, solve.build_id, error)
             return
-        await self._record_writer.store_history(solve, history)
+        await self._records.store_history(solve, history)
 
     async def _to_the_end(self, solve: Solve, said: asyncio.Event) -> str | None:
         """Follow, and follow again when the connection breaks; why the record is incomplete, if it is."""
         pause, broken_since = _FIRST_PAUSE, None
         while True:
-            ledger = await self._record_writer.open_ledger(solve)
+            ledger = await self._records.open_ledger(solve)
             try:
                 await self._follow_once(solve, ledger, said)
             except _Gone as gone:
@@ -137,7 +137,7 @@ class Follower:
             pause = min(_LONGEST_PAUSE, pause * 2)
 
     async def _follow_once(self, solve: Solve, ledger: SolveLedger, said: asyncio.Event) -> None:
-        machine = await self._record_writer.machine_of(solve)
+        machine = await self._records.machine_of(solve)
         if machine is None or machine.placement is None or machine.run != solve.machine_run:
             raise _Gone("its machine was stopped before the end was recorded")
         arrived, written = Subscription(), Subscription()
@@ -166,10 +166,10 @@ class Follower:
             while not reading.done():
                 await arrived.wait(None)
                 await asyncio.wait({reading}, timeout=self._options.record_interval_seconds)
-                await self._record_writer.store(solve, ledger)
+                await self._records.store(solve, ledger)
                 written.notify()
             reading.result()
-            await self._record_writer.store(solve, ledger, final=True)
+            await self._records.store(solve, ledger, final=True)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Follow every solve from the moment that the gateway sees it; those that were left over at the start, too."""
+"""Follows each solve from the moment that the gateway admits it. After a restart it follows those that still run."""
 
 from __future__ import annotations
 
@@ -15,39 +15,36 @@ if TYPE_CHECKING:
 
     from stoker.buildkit.control import ControlCredentials
     from stoker.domain.steps import Solve
+    from stoker.recorder.solve_records import SolveRecords
     from stoker.services.core import Core
-    from stoker.services.record_writer import RecordWriter
     from stoker.settings.recorder import RecorderSettings
-
-_CLEAN_SECONDS = 600.0
-_CLEAN_PAUSE = 0.2
 
 _log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Keeps one follower for each solve whose record isn't at its end."""
+    """Runs one follower for each solve whose record is not complete."""
 
     def __init__(
         self,
         core: Core,
-        record_writer: RecordWriter,
+        records: SolveRecords,
         credentials: ControlCredentials,
         options: RecorderSettings,
         monotonic: Callable[[], float],
     ) -> None:
         self._core = core
-        self._record_writer = record_writer
-        self._follower = Follower(core, record_writer, credentials, options, monotonic)
+        self._records = records
+        self._follower = Follower(core, records, credentials, options, monotonic)
         self._slots = FollowerSlots(options)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Follow, until cancelled. What is being followed then is followed by the next to run."""
+        """Follow solves until cancelled. The next run resumes those that are not complete."""
         try:
             with self._core.wakeups.subscribe(SOLVES) as subscription:
                 while True:
-                    for solve in await self._record_writer.followed_solves():
+                    for solve in await self._records.followed_solves():
                         self._begin(solve)
                     await subscription.wait(None)
         finally:
@@ -55,12 +52,6 @@ class Recorder:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def clean(self) -> None:
-        """Remove records that are older than they are kept, a few at a time, until cancelled."""
-        while True:
-            removed = await self._record_writer.delete_old()
-            await asyncio.sleep(_CLEAN_PAUSE if removed else _CLEAN_SECONDS)
 
     def _begin(self, solve: Solve) -> None:
         if solve.ref not in self._tasks:
@@ -74,6 +65,6 @@ class Recorder:
                     is_over = await self._follower.follow(solve, self._slots.wanted)
         except Exception:
             _log.exception("solve %s of build %s can't be recorded", solve.ref, solve.build_id)
-            await self._record_writer.end(solve, "the server failed to record it; its log says why")
+            await self._records.end(solve, "the server failed to record it; its log says why")
         finally:
             self._tasks.pop(solve.ref, None)

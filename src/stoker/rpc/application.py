@@ -116,7 +116,7 @@ def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str,
     cli_builds = CliBuildHandlers(
         services.builds,
         services.endpoints,
-        services.record_writer,
+        services.reports,
         options.public_url,
         core.limits.builds.connection_wait,
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stoker.services.queue import QueueService
     from stoker.services.record_writer import RecordWriter
     from stoker.services.records import RecordService
+    from stoker.services.reports import ReportService
     from stoker.services.retention import RetentionService
     from stoker.services.sharing import SharingService
     from stoker.services.shutdown import ShutdownService
@@ -58,6 +59,7 @@ class Services:
     queue: QueueService
     record_writer: RecordWriter
     records: RecordService
+    reports: ReportService
     retention: RetentionService
     sharing: SharingService
     shutdown: ShutdownService

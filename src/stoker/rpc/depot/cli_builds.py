@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stoker.domain.progress import Progress
     from stoker.services.builds import BuildService
     from stoker.services.endpoints import EndpointService
-    from stoker.services.record_writer import RecordWriter
+    from stoker.services.reports import ReportService
 
 _LONGEST_TEXT = 4096
 
@@ -51,13 +51,13 @@ class CliBuildHandlers(CliBuilds):
         self,
         builds: BuildService,
         endpoints: EndpointService,
-        record_writer: RecordWriter,
+        reports: ReportService,
         public_url: str,
         connection_wait: timedelta,
     ) -> None:
         self._builds = builds
         self._endpoints = endpoints
-        self._record_writer = record_writer
+        self._reports = reports
         self._public_url = public_url
         self._connection_wait = connection_wait
 
@@ -152,14 +152,14 @@ class CliBuildHandlers(CliBuilds):
     ) -> pb.ReportStatusStreamResponse:
         """Record what the CLI says of its own work, such as connecting, to the stream's end."""
         async for message in request:
-            await self._record_writer.report_progress(caller(), message.build_id, _progress(message.statuses))
+            await self._reports.report_progress(caller(), message.build_id, _progress(message.statuses))
         return pb.ReportStatusStreamResponse()
 
     async def report_status(
         self, request: pb.ReportStatusRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ReportStatusResponse:
         """The same in one message."""
-        await self._record_writer.report_progress(caller(), request.build_id, _progress(request.statuses))
+        await self._reports.report_progress(caller(), request.build_id, _progress(request.statuses))
         return pb.ReportStatusResponse()
 
     async def report_timings(
@@ -167,7 +167,7 @@ class CliBuildHandlers(CliBuilds):
     ) -> pb.ReportTimingsResponse:
         """Record the CLI's own timings of the steps."""
         timings = (_timing(step) for step in request.build_steps)
-        await self._record_writer.report_timings(caller(), request.build_id, timings)
+        await self._reports.report_timings(caller(), request.build_id, timings)
         return pb.ReportTimingsResponse()
 
     async def report_build_context(
@@ -175,7 +175,7 @@ class CliBuildHandlers(CliBuilds):
     ) -> pb.ReportBuildContextResponse:
         """Record the Dockerfiles."""
         dockerfiles = ((one.target, one.filename, one.contents) for one in request.dockerfiles)
-        await self._record_writer.report_dockerfiles(caller(), request.build_id, dockerfiles)
+        await self._reports.report_dockerfiles(caller(), request.build_id, dockerfiles)
         return pb.ReportBuildContextResponse()
 
     def _build_url(self, build_id: str) -> str:

@@ -1,0 +1,160 @@
+"""What a build's client reports: progress and timings of its own work, and Dockerfiles."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from stoker.domain.errors import FailedPrecondition
+from stoker.domain.kept_steps import KeptSteps
+from stoker.domain.ledger import SolveLedger, digests_of
+from stoker.domain.pacing import Pace
+from stoker.domain.record_limits import RecordBudget, RecordSize, dockerfile_cost, timing_cost
+from stoker.domain.steps import CLIENT_REF, Dockerfile
+from stoker.services.lookup import require_build
+from stoker.services.record_writer import LONGEST_FILENAME, masked_dockerfiles
+from stoker.store import build_notes as note_store
+from stoker.store import record_sizes as size_store
+from stoker.store import steps as step_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from stoker.domain.builds import Build
+    from stoker.domain.principals import Principal
+    from stoker.domain.progress import Progress
+    from stoker.domain.steps import Timing
+    from stoker.services.core import Core
+    from stoker.services.record_writer import OpenRecord, RecordWriter
+    from stoker.settings.records import RecordSettings
+
+_PENDING_REPORT_BYTES = 256 * 1024
+_LONGEST_TARGET = 256
+
+
+class ReportService:
+    """Stores what clients report of their builds."""
+
+    def __init__(self, core: Core, writer: RecordWriter, settings: RecordSettings) -> None:
+        """Store reports.
+
+        Args:
+            core: what every service needs.
+            writer: stores records.
+            settings: how much is kept of a build, and how long after its end reports are taken.
+        """
+        self._core = core
+        self._writer = writer
+        self._limits = settings.limits
+        self._reports_after_end = settings.report_grace
+        self._pace = Pace()
+        self._reporting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def report_progress(self, principal: Principal, build_id: str, progress: Iterable[Progress]) -> None:
+        """Store what a build's client reports of its own work, such as that it connects.
+
+        What exceeds the limits is left out, and the record says so.
+
+        Raises:
+            FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
+            NotFound: there is no such build, or it isn't the caller's.
+        """
+        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, record, budget):
+            kept = KeptSteps(build.id, "", budget, record.numbers)
+            ledger = SolveLedger(CLIENT_REF, "", build.id, kept, replays=False)
+            began = perf_counter()
+            for one in progress:
+                async with self._core.database.read() as tx:
+                    for step in await step_store.steps_of_digests(tx, build.id, CLIENT_REF, digests_of(one)):
+                        kept.add_stored(step)
+                began = await self._pace.rest(began)
+                for _ in ledger.applying(one):
+                    if ledger.pending_bytes > _PENDING_REPORT_BYTES:
+                        await self._writer.store(build.id, build.project_id, ledger, final=False, is_trusted=False)
+                        began = perf_counter()
+                    began = await self._pace.rest(began)
+            await self._writer.store(build.id, build.project_id, ledger, final=True, is_trusted=False)
+        self._writer.wake_readers(build.id, build.project_id)
+
+    async def report_timings(self, principal: Principal, build_id: str, timings: Iterable[Timing]) -> None:
+        """Store what a build's client reports of its steps.
+
+        What exceeds the limits is left out, and the record says so.
+
+        Raises:
+            FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
+            NotFound: there is no such build, or it isn't the caller's.
+        """
+        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
+            kept: list[Timing] = []
+            began = perf_counter()
+            for one in timings:
+                if budget.has_room(timing_cost(one)):
+                    kept.append(one)
+                began = await self._pace.rest(began)
+            async with self._core.database.write() as tx:
+                await note_store.add_timings(tx, build.id, kept)
+                growth = RecordSize(kept_bytes=sum(map(timing_cost, kept)), left_out=budget.new_left_out)
+                await size_store.grow_record(tx, build.id, growth, is_reported=True)
+        self._writer.wake_readers(build.id, build.project_id)
+
+    async def report_dockerfiles(
+        self, principal: Principal, build_id: str, dockerfiles: Iterable[tuple[str, str, str]]
+    ) -> None:
+        """Store a build's Dockerfiles: target, name and contents of each.
+
+        What exceeds the limits is left out, and the record says so.
+
+        Raises:
+            FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
+            NotFound: there is no such build, or it isn't the caller's.
+        """
+        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
+            kept: list[Dockerfile] = []
+            began = perf_counter()
+            for target, filename, contents in dockerfiles:
+                one = Dockerfile(build.id, target[:_LONGEST_TARGET], filename[:LONGEST_FILENAME], contents)
+                if budget.takes_dockerfile(one, replace=True):
+                    kept.append(one)
+                began = await self._pace.rest(began)
+            masked = await masked_dockerfiles(kept)
+            async with self._core.database.write() as tx:
+                await note_store.save_dockerfiles(tx, masked, replace=True)
+                growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)), left_out=budget.new_left_out)
+                await size_store.grow_record(tx, build.id, growth, is_reported=True)
+        self._writer.wake_readers(build.id, build.project_id)
+
+    def _reports_of(self, build_id: str) -> asyncio.Lock:
+        """One report of a build after the other. Those of other builds don't wait for it."""
+        return self._reporting.setdefault(build_id, asyncio.Lock())
+
+    @asynccontextmanager
+    async def _opening_record(
+        self, principal: Principal, build_id: str
+    ) -> AsyncGenerator[tuple[Build, OpenRecord, RecordBudget]]:
+        """The build of a report, its open record, and the budget of what its client may still report."""
+        async with self._writer.opening() as tx:
+            build = await require_build(tx, principal, build_id)
+            self._require_reportable(principal, build)
+            record = await self._writer.record(tx, build.id)
+            budget = RecordBudget(
+                self._limits.of_reports,
+                await size_store.size_of_record(tx, build.id, is_reported=True),
+                warnings=await note_store.warning_fingerprints(tx, build.id, is_reported=True),
+                dockerfiles=await note_store.dockerfile_names(tx, build.id),
+            )
+        yield build, record, budget
+
+    def _require_reportable(self, principal: Principal, build: Build) -> None:
+        if build.finished_at is None:
+            return
+        if principal.build_id != build.id:
+            raise FailedPrecondition(
+                f"build {build.id} has ended, so only its own token may report of it; use the one that came with it"
+            )
+        if self._core.now() - build.finished_at > self._reports_after_end:
+            seconds = round(self._reports_after_end.total_seconds())
+            raise FailedPrecondition(f"build {build.id} ended more than {seconds} seconds ago; report before that")
