@@ -55,6 +55,7 @@ from stoker.rpc.stoker.organizations import AccountHandlers, OwnOrganizationHand
 from stoker.rpc.stoker.queue import QueueHandlers
 from stoker.rpc.stoker.trust import TrustHandlers
 from stoker.rpc.stoker.webhooks import WebhookHandlers
+from stoker.rpc.summarized_builds import SummarizedBuilds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,7 +121,8 @@ def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str,
         options.public_url,
         core.limits.builds.connection_wait,
     )
-    core_builds = CoreBuildHandlers(services.builds, services.sharing, services.records, options.public_url)
+    summarized = SummarizedBuilds(services.builds, services.records)
+    core_builds = CoreBuildHandlers(summarized, services.sharing, options.public_url)
     project_images, pushes, registry = refused_services()
     handlers: list[tuple[type[Any], Any]] = [
         (build_connect.BuildServiceASGIApplication, BuildHandlers(services.builds, services.records)),
@@ -139,11 +141,14 @@ def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str,
         (usage_connect.UsageServiceASGIApplication, UsageHandlers(services.usage)),
         (depot_registry_connect.RegistryServiceASGIApplication, registry),
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations, services.logins)),
-        (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(services.builds, services.records)),
+        (own_builds_connect.BuildServiceASGIApplication, OwnBuildHandlers(summarized, services.records)),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),
         (machines_connect.MachineServiceASGIApplication, MachineHandlers(services.machines)),
-        (own_connect.OrganizationServiceASGIApplication, OwnOrganizationHandlers(services.organizations)),
+        (
+            own_connect.OrganizationServiceASGIApplication,
+            OwnOrganizationHandlers(services.organizations, services.tokens),
+        ),
         (trust_connect.TrustServiceASGIApplication, TrustHandlers(services.tokens, services.trust_policies)),
         (audit_connect.AuditServiceASGIApplication, AuditHandlers(services.audit)),
         (webhooks_connect.WebhookServiceASGIApplication, WebhookHandlers(services.webhooks)),

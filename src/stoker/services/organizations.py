@@ -1,38 +1,29 @@
-"""Organizations: members, their roles, invitations, and the organization's own tokens."""
+"""Organizations: members, their roles, and invitations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from stoker.auth.tokens import NewToken, new_secret, new_token
+from stoker.auth.tokens import new_secret
 from stoker.domain.audit import Action, Party
-from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted
+from stoker.domain.errors import NotFound, PermissionDenied, ResourceExhausted
 from stoker.domain.ids import checked_id
 from stoker.domain.pagination import numbered_page
 from stoker.domain.people import Invitation, Membership, Person, Role, checked_email, require_an_owner_left
-from stoker.domain.principals import CredentialKind
-from stoker.domain.projects import Organization, checked_description, checked_name
+from stoker.domain.projects import Organization, checked_name
 from stoker.services.audit_log import organization_party, person_party, record
 from stoker.services.lookup import require_organization
-from stoker.services.tokens import CreatedToken, token_party
 from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
 from stoker.store import people as person_store
-from stoker.store import tokens as token_store
-from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from stoker.domain.pagination import NumberedPageRequest, Page
     from stoker.domain.people import Member
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
     from stoker.store.database import Transaction
-
-_MAX_TOKEN_LIFETIME = timedelta(days=3660)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,66 +220,6 @@ class OrganizationService:
                 raise NotFound(f"invitation {checked} was not found; it was used, revoked, or has expired")
             target = Party("invitation", checked, found.email)
             await record(self._core, tx, principal, Action.INVITATION_REVOKE, target, organization.id)
-
-    async def create_token(
-        self, principal: Principal, organization_id: str, description: str, expires_at: datetime | None
-    ) -> CreatedToken:
-        """Create a token of an organization.
-
-        Raises:
-            InvalidInput: the description is too long, or the end isn't in the future.
-            NotFound: there is no such organization, or it isn't the caller's.
-            ResourceExhausted: the organization has all the tokens it may have.
-        """
-        text = checked_description(description)
-        now = self._core.now()
-        if expires_at is not None and not now < expires_at <= now + _MAX_TOKEN_LIFETIME:
-            raise InvalidInput("expires_at must be in the future, and within ten years; leave it out for no end")
-        token: NewToken = new_token(CredentialKind.ORGANIZATION, self._core.randomness)
-        most = self._core.limits.people.max_organization_tokens
-        async with self._core.database.write(durable=True) as tx:
-            organization = await require_organization(tx, principal, organization_id)
-            if len(await token_store.list_organization_tokens(tx, organization.id)) >= most:
-                raise ResourceExhausted(f"the organization has {most} tokens, which is the most; revoke some first")
-            stored = StoredToken(
-                id=self._core.new_id(),
-                kind=CredentialKind.ORGANIZATION,
-                organization_id=organization.id,
-                project_id=None,
-                build_id=None,
-                description=text,
-                created_at=now,
-                expires_at=expires_at,
-            )
-            await token_store.add_token(tx, stored, token.secret_hash)
-            ends = "" if expires_at is None else f"until {expires_at:%Y-%m-%d}"
-            await record(self._core, tx, principal, Action.TOKEN_CREATE, token_party(stored), organization.id, ends)
-        return CreatedToken(stored.id, token.secret)
-
-    async def tokens(self, principal: Principal, organization_id: str) -> list[StoredToken]:
-        """An organization's own tokens that were not revoked.
-
-        Raises:
-            NotFound: there is no such organization, or it isn't the caller's.
-        """
-        async with self._core.database.read() as tx:
-            organization = await require_organization(tx, principal, organization_id)
-            return await token_store.list_organization_tokens(tx, organization.id)
-
-    async def revoke_token(self, principal: Principal, organization_id: str, token_id: str) -> None:
-        """Revoke a token of an organization.
-
-        Raises:
-            NotFound: there is no such organization or token.
-        """
-        async with self._core.database.write(durable=True) as tx:
-            organization = await require_organization(tx, principal, organization_id)
-            checked = checked_id(token_id, "token_id")
-            known = {token.id: token for token in await token_store.list_organization_tokens(tx, organization.id)}
-            if checked not in known:
-                raise NotFound(f"token {checked} was not found; list the organization's tokens to see their ids")
-            await token_store.revoke_token(tx, checked, self._core.now())
-            await record(self._core, tx, principal, Action.TOKEN_REVOKE, token_party(known[checked]), organization.id)
 
     async def _require_member(self, tx: Transaction, organization: Organization, person_id: str) -> tuple[Party, Role]:
         role = await person_store.role_of(tx, organization.id, checked_id(person_id, "person_id"))

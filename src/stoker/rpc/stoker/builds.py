@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protobuf.wkt import Timestamp
-
 from stoker._gen.depot.core.v1.build_pb import Build as CoreBuild
 from stoker._gen.stoker.v1 import builds_pb as pb
 from stoker._gen.stoker.v1.builds_connect import BuildService as OwnBuilds
 from stoker.domain.builds import BuildFilter
 from stoker.domain.errors import InvalidInput
-from stoker.domain.pagination import checked_page
 from stoker.rpc.caller import caller
-from stoker.rpc.depot.core_builds import STATUS_ON_WIRE
-from stoker.rpc.encoding import encode_moment
 from stoker.rpc.stoker.audit import encode_party
+from stoker.rpc.summarized_builds import STATUS_ON_WIRE, build_fields
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
 
     from stoker.domain.builds import Build, BuildStatus
     from stoker.domain.steps import BuildWarning, RecordSummary
-    from stoker.services.builds import BuildService
+    from stoker.rpc.summarized_builds import SummarizedBuilds
     from stoker.services.records import RecordService
 
 _STATUS = {wire: status for status, wire in STATUS_ON_WIRE.items()}
@@ -33,26 +29,23 @@ _STATUS = {wire: status for status, wire in STATUS_ON_WIRE.items()}
 class OwnBuildHandlers(OwnBuilds):
     """Builds, beyond the Build API."""
 
-    def __init__(self, builds: BuildService, records: RecordService) -> None:
+    def __init__(self, builds: SummarizedBuilds, records: RecordService) -> None:
         self._builds = builds
         self._records = records
 
     async def get_build(self, request: pb.GetBuildRequest, ctx: RequestContext[Any, Any], /) -> pb.GetBuildResponse:
         """One build."""
-        build = await self._builds.get(caller(), request.build_id)
-        return pb.GetBuildResponse(build=_encode(build, await self._records.summary_of(build)))
+        build, record = await self._builds.get(request.build_id)
+        return pb.GetBuildResponse(build=_encode(build, record))
 
     async def list_builds(
         self, request: pb.ListBuildsRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ListBuildsResponse:
         """A page of a project's builds, the newest first."""
         wanted = BuildFilter(_decode_status(request.status), request.begun_by.strip())
-        page = await self._builds.list(
-            caller(), request.project_id, checked_page(request.page_size, request.page_token), wanted
-        )
-        summaries = await self._records.summaries(page.items)
+        found, next_token = await self._builds.page(request.project_id, request.page_size, request.page_token, wanted)
         return pb.ListBuildsResponse(
-            builds=[_encode(build, summaries[build.id]) for build in page.items], next_page_token=page.next_token or ""
+            builds=[_encode(build, record) for build, record in found], next_page_token=next_token
         )
 
     async def list_build_warnings(
@@ -72,22 +65,12 @@ def _decode_status(status: CoreBuild.Status) -> BuildStatus | None:
 
 
 def _encode(build: Build, record: RecordSummary) -> pb.Build:
-    encoded = pb.Build(
-        build_id=build.id,
+    return pb.Build(
+        **build_fields(build, record),
         project_id=build.project_id,
-        status=STATUS_ON_WIRE[build.status],
-        created_at=Timestamp.from_datetime(build.created_at),
-        started_at=encode_moment(build.started_at),
-        finished_at=encode_moment(build.finished_at),
-        saved_duration_seconds=round(record.saved.total_seconds()),
-        cached_steps=record.cached_steps,
-        total_steps=record.steps,
         error=build.error or "",
         begun_by=None if build.begun_by is None else encode_party(build.begun_by),
     )
-    if build.duration_seconds is not None:
-        encoded.build_duration_seconds = round(build.duration_seconds)
-    return encoded
 
 
 def _warning(warning: BuildWarning) -> pb.BuildWarning:

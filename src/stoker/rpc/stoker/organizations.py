@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stoker.domain.projects import Organization
     from stoker.services.logins import LoginService
     from stoker.services.organizations import OrganizationService as Organizations
+    from stoker.services.tokens import TokenService
     from stoker.store.tokens import StoredToken
 
 _ROLES = {pb.Role.VIEWER: Role.VIEWER, pb.Role.MEMBER: Role.MEMBER, pb.Role.OWNER: Role.OWNER}
@@ -55,8 +56,9 @@ class AccountHandlers(AccountService):
 class OwnOrganizationHandlers(OrganizationService):
     """Organizations, members, invitations, and tokens of organizations."""
 
-    def __init__(self, organizations: Organizations) -> None:
+    def __init__(self, organizations: Organizations, tokens: TokenService) -> None:
         self._organizations = organizations
+        self._tokens = tokens
 
     async def create_organization(
         self, request: pb.CreateOrganizationRequest, ctx: RequestContext[Any, Any], /
@@ -130,7 +132,7 @@ class OwnOrganizationHandlers(OrganizationService):
     ) -> pb.CreateTokenResponse:
         """Create a token of an organization; its secret is in this answer alone."""
         expires_at = request.expires_at.to_datetime() if request.expires_at else None
-        created = await self._organizations.create_token(
+        created = await self._tokens.create_for_organization(
             caller(), request.organization_id, request.description, expires_at
         )
         return pb.CreateTokenResponse(token_id=created.id, secret=created.secret)
@@ -139,14 +141,14 @@ class OwnOrganizationHandlers(OrganizationService):
         self, request: pb.ListTokensRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ListTokensResponse:
         """List an organization's own tokens, without their secrets."""
-        tokens = await self._organizations.tokens(caller(), request.organization_id)
+        tokens = await self._tokens.list_of_organization(caller(), request.organization_id)
         return pb.ListTokensResponse(tokens=[_token(token) for token in tokens])
 
     async def revoke_token(
         self, request: pb.RevokeTokenRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.RevokeTokenResponse:
         """Revoke a token."""
-        await self._organizations.revoke_token(caller(), request.organization_id, request.token_id)
+        await self._tokens.revoke_of_organization(caller(), request.organization_id, request.token_id)
         return pb.RevokeTokenResponse()
 
 

@@ -25,15 +25,15 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
 
     async def act(self, reader: Reader, form: dict[str, str]) -> CreatedToken | None:
         """POST /organizations/{organization_id}/tokens: one of its actions."""
-        organizations, organization_id = self.services.organizations, reader.organization.id
+        tokens, organization_id = self.services.tokens, reader.organization.id
         match form.get("action"):
             case "create":
                 caller = reader.calling(f"{_SERVICE}/CreateToken")
                 description = form.get("description", "")
-                return await organizations.create_token(caller, organization_id, description, _end(form))
+                return await tokens.create_for_organization(caller, organization_id, description, _end(form))
             case "revoke":
                 caller = reader.calling(f"{_SERVICE}/RevokeToken")
-                await organizations.revoke_token(caller, organization_id, form.get("token", ""))
+                await tokens.revoke_of_organization(caller, organization_id, form.get("token", ""))
             case _:
                 raise unknown_action()
         return None
@@ -41,7 +41,7 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
     async def page(self, request: Request, reader: Reader, state: FormState[CreatedToken]) -> Response:
         """GET /organizations/{organization_id}/tokens."""
         caller = reader.calling(f"{_SERVICE}/ListTokens")
-        tokens = await self.services.organizations.tokens(caller, reader.organization.id)
+        tokens = await self.services.tokens.list_of_organization(caller, reader.organization.id)
         now = self.context.now()
         return render(
             "organization_tokens.html",
