@@ -118,7 +118,7 @@ def services_of(
         machines=MachineService(core),
         organizations=OrganizationService(core, plan.public_url),
         overviews=OverviewService(core),
-        projects=ProjectService(core),
+        projects=ProjectService(core, sites.is_one_site),
         queue=QueueService(core),
         record_writer=record_writer,
         records=RecordService(core),

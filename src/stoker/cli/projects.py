@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from connectrpc.client import ResponseMetadata
 
 from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
@@ -13,6 +14,7 @@ from stoker.cli.output import print_facts, print_made, print_table, shown_time
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import tell
 from stoker.domain.cache_policy import GIGABYTE
+from stoker.domain.projects import NOTE_HEADER
 from stoker.domain.wording import counted
 
 if TYPE_CHECKING:
@@ -114,9 +116,12 @@ def update_project(
     _set_shape(request, hardware, keep_gb, keep_days)
     if (name, region, hardware, keep_gb, keep_days) == (None,) * 5:
         raise click.UsageError("say what to change: --name, --region, --hardware, --keep-gb or --keep-days")
-    answer = remote.call(ProjectServiceClient, lambda projects: projects.update_project(request))
+    with ResponseMetadata() as metadata:
+        answer = remote.call(ProjectServiceClient, lambda projects: projects.update_project(request))
     one = remote.part(answer, answer.project)
     tell(f"{project} is {one.name}, {_hardware(one)}, {_cache(one)} of cache now")
+    if note := metadata.headers.get(NOTE_HEADER):
+        tell(f"{project} is in {one.region_id} now: {note}")
 
 
 @command.command("delete")

@@ -83,7 +83,7 @@ class Machine:
 
     ``run`` counts its starts: each has certificates of its own. ``volume_given_up`` says that the volume of this run
     is to be deleted, so no build may use it any more; ``outdated`` that its project's hardware or cache policy has
-    changed since it was started.
+    changed since it was started, or its region to one at another site.
 
     ``waits_for`` says why there was no room for it, while it waits, and ``waits_since`` when that was found first.
     """

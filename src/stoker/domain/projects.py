@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from stoker.domain.cache_policy import CachePolicy, CachePolicyChange
     from stoker.domain.hardware import Hardware
 
+NOTE_HEADER = "x-stoker-note"
+"""The header of an answer that says, in words, what a change to a project means besides what was asked for."""
+
 MAX_NAME_LENGTH = 128
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class VolumeState(StrEnum):
-    """ACTIVE is the one that the next start uses; DELETING waits until its data are gone."""
+    """ACTIVE is the one that the next start uses; DELETING waits until its data are gone.
+
+    One that is to stay for a while before it is deleted may become ACTIVE again: see `services.moved_caches`.
+    """
 
     ACTIVE = "active"
     DELETING = "deleting"
@@ -23,6 +26,7 @@ class VolumeState(StrEnum):
 TRANSITIONS: frozenset[tuple[VolumeState, VolumeState]] = frozenset(
     {
         (VolumeState.ACTIVE, VolumeState.DELETING),
+        (VolumeState.DELETING, VolumeState.ACTIVE),
         (VolumeState.DELETING, VolumeState.DELETED),
     }
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from stoker.domain.volumes import Volume, VolumeState
 from stoker.runtimes.errors import SnapshotsUnsupported, VolumeDeleteFailed, VolumeFailed
 from stoker.runtimes.volumes import Snapshots
+from stoker.services.build_completion import warn_builds_of_machine
+from stoker.services.moved_caches import delete_at, kept_cache_here
 from stoker.store import builds as build_store
 from stoker.store import volumes as volume_store
 
@@ -30,19 +32,30 @@ async def has_outlived_its_build(tx: Transaction, machine: Machine) -> bool:
     return build is None or build.status.finished
 
 
-async def volume_of(core: Core, tx: Transaction, project: Project, machine: Machine) -> Volume:
+async def volume_of(core: Core, sites: Sites, tx: Transaction, project: Project, machine: Machine) -> Volume:
     """The volume for a machine's next start: the project's, or for an untrusted build's machine one of its own.
 
     The row of a new one is there before its data, so that whoever finds data knows whose they are.
     """
     kept = await volume_store.active_volume(tx, project.id, machine.platform)
+    if kept is not None and not sites.is_one_site(kept.region_id, project.region_id):
+        await volume_store.give_up_volume(tx, kept.id, delete_at(core))
+        kept = None
+    if kept is None:
+        kept = await kept_cache_here(core, tx, project, machine.platform, sites.is_one_site)
+        if kept is not None:
+            await volume_store.take_up_volume(tx, kept.id)
     if machine.build_id is None:
         found, to_copy = kept, None
     else:
         found = await volume_store.active_volume_of_build(tx, machine.build_id, machine.platform)
+        if found is not None and not sites.is_one_site(found.region_id, project.region_id):
+            await volume_store.give_up_volume(tx, found.id, None)
+            found = None
         to_copy = None if kept is None else kept.id
     if found is not None:
         return found
+    last = await volume_store.last_volume(tx, project.id, machine.platform) if kept is None else None
     volume = Volume(
         id=core.new_id(),
         project_id=project.id,
@@ -55,7 +68,17 @@ async def volume_of(core: Core, tx: Transaction, project: Project, machine: Mach
         to_copy=to_copy,
     )
     await volume_store.add_volume(tx, volume, core.now())
+    if last is not None and not sites.is_one_site(last.region_id, project.region_id):
+        await _note_move(core, tx, machine, volume, last.region_id)
     return volume
+
+
+async def _note_move(core: Core, tx: Transaction, machine: Machine, volume: Volume, before: str) -> None:
+    """Let the records of a new volume and of the builds that begin with it say why it is empty."""
+    note = f"the project was moved from {before} to {volume.region_id}, where its cache began empty"
+    _log.info("volume %s of project %s: %s", volume.id, volume.project_id, note)
+    await volume_store.note_volume_problem(tx, volume.id, note)
+    await warn_builds_of_machine(tx, machine.id, note)
 
 
 async def fill_volume(core: Core, sites: Sites, machine: Machine) -> None:

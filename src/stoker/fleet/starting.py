@@ -125,7 +125,7 @@ class MachineStarting:
             if project is None or await has_outlived_its_build(tx, machine):
                 await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
                 raise _NotNeeded(machine.project_id)
-            volume = await volume_of(self._core, tx, project, machine)
+            volume = await volume_of(self._core, self._sites, tx, project, machine)
             starting = replace(
                 machine,
                 state=MachineState.STARTING,

@@ -19,9 +19,11 @@ from stoker.domain.machines import (
 )
 from stoker.fleet.memory_shortage import MEMORY_ADVICE, memory_note
 from stoker.runtimes.errors import RuntimeFailed
+from stoker.services.moved_caches import follow_move
 from stoker.services.wakeups import FLEET, VOLUMES, machine_topic
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
+from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from stoker.runtimes.sites import Sites
     from stoker.services.core import Core
     from stoker.settings.fleet import FleetSettings
+    from stoker.store.database import Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -114,9 +117,12 @@ class MachineStopping:
         )
         if waits_for is not None:
             await self._writer.wait_for_room(stopped, waits_for)
+            async with self._core.database.write() as tx:
+                await self._follow_move(tx, machine)
         else:
             async with self._core.database.write() as tx:
                 await self._writer.save_in(tx, stopped)
+                await self._follow_move(tx, machine)
                 await machine_store.retry_waiting_machines(tx, machine.region_id)
             self._writer.wake_readers(machine)
             _log.info("machine %s is stopped", machine.id)
@@ -136,6 +142,12 @@ class MachineStopping:
             _log.error("machine %s of project %s: %s", machine.id, machine.project_id, reason)
         stopping = await self._writer.move(crashed, MachineState.STOPPING, fail_builds=reason, error=reason)
         await self.finish(stopping)
+
+    async def _follow_move(self, tx: Transaction, machine: Machine) -> None:
+        """When a machine's project was moved to another site while it ran, its volume is given up."""
+        project = await project_store.find_project(tx, machine.project_id)
+        if project is not None and not self._sites.is_one_site(machine.region_id, project.region_id):
+            await follow_move(self._core, tx, project, self._sites.is_one_site)
 
     async def _save_volume(self, machine: Machine, volume_id: str) -> None:
         snapshots = self._sites.snapshots_of(machine.region_id)

@@ -10,9 +10,11 @@ from stoker.domain.builds import BuildResult, BuildStatus, bounded_error, explai
 from stoker.domain.failure_hints import is_lost_connection, refused_address_hint
 from stoker.domain.machines import Isolation
 from stoker.domain.masking import mask_secrets
+from stoker.domain.steps import BuildWarning
 from stoker.domain.user_namespace_errors import user_namespace_hint
 from stoker.services.wakeups import FLEET, QUEUE, build_topic, builds_topics
 from stoker.services.webhooks import enqueue_build_finished
+from stoker.store import build_notes as note_store
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -140,6 +142,14 @@ async def hint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) ->
     """Remember, for all builds that hold a machine, what may explain their failure."""
     leases = await lease_store.live_leases_of_machine(tx, machine_id)
     await build_store.hint_builds(tx, [lease.build_id for lease in leases], hint)
+
+
+async def warn_builds_of_machine(tx: Transaction, machine_id: str, warning: str) -> None:
+    """Let the records of all builds that hold a machine say something of it."""
+    leases = await lease_store.live_leases_of_machine(tx, machine_id)
+    await note_store.add_warnings(
+        tx, [BuildWarning(lease.build_id, "", "", 1, warning, (), "", "", ()) for lease in leases]
+    )
 
 
 def wake_ended(core: Core, build_ids: list[str]) -> None:

@@ -21,6 +21,7 @@ from stoker.domain.projects import Organization, Project, ProjectChange, checked
 from stoker.services.audit_log import project_party, record
 from stoker.services.build_completion import fail_builds_of_project, wake_ended
 from stoker.services.lookup import require_organization, require_project, require_seen_project
+from stoker.services.moved_caches import follow_move, move_of
 from stoker.services.wakeups import FLEET, builds_topic
 from stoker.store import machines as machine_store
 from stoker.store import organizations as organization_store
@@ -31,6 +32,7 @@ from stoker.store.recent import Recent
 if TYPE_CHECKING:
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+    from stoker.services.moved_caches import Move, SameSite
     from stoker.store.database import Transaction
 
 
@@ -45,11 +47,25 @@ class NewProject:
     cache_policy: CachePolicyChange | None = None
 
 
-class ProjectService:
-    """Use cases of projects."""
+@dataclass(frozen=True, slots=True)
+class UpdatedProject:
+    """A project as it is now, and what its move to another site means for its cache; None when it didn't move so."""
 
-    def __init__(self, core: Core) -> None:
+    project: Project
+    move: Move | None = None
+
+
+class ProjectService:
+    """Use cases of projects.
+
+    Args:
+        core: what every service needs.
+        is_one_site: whether a project that moves from one region to another keeps its cache.
+    """
+
+    def __init__(self, core: Core, is_one_site: SameSite) -> None:
         self._core = core
+        self._is_one_site = is_one_site
         self._recent = Recent(core.database, project_store.find_project)
 
     @property
@@ -127,11 +143,11 @@ class ProjectService:
         found = await self._recent.get(checked_id(project_id, "project_id"))
         return require_seen_project(principal, project_id, found)
 
-    async def update(self, principal: Principal, project_id: str, change: ProjectChange) -> Project:
+    async def update(self, principal: Principal, project_id: str, change: ProjectChange) -> UpdatedProject:
         """Change a project; what is None stays.
 
         Hardware and cache policy count from a machine's next start; one that no build holds is stopped for that now,
-        the others when their last build lets go.
+        the others when their last build lets go. The same holds for a move to a region at another site.
 
         Raises:
             InvalidInput: a value is out of bounds.
@@ -152,15 +168,17 @@ class ProjectService:
             if changed.cache_policy.keep_bytes > project.cache_policy.keep_bytes:
                 await self._require_room(tx, changed, before=project.cache_policy.keep_bytes)
             await project_store.save_project(tx, changed)
-            if (changed.hardware, changed.cache_policy) != (project.hardware, project.cache_policy):
+            moves = not self._is_one_site(project.region_id, changed.region_id)
+            if moves or (changed.hardware, changed.cache_policy) != (project.hardware, project.cache_policy):
                 await machine_store.mark_machines_outdated(tx, project.id)
+            move = await self._move(tx, changed) if moves else None
             if change_made := described_change(project, changed):
                 target = project_party(changed)
                 await record(
                     self._core, tx, principal, Action.PROJECT_UPDATE, target, project.organization_id, change_made
                 )
         self._core.wakeups.wake(FLEET, builds_topic(project.organization_id))
-        return changed
+        return UpdatedProject(changed, move)
 
     async def delete(self, principal: Principal, project_id: str) -> None:
         """Delete a project: fail its running builds, stop its machines, destroy its volumes.
@@ -192,6 +210,12 @@ class ProjectService:
             )
         wake_ended(self._core, ended)
         return project
+
+    async def _move(self, tx: Transaction, project: Project) -> Move:
+        """Let a project start at another site next; what that means for its cache."""
+        await machine_store.move_stopped_machines(tx, project.id, project.region_id)
+        await follow_move(self._core, tx, project, self._is_one_site)
+        return await move_of(self._core, tx, project, self._is_one_site)
 
     def _changed_policy(self, policy: CachePolicy, change: CachePolicyChange | None) -> CachePolicy:
         """A policy with a change. What it keeps stays as it is when the highest value has become smaller since."""

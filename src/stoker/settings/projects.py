@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -27,6 +29,17 @@ class ProjectSettings:
         ge=1,
         description="What the cache policies of an organization's projects may keep together.",
     )
+    moved_cache_hours: float = Field(
+        default=24,
+        ge=0,
+        le=24 * 366,
+        description="How long the cache of a project that was moved stays in the region where it was.",
+    )
     max_projects: int = Field(default=100_000, ge=1, description="Projects that an organization may have.")
     max_project_tokens: int = Field(default=1000, ge=1, description="Tokens that a project may have.")
     max_trust_policies: int = Field(default=1000, ge=1, description="Trust policies that a project may have.")
+
+    @property
+    def moved_cache_lifetime(self) -> timedelta:
+        """How long the cache of a project that was moved stays in the region where it was."""
+        return timedelta(hours=self.moved_cache_hours)

@@ -156,6 +156,12 @@ async def set_all_desired(tx: Transaction, desired: Desired) -> None:
     await tx.execute(update(machines).values(desired=desired.value))
 
 
+async def move_stopped_machines(tx: Transaction, project_id: str, region_id: str) -> None:
+    """Say in which region a project's machines start next; one that runs stays where it is until it stops."""
+    is_stopped = (machines.c.project_id == project_id) & (machines.c.state == MachineState.STOPPED.value)
+    await tx.execute(update(machines).where(is_stopped).values(region_id=region_id, retry_at=None))
+
+
 async def mark_machines_outdated(tx: Transaction, project_id: str) -> None:
     """Say that a project's machines that run, or start, do so with settings that have changed."""
     await tx.execute(

@@ -106,12 +106,65 @@ async def give_up_volumes_of_build(tx: Transaction, build_id: str) -> None:
 
 
 async def give_up_volumes(tx: Transaction, project_id: str) -> None:
-    """Mark all of a project's volumes for deletion."""
+    """Mark all of a project's volumes for deletion, also those that were to stay for a while."""
     await tx.execute(
         update(volumes)
-        .where(volumes.c.project_id == project_id, _may_become(VolumeState.DELETING))
-        .values(state=VolumeState.DELETING.value)
+        .where(volumes.c.project_id == project_id, volumes.c.state != VolumeState.DELETED.value)
+        .values(state=VolumeState.DELETING.value, retry_at=None)
     )
+
+
+async def give_up_volume(tx: Transaction, volume_id: str, delete_at: datetime | None) -> None:
+    """Mark a volume for deletion at that time; None for as soon as no machine uses it."""
+    await tx.execute(
+        update(volumes)
+        .where(volumes.c.id == volume_id, _may_become(VolumeState.DELETING))
+        .values(state=VolumeState.DELETING.value, retry_at=delete_at)
+    )
+
+
+async def active_volumes(tx: Transaction, project_id: str, *, idle_only: bool = False) -> list[Volume]:
+    """The caches of a project; with ``idle_only``, those that no machine uses now."""
+    query = select(volumes).where(
+        volumes.c.project_id == project_id,
+        volumes.c.state == VolumeState.ACTIVE.value,
+        volumes.c.build_id.is_(None),
+    )
+    if idle_only:
+        in_use = select(machines.c.volume_id).where(machines.c.volume_id.is_not(None))
+        query = query.where(volumes.c.id.not_in(in_use))
+    return [_volume(row) for row in await tx.execute(query)]
+
+
+async def kept_volumes(tx: Transaction, project_id: str, after: datetime) -> list[Volume]:
+    """The caches of a project that are to be deleted after that time, and of which all is there yet. Newest first."""
+    query = select(volumes).where(
+        volumes.c.project_id == project_id,
+        volumes.c.state == VolumeState.DELETING.value,
+        volumes.c.build_id.is_(None),
+        volumes.c.failures == 0,
+        volumes.c.retry_at > after,
+    )
+    rows = await tx.execute(query.order_by(volumes.c.created_at.desc(), volumes.c.id.desc()))
+    return [_volume(row) for row in rows]
+
+
+async def take_up_volume(tx: Transaction, volume_id: str) -> None:
+    """Use a volume again that was to be deleted."""
+    await tx.execute(
+        update(volumes)
+        .where(volumes.c.id == volume_id, _may_become(VolumeState.ACTIVE))
+        .values(state=VolumeState.ACTIVE.value, retry_at=None)
+    )
+
+
+async def last_volume(tx: Transaction, project_id: str, platform: Platform) -> Volume | None:
+    """The newest cache of a (project, platform), whether there are any data of it or not."""
+    query = select(volumes).where(
+        volumes.c.project_id == project_id, volumes.c.platform == platform.value, volumes.c.build_id.is_(None)
+    )
+    row = (await tx.execute(query.order_by(volumes.c.created_at.desc(), volumes.c.id.desc()).limit(1))).one_or_none()
+    return None if row is None else _volume(row)
 
 
 async def deletable_volumes(tx: Transaction) -> list[Volume]:

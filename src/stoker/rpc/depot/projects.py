@@ -8,7 +8,7 @@ from stoker._gen.depot.cli.v1beta1 import projects_pb as cli_pb
 from stoker._gen.depot.cli.v1beta1.projects_connect import ProjectsService as CliProjects
 from stoker._gen.depot.core.v1 import project_pb as pb
 from stoker._gen.depot.core.v1.project_connect import ProjectService as Projects
-from stoker.domain.projects import ProjectChange
+from stoker.domain.projects import NOTE_HEADER, ProjectChange
 from stoker.rpc.caller import caller
 from stoker.rpc.depot import trust_policies
 from stoker.rpc.encoding import decode_cache_policy, decode_hardware, encode_project
@@ -71,8 +71,11 @@ class ProjectHandlers(Projects):
             hardware=decode_hardware(request.hardware if request.has_field("hardware") else None),
             cache_policy=decode_cache_policy(policy),
         )
-        project = await self._projects.update(caller(), request.project_id, change)
-        return pb.UpdateProjectResponse(project=encode_project(project))
+        updated = await self._projects.update(caller(), request.project_id, change)
+        if updated.move is not None:
+            # Depot's answer has no place for it.
+            ctx.response_headers[NOTE_HEADER] = updated.move.note
+        return pb.UpdateProjectResponse(project=encode_project(updated.project))
 
     async def delete_project(
         self, request: pb.DeleteProjectRequest, ctx: RequestContext[Any, Any], /

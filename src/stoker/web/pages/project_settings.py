@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 _UPDATE = "depot.core.v1.ProjectService/UpdateProject"
 _RESET = "depot.core.v1.ProjectService/ResetProject"
 _DELETE = "depot.core.v1.ProjectService/DeleteProject"
-_DONE = {"saved": "The settings were saved.", "reset": "The cache was reset. The next build starts with an empty one."}
+_DONE = {
+    "saved": "The settings were saved.",
+    "moved": "The settings were saved. The next build starts with an empty cache in the new region.",
+    "returned": "The settings were saved. The project has the cache again that it had in this region before.",
+    "reset": "The cache was reset. The next build starts with an empty one.",
+}
 
 
 class ProjectSettingsPages(ContextPages):
@@ -42,10 +47,11 @@ class ProjectSettingsPages(ContextPages):
                 hardware=hardware_of(fields),
                 cache_policy=policy_of(fields, fields_of(reader.project)),
             )
-            await self.services.projects.update(caller, reader.project.id, change)
+            updated = await self.services.projects.update(caller, reader.project.id, change)
         except AT_THE_FORM as error:
             return self._page(reader, fields=fields, at="settings", problem=error)
-        return go_to(f"/projects/{reader.project.id}/settings?done=saved")
+        done = "saved" if updated.move is None else "returned" if updated.move.has_cache else "moved"
+        return go_to(f"/projects/{reader.project.id}/settings?done={done}")
 
     async def reset(self, request: Request) -> Response:
         """POST /projects/{project_id}/settings/reset."""
