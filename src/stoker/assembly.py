@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import blake2s
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from stoker.auth.issuer_documents import IssuerDocuments
     from stoker.auth.issuer_keys import IssuerKeys
     from stoker.observing.traces import OtlpTracer
+    from stoker.runtimes.site import Site
     from stoker.services.meter import Meter
     from stoker.services.tracing import Tracer
     from stoker.settings.effective import Settings
     from stoker.store.database import Database
 
 _SIGN_IN_ALGORITHMS = ("RS256", "PS256", "ES256")
+_SUFFIX_BYTES = 3  # a site's name has at most 16 characters, and a server's has 6
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -231,7 +234,7 @@ def otlp_tracer(settings: Settings, server_id: str) -> OtlpTracer | None:
 def open_sites(
     settings: Settings, server_id: str, engine: EngineFiles, found: Mapping[str, Mapping[str, str]] | None = None
 ) -> Sites:
-    """The sites of a server.
+    """The sites of a server: one for each region with settings of its own, and one for all others.
 
     Args:
         settings: name the regions.
@@ -239,13 +242,29 @@ def open_sites(
         engine: what machines run.
         found: what `Site.prepare` found, by the name of the site.
     """
-    regions = settings.regions.regions
-    here = SiteGiven(
-        server_id=server_id,
-        data=settings.server.data,
-        engine=engine,
-        log_bytes=settings.observing.max_log_bytes,
-        found=(found or {}).get(regions[0], {}),
-    )
-    site = open_site(settings.process_runtime, here)
-    return Sites(dict.fromkeys(regions, site), otherwise=site)
+    regions, given = settings.regions, found or {}
+    by_region: dict[str, Site] = {}
+    # What several regions share is opened by the first of them, by whose name it is known.
+    shared: Site | None = None
+    for region in regions.regions:
+        if shared is not None and not regions.has_site(region):
+            by_region[region] = shared
+            continue
+        is_own = regions.has_site(region)
+        site = open_site(
+            regions.process_runtime_of(region, settings.process_runtime),
+            SiteGiven(
+                server_id=f"{server_id}{_suffix(region)}" if is_own else server_id,
+                data=settings.server.data / "regions" / region if is_own else settings.server.data,
+                engine=engine,
+                log_bytes=settings.observing.max_log_bytes,
+                found=given.get(region, {}),
+            ),
+        )
+        by_region[region] = site
+        shared = shared if is_own else site
+    return Sites(by_region, otherwise=None if regions.region_runtimes else shared)
+
+
+def _suffix(region: str) -> str:
+    return blake2s(region.encode(), digest_size=_SUFFIX_BYTES).hexdigest()

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from stoker.domain.hardware import MachineSize
 from stoker.runtimes.contract import Ending, Observed
 from stoker.runtimes.process.host.cgroups import Cgroups
@@ -54,6 +56,17 @@ async def test_limits_are_set_and_capped_by_the_host(host: MachineHost) -> None:
     assert (largest.placement.cpus, largest.placement.memory_bytes) == (there_is.cpus, there_is.memory_bytes)
     page = 4096
     assert int(group_file(host, "memory", "memory.limit_in_bytes")) == there_is.memory_bytes // page * page
+
+
+@pytest.mark.bound("max_machine_cpus")
+@pytest.mark.bound("max_machine_memory_bytes")
+async def test_a_machine_is_no_larger_than_its_region_allows(new_host: Callable[..., MachineHost]) -> None:
+    host = new_host(max_cpus=1, max_memory_bytes=SMALL.memory_bytes)
+    await host.runtime.prepare_host()
+    machine = await host.start(host.spec("machine", size=MachineSize(cpus=192, memory_bytes=2**50)))
+    assert (machine.placement.cpus, machine.placement.memory_bytes) == (1, SMALL.memory_bytes)
+    assert group_file(host, "memory", "memory.limit_in_bytes") == str(SMALL.memory_bytes)
+    assert group_file(host, "cpu", "cpu.cfs_quota_us") == "100000"
 
 
 async def test_a_step_that_takes_all_memory_is_killed_and_told_so_and_its_neighbours_go_on(

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from stoker.settings.addresses import HostPort, parse_host_port
-from stoker.settings.effective import SETTINGS
+from stoker.settings.effective import SETTINGS, Settings
 from stoker.settings.loading import SettingsError, load_settings
 
 
@@ -30,6 +31,44 @@ def test_the_file_can_be_named_by_the_environment(tmp_path: Path) -> None:
 
 def test_regions_in_the_environment_are_separated_by_commas() -> None:
     assert load_settings({}, {"STOKER_REGIONS": "here, there"}).values.regions.regions == ("here", "there")
+
+
+def test_tables_of_regions_name_them_and_count_before_the_general_settings(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text("max_processes = 500\n[regions.here]\n[regions.there]\nmax_machine_cpus = 2\n")
+    values = load_settings({}, {}, file).values
+    values = Settings.of(json.loads(json.dumps(values.by_name())))
+    assert values.regions.regions == ("here", "there")
+    assert [values.regions.has_site(name) for name in ("here", "there")] == [False, True]
+    there = values.regions.process_runtime_of("there", values.process_runtime)
+    assert (there.max_machine_cpus, there.max_processes) == (2, 500)
+    assert values.regions.process_runtime_of("here", values.process_runtime) == values.process_runtime
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("[regions.there]\nmax_cpus = 1", "there: max_cpus is not a setting of the process runtime"),
+        ("[regions.there]\nmax_processes = 1", "there: max_processes: Input should be greater than or equal to 200"),
+        ("[regions.there]\nmax_machine_memory_bytes = 1", "at least"),
+        ('[regions.there]\nruntime = "cloud"', 'there is no runtime "cloud"; use one of: process'),
+        ("[regions.there]\nallow_unisolated = true", "allow_unisolated holds for the whole server"),
+        ("[regions]\nthere = 1", "there"),
+        ("[regions.There]", "digits, lower-case letters and dashes"),
+        ("[regions]", "at least 1 item"),
+    ],
+)
+def test_a_table_of_a_region_that_is_wrong_is_refused(tmp_path: Path, table: str, says: str) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text(f"{table}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, {}, file)
+    assert says in str(caught.value)
+
+
+def test_a_runtime_of_a_region_without_a_name_is_refused() -> None:
+    with pytest.raises(SettingsError, match="elsewhere: not among regions"):
+        load_settings({}, {"STOKER_REGION_RUNTIMES": '{"elsewhere": {}}'})
 
 
 @pytest.mark.parametrize(

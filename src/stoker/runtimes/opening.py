@@ -64,6 +64,8 @@ def open_site(settings: ProcessRuntimeSettings, given: SiteGiven) -> Site:
             step_log_bytes=settings.max_step_log_bytes,
             step_log_bytes_per_second=settings.max_step_log_bytes_per_second,
             log_bytes=given.log_bytes,
+            max_cpus=settings.max_machine_cpus,
+            max_memory_bytes=settings.max_machine_memory_bytes,
             max_processes=settings.max_processes,
             volume_store=StoreKind(settings.volume_store),
             volume_image_bytes=settings.volume_image_bytes,

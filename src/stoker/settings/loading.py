@@ -64,7 +64,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
     if path is not None:
         given = _read_file(path)
         warnings += [_renamed(f"{old} in {path}", new) for old, new in _RENAMED.items() if old in given]
-        for name, value in _with_new_names(given).items():
+        for name, value in _with_regions(_with_new_names(given)).items():
             if name not in SETTINGS:
                 raise SettingsError(
                     f'{path}: there is no setting "{name}"{_hint(name)}; `stoker config` lists them all'
@@ -109,6 +109,14 @@ def _with_new_names(given: Mapping[str, Any]) -> dict[str, Any]:
     """What was given by an old name is there by the new one, unless that is there too."""
     renamed = {new: given[old] for old, new in _RENAMED.items() if old in given}
     return renamed | {name: value for name, value in given.items() if name not in _RENAMED}
+
+
+def _with_regions(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables ``[regions.NAME]`` name the regions, and hold what runs each."""
+    tables = given.get("regions")
+    if not isinstance(tables, dict):
+        return dict(given)
+    return {**given, "regions": list(tables), "region_runtimes": tables}  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _nearest(name: str) -> str | None:

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from stoker.settings.group import STRICT
 
 _SMALLEST_IMAGE = 256 * 1024**2
+_SMALLEST_MEMORY = 256 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -46,6 +47,12 @@ class ProcessRuntimeSettings:
         ge=10,
         le=1_000_000,
         description="Connections of a machine's RUN steps at once, as the host tracks them; and of BuildKit for it.",
+    )
+    max_machine_cpus: int = Field(
+        default=0, ge=0, le=65_536, description="CPUs that a machine gets at most; 0 for as many as the host has."
+    )
+    max_machine_memory_bytes: int = Field(
+        default=0, ge=0, description="Memory that a machine gets at most; 0 for as much as the host can give it."
     )
     max_processes: int = Field(
         default=10_000, ge=200, le=4_000_000, description="Processes and threads of a machine with all its steps."
@@ -85,6 +92,13 @@ class ProcessRuntimeSettings:
     min_free_percent: float = Field(
         default=5, ge=0, le=100, description="The same in percent; the smaller of the two counts."
     )
+
+    @field_validator("max_machine_memory_bytes")
+    @classmethod
+    def _enough_memory(cls, value: int) -> int:
+        if 0 < value < _SMALLEST_MEMORY:
+            raise ValueError(f"it must be 0, or {_SMALLEST_MEMORY} (256 MiB) at least")
+        return value
 
     @field_validator("volume_image_bytes")
     @classmethod

@@ -66,6 +66,8 @@ class ProcessRuntimeConfig:
         allow_unisolated: where RUN steps can't be given networks of their own, run them on the host's.
         name_servers: what RUN steps ask for names, instead of the host's own name servers.
         max_parallelism: steps that one machine runs at once; None for as many as its size has CPUs.
+        max_cpus: what a machine gets of the host's CPUs at most; 0 for all.
+        max_memory_bytes: what it gets of the host's memory at most; 0 for all that can be given.
         max_processes: processes and threads of one machine with all its steps.
         step_log_bytes: what is kept of the output of one step; -1 for all.
         step_log_bytes_per_second: what is kept of it each second; -1 for all.
@@ -100,6 +102,8 @@ class ProcessRuntimeConfig:
     allow_unisolated: bool = _SETTINGS.allow_unisolated
     name_servers: tuple[IPv4Address | IPv6Address, ...] = _SETTINGS.name_servers
     max_parallelism: int | None = _SETTINGS.max_parallelism or None
+    max_cpus: int = _SETTINGS.max_machine_cpus
+    max_memory_bytes: int = _SETTINGS.max_machine_memory_bytes
     max_processes: int = _SETTINGS.max_processes
     step_log_bytes: int = _SETTINGS.max_step_log_bytes
     step_log_bytes_per_second: int = _SETTINGS.max_step_log_bytes_per_second

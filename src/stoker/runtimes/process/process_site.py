@@ -11,7 +11,7 @@ from stoker.runtimes.folders import nearest_folder
 from stoker.runtimes.process.config import UserNamespaces
 from stoker.runtimes.process.engine.emulation import native_platform, platforms
 from stoker.runtimes.process.host.host_checks import check_host
-from stoker.runtimes.process.host.limits import host_size
+from stoker.runtimes.process.host.limits import largest_size
 from stoker.runtimes.process.process_volumes import ProcessVolumes
 from stoker.runtimes.process.runtime import ProcessRuntime
 from stoker.runtimes.process.volumes.volume_store import VolumeStore
@@ -50,8 +50,8 @@ class ProcessSite:
 
     @property
     def largest_machine(self) -> MachineSize | None:
-        """What this host has: see `Site.largest_machine`."""
-        return host_size()
+        """What this host has, or may give: see `Site.largest_machine`."""
+        return largest_size(self._config.max_cpus, self._config.max_memory_bytes)
 
     async def check(self) -> tuple[Finding, ...]:
         """Look at this host: see `Site.check`."""

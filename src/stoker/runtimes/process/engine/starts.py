@@ -23,7 +23,7 @@ from stoker.runtimes.process.engine.launch import HostLaunch, Launch, Surroundin
 from stoker.runtimes.process.engine.user_launch import INSIDE, VOLUME_INSIDE, UserLaunch
 from stoker.runtimes.process.host.cgroups import STEPS_GROUP
 from stoker.runtimes.process.host.id_ranges import IdRange, IdRanges
-from stoker.runtimes.process.host.limits import capped, host_size, limits_of
+from stoker.runtimes.process.host.limits import capped, host_size, largest_size, limits_of
 from stoker.runtimes.process.host.memory import events_file
 from stoker.runtimes.process.host.namespaces import IDS
 from stoker.runtimes.process.host.privileges import written_privileges
@@ -110,7 +110,7 @@ class MachineStarts:
         folder = MachineFolder(self._machines / machine_id)
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         host = host_size()
-        size = capped(spec.size, host)
+        size = capped(spec.size, largest_size(self._config.max_cpus, self._config.max_memory_bytes))
         grouped = beside.submit(self._cgroups.create, machine_id, limits_of(size, host, self._config.max_processes))
         entered = Future[int]() if self.in_user_namespaces else None
         launching = beside.submit(self._launch, machine_id, folder, grouped, entered)

@@ -43,6 +43,12 @@ def capped(size: MachineSize, host: MachineSize) -> MachineSize:
     return MachineSize(min(size.cpus, host.cpus), min(size.memory_bytes, host.memory_bytes))
 
 
+def largest_size(max_cpus: int, max_memory_bytes: int) -> MachineSize:
+    """The largest machine that may be here: as large as the host has room for, or as is given; 0 is no bound."""
+    host = host_size()
+    return capped(MachineSize(max_cpus or host.cpus, max_memory_bytes or host.memory_bytes), host)
+
+
 def limits_of(size: MachineSize, host: MachineSize, processes: int) -> Limits:
     """The limits of a machine of that size."""
     return Limits(size.cpus if size.cpus < host.cpus else None, size.memory_bytes, processes)
