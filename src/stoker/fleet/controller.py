@@ -1,7 +1,7 @@
 """Makes machines match leases.
 
-One loop looks at all machines that aren't at rest, whenever it is woken or a time comes that one of them waits for.
-What is to be done to a machine runs as a task of its own; a claim in the database keeps other controllers away.
+One loop checks all machines that aren't stopped. It runs when it is woken, and when a machine's waiting time ends.
+The work on each machine is a task of its own. A claim in the database keeps other controllers away from the machine.
 """
 
 from __future__ import annotations
@@ -84,34 +84,34 @@ class FleetController:
         self._resting = False
 
     async def run(self) -> None:
-        """Take up what is there, then work until cancelled."""
+        """Resume what is there, then work until cancelled."""
         self._resting = False
         try:
             with self._core.wakeups.subscribe(FLEET) as subscription:
-                await self._take_up()
+                await self._resume()
                 while True:
-                    wait_until = await self._look()
+                    wait_until = await self._reconcile()
                     await subscription.wait(self._seconds_until(wait_until))
         finally:
             await self._end_tasks()
 
     async def rest(self, patience_seconds: float) -> None:
-        """Begin nothing more, and let what is being done to machines come to its end, if it does in that time.
+        """Begin nothing more, and wait for the work on machines to end, at most ``patience_seconds``.
 
-        Afterwards `run` is to be cancelled.
+        Cancel `run` afterwards.
         """
         self._resting = True
         if self._work:
             await asyncio.wait(self._work.values(), timeout=patience_seconds)
 
     async def settle(self) -> None:
-        """Before builds are taken: clean up after machines that were ready and are gone, or builds would be given them.
+        """Clean up after machines that were ready and are gone, before builds are taken. Builds would get them.
 
-        Those of a host that had a power cut are; what takes longer is left to `run`.
+        After a power cut all are gone. What takes longer is left to `run`.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
-                machines = await self._begin_anew()
+                machines = await self._drop_claims()
             async with asyncio.timeout(_SETTLE_SECONDS):
                 ready = [machine for machine in machines if machine.state is MachineState.READY]
                 await asyncio.gather(*(self._settle(machine) for machine in ready))
@@ -124,9 +124,9 @@ class FleetController:
         except Exception:
             _log.exception("machine %s could not be cleaned up yet", machine.id)
 
-    async def _take_up(self) -> None:
-        """After a restart: adopt machines that run, clean up after those that don't, remove what nobody knows."""
-        machines = await self._begin_anew()
+    async def _resume(self) -> None:
+        """After a restart: adopt machines that run, clean up after those that don't, remove orphans."""
+        machines = await self._drop_claims()
         for machine in machines:
             if machine.state is MachineState.READY:
                 _log.info("machine %s was ready before the restart; watching it again", machine.id)
@@ -138,9 +138,9 @@ class FleetController:
                 for machine in machines
                 if machine.state is not MachineState.STOPPED and self._sites.find(machine.region_id) is site
             }
-            await self._take_up_at(site, known, volumes)
+            await self._resume_at(site, known, volumes)
 
-    async def _take_up_at(self, site: Site, machines: set[str], volumes: frozenset[str]) -> None:
+    async def _resume_at(self, site: Site, machines: set[str], volumes: frozenset[str]) -> None:
         owned = await site.runtime.list_owned()
         for machine_id in sorted(owned.machines - machines):
             self._spawn(self._work, machine_id, self._remove_orphan(site, machine_id))
@@ -148,8 +148,8 @@ class FleetController:
         for volume_id in sorted((owned.volumes or frozenset()) - volumes):
             _log.warning("volume %s belongs to no project that is known; it is left alone", volume_id)
 
-    async def _begin_anew(self) -> list[Machine]:
-        """All machines that aren't at rest, on which nobody works any more."""
+    async def _drop_claims(self) -> list[Machine]:
+        """Drop all claims, and return the machines that aren't stopped."""
         async with self._core.database.write() as tx:
             await machine_store.drop_all_claims(tx)
             return await machine_store.machines_to_look_at(tx)
@@ -161,8 +161,8 @@ class FleetController:
         except RuntimeFailed:
             _log.exception("the left-over machine %s could not be removed", machine_id)
 
-    async def _look(self) -> datetime | None:
-        """Begin all that can be done now; when to look again without being woken."""
+    async def _reconcile(self) -> datetime | None:
+        """Begin all that can be done now. Returns when to check again without being woken."""
         if self._resting:
             return None
         now = self._core.now()
@@ -171,7 +171,7 @@ class FleetController:
             machines = await machine_store.machines_to_look_at(tx)
             live = await lease_store.live_leases_by_machine(tx)
             deletable = await volume_store.deletable_volumes(tx)
-        self._housekeeping.look(machines, live)
+        self._housekeeping.prune_released(machines, live)
         held = [machine for machine in machines if live.get(machine.id)]
         for machine in machines:
             self._watch(machine)
@@ -186,7 +186,7 @@ class FleetController:
                     self._spawn(self._work, machine.id, self._leave_queue(machine.id))
             elif decision is Action.START and (first := first_in_line(machine, held)).id != machine.id:
                 if machine.waits_for is None:
-                    self._spawn(self._work, machine.id, self._line_up(machine.id, first.waits_for or ""))
+                    self._spawn(self._work, machine.id, self._wait_in_queue(machine.id, first.waits_for or ""))
             else:
                 self._spawn(self._work, machine.id, self._act(machine.id))
         for volume in deletable:
@@ -215,8 +215,8 @@ class FleetController:
                 case Wait():
                     pass
 
-    async def _line_up(self, machine_id: str, reason: str) -> None:
-        """Let a machine wait for room behind others."""
+    async def _wait_in_queue(self, machine_id: str, reason: str) -> None:
+        """Let a machine wait in the queue for room, behind others."""
         async with self._claimed(machine_id) as (machine, _):
             if machine is not None and machine.state is MachineState.STOPPED:
                 await self._writer.wait_for_room(machine, reason, retry=False)
@@ -228,7 +228,7 @@ class FleetController:
 
     @asynccontextmanager
     async def _claimed(self, machine_id: str) -> AsyncGenerator[tuple[Machine | None, int]]:
-        """A machine that nobody else works on meanwhile, and its live leases; None when another controller does."""
+        """A machine under a claim, and the number of its live leases. None when another controller has the claim."""
         async with self._alone.setdefault(machine_id, asyncio.Lock()):
             now = self._core.now()
             async with self._core.database.write() as tx:
@@ -246,7 +246,7 @@ class FleetController:
                         await machine_store.release_claim(tx, machine_id, self._claim)
 
     async def _renew(self, machine_id: str) -> None:
-        """Hold a claim for as long as the work under it takes."""
+        """Renew a claim until cancelled."""
         lifetime = self._options.claim_lifetime
         while True:
             await self._pause(lifetime.total_seconds() / _RENEWALS)

@@ -1,4 +1,4 @@
-"""Volumes of untrusted builds: a snapshot of the project's cache each, which goes when its build ends."""
+"""Volumes of untrusted builds. Each is a snapshot of the project's cache and is deleted when its build ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 async def has_outlived_its_build(tx: Transaction, machine: Machine) -> bool:
-    """Whether a machine belongs to one build, and that has ended: it must not start, for nobody would end it."""
+    """Whether a machine is for one build that has ended. It must not start, because nothing would stop it."""
     if machine.build_id is None:
         return False
     build = await build_store.find_build(tx, machine.build_id)
@@ -33,9 +33,9 @@ async def has_outlived_its_build(tx: Transaction, machine: Machine) -> bool:
 
 
 async def volume_of(core: Core, sites: Sites, tx: Transaction, project: Project, machine: Machine) -> Volume:
-    """The volume for a machine's next start: the project's, or for an untrusted build's machine one of its own.
+    """The volume for a machine's next start: the project's, or a new one for the machine of an untrusted build.
 
-    The row of a new one is there before its data, so that whoever finds data knows whose they are.
+    The row of a new volume is stored before its data exists. So no data is found whose owner isn't known.
     """
     kept = await volume_store.active_volume(tx, project.id, machine.platform)
     if kept is not None and not sites.is_one_site(kept.region_id, project.region_id):
@@ -84,10 +84,10 @@ async def _note_move(core: Core, tx: Transaction, machine: Machine, volume: Volu
 async def fill_volume(core: Core, sites: Sites, machine: Machine) -> None:
     """Copy the project's cache into the new volume of an untrusted build's machine, before its first start.
 
-    Where that can't be done the build goes on with an empty volume, and the log and the volume's record say why.
+    If the copy fails, the build continues with an empty volume. The log and the volume's record say why.
 
     Raises:
-        VolumeDeleteFailed: what a start that was cut left of the volume can't be removed.
+        VolumeDeleteFailed: the rest of an earlier, interrupted copy can't be removed.
     """
     if machine.build_id is None:
         return
@@ -106,7 +106,7 @@ async def fill_volume(core: Core, sites: Sites, machine: Machine) -> None:
 
 
 async def _copy(volumes: Volumes, source_id: str, volume_id: str) -> str | None:
-    """Take the snapshot; what went wrong, in words."""
+    """Take the snapshot. Returns what went wrong, in words."""
     try:
         if not isinstance(volumes, Snapshots):
             raise SnapshotsUnsupported("volumes can't be copied here")

@@ -1,8 +1,8 @@
 """Keeps caches to their projects' policies.
 
-BuildKit drops what is too much by itself, but a minute apart, in which a few builds write more than a volume has
-headroom. So a machine is told to each time that a build lets go of it, and before it is ready when its volume has too
-much at its start.
+BuildKit prunes by itself only once a minute. In that time a few builds can write more than a volume's headroom. So
+we prune a machine's cache each time that a build releases the machine, and before it is ready when its volume is over
+the policy at its start.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """Has machines drop what their projects' cache policies don't keep."""
+    """Prunes machines' caches to their projects' cache policies."""
 
     def __init__(self, core: Core, sites: Sites, credentials: ControlCredentials, options: FleetSettings) -> None:
         self._core = core
@@ -44,11 +44,11 @@ class Housekeeping:
         self._work: dict[str, asyncio.Task[None]] = {}
         self._again: dict[str, tuple[Machine, bool]] = {}
 
-    def look(self, machines: list[Machine], leases: Mapping[str, frozenset[str]]) -> None:
-        """Begin it for the machines that a build has let go of since the last look.
+    def prune_released(self, machines: list[Machine], leases: Mapping[str, frozenset[str]]) -> None:
+        """Begin to prune the machines that a build has released since the last call.
 
         Args:
-            machines: all that aren't at rest.
+            machines: all machines that aren't stopped.
             leases: the ids of each machine's live leases.
         """
         for machine in machines:
@@ -59,7 +59,7 @@ class Housekeeping:
         self._held = leases
 
     async def shrink(self, machine: Machine) -> None:
-        """Bring the cache of a machine that no build uses within its policy, and its volume's cap down with it."""
+        """Prune the cache of a machine that no build uses to its policy, and lower its volume's cap."""
         policy = await self._policy(machine)
         if machine.volume_id is None or policy is None:
             return
@@ -73,7 +73,7 @@ class Housekeeping:
             _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
 
     async def stop(self) -> None:
-        """End what goes on here; machines finish what they were told."""
+        """End the work here. Machines finish the prunes that they have begun."""
         for task in self._work.values():
             task.cancel()
         await asyncio.gather(*self._work.values(), return_exceptions=True)
@@ -109,7 +109,7 @@ class Housekeeping:
             _log.info("machine %s was not kept to its cache policy: %s", machine.id, error)
 
     async def _settle(self, machine: Machine, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
-        """Set the volume's cap, where it can have one; whether it is nearly full."""
+        """Set the volume's cap, where volumes have caps. Returns whether the volume is nearly full."""
         volumes = self._sites.volumes_of(machine.region_id)
         return isinstance(volumes, Caps) and await volumes.settle(volume_id, policy, fresh=fresh)
 

@@ -1,7 +1,7 @@
-"""Keeps what is known of the sizes of volumes up to date.
+"""Measures the sizes of volumes, and stores them.
 
-A volume is measured after its machine has stopped, and now and then while it runs. What is due is read from the
-database, so nothing is forgotten over a restart.
+A volume is measured after its machine has stopped, and at intervals while it runs. The database says which volumes
+are due, so a restart loses none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class VolumeMeasurer:
-    """Asks the runtime for the sizes of volumes, which may take it long, and stores them."""
+    """Asks the runtime for the sizes of volumes, which can take long, and stores them."""
 
     def __init__(self, core: Core, sites: Sites, interval: timedelta) -> None:
         self._core = core
@@ -35,7 +35,7 @@ class VolumeMeasurer:
         self._failed_at: dict[str, datetime] = {}
 
     async def run(self) -> None:
-        """Measure what is due, whenever it is, until cancelled."""
+        """Measure volumes when they are due, until cancelled."""
         with self._core.wakeups.subscribe(VOLUMES) as subscription:
             while True:
                 await self.measure_due()
@@ -49,8 +49,8 @@ class VolumeMeasurer:
     async def _due(self) -> list[tuple[str, str]]:
         """Some of the volumes that are due, with their regions.
 
-        One that could not be measured is tried again after the interval. None when the server is being stopped, which
-        must not wait for this; they are due at the next start.
+        A volume that could not be measured is tried again after the interval. While the server stops there are none,
+        so that the stop doesn't wait. They are due at the next start.
         """
         if not self._core.admission.is_open:
             return []

@@ -1,4 +1,4 @@
-"""Has the runtime bound what untrusted builds write, now and again: what is free changes while they run."""
+"""Adjusts the caps of untrusted builds' volumes at intervals, because free disk space changes while they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow one solve from its beginning to its end."""
+"""Follows one solve from its beginning to its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
-# After which time a follower whose solve has said nothing gives its slot to another.
+# A follower whose solve has reported nothing for so long releases its slot to another one.
 _SILENT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class _Gone(Exception):
 
 
 class Follower:
-    """Follows one solve, and stores what its machine says of it."""
+    """Follows one solve, and stores what its machine reports."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class Follower:
         self._monotonic = monotonic
 
     async def follow(self, solve: Solve, wanted: Callable[[], Awaitable[None]]) -> bool:
-        """Record a solve to its end, which is stored with it; False if it made way for another one instead.
+        """Record a solve to its end. Returns False if it released its slot to another solve instead.
 
         Args:
             solve: what to follow.
-            wanted: returns as soon as another solve waits to be followed. One that hasn't said anything makes way for
-                it: a solve whose client never comes would be followed for ever.
+            wanted: returns as soon as another solve waits for a slot. A solve that has reported nothing then releases
+                its slot. Otherwise a solve whose client never comes would keep it for ever.
         """
         said = asyncio.Event()
         following = asyncio.create_task(self._to_the_end(solve, said), name=f"follow {solve.ref}")
@@ -82,7 +82,7 @@ class Follower:
         return True
 
     async def _make_way(self, said: asyncio.Event, wanted: Callable[[], Awaitable[None]]) -> None:
-        """Return when a solve has said nothing for a while, and another one waits; never once it says something."""
+        """Return when a solve has reported nothing for a while and another one waits. Never returns after a report."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_SILENT_SECONDS):
                 await said.wait()
@@ -98,7 +98,7 @@ class Follower:
                 await subscription.wait(None)
 
     async def _read_history(self, solve: Solve) -> None:
-        """Take what BuildKit keeps of a solve that ended. A record is whole without it."""
+        """Store what BuildKit's history has of a solve that ended. The record is complete without it."""
         machine = await self._records.machine_of(solve)
         if machine is None or machine.placement is None or machine.run != solve.machine_run:
             return
@@ -112,7 +112,7 @@ class Follower:
         await self._records.store_history(solve, history)
 
     async def _to_the_end(self, solve: Solve, said: asyncio.Event) -> str | None:
-        """Follow, and follow again when the connection breaks; why the record is incomplete, if it is."""
+        """Follow, and reconnect when the connection breaks. Returns why the record is incomplete, if it is."""
         pause, broken_since = _FIRST_PAUSE, None
         while True:
             ledger = await self._records.open_ledger(solve)

@@ -1,4 +1,4 @@
-"""Which solves are followed at once: so many of a build, of a project, and in all."""
+"""Limits how many solves are followed at once: of a build, of a project, and in all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FollowerSlots:
-    """Slots for followers. Who waits longest gets the next one, of those whose build and project have one left."""
+    """Slots for followers. The next goes to the oldest waiting solve whose build and project are below their limits."""
 
     def __init__(self, settings: RecorderSettings) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class FollowerSlots:
             self._give()
 
     async def wanted(self) -> None:
-        """Return as soon as somebody waits for a slot of the server that another one has."""
+        """Return as soon as a solve waits that only the server's limit keeps out."""
         await self._contended.wait()
 
     def _give(self) -> None:
@@ -57,7 +57,7 @@ class FollowerSlots:
             self._contended.clear()
 
     def _has_one_left(self, solve: Solve) -> bool:
-        """Whether its build and its project have, whatever others take."""
+        """Whether its build and its project are below their limits."""
         return (
             self._by_owner[solve.build_id] < self._settings.max_followed_solves_per_build
             and self._by_owner[solve.project_id] < self._settings.max_followed_solves_per_project

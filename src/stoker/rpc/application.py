@@ -1,4 +1,4 @@
-"""All methods of the API, put together with what stands around every call."""
+"""Wires all methods of the API with the interceptors, limits and codecs of every call."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _STREAMED_REQUESTS = ("client_streaming", "bidi_streaming")
 
 @dataclass(frozen=True, slots=True)
 class RpcOptions:
-    """The few settings that handlers and what stands around them need themselves."""
+    """Settings of handlers, interceptors and codecs."""
 
     public_url: str
     max_message_bytes: int

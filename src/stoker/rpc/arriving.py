@@ -1,4 +1,4 @@
-"""Small requests of strangers while they arrive."""
+"""Receives small requests of callers without a token, a limited number at a time."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Arriving:
 
 
 class WholeRequest:
-    """A request that is received before anybody looks at it, up to a size; what comes beyond is received as usual."""
+    """A request whose first bytes, up to a size, are received before it is handled. The rest is received as usual."""
 
     def __init__(self, request: RequestEvents, most_bytes: int) -> None:
         self._request = request
@@ -82,7 +82,7 @@ class WholeRequest:
         self.failure: ConnectError | None = None
 
     async def arrive(self, arriving: Arriving, address: str) -> None:
-        """Receive it, or set ``failure``, which is also told to who asks for the request."""
+        """Receive the request, or set ``failure``, which `receive` raises too."""
         try:
             async with arriving.slot(address):
                 self._first = await self._collected()

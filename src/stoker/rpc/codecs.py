@@ -1,4 +1,4 @@
-"""The codecs that the API speaks: protobuf, and JSON that doesn't swallow what it can't understand."""
+"""The codecs of the API: protobuf, and a JSON that refuses values that it doesn't know."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class BinaryCodec:
 
 
 class JsonCodec:
-    """JSON that ignores fields which only a newer client knows, but refuses values that aren't any of an enum's.
+    """JSON that ignores unknown fields, which newer clients may send, but refuses unknown values of enums.
 
-    The library's lenient decoder drops both, so that a misspelled value would silently become the default. And neither
-    of its decoders counts all nesting, so that is done before.
+    The library's lenient decoder drops both, so a misspelled value would become the default. Neither of its decoders
+    limits all nesting, so we check that first.
     """
 
     def __init__(self, registry: Registry | None, most_parts: int = _MOST_PARTS) -> None:
@@ -95,7 +95,7 @@ class JsonCodec:
 
 
 def _refusal(error: ResourceExhausted) -> ConnectError:
-    """What the RPC library passes on; it takes all else that a codec raises for a mistake in the message."""
+    """An error that the RPC library passes on. Any other error of a codec it reports as a malformed message."""
     return ConnectError(Code.RESOURCE_EXHAUSTED, str(error))
 
 

@@ -126,7 +126,7 @@ class Dispatch:
 
 
 def _payer() -> str | None:
-    """The organization, or else the person, whose bytes a request's are. Messages of strangers are small and few."""
+    """The organization, or else the person, that a request's bytes count for. Strangers' messages are small and few."""
     if not is_verified():
         return None
     principal = caller()
@@ -166,8 +166,8 @@ async def _answer_not_arrived(failure: ConnectError, send: Send) -> None:
 
 
 def _decodable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers, of which the RPC library takes only such as are UTF-8. Bytes that aren't are taken for Latin-1, as
-    HTTP once had it (RFC 9110, 5.5).
+    """The headers as UTF-8, because the RPC library takes no others. Bytes that aren't UTF-8 are read as Latin-1, as
+    HTTP once defined it (RFC 9110, 5.5).
     """
     if all(value.isascii() for _, value in headers):
         return headers

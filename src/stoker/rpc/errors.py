@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def to_connect_error(error: Exception, method: str, message_name: str, randomness: Randomness) -> ConnectError:
-    """What a caller is told about ``error``. What nobody expected is logged under an id, and only the id is told."""
+    """The error that a caller gets. Unexpected errors are logged under an id, and the caller gets the id."""
     if isinstance(error, errors.TooBusy):
         delay = Duration.from_timedelta(timedelta(seconds=error.retry_seconds))
         return ConnectError(Code.RESOURCE_EXHAUSTED, error.message, [RetryInfo(retry_delay=delay)])
@@ -50,7 +50,7 @@ def to_connect_error(error: Exception, method: str, message_name: str, randomnes
 
 
 def _plainer(error: ConnectError, method: str, message_name: str) -> ConnectError:
-    """Errors that the RPC library made of a request, in words for somebody who doesn't know the library."""
+    """Rewords the RPC library's errors for callers who don't know the library."""
     if error.code is Code.INVALID_ARGUMENT and error.message.startswith("unmarshal message"):
         problem = _CLASS_NAME.sub(r"\1", error.message.partition(": ")[2]) or "it can't be decoded"
         problem = shortened(problem, _LONGEST_PROBLEM)

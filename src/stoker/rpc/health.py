@@ -33,7 +33,7 @@ class HealthHandlers(Health):
     async def watch(
         self, request: pb.HealthCheckRequest, ctx: RequestContext[Any, Any], /
     ) -> AsyncIterator[pb.HealthCheckResponse]:
-        """Say it, and hold the line until the caller hangs up or the server ends."""
+        """Send the state, and keep the stream open until the caller closes it or the server stops."""
         known = request.service in self._services
         yield pb.HealthCheckResponse(status=_Status.SERVING if known else _Status.SERVICE_UNKNOWN)
         await asyncio.Event().wait()

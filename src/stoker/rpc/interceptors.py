@@ -1,4 +1,4 @@
-"""What happens around every call: who is it, may they, and what are they told when it fails."""
+"""Traces, counts, limits and authenticates every call, and turns errors into answers."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class TraceInterceptor:
 
 
 class MeterInterceptor:
-    """Counts calls by what became of them, and logs what a good token was refused.
+    """Counts calls by their results, and logs calls with a valid token that were refused.
 
-    It stands before all others, so that it sees what their callers are told.
+    It is the first one, so that it sees the final answers.
     """
 
     def __init__(self, meter: Meter, monotonic: Callable[[], float]) -> None:
@@ -90,14 +90,14 @@ class MeterInterceptor:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Drop what the frames of an error hold: the message that was refused, for as long as its client is answered."""
+    """Clear an error's frames. They would keep the refused message in memory while the client gets its answer."""
     while error is not None:
         clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
 
 class ErrorInterceptor:
-    """Turns whatever a call raises into what its caller may know."""
+    """Turns exceptions of calls into errors for their callers."""
 
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness

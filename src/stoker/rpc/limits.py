@@ -1,19 +1,18 @@
-"""How many calls are taken, from everybody and from each caller.
+"""Limits calls, of all callers together and of each.
 
-A caller is a token, whatever it is worth, or for calls without one an address. What is counted apart:
+A caller is a token, valid or not, or an address for calls without a token. These are counted separately:
 
 - calls, which end by themselves in milliseconds;
 - waiting calls: streams, and the depot CLI's question for a machine, which is held open. A build has some of them open
   as long as it runs, so they don't take the slots of calls;
-- streams of messages that callers send, of which each may hold a message that is not complete;
-- health reports. Builds die without them, so nothing else that is done with the same token can use up what is theirs;
-- guests: calls that need no token. They have few slots, so that they can't take those of anybody else. Each of their
-  streams has slots of its own, and so has the health check: a load balancer that asks is not refused for what others
-  hold open.
+- streams of messages that callers send, since each may hold an incomplete message;
+- health reports. Builds fail without them, so other calls with the same token don't take their slots;
+- guests: calls that need no token. They have few slots of their own. Each of their streams has slots of its own, and so
+  has the health check, so that a load balancer isn't refused because of others.
 
-Failed attempts to show a token are counted by address, so that nobody can try tokens, or make us verify them, without
-bound. Where too many failed, only tokens that were good before are still looked at: one broken client doesn't lock out
-the others behind the same address.
+Invalid tokens are counted by address, so that nobody can try tokens, or make us verify them, without limit. After too
+many, only tokens that were valid before are accepted from that address. So one broken client doesn't lock out the
+others behind it.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ class LimitsInterceptor:
         return self._admit(slots, key, buckets, charged=known, guest=False)
 
     async def on_end(self, admitted: _Admitted, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
-        """Give the call's place back; charge its token, or its address if the token turned out to be none."""
+        """Release the call's slot, and charge its token, or its address if the token turned out to be invalid."""
         admitted.slots.leave(admitted.key)
         if admitted.guest:
             return

@@ -1,4 +1,4 @@
-"""What the RPC library hears of a request, between it and pyvoy."""
+"""Stands between pyvoy and the RPC library, and corrects a request's events."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _FIRST_ERROR_STATUS = 400
 
 
 class RequestEvents:
-    """Passes a request's events on, and puts three things right.
+    """Passes a request's events on, and corrects three things.
 
-    After a request without a body pyvoy 1.3 says at once, and again every time it is asked, that the body has ended.
-    The RPC library asks in a loop until the client is gone, which would never let the event loop go again. So after
-    the end of the body only a disconnect is passed on.
+    First, after a request without a body, pyvoy 1.3 reports the end of the body again on each call of `receive`. The
+    RPC library calls it in a loop until the client is gone, which would block the event loop. So after the end of the
+    body only a disconnect is passed on.
 
-    And an answer in the middle of a request ends an HTTP/1.1 connection: a client that is busy sending sees only that
-    it was reset. So before the answer ends the rest of the body is read, up to a bound and as long as it keeps coming.
-    Where an early end does no harm, which is for streams over HTTP/2, nobody has to wait for that.
+    Second, an answer in the middle of a request ends an HTTP/1.1 connection. A client that is still sending sees only
+    a reset. So before the answer ends, the rest of the body is read, up to a limit and as long as it keeps coming.
+    Streams over HTTP/2 need no such wait.
 
-    And a message has to arrive in time: that of a request of one message, and each of a stream once it has begun. A
-    client that sends it byte by byte, or never, would otherwise hold its place and its memory for ever. What there is
-    of it counts towards the caller's bytes of unfinished messages.
+    Third, a message has a deadline: the message of a unary request, and each message of a stream once it has begun.
+    Otherwise a client that sends it byte by byte would keep its slot and its memory for ever. The part that has
+    arrived counts as the caller's unfinished bytes.
     """
 
     def __init__(
@@ -119,11 +119,11 @@ class RequestEvents:
             raise OSError("the client doesn't read what it is sent") from error
 
     def abandon(self) -> None:
-        """Wait no longer for the rest of the request, also not before it is answered."""
+        """Don't wait for the rest of the request any more, not even before the answer."""
         self._more = False
 
     def release(self) -> None:
-        """Hold no bytes any more, as the request is over."""
+        """Release the request's bytes, because it is over."""
         self._hold(0)
 
     def _count(self, body: bytes) -> None:

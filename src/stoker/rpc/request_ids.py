@@ -1,4 +1,4 @@
-"""The id of each request: the caller's own where it sent a good one, else a new one. It is told in every answer."""
+"""The id of each request: the caller's own if it is valid, otherwise a new one. Every answer contains it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,63}")
 
 
 def begin_request(scope: Event, send: Send, randomness: Randomness) -> Send:
-    """Set the request's origin, and return a ``send`` that tells its id."""
+    """Set the request's origin, and return a ``send`` that adds its id to the answer."""
     given = next((value for name, value in scope["headers"] if name == _HEADER), b"")
     request_id = given if _WELL_FORMED.fullmatch(given) else randomness.token_bytes(8).hex().encode()
     client = scope.get("client")

@@ -1,4 +1,4 @@
-"""The memory that messages take before they are complete."""
+"""Counts the memory of messages before they are complete."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _RETRY_SECONDS = 1.0
 
 
 class UnfinishedBytes:
-    """Counts the bytes of messages that have begun and not ended, of each organization and of all together.
+    """Counts the bytes of incomplete messages, of each organization and of all together.
 
-    A message that comes in one piece is never counted, so callers with small messages notice nothing of who sends the
-    beginnings of large ones.
+    A message that arrives in one piece is never counted. So callers with small messages don't suffer from those that
+    begin large ones.
     """
 
     def __init__(self, bound: Bound) -> None:
@@ -25,7 +25,7 @@ class UnfinishedBytes:
         self._held_by: dict[str, int] = {}
 
     def hold(self, key: str, before: int, now: int) -> None:
-        """A message of ``key`` has grown, or has ended, from so many bytes to so many.
+        """Count that a message of ``key`` went from one size to another. Its end is size 0.
 
         Raises:
             TooBusy: that is more than there is room for. What was held before still is.

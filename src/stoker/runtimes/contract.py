@@ -1,10 +1,10 @@
-"""What a runtime must be able to do, and nothing more.
+"""What every runtime must be able to do.
 
-Names of everything that a runtime makes are derived from the server's id and the machine's or volume's id, so that
-`Runtime.stop`, `Volumes.delete` and `Runtime.list_owned` work without anything having been remembered.
+A runtime derives the names of all that it makes from the server's id and the machine's or volume's id. So
+`Runtime.stop`, `Volumes.delete` and `Runtime.list_owned` need no stored state.
 
-What not every runtime can do has a protocol of its own (`StepKills`; in `stoker.runtimes.volumes` `Snapshots` and
-`Caps`). Whoever wants it asks for it by type: ``isinstance(volumes, Snapshots)``.
+Optional capabilities have protocols of their own (`StepKills`; in `stoker.runtimes.volumes` `Snapshots` and `Caps`).
+Callers check for them by type: ``isinstance(volumes, Snapshots)``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class MachineCertificates:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """All that a runtime needs to start one machine. Its ``size`` is an upper bound: a host gives what it has of it.
+    """All that a runtime needs to start one machine. ``size`` is an upper bound: a smaller host gives all that it has.
 
-    ``untrusted_of`` is the project of the untrusted build that the machine belongs to, if it does.
+    ``untrusted_of`` is the project, for the machine of an untrusted build.
     """
 
     machine_id: str
@@ -51,7 +51,7 @@ class MachineSpec:
 
 
 class Observed(StrEnum):
-    """What a look at a machine found. UNKNOWN is not ABSENT: the look itself failed."""
+    """The observed state of a machine. UNKNOWN is not ABSENT: the machine could not be observed."""
 
     RUNNING = "running"
     ABSENT = "absent"
@@ -60,9 +60,9 @@ class Observed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """Ids of the machines and volumes of which anything is left on the runtime.
+    """Ids of the machines and volumes of which the runtime still has anything.
 
-    ``volumes`` is None while the place that has them can't be read.
+    ``volumes`` is None while the volume store can't be read.
     """
 
     machines: frozenset[str]
@@ -71,10 +71,10 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known of why a machine ended by itself.
+    """Why a machine ended by itself, as far as it is known.
 
-    ``damage`` is what its BuildKit said of a volume that it can't use, or of which it lost a part; ``out_of_memory``
-    that its BuildKit was killed because memory ran out.
+    ``damage`` is BuildKit's message about a damaged volume. ``out_of_memory`` says that BuildKit was killed because
+    memory ran out.
     """
 
     damage: str | None = None
@@ -85,13 +85,13 @@ class Runtime(Protocol):
     """Where machines run."""
 
     def start(self, spec: MachineSpec) -> AsyncIterator[Placement]:
-        """Start a machine, yielding what is to be remembered each time there is more of it.
+        """Start a machine. Yields its placement each time that more of it is known, for the caller to store.
 
         Nothing may be running for ``spec.machine_id`` (call `stop` first when unsure). When it raises, or is closed
         half-way, the caller calls `stop`; start itself need not clean up.
 
-        It may wait for as long as its machine needs, and the caller bounds that. When there is no room for the
-        machine, though there can be later, it says so instead of waiting.
+        The caller sets a deadline. When there is no room for the machine now but can be later, start raises `NoRoomYet`
+        and doesn't wait.
 
         Raises:
             MachineStartFailed: with a text for the operator.
@@ -117,18 +117,18 @@ class Runtime(Protocol):
         ...
 
     async def wait_exit(self, machine_id: str, placement: Placement) -> None:
-        """Return when the machine is no longer running, started by this process or by one before it."""
+        """Return when the machine no longer runs. An earlier process may have started it."""
         ...
 
     async def why_ended(self, machine_id: str) -> Ending:
-        """Why a machine that nobody stopped isn't running; to be asked before `stop`, which removes the traces.
+        """Why a machine that nobody stopped isn't running. Call it before `stop`, which removes the evidence.
 
-        Of one that runs, what it said of damage.
+        For a machine that runs, the damage that it reported.
         """
         ...
 
     async def list_owned(self) -> Owned:
-        """All that is left here of this server, whoever started it."""
+        """All of this server's machines and volumes here, whichever process started them."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The configuration of a machine's engine (BuildKit's docs/buildkitd.toml.md), whatever runs the machine.
 
-What concerns a machine and its project is decided here, so that it is the same everywhere. A runtime adds where things
-are, and how steps are run and connected.
+What depends on the machine and its project is decided here, so that it is the same in every runtime. A runtime adds
+the paths, and how steps run and connect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSurroundings:
-    """What a runtime gives an engine. Paths are those that the engine sees.
+    """The part of an engine's configuration that depends on the runtime. Paths are those that the engine sees.
 
     Attributes:
         volume: where the machine's volume is.
@@ -101,7 +101,7 @@ def engine_config(spec: MachineSpec, given: EngineSurroundings, bounds: EngineBo
 
 
 def _cache_rules(spec: MachineSpec, min_free_bytes: int) -> list[dict[str, object]]:
-    """Two rules: one with both limits would drop only what is old and over the cap."""
+    """Two rules, one for each limit. A single rule with both would drop only what is old and also over the cap."""
     days = spec.cache_policy.keep_days
     # A rule that keeps things for no time at all would drop everything.
     by_age: list[dict[str, object]] = [{"all": True, "keepDuration": f"{days * _DAY_SECONDS}s"}] if days else []

@@ -12,7 +12,7 @@ class MachineStartFailed(RuntimeFailed):
 
 
 class NoRoomYet(RuntimeFailed):
-    """There is no room for a machine now, but there can be later. The text is the reason, for everybody to read."""
+    """There is no room for a machine now, but there can be later. The text is the reason, and users see it."""
 
 
 class MachineStopFailed(RuntimeFailed):
@@ -20,7 +20,7 @@ class MachineStopFailed(RuntimeFailed):
 
 
 class VolumeFailed(RuntimeFailed):
-    """The file system of the volumes did not do what it was asked for."""
+    """An operation on the volumes' file system failed."""
 
 
 class VolumeDeleteFailed(VolumeFailed):

@@ -1,7 +1,7 @@
-"""Look at processes and wait for their end, whoever started them.
+"""Inspects processes and waits for their end, whoever started them.
 
-A process id alone may have been given to another process since; with the start time (/proc/PID/stat field 22, clock
-ticks since boot, see proc(5)) it names one process for good.
+The kernel reuses process ids. With the start time (/proc/PID/stat field 22, clock ticks since boot, see proc(5)) an id
+identifies one process.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def is_running(name: ProcessName) -> bool:
 
 @contextmanager
 def opened(pid: int, is_the_one: Callable[[int], bool]) -> Generator[int | None]:
-    """A file descriptor of the process; None when it is gone or not the one that is meant."""
+    """A file descriptor of the process. None when it is gone, or when its id belongs to another process now."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

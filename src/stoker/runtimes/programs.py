@@ -28,7 +28,7 @@ def find_program(*names: str, package: str) -> str:
 def run(
     command: list[str], script: str = "", seconds: float | None = COMMAND_SECONDS
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return what it said, whether it succeeded or not; no bound when ``seconds`` is None.
+    """Run a program to its end, and return its result and output. There is no deadline when ``seconds`` is None.
 
     Raises:
         RuntimeFailed: it is missing or did not end in time.

@@ -22,14 +22,14 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """There is none now, but there can be later. The reason is for everybody to read."""
+    """There is no room now, but there can be later. Users see the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """There never is any, as the site is now. The reason is for everybody to read."""
+    """There is never room, as the site is now. Users see the reason."""
 
     reason: str
 
@@ -51,7 +51,7 @@ class Prepared:
 
 
 class Site(Protocol):
-    """Where machines run, and what has to be done there for all of them.
+    """Where machines run, and what they share there.
 
     A server checks its sites, reclaims space, and prepares them before it takes builds; it tends them while it runs,
     and releases them when it stops.
@@ -83,11 +83,11 @@ class Site(Protocol):
         ...
 
     async def check(self) -> tuple[Finding, ...]:
-        """Look at everything that machines need here, and leave it as it is. Takes a fraction of a second."""
+        """Check everything that machines need here. Changes nothing, and takes a fraction of a second."""
         ...
 
     async def reclaim(self) -> None:
-        """Make space where it is short, before anything else of a server starts.
+        """Free space where it is short, before the server starts anything else.
 
         Raises:
             HostUnfit: it can't be done; the text says what to do.
@@ -95,7 +95,7 @@ class Site(Protocol):
         ...
 
     async def prepare(self) -> Prepared:
-        """Make what all machines share. Can be called again at any time, and repairs it.
+        """Make what all machines share. A later call repairs it.
 
         Raises:
             HostUnfit: machines can't run safely here; the text says what is missing.
@@ -103,7 +103,7 @@ class Site(Protocol):
         ...
 
     async def tend(self) -> None:
-        """Keep what machines share in order: their logs, the space for volumes. To be called now and again.
+        """Keep what machines share in order: their logs, the space for volumes. Call it at intervals.
 
         Raises:
             RuntimeFailed: it could not be done; call again.
@@ -123,7 +123,7 @@ class Site(Protocol):
         ...
 
     def shortage(self, untrusted_of: str | None = None) -> str | None:
-        """Why no more builds can be taken now, for those who want one; None while they can. Takes no time.
+        """Why no more builds can be taken now, for users. None while they can. Doesn't block.
 
         Args:
             untrusted_of: the project of an untrusted build, for which there may be no space while there is for others.

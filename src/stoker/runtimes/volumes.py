@@ -1,4 +1,4 @@
-"""What keeps volumes must be able to do, and what some can do besides. See `stoker.runtimes.contract`."""
+"""What all kinds of volumes can do, and what only some can. See `stoker.runtimes.contract`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Snapshots(Protocol):
     """Volumes that can be copied, and saved as they are now."""
 
     async def snapshot(self, volume_id: str, new_volume_id: str) -> None:
-        """Make a new volume with what another has in it now. The other may be in use. It may take minutes.
+        """Make a new volume with the content of another one, which may be in use. It may take minutes.
 
         Raises:
             SnapshotsUnsupported: volumes are kept in a way that has none.
@@ -47,9 +47,9 @@ class Snapshots(Protocol):
         ...
 
     async def save(self, volume_id: str) -> None:
-        """Remember a volume that no machine uses as good, instead of how it was remembered before.
+        """Save the content of a volume that no machine uses as its last good snapshot, replacing an earlier one.
 
-        Where there are no snapshots nothing is remembered.
+        Where there are no snapshots, nothing is saved.
 
         Raises:
             VolumeFailed: it could not be done.
@@ -57,7 +57,7 @@ class Snapshots(Protocol):
         ...
 
     async def can_restore(self, volume_id: str) -> bool:
-        """Whether `save` has remembered something that `restore` could put in a volume's place.
+        """Whether there is a snapshot of `save` that `restore` could put in a volume's place.
 
         Raises:
             VolumeFailed: it can't be told.
@@ -65,13 +65,13 @@ class Snapshots(Protocol):
         ...
 
     async def restore(self, volume_id: str) -> bool:
-        """Set a damaged volume that no machine uses aside, and put what `save` remembered in its place.
+        """Set a damaged volume that no machine uses aside, and put the snapshot of `save` in its place.
 
-        What was remembered is used up: when that is damaged too, the next call leaves nothing, and the next start has
-        an empty volume. What was set aside goes with the volume, or when it is replaced, or when space is short.
+        The snapshot is used up. If it is damaged too, the next call leaves nothing, and the next start has an empty
+        volume. What was set aside is deleted with the volume, when it is replaced, or when space is short.
 
         Returns:
-            Whether something had been remembered.
+            Whether there was a snapshot.
 
         Raises:
             VolumeFailed: it could not be done.
@@ -84,15 +84,16 @@ class Caps(Protocol):
     """Volumes whose sizes can be bounded while they are used."""
 
     async def settle(self, volume_id: str, policy: CachePolicy, *, fresh: bool) -> bool:
-        """Set the cap of a volume that a machine uses by what is in it: its policy and the headroom, or a little more.
+        """Set the cap of a volume that a machine uses: its policy and the headroom, or a little more.
 
-        More where that is nearly reached, for BuildKit has to write before it can drop anything. So it is called
-        before housekeeping, and after it to take the rest back; never while builds are there, which would use it up.
+        It is more when the volume is nearly full, because BuildKit has to write before it can delete anything. So it
+        is called before housekeeping, and again after it to lower the cap. It is never called while builds run: they
+        would use up the difference.
 
         Args:
             volume_id: the volume.
             policy: what is to be kept of it.
-            fresh: count what is in it at this very moment, which takes longer, instead of half a minute ago.
+            fresh: count its size at this moment, which takes longer. Otherwise the size is up to half a minute old.
 
         Returns:
             Whether it is nearly full.
@@ -103,7 +104,7 @@ class Caps(Protocol):
         ...
 
     async def bound(self, untrusted: Sequence[UntrustedVolume]) -> None:
-        """Bound what untrusted builds write by what is free now; to be called again and again while there are any.
+        """Limit what untrusted builds write by the free space of now. Call it at intervals while there are such builds.
 
         Args:
             untrusted: the volumes of all such builds.

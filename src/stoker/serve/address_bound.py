@@ -1,7 +1,7 @@
-"""How many connections one address may have to the API: the kernel counts them, as Envoy has no such bound.
+"""Limits the connections of one address to the API. The kernel counts them, because Envoy has no such limit.
 
-The rule is in a table of nftables that belongs to a process of nft (its flag ``owner``): when that ends, however it
-does, the kernel drops the table. It ends when this process does, since its input ends then.
+The rule is in an nftables table that belongs to a process of nft (flag ``owner``). When that process ends, the kernel
+drops the table. It ends when this process ends, because its input is closed then.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NETWORK = "ffff:ffff:ffff:ffff::"
 
 
 def connections_each(settings: Settings, together: int) -> int | None:
-    """How many connections an address gets of so many; None for as many as there are, when proxies hand on for all."""
+    """How many of all connections one address may have. None for no limit: behind proxies, which connect for all."""
     if settings.api.trusted_proxies > 0:
         return None
     return max(1, min(settings.api.max_api_connections_per_address, together // _LEAST_SHARES))
 
 
 def connection_rules(table: str, address: HostPort, most: int) -> str:
-    """A table that refuses new connections to an address of ours from callers with more than ``most``, for nft."""
+    """The nft script of a table that refuses a caller's new connections to one of our addresses beyond ``most``."""
     to, versions = _destination(address.host)
     rules = {"callers": "ip saddr", "callers6": f"ip6 saddr and {_NETWORK}"}
     lines = [
@@ -56,7 +56,7 @@ def connection_rules(table: str, address: HostPort, most: int) -> str:
 
 
 def _destination(host: str) -> tuple[str, tuple[int, ...]]:
-    """What packets to a host are told by, and the versions of IP that they may have."""
+    """The match for packets to a host, and the versions of IP that they may have."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -84,7 +84,7 @@ class AddressBound:
         self._process: asyncio.subprocess.Process | None = None
 
     async def hold(self) -> str | None:
-        """Have connections bounded from now on; or say why they aren't."""
+        """Limit connections from now on. Returns why not, if this host can't."""
         # The nft that stays doesn't tell what it can't do.
         lacking = await asyncio.to_thread(lacking_to_bound, self._rules)
         if lacking is not None:

@@ -20,7 +20,7 @@ class DataFolderInUse(Exception):
 def locked_data_folder(folder: Path) -> Generator[None]:
     """Hold a data folder (0700, made if needed) for the time of the block.
 
-    The kernel gives the lock back when this process dies, however it dies.
+    The kernel releases the lock when this process ends, however it ends.
 
     Raises:
         DataFolderInUse: another process holds it.

@@ -20,9 +20,9 @@ def with_json_log(configuration: str) -> str:
 
 
 def connections_within(wanted: int, files_each: int) -> int:
-    """How many connections to take, ``wanted`` at most, so that those beyond are refused and none waits unanswered.
+    """How many connections to take, ``wanted`` at most. Further ones are refused, so that none waits without an answer.
 
-    Envoy accepts nothing while no file is left, which a client can't tell from a server that is slow.
+    Envoy accepts no connection while it has no file descriptor left. To a client that looks like a slow server.
 
     Args:
         wanted: the setting.

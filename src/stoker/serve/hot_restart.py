@@ -1,8 +1,8 @@
 """How one Envoy replaces another without closing its port.
 
-The newer gets the listening sockets of the older, which stops taking connections when the newer is ready, lets what it
-has under way end, and then ends itself (Envoy's documentation, "Hot restart"). The two find each other by a base id and
-by an epoch that grows by one each time; they talk over Unix sockets in a folder that nobody else may enter.
+The new Envoy gets the listening sockets of the old one. When the new one is ready, the old one accepts no more
+connections, finishes its requests, and exits (Envoy's documentation, "Hot restart"). The two find each other by a base
+id, and by an epoch that grows by one each time. They talk over Unix sockets in a folder that nobody else may enter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ that it chooses by itself are now and then that large."""
 
 @dataclass(frozen=True, slots=True)
 class HotRestart:
-    """What one after the other of a server's API processes knows of those before.
+    """What an API process knows of the ones before it.
 
     ``longest_call_seconds`` is how long the calls of the older one may last; streams are cut after that.
     """
@@ -46,7 +46,7 @@ class HotRestart:
         return ["--base-id", str(base), *self._common()]
 
     def next_flags(self) -> list[str] | None:
-        """Flags of an Envoy that replaces the last; None when that can't be replaced so."""
+        """Flags of an Envoy that replaces the last one. None when the last one can't be replaced."""
         try:
             base, epoch = int(self._base.read_text()), int(self._epoch.read_text()) + 1
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""One process of a server: started, watched, started again when it dies."""
+"""One process of a server: starts it, watches it, and restarts it when it dies."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Part:
         self._stopping = False
 
     def take_over(self, process: Detached) -> None:
-        """Take a process that runs already for this part, instead of starting one."""
+        """Use a process that already runs as this part, instead of starting one."""
         self._process = process
 
     async def succeed(self, predecessors: Sequence[Detached], command: Sequence[str]) -> None:
-        """Start the process, by a command of its own, beside others that end by themselves when this one is ready.
+        """Start the process by another command, beside older ones, which end by themselves when this one is ready.
 
         Raises:
             PartFailed: as for `start`; then none of them runs.
@@ -103,7 +103,7 @@ class Part:
             ended.cancel()
 
     async def watch(self) -> None:
-        """Start the process again whenever it dies; at once the first time, then with growing pauses."""
+        """Restart the process whenever it dies: at once the first time, then after growing pauses."""
         pause = 0.0
         while self._process is not None:
             began = time.monotonic()

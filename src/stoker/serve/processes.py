@@ -1,8 +1,8 @@
-"""Processes that outlive the one that started them, and are found again.
+"""Starts processes that outlive us, and finds them again.
 
-Envoy asks the kernel to be ended when its parent dies (PR_SET_PDEATHSIG). A gateway must survive its supervisor, so we
-start processes as orphans: their parent is gone before they are what they are to be. They are remembered by id and
-start time, so that none is mistaken for another that got its id later.
+Envoy asks the kernel to kill it when its parent dies (PR_SET_PDEATHSIG). A gateway must survive its supervisor. So we
+start processes as orphans: their parent has exited before they execute the program. Id and start time are written down,
+so that no process is confused with another one that got its id later.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Detached:
                 await ended(descriptor)
 
     async def end(self, grace_seconds: float) -> None:
-        """Ask the process to end, and make it after a while."""
+        """Ask the process to end, and kill it if it doesn't in time."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.send(number)
             with suppress(TimeoutError):
@@ -72,15 +72,15 @@ async def start_detached(
     state: Path,
     oom_score: int | None = None,
 ) -> Detached:
-    """Start a process in a session of its own, out of reach of the terminal's Ctrl-C and of our death.
+    """Start a process in a session of its own. Neither Ctrl-C in the terminal nor our death ends it.
 
     Args:
         command: what to run.
         environment: its environment; None for ours.
         log: where its output is appended to (0600).
-        state: where it is remembered.
-        oom_score: how much sooner than others the kernel ends it for want of memory (oom_score_adj, proc(5)); None for
-            as soon as us.
+        state: the file that its id and start time are written to.
+        oom_score: its oom_score_adj (proc(5)): with a higher one the kernel kills it earlier when memory runs out. None
+            for ours.
 
     Raises:
         NotStarted: it could not be started.
@@ -120,7 +120,7 @@ async def start_detached(
 
 
 def remembered_process(state: Path) -> Detached | None:
-    """The process that was written down, if it still runs."""
+    """The process that ``state`` names, if it still runs."""
     try:
         content = json.loads(state.read_text())
         found = Detached(int(content["process_id"]), int(content["started"]))

@@ -1,4 +1,4 @@
-"""What a server with these settings would find here: its host, its data folder, its ports, its engine."""
+"""Checks the host, the data folder, the ports and the engine for a server with these settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CLIENTS = Finding(
 
 
 async def check_server(settings: Settings) -> tuple[Finding, ...]:
-    """Look at everything that a server needs, and leave it as it is. Takes a fraction of a second."""
+    """Check everything that a server needs. Changes nothing, and takes a fraction of a second."""
     running = _running_server(settings.server.data) or _left_running(settings.server.data)
     folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.server.data)
     # A running server holds its own ports.
@@ -108,7 +108,7 @@ def _data_folder(folder: Path) -> Finding:
 
 
 async def _sites(settings: Settings) -> list[Finding]:
-    """What all sites find. What several find alike, since they are on one host, is there once."""
+    """The findings of all sites, each once: sites on one host find the same."""
     findings: list[Finding] = []
     for site in open_sites(settings, "trial", EngineFiles(settings.server.data / "none")):
         findings += [finding for finding in await site.check() if finding not in findings]

@@ -81,7 +81,7 @@ class _KeptGateway:
 
 @dataclass(frozen=True, slots=True)
 class _KeptApi:
-    """An API process that answers calls until another one does, and where it listens. Those ``before`` it end soon."""
+    """An API process that answers calls until another one does, and its address. Those ``before`` it end soon."""
 
     process: Detached
     before: tuple[Detached, ...]
@@ -225,7 +225,7 @@ class Supervisor:
             self._say(lacking)
 
     async def _start_api(self, part: Part, kept: _KeptApi | None) -> None:
-        """Start the API; where there is one that answers calls, so that none fails: it ends when this one is ready."""
+        """Start the API. An old API process answers calls until the new one is ready, so that no call fails."""
         flags = None if kept is None else self._restarts.next_flags()
         if kept is not None and flags is not None:
             # So that both are found, should we be killed now.
@@ -244,9 +244,9 @@ class Supervisor:
         await part.start()
 
     async def _api_left(self) -> _KeptApi | None:
-        """The API process that a killed server left running, at rest, unless it isn't what these settings ask for.
+        """The API process that a killed server left running, if it fits these settings. It begins no more work.
 
-        It is ended where it can't go on beside another: when the database has to change first, for example.
+        It is stopped where it can't run beside another one, such as when the database has to be migrated first.
         """
         process = remembered_process(self._run_folder / "api.json")
         if process is None or not is_up_to_date(database_file(self._settings)):
@@ -283,9 +283,9 @@ class Supervisor:
                 self._say("ended the api of a server that was killed")
 
     async def _gateway_left(self) -> _KeptGateway | None:
-        """The gateway that a killed server left running, unless it isn't what these settings ask for.
+        """The gateway that a killed server left running, if it fits these settings.
 
-        Builds go on through it; ending it would cut them.
+        Running builds are connected through it. To stop it would break them.
         """
         process = remembered_process(self._run_folder / "gateway.json")
         if process is None:

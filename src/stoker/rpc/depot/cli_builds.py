@@ -64,7 +64,7 @@ class CliBuildHandlers(CliBuilds):
     async def create_build(
         self, request: pb.CreateBuildRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.CreateBuildResponse:
-        """Create a build, and the token with which the CLI goes on."""
+        """Create a build, and the token that the CLI uses from then on."""
         require_buildkit(request.required_engine)
         require_nothing_saved(request.options)
         created = await self._builds.create_or_ask(caller(), request.project_id)
@@ -98,7 +98,7 @@ class CliBuildHandlers(CliBuilds):
     async def get_build_kit_connection(
         self, request: pb.GetBuildKitConnectionRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.GetBuildKitConnectionResponse:
-        """The endpoint as soon as the machine is ready; after some seconds, pending."""
+        """The endpoint as soon as the machine is ready, or pending after some seconds."""
         require_buildkit(request.required_engine)
         platform = decode_platform(request.platform)
         endpoint = await self._endpoints.get(caller(), request.build_id, platform)
@@ -150,7 +150,7 @@ class CliBuildHandlers(CliBuilds):
     async def report_status_stream(
         self, request: AsyncIterator[pb.ReportStatusStreamRequest], ctx: RequestContext[Any, Any], /
     ) -> pb.ReportStatusStreamResponse:
-        """Record what the CLI says of its own work, such as connecting, to the stream's end."""
+        """Record what the CLI reports of its own work, such as connecting, until the stream ends."""
         async for message in request:
             await self._reports.report_progress(caller(), message.build_id, _progress(message.statuses))
         return pb.ReportStatusStreamResponse()

@@ -30,7 +30,7 @@ _SAVES = ("save", "saveTags", "save_tags")
 
 
 def as_protobuf_has_it(data: bytes | bytearray, message_class: type[Any]) -> bytes | bytearray:
-    """A request's JSON as protobuf has it. What needs no change, or can't be read at all, stays as it is.
+    """A request's JSON in protobuf's form. JSON that needs no change, or is malformed, is returned as it is.
 
     Raises:
         ValueError: the result is none of those that there are.

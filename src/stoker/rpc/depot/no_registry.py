@@ -1,4 +1,4 @@
-"""What needs an image registry, which this server doesn't have: refused with what to do instead."""
+"""Refuses what needs an image registry, which this server doesn't have, and says what to do instead."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def _without_registry(service: type[Any]) -> Any:  # noqa: ANN401
 
 
 def refused_services() -> tuple[ProjectImages, PushService, RegistryService]:
-    """The services that are nothing without a registry."""
+    """Services that need a registry."""
     return _without_registry(ProjectImages), _without_registry(PushService), _without_registry(RegistryService)

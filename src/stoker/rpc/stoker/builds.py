@@ -1,4 +1,4 @@
-"""`stoker.v1.BuildService`: what the Build API doesn't say of a build."""
+"""`stoker.v1.BuildService`: what the Build API lacks about builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stoker.v1.QueueService`: builds that wait for their turn."""
+"""`stoker.v1.QueueService`: builds that wait in the queue."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class ProcessRuntime:
         self._is_released = False
 
     async def prepare_host(self) -> tuple[str, ...]:
-        """Make what all machines of this server share. Can be called again at any time, and repairs it.
+        """Make what all machines of this server share. A later call repairs it.
 
         Returns:
             What this host lacks and machines can do without: a line each, for the operator.
@@ -82,7 +82,7 @@ class ProcessRuntime:
         await asyncio.to_thread(self._release_host)
 
     async def tend_volumes(self) -> None:
-        """Make space when it is short, and heal a volume store that became read-only. To be called now and again."""
+        """Free disk space when it is short, and repair a volume store that became read-only. Call it at intervals."""
         await asyncio.to_thread(self._tend_volumes)
 
     async def trim_logs(self) -> None:

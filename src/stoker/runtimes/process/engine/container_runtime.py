@@ -1,4 +1,4 @@
-"""What buildkitd calls to run a step: a script that asks for leave, and then runs runc or crun."""
+"""The script that buildkitd calls to run a step: it checks the step's configuration, and then runs runc or crun."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _CALL = (
 
 
 def programs(config: ProcessRuntimeConfig) -> list[Path]:
-    """The folders with all that such a script runs, as far as they may be out of others' reach."""
+    """The folders of all programs that the script runs, where other users may have no access to them."""
     given = [] if config.container_runtime is None else [config.container_runtime.parent]
     return [*given, Path(interpreter()).parents[1], _SOURCE]
 
@@ -70,14 +70,14 @@ def container_runtime_script(
 ) -> str:
     """What buildkitd calls instead of runc or crun.
 
-    It keeps their state in the machine's folder, so that none is left in /run after a hard kill; runs a step only as
-    the machine's `StepRules` allow; and tells the step's log when the kernel killed something for memory.
+    It keeps their state in the machine's folder, so that nothing is left in /run after a hard kill. It runs a step only
+    as the machine's `StepRules` allow. It writes to the step's log when the kernel killed a process for memory.
 
     Args:
         folder: the machine's folder.
         program: runc or crun; None for this host's.
         memory_events: the file that counts kills in the group of the step ``$id``; None where memory isn't limited.
-        in_user_namespace: whether the log of a step that failed tells what that may have had to do with it.
+        in_user_namespace: whether a failed step's log explains what the user namespace may have to do with it.
     """
     runtime = str(program or find_program("runc", "crun", package="runc"))
     call = [interpreter(), "-I", "-S", "-c"]

@@ -19,6 +19,6 @@ _LONGEST = 500
 
 
 def damage_in(log: bytes) -> str | None:
-    """The line in which buildkitd says that its volume is damaged; None when it says no such thing."""
+    """The line in which buildkitd reports a damaged volume, or None."""
     found = _DAMAGE.search(log)
     return None if found is None else shortened(found.group().decode(errors="replace").strip(), _LONGEST)

@@ -43,7 +43,7 @@ class TlsFolder:
 
 @dataclass(frozen=True, slots=True)
 class MachineFolder:
-    """Where the files of a running machine are; all of it goes when the machine stops."""
+    """The folder of a running machine's files. It is deleted when the machine stops."""
 
     path: Path
 
@@ -121,8 +121,8 @@ class MachineFolder:
 def make_machine_view(config: ProcessRuntimeConfig) -> Path:
     """Make the place where a machine sees its own folder, in its own mount namespace alone.
 
-    It is where BuildKit looks for a configuration before it reads its options, so it finds its own there. Otherwise it
-    would take the host's, and where that has none run a program of each architecture that it knows.
+    BuildKit reads a configuration there before it reads its options, so it finds its own. Otherwise it would read the
+    host's. Without one, it would run a program of each architecture that it knows.
     """
     with suppress(OSError):
         BUILDKIT_FOLDER.mkdir(mode=0o755, exist_ok=True)

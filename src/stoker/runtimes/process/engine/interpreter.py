@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def interpreter() -> str:
-    """The path of the Python that runs this, by itself rather than by a script that looks for one.
+    """The path of the Python that runs this: the program itself, not a wrapper script.
 
     In the API's process, which has Python in it, `sys.executable` is the first ``python3`` in PATH. That may be another
     Python, or a version manager's script, which takes longer than what it starts.

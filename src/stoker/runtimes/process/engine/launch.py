@@ -60,7 +60,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a machine is to see of the host.
+    """What a machine sees of the host.
 
     Attributes:
         folder: its folder.
@@ -76,7 +76,7 @@ class Surroundings:
 
 
 class Launch(Protocol):
-    """A machine's processes: first only one that waits, so that it can be put in its place while files are written."""
+    """A machine's processes. At first there is one that waits. It is moved into its cgroups while files are written."""
 
     process: subprocess.Popen[bytes]
 

@@ -1,7 +1,7 @@
-"""One start of a machine: much of it is waiting for the kernel, so its parts are made beside each other.
+"""Starts a machine. Most of the time is spent waiting for the kernel, so the parts are made in parallel.
 
-What an engine can't start without is its certificate, its configuration and its place in the cgroups; its network it
-needs only later (see `stoker.runtimes.process.engine.launch`).
+An engine needs its certificate, its configuration and its cgroups from the beginning. It needs its network only later
+(see `stoker.runtimes.process.engine.launch`).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class MachineStarts:
         self._ids = IdRanges(config.run_folder, IdRange(config.first_id, config.id_ranges * IDS))
 
     def start(self, spec: MachineSpec) -> tuple[Placement, subprocess.Popen[bytes]]:
-        """Start a machine of which nothing runs; where it is, and its outermost process.
+        """Start a machine of which nothing runs. Returns its placement and its outermost process.
 
         Raises:
             RuntimeFailed: it could not be started.
@@ -214,13 +214,13 @@ class MachineStarts:
 
 
 def remembered_process(placement: Placement) -> ProcessName | None:
-    """The outermost process that a placement remembers, if it does."""
+    """The outermost process that a placement names, if it names one."""
     process_id, started = placement.remembered.get("process_id"), placement.remembered.get("process_started")
     return None if process_id is None or started is None else ProcessName(int(process_id), int(started))
 
 
 def _remembering(process_id: int) -> dict[str, str]:
-    """What names a process beyond doubt: process ids alone are used again."""
+    """What identifies a process. Process ids alone don't, because the kernel reuses them."""
     started = started_ticks(process_id)
     return {"process_id": str(process_id)} | ({} if started is None else {"process_started": str(started)})
 

@@ -1,7 +1,7 @@
-"""Which programs of the host a machine in a user namespace has to be shown, as it is nobody there.
+"""Which of the host's programs are mounted into a machine in a user namespace, which has no rights on the host.
 
-They are shown where they are. A folder above them that only its owner may enter, such as /root, is covered by an empty
-one, so that nothing else of it is seen. The machine's own /tmp and the like are empty from the beginning.
+They are mounted at their own paths. A folder above them that only its owner may enter, such as /root, is covered by an
+empty one, so that the machine sees nothing else of it. The machine's own /tmp and the like are empty at first.
 """
 
 from __future__ import annotations

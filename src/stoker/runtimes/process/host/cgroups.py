@@ -113,7 +113,7 @@ class Cgroups:
         return f"/{self._server / machine_id}"
 
     def lacking(self) -> frozenset[str]:
-        """The controllers that limits need and that aren't to be had here."""
+        """The controllers that limits need and this host lacks."""
         return frozenset(CONTROLLERS).difference(*(self._controllers(hierarchy) for hierarchy in self._all()))
 
     def create(self, machine_id: str, limits: Limits) -> list[Path]:
@@ -196,7 +196,7 @@ class Cgroups:
         return None
 
     def engine_ran_out_of_memory(self, machine_id: str) -> bool:
-        """Whether the kernel killed buildkitd itself, or what holds it, for memory."""
+        """Whether the kernel killed buildkitd itself, or the processes around it, because memory ran out."""
         found = self.memory_group(machine_id)
         return found is not None and kills_in(found[0] / _ENGINE, unified=found[1]) > 0
 
@@ -229,7 +229,7 @@ class Cgroups:
         return next((pid for pid in self._engine(machine_id) if len(namespace_pids(pid)) == 1), None)
 
     def ask_to_end(self, machine_id: str) -> bool:
-        """Ask the machine to end by itself; False when there is nothing yet, or nothing any more, that would."""
+        """Ask the machine to end by itself. Returns False when no process of it is there to be asked."""
         for pid in self._engine(machine_id):
             inside = namespace_pids(pid)
             # The first process of a pid namespace gets no signal that it doesn't catch (pid_namespaces(7)).

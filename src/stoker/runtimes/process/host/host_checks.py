@@ -1,4 +1,4 @@
-"""What this host has of all that machines need. Each check tries the thing itself where that leaves nothing behind."""
+"""Checks what machines need of this host. Each check tries the thing itself, where that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
 
 def check_host(folder: Path) -> tuple[Finding, ...]:
-    """Look at everything. Takes a fraction of a second, and leaves this host as it was.
+    """Check everything. Takes a fraction of a second, and changes nothing on the host.
 
     Args:
         folder: where the server's data is or is to be; machines' files are tried out there.

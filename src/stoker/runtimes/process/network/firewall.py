@@ -32,7 +32,7 @@ class Firewall:
         self._rules = ruleset(self.table, allowed, denied, max_connections)
 
     def prepare(self, machines: Iterable[Admission], given: Services) -> None:
-        """Make the table, or bring it up to date with the machines that are there, and let the host pass packets on.
+        """Create or update the table for the machines that are there, and turn forwarding on.
 
         Raises:
             HostUnfit: nftables or forwarding can't be had.
@@ -46,7 +46,7 @@ class Firewall:
             raise HostUnfit(f"RUN steps can't be given a network ({error}); run as root with nftables") from error
 
     def admit(self, machine: Admission, given: Services) -> None:
-        """Put a machine under the table's rules, and bring what is let through everywhere up to date.
+        """Put a machine under the table's rules, and update the addresses that are allowed for all.
 
         Raises:
             RuntimeFailed: it could not be done.
@@ -59,7 +59,7 @@ class Firewall:
             self._nft(self._rules + script)
 
     def forget(self, bridge_name: str, engine: str | None, privileges: Privileges) -> None:
-        """Take a machine out of the sets. One that isn't there is a success.
+        """Remove a machine from the sets. One that isn't there is a success.
 
         Args:
             bridge_name: what its steps were attached to.

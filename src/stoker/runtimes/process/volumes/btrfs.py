@@ -1,4 +1,4 @@
-"""What we ask of a btrfs file system: subvolumes, quotas, and how they stand.
+"""Runs btrfs: subvolumes, quotas, and their usage.
 
 Through btrfs(8), which takes 2 to 4 ms a call.
 """
@@ -68,7 +68,7 @@ def snapshot_subvolume(source: Path, target: Path) -> None:
 
 
 def delete_subvolume(path: Path) -> None:
-    """Delete a subvolume with all that is in it; its space is given back soon after. One that is absent is a success.
+    """Delete a subvolume with all that is in it; its space is freed soon after. One that is absent is a success.
 
     Raises:
         VolumeFailed: it is still there.
@@ -97,12 +97,12 @@ def delete_subvolume(path: Path) -> None:
 
 
 def commit(folder: Path) -> None:
-    """Write everything out now, upon which the space of what was deleted is given back."""
+    """Commit the file system now. That frees the space of what was deleted."""
     btrfs("filesystem", "sync", str(folder))
 
 
 def quota(path: Path) -> Quota:
-    """How a subvolume stands. The number in use is that of the last commit, half a minute ago at most.
+    """The quota and usage of a subvolume, as of the last commit, half a minute ago at most.
 
     Raises:
         VolumeFailed: it is none; a folder would be told the quota of the subvolume that it is in.

@@ -21,7 +21,7 @@ _ROOM_TO_START = 256 * 1024**2
 class SubvolumeVolumes:
     """Volumes as subvolumes of ``folder``, which is in a btrfs with quotas.
 
-    Beside them are what `save` remembered (``.last-good``) and what `restore` set aside (``.damaged``).
+    Beside them are the snapshots of `save` (``.last-good``) and what `restore` set aside (``.damaged``).
     """
 
     def __init__(self, folder: Path, headroom_bytes: int, is_there: Callable[[], bool]) -> None:
@@ -35,8 +35,8 @@ class SubvolumeVolumes:
     def open(self, volume_id: str, keep_bytes: int) -> OpenVolume:
         """A volume, made on first use, and capped at ``keep_bytes`` and the headroom.
 
-        BuildKit can't even start at a cap that is reached, as it has to write its databases: so there is always room
-        for that, and no more, or a cap would grow with every start.
+        BuildKit can't start on a full volume, because it has to write its databases. So there is always room for these,
+        but no more: otherwise the cap would grow with every start.
         """
         path = self._path(volume_id)
         if not path.exists():
@@ -117,7 +117,7 @@ class SubvolumeVolumes:
         return any((kept / volume_id).exists() for kept in (self._last_good, self._next))
 
     def restore(self, volume_id: str) -> bool:
-        """Set a damaged volume aside, in place of what was before, and put its last good snapshot where it was."""
+        """Set a damaged volume aside, replacing an earlier one, and put its last good snapshot in its place."""
         path, aside = self._path(volume_id), self._damaged / volume_id
         if path.exists():
             btrfs.delete_subvolume(aside)

@@ -79,7 +79,7 @@ class VolumeImage:
         return False
 
     def trim(self) -> None:
-        """Give back to the disk below at once what is free in the image."""
+        """Release the image's free space to the disk below at once."""
         before = shutil.disk_usage(self._file.parent).free
         done = run([find_program("fstrim", package="util-linux"), str(self._folder)], seconds=_TRIM_SECONDS)
         if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""Which way volumes are kept on this host, and the space that is left for them."""
+"""Chooses how volumes are kept on this host, and watches the space that is left for them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class VolumeStore:
         self.untrusted = UntrustedVolumes(self.volumes, self._free_for_untrusted, share, headroom)
 
     def prepare(self) -> tuple[str, ...]:
-        """Make and mount what is missing; what the operator should know, a line each.
+        """Make and mount what is missing. Returns what the operator should know, a line each.
 
         Raises:
             HostUnfit: what the settings ask for can't be had here.
@@ -75,7 +75,7 @@ class VolumeStore:
         return ()
 
     def give_back(self) -> None:
-        """When the disk is short of space, let an image give back what is free in it, before anything needs it.
+        """When the disk is short of space, trim the image before anything needs the space.
 
         Raises:
             HostUnfit: the image can't be mounted.
@@ -163,7 +163,7 @@ class VolumeStore:
         return None
 
     def tend(self, *, in_use: bool) -> None:
-        """Heal what can be healed: make space when it is short, mount anew what became read-only.
+        """Repair what can be repaired: free space when it is short, remount what became read-only.
 
         Args:
             in_use: whether there are machines.

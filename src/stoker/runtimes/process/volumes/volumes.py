@@ -1,4 +1,4 @@
-"""Where caches are kept: what any way to keep them can do, and the plainest one, directories."""
+"""The interface of all kinds of volumes, and the simplest kind: directories."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OpenVolume:
 class Volumes(Protocol):
     """Where caches are kept: each volume is the folder ``<volume id>``. All of it blocks.
 
-    Every method may raise RuntimeFailed when the file system does not do what it is asked for.
+    Every method may raise RuntimeFailed when an operation of the file system fails.
     """
 
     def open(self, volume_id: str, keep_bytes: int) -> OpenVolume:
@@ -39,12 +39,12 @@ class Volumes(Protocol):
         ...
 
     def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
-        """Cap a volume that is open as `open` would now; whether it is about as full as that.
+        """Cap an open volume as `open` would now. Returns whether it is nearly full.
 
         Args:
             volume_id: the volume.
             keep_bytes: what its policy keeps.
-            fresh: count what it has at this moment, for which everything is written out first.
+            fresh: count its size at this moment, which commits the file system first.
         """
         ...
 
@@ -61,7 +61,7 @@ class Volumes(Protocol):
         ...
 
     def commit(self) -> None:
-        """Count what volumes have at this moment, for which everything is written out."""
+        """Commit the file system, so that the sizes of volumes are those of this moment."""
         ...
 
     def ids(self) -> frozenset[str]:
@@ -93,7 +93,7 @@ class Volumes(Protocol):
         ...
 
     def save(self, volume_id: str) -> None:
-        """Remember the volume's content as good, instead of what was remembered before; nothing where that is dear."""
+        """Save the volume's content as its last good snapshot. Does nothing where snapshots are expensive."""
         ...
 
     def can_restore(self, volume_id: str) -> bool:
@@ -105,7 +105,7 @@ class Volumes(Protocol):
         ...
 
     def reclaim(self) -> int:
-        """Drop what is kept for bad times only: how many snapshots and damaged volumes that were."""
+        """Delete last good snapshots and damaged volumes. Returns how many there were."""
         ...
 
 
@@ -163,7 +163,7 @@ class DirectoryVolumes:
     def size(self, volume_id: str) -> int:
         """The bytes that a volume takes on disk, once for all names of a file. One that is absent takes none.
 
-        Looking at every file can take minutes, so it gives way to whatever else the host has to do, and ends with us.
+        To read every file can take minutes. So it has the lowest priority, and ends when we do.
 
         Raises:
             VolumeNotMeasured: it can't be told, or took too long.
@@ -218,7 +218,7 @@ class DirectoryVolumes:
 
 
 def _unobtrusively() -> list[str]:
-    """What a command is put behind to give way to all others, and to end when its caller does."""
+    """The prefix of a command that has the lowest priority, and ends when its caller does."""
     return [
         *(find_program("setpriv", package="util-linux"), "--pdeathsig", "KILL"),
         *(find_program("ionice", package="util-linux"), "--ignore", "--class", "idle"),

@@ -1,7 +1,7 @@
 """Decides whether a step may run as BuildKit configured it. The machine's container runtime calls this for each step.
 
-It takes nothing but what is on its lists: what BuildKit writes by itself, and what a build may choose. So a field that
-nobody thought of is refused, too.
+It accepts only what is on its lists: what BuildKit writes by itself, and what a build may choose. Unknown fields are
+refused.
 
-Each step waits for it. So it imports nothing that takes long: no `json` (which brings `re`), `typing`, `dataclasses`.
+Every step waits for it. So it imports nothing that takes long: no `json` (which brings `re`), `typing`, `dataclasses`.
 """
