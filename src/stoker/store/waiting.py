@@ -117,7 +117,10 @@ async def queue_of_organization(tx: Transaction, organization_id: str) -> list[W
 
 
 async def builds_without_room(tx: Transaction, organization_id: str) -> list[tuple[Waiting, str]]:
-    """Builds of an organization for whose machine there is no room yet, in order, and why."""
+    """Builds of an organization for whose machine there is no room yet, and why.
+
+    They are in the order in which machines get room: see `stoker.domain.machines.first_in_line`.
+    """
     query = (
         select(leases, machines.c.organization_id, machines.c.waits_for, machines.c.waits_since)
         .join(machines, machines.c.id == leases.c.machine_id)
@@ -126,7 +129,7 @@ async def builds_without_room(tx: Transaction, organization_id: str) -> list[tup
             machines.c.waits_for.is_not(None),
             leases.c.ended_at.is_(None),
         )
-        .order_by(machines.c.waits_since, leases.c.created_at, leases.c.id)
+        .order_by(machines.c.waits_since, machines.c.id, leases.c.id)
     )
     return [(_waiting(row), row.waits_for) for row in await tx.execute(query)]
 
