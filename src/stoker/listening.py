@@ -30,7 +30,7 @@ async def serve_at(application: Any, address: HostPort) -> None:  # noqa: ANN401
 def bind_privately(path: Path) -> socket.socket:
     """A listening Unix socket at ``path``, which replaces the one of a process that died."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}")
     with suppress(FileNotFoundError):
         temporary.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -20,10 +20,12 @@ WITHOUT_MOUNTS = ("setpriv", "--bounding-set", "-sys_admin")
 
 @pytest.fixture
 def run(tmp_path: Path, cache: Path) -> Any:
-    def run(*command: str, listen: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
+    def run(
+        *command: str, listen: str = "127.0.0.1:0", data: Path = tmp_path / "data"
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**plain_environment(), "HOME": str(tmp_path), "STOKER_CACHE": str(cache)}
         return subprocess.run(
-            [*command, "--data", str(tmp_path / "data"), "--listen", listen, "--gateway", "127.0.0.1:0"],
+            [*command, "--data", str(data), "--listen", listen, "--gateway", "127.0.0.1:0"],
             env=environment,
             capture_output=True,
             text=True,
@@ -105,6 +107,15 @@ def test_a_port_that_is_taken_is_named_with_what_to_do(run: Any) -> None:
     assert ports["verdict"] == "missing"
     assert ports["found"] == f"{address} is in use by another program"
     assert ports["advice"] == "choose another with --listen"
+
+
+def test_a_path_that_is_too_long_for_sockets_is_told(run: Any, tmp_path: Path) -> None:
+    answer = run(*PROGRAM, "doctor", "--json", data=tmp_path / ("long" * 30))
+
+    assert answer.returncode == 1
+    folder = findings(answer)["data folder"]
+    assert folder["verdict"] == "missing"
+    assert "take a folder whose path has at most 8" in folder["advice"]
 
 
 def test_few_open_files_are_told(run: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.harness.server import Server
@@ -21,6 +22,13 @@ def end_waiting_steps(server: Server) -> None:
     for pid in _waiting(server_id):
         # Of this one the shell says nothing.
         os.kill(pid, signal.SIGPIPE)
+
+
+def make_file_inside(process_id: int, path: str) -> None:
+    """Make an empty file where a process of a step sees it, by its own busybox and as its root."""
+    namespaces = [Path("/proc", process, "ns/user").readlink() for process in (str(process_id), "self")]
+    enter = ["nsenter", f"--target={process_id}", "--mount", *(["--user"] if len(set(namespaces)) > 1 else [])]
+    subprocess.run([*enter, "/bin/busybox", "touch", path], capture_output=True, check=True)
 
 
 def _waiting(server_id: str) -> list[int]:

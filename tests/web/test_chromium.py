@@ -21,6 +21,7 @@ from tests.harness.endpoint import get_endpoint
 from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
+from tests.harness.waiting_step import make_file_inside
 
 MARKUP = "<img src=x onerror=alert(1)>"
 """That in Ada's name too."""
@@ -108,7 +109,7 @@ def let_go(gate: str) -> None:
     def is_open() -> bool:
         waiting = processes_of(lambda line: "busybox sh -c" in line and f"until [ -e {gate} ]" in line)
         for process in waiting:
-            Path(f"/proc/{process}/root{gate}").touch()
+            make_file_inside(process, gate)
         return bool(waiting)
 
     eventually(is_open, f"a step waits for {gate}")

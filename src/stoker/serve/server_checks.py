@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import ssl
 import tempfile
@@ -18,6 +19,7 @@ from stoker.engine import (
     given_engine,
     lacking_to_build,
 )
+from stoker.plan import control_socket
 from stoker.runtimes.folders import nearest_folder
 from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _ENOUGH_FILES = 4096
 _GIGABYTE = 1000**3
+_LONGEST_SOCKET_PATH = 107  # unix(7)
 _CLIENTS = Finding(
     "clients",
     Verdict.GOOD,
@@ -42,7 +45,7 @@ _CLIENTS = Finding(
 async def check_server(settings: Settings) -> tuple[Finding, ...]:
     """Check everything that a server needs. Changes nothing, and takes a fraction of a second."""
     running = _running_server(settings.server.data) or _left_running(settings.server.data)
-    folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings.server.data)
+    folder = Finding("server", Verdict.GOOD, running) if running else _data_folder(settings)
     # A running server holds its own ports.
     ports = () if running else (_ports(settings),)
     programs = (await _engine(settings), _container_runtime(settings))
@@ -96,7 +99,13 @@ def _left_running(folder: Path) -> str | None:
     return f"the {' and the '.join(parts)} of one that was killed run on; a start takes over" if parts else None
 
 
-def _data_folder(folder: Path) -> Finding:
+def _data_folder(settings: Settings) -> Finding:
+    folder = settings.server.data
+    spare = _LONGEST_SOCKET_PATH - len(os.fsencode(control_socket(settings)))
+    if spare < 0:
+        most = len(os.fsencode(folder)) + spare
+        advice = f"take a folder whose path has at most {most} bytes, as there are sockets in it"
+        return Finding("data folder", Verdict.MISSING, f"the path of {folder} is too long", advice)
     nearest = nearest_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=nearest):
