@@ -12,6 +12,7 @@ from pyqwest import Client, HTTPTransport, HTTPVersion
 
 from stoker._gen.moby.buildkit.v1.control_connect import ControlClient
 from stoker._gen.moby.buildkit.v1.control_pb import DiskUsageRequest, InfoRequest, PruneRequest, UsageRecord
+from stoker.buildkit.cancellation import cancellable
 from stoker.buildkit.decoding import EPOCH, LenientCodec, decode_moment
 from stoker.domain.cache_contents import CacheRecord
 from stoker.domain.masking import mask_secrets
@@ -56,7 +57,8 @@ async def wait_until_ready(placement: Placement, server_name: str, credentials: 
     async with control_client(placement, server_name, credentials) as client:
         while True:
             try:
-                await client.info(InfoRequest(), timeout_ms=_CALL_TIMEOUT_MS)
+                with cancellable():
+                    await client.info(InfoRequest(), timeout_ms=_CALL_TIMEOUT_MS)
             except ConnectError:
                 await asyncio.sleep(_PAUSE)
             else:
@@ -84,9 +86,10 @@ async def prune(placement: Placement, server_name: str, credentials: ControlCred
         ControlFailed: the call failed; the machine may have ended.
     """
     try:
-        async with control_client(placement, server_name, credentials) as client:
-            request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
-            return sum([record.Size async for record in client.prune(request)])
+        with cancellable():
+            async with control_client(placement, server_name, credentials) as client:
+                request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
+                return sum([record.Size async for record in client.prune(request)])
     except ConnectError as error:
         raise ControlFailed(mask_secrets(error.message)) from error
 
@@ -100,8 +103,9 @@ async def cache_records(
         ControlFailed: the call failed; the machine may have ended.
     """
     try:
-        async with control_client(placement, server_name, credentials) as client:
-            answer = await client.disk_usage(DiskUsageRequest())
+        with cancellable():
+            async with control_client(placement, server_name, credentials) as client:
+                answer = await client.disk_usage(DiskUsageRequest())
     except ConnectError as error:
         raise ControlFailed(mask_secrets(error.message)) from error
     return tuple(_cache_record(record) for record in answer.record)

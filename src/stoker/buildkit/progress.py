@@ -17,6 +17,7 @@ from stoker._gen.moby.buildkit.v1.control_pb import (
     VertexStatus,
     VertexWarning,
 )
+from stoker.buildkit.cancellation import cancellable
 from stoker.buildkit.control import ControlFailed, control_client
 from stoker.buildkit.decoding import EPOCH, decode, decode_moment
 from stoker.domain.masking import mask_secrets
@@ -62,12 +63,13 @@ async def follow_solve(
         ControlFailed: the connection broke; following it again repeats what came before.
     """
     try:
-        async with control_client(placement, server_name, credentials) as client:
-            parts = client.execute_server_stream(request=StatusRequest(Ref=ref), method=_STATUS)
-            async for status in parts:
-                for progress in _decode_parts(status):
-                    yield progress
-                    await asyncio.sleep(0)
+        with cancellable():
+            async with control_client(placement, server_name, credentials) as client:
+                parts = client.execute_server_stream(request=StatusRequest(Ref=ref), method=_STATUS)
+                async for status in parts:
+                    for progress in _decode_parts(status):
+                        yield progress
+                        await asyncio.sleep(0)
     except ConnectError as error:
         unknown = error.code is Code.NOT_FOUND or "no such job" in error.message
         raise (SolveUnknown if unknown else ControlFailed)(mask_secrets(error.message)) from error
