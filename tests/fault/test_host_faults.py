@@ -170,7 +170,7 @@ def _is_refused(host: str, port: int) -> bool:
 def test_few_open_files_are_told_and_a_burst_of_connections_is_outlived(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    server = serve(tmp_path / "server" / "data", launcher=("prlimit", "--nofile=256:256"))
+    server = serve(tmp_path / "s" / "data", launcher=("prlimit", "--nofile=256:256"))
     assert "open files: at most 256" in server.output
     host, _, port = server.url.removeprefix("http://").partition(":")
     with ExitStack() as stack:
