@@ -115,7 +115,7 @@ def test_a_path_that_is_too_long_for_sockets_is_told(run: Any, tmp_path: Path) -
     assert answer.returncode == 1
     folder = findings(answer)["data folder"]
     assert folder["verdict"] == "missing"
-    assert "take a folder whose path has at most 8" in folder["advice"]
+    assert "take a folder whose path has at most 90 bytes" in folder["advice"]
 
 
 def test_few_open_files_are_told(run: Any) -> None:

@@ -92,7 +92,7 @@ async def test_the_image_is_mounted_once_and_gone_with_the_server(new_host: NewH
     again = ProcessSite(host.config)
     await again.runtime.prepare_host()
     assert loop_devices().count(str(image_of(host))) == 1
-    await again.release_host()
+    await again.runtime.release_host()
     await nothing_left(host.config, before)
     await host.runtime.prepare_host()
     assert (folder_of(host) / "a").is_dir()
