@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,19 +20,9 @@ from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.tables.audit import audit_events
 from stoker.system import SystemRandomness
+from tests.harness.clocks import SetClock
 
 DAY = timedelta(days=1)
-
-
-@dataclass
-class SetClock:
-    time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
 
 
 async def add(core: Core, name: str) -> None:

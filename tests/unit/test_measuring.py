@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,19 +25,9 @@ from stoker.store.database import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.contract.fake_runtime import FakeHost, FakeSite
+from tests.harness.clocks import SetClock
 
 INTERVAL = timedelta(minutes=15)
-
-
-@dataclass
-class SetClock:
-    time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
 
 
 @dataclass

@@ -4,81 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from stoker.buildkit.control import read_credentials
-from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.machines import Machine, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.principals import CredentialKind, Principal
 from stoker.domain.projects import ProjectChange
-from stoker.fleet.cache_inspection import CacheInspection
-from stoker.fleet.controller import FleetController
-from stoker.fleet.housekeeping import Housekeeping
-from stoker.fleet.machine_writer import MachineWriter
-from stoker.fleet.starting import MachineStarting
-from stoker.fleet.stopping import MachineStopping
-from stoker.pki.certificates import Certificates
 from stoker.runtimes.sites import Sites
-from stoker.services.admission import Admission
-from stoker.services.bootstrap import BootstrapService
-from stoker.services.build_completion import fail_builds
-from stoker.services.core import Core, Limits
-from stoker.services.leasing import add_lease
+from stoker.services.core import Limits
 from stoker.services.projects import ProjectService, UpdatedProject
-from stoker.services.wakeups import FLEET, Wakeups
-from stoker.settings.fleet import FleetSettings
-from stoker.store import builds as build_store
+from stoker.services.wakeups import FLEET
 from stoker.store import machines as machine_store
-from stoker.store.database import open_sqlite
-from stoker.store.migrate import migrate
-from stoker.system import SystemRandomness
 from tests.contract.fake_runtime import FakeHost, FakeSite
-from tests.unit.test_waiting_for_room import DEADLINE_SECONDS, SteppedClock, at_once
+from tests.harness.fleet import DEADLINE_SECONDS, Fleet, running_fleet
 
 NORTH, SOUTH = "north-1", "south-1"
 DAY = timedelta(hours=24)
 
 
 @dataclass
-class World:
-    core: Core
-    clock: SteppedClock
+class World(Fleet):
     host: FakeHost
     projects: ProjectService
     owner: Principal
-    project: str
 
     async def move(self, region: str) -> UpdatedProject:
         return await self.projects.update(self.owner, self.project, ProjectChange(region_id=region))
-
-    async def build(self, *, untrusted: bool = False) -> str:
-        build = Build(
-            id=self.core.new_id(),
-            organization_id=self.owner.organization_id,
-            project_id=self.project,
-            status=BuildStatus.RUNNING,
-            error=None,
-            created_at=self.clock.now(),
-            started_at=None,
-            finished_at=None,
-            untrusted=untrusted,
-        )
-        async with self.core.database.write() as tx:
-            await build_store.add_build(tx, build)
-            await add_lease(self.core, tx, build, Platform.AMD64)
-        self.core.wakeups.wake(FLEET)
-        return build.id
-
-    async def end(self, build_id: str) -> None:
-        async with self.core.database.write() as tx:
-            await fail_builds(self.core, tx, [build_id], "it is over")
-        self.core.wakeups.wake(FLEET)
 
     async def machine(self, build_id: str | None) -> Machine | None:
         async with self.core.database.read() as tx:
@@ -104,9 +59,9 @@ class World:
 
     async def fill_cache(self) -> str:
         """Build once, and let the machine stop; its volume."""
-        build_id = await self.build()
+        build_id = await self.begin_build()
         volume = (await self.until(MachineState.READY)).volume_id
-        await self.end(build_id)
+        await self.end_build(build_id)
         self.clock.go_on(timedelta(hours=1))
         self.core.wakeups.wake(FLEET)
         await self.until(MachineState.STOPPED)
@@ -116,32 +71,12 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    migrate(tmp_path / "stoker.db")
-    database, clock = open_sqlite(tmp_path / "stoker.db"), SteppedClock()
-    core = Core(database, clock, SystemRandomness(), Wakeups(), Limits(regions=(NORTH, SOUTH)), Admission())
-    first = await BootstrapService(core).first_steps(lambda _: None)
-    assert first is not None
-    host, settings = FakeHost(), FleetSettings()
+    host = FakeHost()
     sites = Sites({name: FakeSite(host, name) for name in (NORTH, SOUTH)})
-    certificates = Certificates(tmp_path / "pki", clock)
-    credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
-    housekeeping = Housekeeping(core, sites, credentials, settings)
-    inspection = CacheInspection(core, credentials, settings)
-    writer = MachineWriter(core, settings, "claim")
-    stopping = MachineStopping(core, sites, inspection, writer, settings)
-    starting = MachineStarting(
-        core, sites, certificates, credentials, housekeeping, stopping, writer, settings, wait_until_ready=at_once
-    )
-    controller = FleetController(
-        core, sites, starting, stopping, writer, housekeeping, settings, "claim", pause=clock.pause
-    )
-    running = asyncio.create_task(controller.run())
-    owner = Principal(CredentialKind.ORGANIZATION, "token", (first.organization_id,))
-    yield World(core, clock, host, ProjectService(core, sites.is_one_site), owner, first.project_id)
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await database.close()
+    async with running_fleet(tmp_path, sites, limits=Limits(regions=(NORTH, SOUTH))) as fleet:
+        owner = Principal(CredentialKind.ORGANIZATION, "token", (fleet.organization,))
+        projects = ProjectService(fleet.core, sites.is_one_site)
+        yield World(fleet.core, fleet.clock, fleet.organization, fleet.project, host, projects, owner)
 
 
 async def test_the_old_cache_goes_after_its_time_and_no_sooner(world: World) -> None:
@@ -189,16 +124,16 @@ async def test_a_project_that_moves_back_too_late_begins_anew(world: World) -> N
 
 
 async def test_builds_that_run_end_where_they_are(world: World) -> None:
-    build_id = await world.build()
+    build_id = await world.begin_build()
     before = await world.until(MachineState.READY)
     await world.move(SOUTH)
     world.clock.go_on(DAY * 2)
     during = await world.until(MachineState.READY)
     assert (during.region_id, during.volume_id, during.volume_given_up) == (NORTH, before.volume_id, False)
-    await world.end(build_id)
+    await world.end_build(build_id)
     await world.until(MachineState.STOPPED)
     assert world.volumes(NORTH) == {before.volume_id}
-    await world.build()
+    await world.begin_build()
     after = await world.until(MachineState.READY)
     assert (after.region_id, after.volume_id != before.volume_id) == (SOUTH, True)
     world.clock.go_on(DAY)
@@ -206,13 +141,13 @@ async def test_builds_that_run_end_where_they_are(world: World) -> None:
 
 
 async def test_a_project_that_moves_back_while_its_build_runs_keeps_machine_and_cache(world: World) -> None:
-    build_id = await world.build()
+    build_id = await world.begin_build()
     before = await world.until(MachineState.READY)
     await world.move(SOUTH)
     back = await world.move(NORTH)
     assert back.move is not None
     assert back.move.has_cache
-    await world.end(build_id)
+    await world.end_build(build_id)
     await world.until(MachineState.STOPPED)
     assert await world.fill_cache() == before.volume_id
 
@@ -220,7 +155,7 @@ async def test_a_project_that_moves_back_while_its_build_runs_keeps_machine_and_
 async def test_an_untrusted_build_does_not_copy_a_cache_of_elsewhere(world: World) -> None:
     old = await world.fill_cache()
     await world.move(SOUTH)
-    build_id = await world.build(untrusted=True)
+    build_id = await world.begin_build(untrusted=True)
     machine = await world.until(MachineState.READY, build_id)
     assert machine.region_id == SOUTH
     assert world.volumes(SOUTH) == {machine.volume_id}

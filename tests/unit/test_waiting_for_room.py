@@ -4,103 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from stoker.buildkit.control import read_credentials
-from stoker.domain.builds import Build, BuildStatus
 from stoker.domain.machines import Machine, MachineState
 from stoker.domain.platforms import Platform
 from stoker.domain.volumes import Volume, VolumeState
-from stoker.fleet.cache_inspection import CacheInspection
-from stoker.fleet.controller import FleetController
-from stoker.fleet.housekeeping import Housekeeping
-from stoker.fleet.machine_writer import MachineWriter
-from stoker.fleet.starting import MachineStarting
-from stoker.fleet.stopping import MachineStopping
-from stoker.pki.certificates import Certificates
 from stoker.runtimes.sites import Sites
-from stoker.services.admission import Admission
-from stoker.services.bootstrap import BootstrapService
-from stoker.services.build_completion import fail_builds
-from stoker.services.core import Core, Limits
-from stoker.services.leasing import add_lease
-from stoker.services.wakeups import FLEET, Wakeups
 from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
 from stoker.store import volumes as volume_store
-from stoker.store.database import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.store.waiting import builds_without_room
-from stoker.system import SystemRandomness
 from tests.contract.fake_runtime import FakeHost
 from tests.contract.slow_runtime import FULL, SlowSite
-
-DEADLINE_SECONDS = 20.0
-
-
-@dataclass
-class SteppedClock:
-    """Goes on when a test says so; whoever pauses waits for that."""
-
-    time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    pauses: list[tuple[datetime, asyncio.Event]] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
-    async def pause(self, seconds: float) -> None:
-        over = asyncio.Event()
-        self.pauses.append((self.time + timedelta(seconds=seconds), over))
-        await over.wait()
-
-    def go_on(self, by: timedelta) -> None:
-        self.time += by
-        for until, over in self.pauses:
-            if until <= self.time:
-                over.set()
+from tests.harness.fleet import DEADLINE_SECONDS, Fleet, running_fleet
 
 
 @dataclass
-class World:
-    core: Core
-    clock: SteppedClock
+class World(Fleet):
     host: FakeHost
     site: SlowSite
-    organization: str
-    project: str
 
     async def build(self) -> str:
         """A build with a machine of its own, which is to run."""
-        build = Build(
-            id=self.core.new_id(),
-            organization_id=self.organization,
-            project_id=self.project,
-            status=BuildStatus.RUNNING,
-            error=None,
-            created_at=self.clock.now(),
-            started_at=None,
-            finished_at=None,
-            untrusted=True,
-        )
-        async with self.core.database.write() as tx:
-            await build_store.add_build(tx, build)
-            await add_lease(self.core, tx, build, Platform.AMD64)
-        self.core.wakeups.wake(FLEET)
-        return build.id
-
-    async def end(self, build_id: str) -> None:
-        async with self.core.database.write() as tx:
-            await fail_builds(self.core, tx, [build_id], "it is over")
-        self.core.wakeups.wake(FLEET)
+        return await self.begin_build(untrusted=True)
 
     async def machine(self, build_id: str) -> Machine:
         async with self.core.database.read() as tx:
@@ -124,38 +55,13 @@ def waits(machine: Machine) -> bool:
     return machine.state is MachineState.STOPPED and machine.waits_for is not None
 
 
-async def at_once(*_: object) -> None:
-    pass
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    migrate(tmp_path / "stoker.db")
-    database, clock = open_sqlite(tmp_path / "stoker.db"), SteppedClock()
-    core = Core(database, clock, SystemRandomness(), Wakeups(), Limits(), Admission())
-    first = await BootstrapService(core).first_steps(lambda _: None)
-    assert first is not None
     host = FakeHost()
     site = SlowSite(host, "server")
-    sites, settings = Sites({"here": site}, otherwise=site), FleetSettings(room_seconds=0.1)
-    certificates = Certificates(tmp_path / "pki", clock)
-    credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
-    housekeeping = Housekeeping(core, sites, credentials, settings)
-    inspection = CacheInspection(core, credentials, settings)
-    writer = MachineWriter(core, settings, "claim")
-    stopping = MachineStopping(core, sites, inspection, writer, settings)
-    starting = MachineStarting(
-        core, sites, certificates, credentials, housekeeping, stopping, writer, settings, wait_until_ready=at_once
-    )
-    controller = FleetController(
-        core, sites, starting, stopping, writer, housekeeping, settings, "claim", pause=clock.pause
-    )
-    running = asyncio.create_task(controller.run())
-    yield World(core, clock, host, site, first.organization_id, first.project_id)
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await database.close()
+    sites = Sites({"here": site}, otherwise=site)
+    async with running_fleet(tmp_path, sites, FleetSettings(room_seconds=0.1)) as fleet:
+        yield World(fleet.core, fleet.clock, fleet.organization, fleet.project, host, site)
 
 
 async def test_machines_wait_for_room_in_order_and_without_failures(world: World) -> None:
@@ -173,7 +79,7 @@ async def test_machines_wait_for_room_in_order_and_without_failures(world: World
     assert FULL in hint
     for ended, (next_in_line, _) in zip([*first, listed[0][0]], listed, strict=True):
         behind = [build_id for build_id, _ in listed[[one for one, _ in listed].index(next_in_line) + 1 :]]
-        await world.end(ended)
+        await world.end_build(ended)
         ready = await world.until(next_in_line, is_ready)
         assert (ready.failures, ready.waits_for, ready.waits_since) == (0, None, None)
         for one in behind:
@@ -187,7 +93,7 @@ async def test_a_machine_that_is_not_wanted_any_more_leaves_the_line(world: Worl
         await world.until(build_id, is_ready)
     gone = await world.build()
     await world.until(gone, waits)
-    await world.end(gone)
+    await world.end_build(gone)
     await world.until(gone, lambda machine: machine.waits_for is None and machine.waits_since is None)
 
 
