@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -129,10 +129,7 @@ def fill(stack: ExitStack, server: Server, token: str, *parts: bytes, bound: int
     def hold() -> bool:
         with ExitStack() as tried:
             tried.enter_context(stream(server, token, *parts))
-            first = tried.enter_context(stream(server, token, half(30_000)))
-            first.settimeout(3)
-            with suppress(TimeoutError):
-                answer_of(first)
+            one_more(tried, server, token, half(30_000))
             if f"hold {bound} bytes" not in refusal(server, token, half(30_000)):
                 return False
             stack.push(tried.pop_all())
@@ -143,17 +140,13 @@ def fill(stack: ExitStack, server: Server, token: str, *parts: bytes, bound: int
 
 def refusal(server: Server, token: str, *parts: bytes, method: str = STATUS_STREAM) -> str:
     """What is said of a message that doesn't end; empty when that takes long, so that it was let in."""
-    with stream(server, token, *parts, method=method) as connection:
-        connection.settimeout(3)
-        try:
-            return answer_of(connection)
-        except TimeoutError:
-            return ""
+    with ExitStack() as stack:
+        return one_more(stack, server, token, *parts, method=method)
 
 
-def one_more(stack: ExitStack, server: Server, token: str, message: bytes) -> str:
-    """What is said of another stream; nothing when it is let in. Then it stays, in the place of one that wasn't."""
-    connection = stack.enter_context(stream(server, token, message))
+def one_more(stack: ExitStack, server: Server, token: str, *parts: bytes, method: str = STATUS_STREAM) -> str:
+    """The same of a stream that stays until the stack ends, in the place of one that wasn't let in."""
+    connection = stack.enter_context(stream(server, token, *parts, method=method))
     connection.settimeout(3)
     try:
         return answer_of(connection)
