@@ -25,7 +25,6 @@ from tests.harness.server import Server
 from tests.harness.signals import give_children_default_signals
 
 give_children_default_signals()
-pytest_plugins = ["tests.harness.workers"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,18 +11,15 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(file: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold a lock on a file (flock(2)), which the kernel releases when the process dies."""
+def reserved(what: str) -> Iterator[None]:
+    """Reserve something of the host, such as a range of addresses. Others wait.
+
+    It is a lock on a file (flock(2)), which the kernel releases when the process dies.
+    """
+    file = Path(tempfile.gettempdir()) / f"stoker-tests.{what}.lock"
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, kind)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def reserved(what: str) -> Iterator[None]:
-    """Reserve something of the host, such as a range of addresses. Others wait."""
-    with locked(Path(tempfile.gettempdir()) / f"stoker-tests.{what}.lock"):
-        yield
