@@ -11,15 +11,13 @@ from hypothesis import strategies as st
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.runtimes.process.network.bridges import (
     Bridge,
-    Loopback,
     bridge_name,
     free_subnet,
     host_addresses,
-    host_side,
     ipv6_subnet,
-    machine_side,
 )
 from stoker.runtimes.process.network.firewall_rules import PRIVATE_RANGES, PRIVATE_RANGES_IPV6, ruleset
+from stoker.runtimes.process.network.links import Loopback, host_side, machine_side
 from stoker.runtimes.process.network.proxies import proxies
 from stoker.runtimes.process.network.resolvers import engine_resolvers, host_resolvers
 

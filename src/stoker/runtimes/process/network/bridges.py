@@ -27,15 +27,14 @@ if TYPE_CHECKING:
 
 PREFIX = "stk"
 STEPS_DEVICE = "steps"
+IPV6_PREFIX = 96
+# Without one, the kernel can't ask for the neighbour to which it passes a packet on (its ndisc_send_ns).
+LINK_LOCAL = "fe80::1/64"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _NAME_CHARACTERS = 12  # a network device's name has at most 15 (IFNAMSIZ less the final zero)
 _DEFAULT_MTU = 1500
-_IPV4 = Path("/proc/sys/net/ipv4/conf")
 _IPV6 = Path("/proc/sys/net/ipv6/conf")
-_IPV6_PREFIX = 96
 _STEPS_GATEWAY = 3
-# Without one, the kernel can't ask for the neighbour to which it passes a packet on (its ndisc_send_ns).
-_LINK_LOCAL = "fe80::1/64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +49,6 @@ class HostAddresses:
     def has_ipv6(self) -> bool:
         """Whether it has an IPv6 address that reaches further than a link, besides those of machines' bridges."""
         return any(device != "lo" and not device.startswith(PREFIX) for device, _ in self.ipv6_networks)
-
-
-@dataclass(frozen=True, slots=True)
-class Loopback:
-    """What BuildKit may reach at the host's IPv4 loopback address, from a network namespace of its own.
-
-    Attributes:
-        networks: where everything is allowed.
-        services: single TCP ports, of proxies.
-        resolvers: name servers.
-    """
-
-    networks: tuple[IPv4Network, ...] = ()
-    services: tuple[tuple[IPv4Address, int], ...] = ()
-    resolvers: tuple[IPv4Address, ...] = ()
-
-    def is_empty(self) -> bool:
-        """Whether it is nothing."""
-        return not (self.networks or self.services or self.resolvers)
-
-    def matches(self) -> list[str]:
-        """What nft tells it by."""
-        return [
-            *(f"ip daddr {network}" for network in self.networks),
-            *(f"ip daddr {address} tcp dport {port}" for address, port in self.services),
-            *(f"ip daddr {address} meta l4proto {{ tcp, udp }} th dport 53" for address in self.resolvers),
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +138,7 @@ def free_subnet(pool: IPv4Network, prefix: int, used: tuple[IPv4Network, ...]) -
 def ipv6_subnet(server_id: str, subnet: IPv4Network) -> IPv6Network:
     """The IPv6 network of a bridge: in the server's own range (RFC 4193), with the IPv4 network, which no other has."""
     digest = hashlib.blake2s(server_id.encode(), digest_size=5).digest()
-    return IPv6Network((b"\xfd" + digest + bytes(2) + subnet.network_address.packed + bytes(4), _IPV6_PREFIX))
+    return IPv6Network((b"\xfd" + digest + bytes(2) + subnet.network_address.packed + bytes(4), IPV6_PREFIX))
 
 
 def forward_ipv6() -> None:
@@ -224,87 +196,6 @@ def host_addresses(text: str) -> HostAddresses:
     return HostAddresses(used, min(mtus, default=_DEFAULT_MTU), tuple(newer))
 
 
-def host_side(bridge: Bridge, alias: str, process_id: int) -> str:
-    """For ``ip -batch``: a veth to a process's network namespace, and the way to the machine's subnet through it."""
-    name, prefix = bridge.name, bridge.subnet.prefixlen
-    lines = [
-        f"link add name {name} mtu {bridge.mtu} type veth peer name eth0 mtu {bridge.mtu} netns {process_id}",
-        f"link set dev {name} alias {alias} addrgenmode none",
-        f"addr add {bridge.host}/{prefix} dev {name} noprefixroute",
-    ]
-    if bridge.subnet6 is not None:
-        lines.append(f"addr add {bridge.host6}/{_IPV6_PREFIX} dev {name} noprefixroute nodad")
-        lines.append(f"addr add {_LINK_LOCAL} dev {name} nodad")
-    lines += [
-        f"link set dev {name} up",
-        f"route add {bridge.engine}/32 dev {name} src {bridge.host}",
-        f"route add {bridge.subnet} via {bridge.engine} dev {name} src {bridge.host}",
-    ]
-    if bridge.subnet6 is not None:
-        lines += [
-            f"route add {bridge.engine6}/128 dev {name}",
-            f"route add {bridge.subnet6} via {bridge.engine6} dev {name}",
-        ]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def machine_side(bridge: Bridge, loopback: Loopback) -> str:
-    """A shell script for the machine's network namespace: its way out, and the bridge for steps.
-
-    Steps send nothing to the namespace itself, where BuildKit listens. What BuildKit is to reach at the host's loopback
-    address goes to the host, which sends it on to its own.
-    """
-    lines = [
-        "link set dev lo up",
-        f"addr add {bridge.engine}/32 dev eth0",
-        f"link add name {STEPS_DEVICE} address {bridge.mac} mtu {bridge.mtu} type bridge stp_state 0 forward_delay 0",
-        f"link set dev {STEPS_DEVICE} addrgenmode none",
-        f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {STEPS_DEVICE}",
-        *([] if bridge.subnet6 is None else [f"addr add {bridge.engine6}/128 dev eth0 nodad"]),
-        *([] if bridge.subnet6 is None else [f"addr add {bridge.gateway6}/{_IPV6_PREFIX} dev {STEPS_DEVICE} nodad"]),
-        *([] if bridge.subnet6 is None else [f"addr add {_LINK_LOCAL} dev {STEPS_DEVICE} nodad"]),
-        "link set dev eth0 up",
-        f"link set dev {STEPS_DEVICE} up",
-        f"route add {bridge.host}/32 dev eth0",
-        f"route add default via {bridge.host} dev eth0",
-        *([] if bridge.subnet6 is None else [f"route add {bridge.host6}/128 dev eth0"]),
-        *([] if bridge.subnet6 is None else [f"neigh add proxy {bridge.host6} dev {STEPS_DEVICE}"]),
-        *([] if bridge.subnet6 is None else [f"route add default via {bridge.host6} dev eth0"]),
-    ]
-    switches = "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
-    # The host's address is in the subnet of steps, so they look for it on their own link.
-    later = f"echo 0 >/proc/sys/net/ipv4/neigh/{STEPS_DEVICE}/proxy_delay\n"
-    later += f"echo 1 >/proc/sys/net/ipv4/conf/{STEPS_DEVICE}/proxy_arp\n"
-    if bridge.subnet6 is None:
-        switches += "[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6\n"
-    else:
-        switches += "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n"
-        later += f"echo 0 >/proc/sys/net/ipv6/neigh/{STEPS_DEVICE}/proxy_delay\n"
-        later += f"echo 1 >/proc/sys/net/ipv6/conf/{STEPS_DEVICE}/proxy_ndp\n"
-    rules = f"""\
-add table inet machine
-add chain inet machine input {{ type filter hook input priority filter; policy accept; }}
-add rule inet machine input iifname != "{STEPS_DEVICE}" accept
-add rule inet machine input ct state established,related accept
-add rule inet machine input icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
-add rule inet machine input meta l4proto tcp reject with tcp reset
-add rule inet machine input reject with icmpx type admin-prohibited
-"""
-    if not loopback.is_empty():
-        switches += "echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet\n"
-        rules += """\
-add chain inet machine output { type nat hook output priority -100; policy accept; }
-add chain inet machine postrouting { type nat hook postrouting priority srcnat; policy accept; }
-add rule inet machine postrouting oifname "eth0" ip saddr 127.0.0.0/8 masquerade
-"""
-        rules += "".join(
-            f"add rule inet machine output {match} dnat ip to {bridge.host}\n" for match in loopback.matches()
-        )
-    ip, nft = find_program("ip", package="iproute2"), find_program("nft", package="nftables")
-    script = "".join(f"{line}\n" for line in lines)
-    return f"{switches}{ip} -batch - <<'END'\n{script}END\n{later}{nft} -f - <<'END'\n{rules}END\n"
-
-
 class Bridges:
     """The bridges of one server's machines."""
 
@@ -320,6 +211,10 @@ class Bridges:
     def name(self, machine_id: str) -> str:
         """The name of the machine's bridge."""
         return bridge_name(self._server_id, machine_id)
+
+    def alias(self, machine_id: str) -> str:
+        """The alias of the machine's bridge, which says whose it is."""
+        return f"stoker/{self._server_id}/{machine_id}"
 
     @contextmanager
     def choosing(self) -> Generator[HostAddresses]:
@@ -344,33 +239,17 @@ class Bridges:
             RuntimeFailed: it could not be made.
         """
         # Nobody else can have that address, so the second that looking for duplicates takes is saved.
-        addresses = () if bridge.subnet6 is None else (f"{bridge.gateway6}/{_IPV6_PREFIX}", _LINK_LOCAL)
+        addresses = () if bridge.subnet6 is None else (f"{bridge.gateway6}/{IPV6_PREFIX}", LINK_LOCAL)
         newer = "".join(f"addr add {address} dev {bridge.name} nodad\n" for address in addresses)
-        _ip(
+        run_ip(
             [],
             f"link add name {bridge.name} address {bridge.mac} mtu {bridge.mtu} "
             "type bridge stp_state 0 forward_delay 0\n"
-            f"link set dev {bridge.name} alias {self._alias(machine_id)} addrgenmode none\n"
+            f"link set dev {bridge.name} alias {self.alias(machine_id)} addrgenmode none\n"
             f"addr add {bridge.gateway}/{bridge.subnet.prefixlen} dev {bridge.name}\n"
             f"{newer}link set dev {bridge.name} up\n",
         )
-        _switch_ipv6(bridge)
-
-    def link(self, machine_id: str, bridge: Bridge, process_id: int, loopback: Loopback) -> None:
-        """Make the link to a process's network namespace, and all that is in there.
-
-        Raises:
-            RuntimeFailed: it could not be made.
-        """
-        _ip([], host_side(bridge, self._alias(machine_id), process_id))
-        _switch_ipv6(bridge)
-        if not loopback.is_empty():
-            # The firewall says what of it may be reached, and by whom.
-            (_IPV4 / bridge.name / "route_localnet").write_text("1")
-        inside = [find_program("nsenter", package="util-linux"), f"--net=/proc/{process_id}/ns/net"]
-        done = run([*inside, "sh", "-ec", machine_side(bridge, loopback)])
-        if done.returncode != 0:
-            raise RuntimeFailed(f"the machine's network: {last_line(done.stderr)}")
+        switch_ipv6(bridge)
 
     def delete(self, machine_id: str) -> bool:
         """Delete the machine's bridge and what is attached to it. False when it is still there afterwards."""
@@ -403,17 +282,14 @@ class Bridges:
         """The names of this server's bridges by machine id."""
         found: dict[str, str] = {}
         for link in Path("/sys/class/net").glob(f"{PREFIX}*"):
-            machine_id = _alias_of(link.name).removeprefix(self._alias(""))
+            machine_id = _alias_of(link.name).removeprefix(self.alias(""))
             if is_name(machine_id) and bridge_name(self._server_id, machine_id) == link.name:
                 found[machine_id] = link.name
         return found
 
-    def _alias(self, machine_id: str) -> str:
-        return f"stoker/{self._server_id}/{machine_id}"
-
     def _is_ours(self, name: str, machine_id: str) -> bool:
         # Empty: we were interrupted between making it and naming its owner.
-        return _alias_of(name) in {self._alias(machine_id), ""}
+        return _alias_of(name) in {self.alias(machine_id), ""}
 
 
 def read_host_addresses() -> HostAddresses:
@@ -422,17 +298,22 @@ def read_host_addresses() -> HostAddresses:
     Raises:
         RuntimeFailed: it can't be told.
     """
-    return host_addresses(_ip(["-j"], "addr show\nroute show table all\n"))
+    return host_addresses(run_ip(["-j"], "addr show\nroute show table all\n"))
 
 
-def _switch_ipv6(bridge: Bridge) -> None:
+def switch_ipv6(bridge: Bridge) -> None:
     """Take no routes from a machine, and no IPv6 at all where steps have none."""
     switch, value = ("disable_ipv6", "1") if bridge.subnet6 is None else ("accept_ra", "0")
     if (file := _IPV6 / bridge.name / switch).exists():
         file.write_text(value)
 
 
-def _ip(options: list[str], script: str) -> str:
+def run_ip(options: list[str], script: str) -> str:
+    """The output of ``ip -batch`` for a script.
+
+    Raises:
+        RuntimeFailed: it refused a line.
+    """
     done = run([find_program("ip", package="iproute2"), *options, "-batch", "-"], script)
     if done.returncode != 0:
         raise RuntimeFailed(f"ip: {last_line(done.stderr)}")

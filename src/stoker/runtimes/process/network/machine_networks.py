@@ -8,10 +8,11 @@ from stoker.domain.privileges import NO_PRIVILEGES
 from stoker.runtimes.errors import MachineStartFailed
 from stoker.runtimes.process.engine.engine_files import MachineFolder
 from stoker.runtimes.process.host.privileges import read_privileges
-from stoker.runtimes.process.network.bridges import Bridge, Bridges, Loopback, forward_ipv6
+from stoker.runtimes.process.network.bridges import Bridge, Bridges, forward_ipv6
 from stoker.runtimes.process.network.cni_files import find_cni_plugins
 from stoker.runtimes.process.network.firewall import Firewall
 from stoker.runtimes.process.network.firewall_rules import Address, Admission, Services
+from stoker.runtimes.process.network.links import Loopback, make_link
 from stoker.runtimes.process.network.proxies import proxies
 from stoker.runtimes.process.network.resolvers import engine_resolvers, host_resolvers
 from stoker.runtimes.programs import find_program
@@ -94,7 +95,8 @@ class MachineNetworks:
                 if entered is None:
                     self._bridges.create(machine_id, bridge)
                 else:
-                    self._bridges.link(machine_id, bridge, entered.result(), self._loopback(spec.privileges))
+                    loopback = self._loopback(spec.privileges)
+                    make_link(bridge, self._bridges.alias(machine_id), entered.result(), loopback)
         except BaseException as error:
             if not chosen.done():
                 chosen.set_exception(error)
