@@ -80,14 +80,6 @@ class Launch(Protocol):
 
     process: subprocess.Popen[bytes]
 
-    def move(self, cgroup_files: list[Path]) -> None:
-        """Put the process into its cgroups, before it begins. Takes some milliseconds: the kernel waits for all CPUs.
-
-        Raises:
-            OSError: it could not be put there.
-        """
-        ...
-
     def begin(self, surroundings: Surroundings) -> None:
         """Let the engine start: its files are there.
 
@@ -141,11 +133,6 @@ class HostLaunch:
             raise
         finally:
             os.close(gate)
-
-    def move(self, cgroup_files: list[Path]) -> None:
-        """Put the process into its cgroups: see `Launch.move`."""
-        for file in cgroup_files:
-            file.write_text(str(self.process.pid))
 
     def begin(self, surroundings: Surroundings) -> None:
         """Let the engine start: see `Launch.begin`. It sees the host's files as they are."""

@@ -235,9 +235,10 @@ def _write_certificates(spec: MachineSpec, folder: MachineFolder) -> None:
 
 
 def _moved(launch: L, grouped: Future[list[Path]]) -> L:
-    """Put what was started into its cgroups when they are there."""
+    """Put what was started into its cgroups when they are there. The kernel takes some milliseconds for it."""
     try:
-        launch.move(grouped.result())
+        for file in grouped.result():
+            file.write_text(str(launch.process.pid))
     except BaseException:
         launch.abandon()
         raise

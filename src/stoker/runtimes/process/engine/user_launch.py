@@ -46,11 +46,6 @@ class UserLaunch:
             self._outermost = Outermost(environment(config, INSIDE), log)
         self.process = self._outermost.process
 
-    def move(self, cgroup_files: list[Path]) -> None:
-        """Put the process into its cgroups: see `Launch.move`."""
-        for file in cgroup_files:
-            file.write_text(str(self.process.pid))
-
     def enter(self, first_id: int) -> int:
         """Make the namespaces; the id of the machine's first process.
 
