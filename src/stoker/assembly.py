@@ -247,10 +247,10 @@ def open_sites(
     # What several regions share is opened by the first of them, by whose name it is known.
     shared: Site | None = None
     for region in regions.regions:
-        if shared is not None and not regions.has_site(region):
+        is_own = regions.has_site(region)
+        if shared is not None and not is_own:
             by_region[region] = shared
             continue
-        is_own = regions.has_site(region)
         site = open_site(
             regions.process_runtime_of(region, settings.process_runtime),
             SiteGiven(

@@ -55,13 +55,14 @@ class RegionSettings:
 
     def has_site(self, region_id: str) -> bool:
         """Whether a region has settings of its own, and so machines and volumes apart from all others."""
-        return bool(self.region_runtimes.get(region_id, {}).keys() - {_RUNTIME})
+        return bool(self._own_settings_of(region_id))
 
     def process_runtime_of(self, region_id: str, general: ProcessRuntimeSettings) -> ProcessRuntimeSettings:
         """The settings of a region's process runtime: its own before the general ones."""
-        own = _own_settings(self.region_runtimes.get(region_id, {}))
-        given = _PROCESS_RUNTIME.validate_python(own)
-        return replace(general, **{name: getattr(given, name) for name in own})
+        return replace(general, **self._own_settings_of(region_id))
+
+    def _own_settings_of(self, region_id: str) -> dict[str, Any]:
+        return _own_settings(self.region_runtimes.get(region_id, {}))
 
 
 def _own_settings(table: Mapping[str, Any]) -> dict[str, Any]:
