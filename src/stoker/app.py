@@ -132,7 +132,7 @@ class ApiProcess:
             FailureReasons(services.solve_failures),
             self._handover,
             services.shutdown,
-            timedelta(seconds=settings.fleet.stop_grace_seconds) + _STOP_PATIENCE,
+            settings.fleet.stop_grace + _STOP_PATIENCE,
         )
         self._controls: list[asyncio.Task[None]] = []
 

@@ -80,11 +80,6 @@ class FleetSettings:
         return timedelta(seconds=self.idle_seconds)
 
     @property
-    def start_timeout(self) -> timedelta:
-        """How long a machine may take to become ready."""
-        return timedelta(seconds=self.start_timeout_seconds)
-
-    @property
     def stop_grace(self) -> timedelta:
         """How long a machine gets to end by itself."""
         return timedelta(seconds=self.stop_grace_seconds)
