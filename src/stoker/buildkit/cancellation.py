@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def cancellable() -> Generator[None]:
     """Let a block that makes calls be canceled.
 
-    connectrpc 0.13 raises `ConnectError` for `CancelledError`. Who tries again after an error would never end.
+    connectrpc 0.13 raises `ConnectError` for `CancelledError`, so a loop that retries after errors would never end.
     """
     try:
         yield

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
+
+from stoker.buildkit.cancellation import cancellable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -54,10 +55,9 @@ def plain_errors(url: str) -> Generator[None]:
         ApiError: instead of ConnectError.
     """
     try:
-        yield
+        with cancellable():
+            yield
     except ConnectError as error:
-        if isinstance(error.__cause__, CancelledError):
-            raise CancelledError from error  # the library takes a Ctrl-C for an answer
         if error.code is Code.UNAVAILABLE and _UNTRUSTED in error.message:
             raise UntrustedCertificate(f"the certificate of the API at {url} is not trusted here") from error
         if error.code is Code.UNAVAILABLE and _NOT_SENT in error.message:
