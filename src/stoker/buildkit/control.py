@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from stoker.domain.cache_contents import CacheRecord
 from stoker.domain.masking import mask_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from stoker.domain.machines import Placement
     from stoker.pki.certificates import PairFiles
 
@@ -45,6 +48,20 @@ class ControlCredentials:
 def read_credentials(files: PairFiles, authority: bytes) -> ControlCredentials:
     """Read the client certificate from its files."""
     return ControlCredentials(files.certificate.read_bytes(), files.key.read_bytes(), authority)
+
+
+@contextmanager
+def control_errors() -> Generator[None]:
+    """Turn what the RPC library raises in calls of a machine into ControlFailed.
+
+    Raises:
+        ControlFailed: instead of ConnectError.
+    """
+    try:
+        with cancellable():
+            yield
+    except ConnectError as error:
+        raise ControlFailed(mask_secrets(error.message)) from error
 
 
 async def wait_until_ready(placement: Placement, server_name: str, credentials: ControlCredentials) -> None:
@@ -85,13 +102,10 @@ async def prune(placement: Placement, server_name: str, credentials: ControlCred
     Raises:
         ControlFailed: the call failed; the machine may have ended.
     """
-    try:
-        with cancellable():
-            async with control_client(placement, server_name, credentials) as client:
-                request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
-                return sum([record.Size async for record in client.prune(request)])
-    except ConnectError as error:
-        raise ControlFailed(mask_secrets(error.message)) from error
+    with control_errors():
+        async with control_client(placement, server_name, credentials) as client:
+            request = PruneRequest(all=True, maxUsedSpace=max_used_bytes)
+            return sum([record.Size async for record in client.prune(request)])
 
 
 async def cache_records(
@@ -102,12 +116,9 @@ async def cache_records(
     Raises:
         ControlFailed: the call failed; the machine may have ended.
     """
-    try:
-        with cancellable():
-            async with control_client(placement, server_name, credentials) as client:
-                answer = await client.disk_usage(DiskUsageRequest())
-    except ConnectError as error:
-        raise ControlFailed(mask_secrets(error.message)) from error
+    with control_errors():
+        async with control_client(placement, server_name, credentials) as client:
+            answer = await client.disk_usage(DiskUsageRequest())
     return tuple(_cache_record(record) for record in answer.record)
 
 

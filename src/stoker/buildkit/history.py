@@ -17,10 +17,8 @@ from stoker._gen.containerd.services.content.v1.content_connect import ContentCl
 from stoker._gen.containerd.services.content.v1.content_pb import ReadContentRequest
 from stoker._gen.google.rpc.status_pb import Status
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryEventType, BuildHistoryRequest
-from stoker.buildkit.cancellation import cancellable
-from stoker.buildkit.control import ControlFailed, control_client, control_transport, control_url
+from stoker.buildkit.control import control_client, control_errors, control_transport, control_url
 from stoker.buildkit.decoding import decode
-from stoker.domain.masking import mask_secrets
 from stoker.domain.solve_history import (
     Attestation,
     SolveHistory,
@@ -74,16 +72,13 @@ async def read_history(
     Raises:
         ControlFailed: the call failed; the machine may have ended.
     """
-    try:
-        with cancellable():
-            async with control_client(placement, server_name, credentials) as client:
-                record = await _record(client.listen_build_history, ref)
-            if record is None:
-                return SolveHistory()
-            async with _blobs(placement, server_name, credentials) as blobs:
-                return await _read(blobs, record, most_bytes)
-    except ConnectError as error:
-        raise ControlFailed(mask_secrets(error.message)) from error
+    with control_errors():
+        async with control_client(placement, server_name, credentials) as client:
+            record = await _record(client.listen_build_history, ref)
+        if record is None:
+            return SolveHistory()
+        async with _blobs(placement, server_name, credentials) as blobs:
+            return await _read(blobs, record, most_bytes)
 
 
 async def blobs_of_solve(
@@ -94,15 +89,12 @@ async def blobs_of_solve(
     Raises:
         ControlFailed: the call failed; the machine may have ended.
     """
-    try:
-        with cancellable():
-            async with control_client(placement, server_name, credentials) as client:
-                found = frozenset[str]()
-                async for event in client.listen_build_history(BuildHistoryRequest(Ref=ref, EarlyExit=True)):
-                    if event.record is not None and event.record.Ref == ref:
-                        found |= _named(event.record)
-    except ConnectError as error:
-        raise ControlFailed(error.message) from error
+    with control_errors():
+        async with control_client(placement, server_name, credentials) as client:
+            found = frozenset[str]()
+            async for event in client.listen_build_history(BuildHistoryRequest(Ref=ref, EarlyExit=True)):
+                if event.record is not None and event.record.Ref == ref:
+                    found |= _named(event.record)
     return found
 
 
