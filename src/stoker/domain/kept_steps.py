@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stoker.domain.record_limits import RecordSize, line_cost, step_cost, transfer_cost
-from stoker.domain.solve_history import mask_values
+from stoker.domain.solve_history import masked_step
 from stoker.domain.steps import CLIENT_REF, LogLine, Step, work_key
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class KeptSteps:
     def change(self, entry: Entry, after: Step) -> None:
         """A step is another now; texts for which there is no room stay as they were."""
         before = entry.step
-        after = self._masked(after)
+        after = masked_step(after, self._secrets)
         if after == before:
             return
         growth = step_cost(after) - step_cost(before)
@@ -346,13 +346,6 @@ class KeptSteps:
         entry.log_lines += 1
         entry.log_cost += cost
         self.pending_bytes += cost
-
-    def _masked(self, step: Step) -> Step:
-        if not self._secrets:
-            return step
-        error = None if step.error is None else mask_values(step.error, self._secrets)
-        name, group = mask_values(step.name, self._secrets), mask_values(step.group, self._secrets)
-        return replace(step, name=name, group=group, error=error)
 
     def _link(self, step: Step, before: tuple[str, ...]) -> None:
         if step.inputs != before and step.solve_ref != CLIENT_REF:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from stoker.domain.dockerfile import mask_dockerfile
@@ -13,7 +13,9 @@ from stoker.domain.masking import MASK, mask_arguments, mask_secrets
 from stoker.domain.secret_names import looks_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
+
+    from stoker.domain.steps import Step
 
 _ARGUMENT = "build-arg:"
 _LEAST_SECRET = 6
@@ -99,8 +101,19 @@ def without_secrets(content: bytes) -> bytes | None:
         return content
 
 
-def mask_values(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with a mask in place of each secret."""
+def masked_step(step: Step, secrets: Collection[str]) -> Step:
+    """A step with a mask in place of each secret. The key of its work stays, so that builds can be compared."""
+    if not secrets:
+        return step
+    return replace(
+        step,
+        name=_mask_values(step.name, secrets),
+        group=_mask_values(step.group, secrets),
+        error=None if step.error is None else _mask_values(step.error, secrets),
+    )
+
+
+def _mask_values(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, MASK)
     return text
@@ -118,7 +131,7 @@ def _masked(value: object, secrets: list[str], name: str = "") -> object:
         return _masked_list(cast("list[object]", value), secrets)
     if not isinstance(value, str):
         return value
-    return MASK if _is_secret(name) else mask_secrets(mask_values(value, secrets))
+    return MASK if _is_secret(name) else mask_secrets(_mask_values(value, secrets))
 
 
 def _masked_source(part: dict[str, object]) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -10,7 +9,7 @@ from stoker.domain.depot_names import unsendable_name
 from stoker.domain.kept_steps import KeptSteps
 from stoker.domain.ledger import SolveLedger
 from stoker.domain.record_limits import RecordSize, dockerfile_cost
-from stoker.domain.solve_history import mask_values
+from stoker.domain.solve_history import masked_step
 from stoker.domain.steps import Dockerfile
 from stoker.services.record_writer import LONGEST_FILENAME, masked_dockerfiles
 from stoker.store import attestations as attestation_store
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from stoker.domain.machines import Machine
     from stoker.domain.record_limits import RecordLimits
     from stoker.domain.solve_history import SolveHistory
-    from stoker.domain.steps import Solve, Step
+    from stoker.domain.steps import Solve
     from stoker.services.core import Core
     from stoker.services.record_writer import OpenRecord, RecordWriter
 
@@ -149,16 +148,6 @@ class SolveRecords:
             if not steps:
                 return
             after = steps[-1].number
-            changed = [new for old in steps if (new := _without(old, secrets)) != old]
+            changed = [new for old in steps if (new := masked_step(old, secrets)) != old]
             async with self._core.database.write() as tx:
                 await step_store.save_texts(tx, changed)
-
-
-def _without(step: Step, secrets: Sequence[str]) -> Step:
-    """A step whose texts don't have the values of secrets. Its work's key stays, so that builds can be compared."""
-    return replace(
-        step,
-        name=mask_values(step.name, secrets),
-        group=mask_values(step.group, secrets),
-        error=None if step.error is None else mask_values(step.error, secrets),
-    )
