@@ -122,7 +122,7 @@ def services_of(
         queue=QueueService(core),
         record_writer=record_writer,
         records=RecordService(core),
-        reports=ReportService(core, record_writer, settings.records),
+        reports=ReportService(core, record_writer, settings.records.report_grace),
         retention=RetentionService(core),
         sharing=SharingService(core),
         shutdown=ShutdownService(core),

@@ -64,15 +64,19 @@ class RecordWriter:
         """What all ledgers of a build share. Call this within `opening`. Keep the answer as long as its ledgers."""
         found = self._records.get(build_id)
         if found is None:
-            budget = RecordBudget(
-                self._limits.of_machines,
-                await size_store.size_of_record(tx, build_id, is_reported=False),
-                warnings=await note_store.warning_fingerprints(tx, build_id, is_reported=False),
-                dockerfiles=await note_store.dockerfile_names(tx, build_id),
-            )
+            budget = await self.budget(tx, build_id, is_reported=False)
             found = OpenRecord(budget, StepNumbers(await step_store.last_step_number(tx, build_id)))
             self._records[build_id] = found
         return found
+
+    async def budget(self, tx: Transaction, build_id: str, *, is_reported: bool) -> RecordBudget:
+        """What may still be stored of a build: of what its client reports, or of what its machines say."""
+        return RecordBudget(
+            self._limits.of_reports if is_reported else self._limits.of_machines,
+            await size_store.size_of_record(tx, build_id, is_reported=is_reported),
+            warnings=await note_store.warning_fingerprints(tx, build_id, is_reported=is_reported),
+            dockerfiles=await note_store.dockerfile_names(tx, build_id),
+        )
 
     async def store(
         self, build_id: str, project_id: str, ledger: SolveLedger, *, final: bool, is_trusted: bool

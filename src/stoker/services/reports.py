@@ -12,7 +12,7 @@ from stoker.domain.errors import FailedPrecondition
 from stoker.domain.kept_steps import KeptSteps
 from stoker.domain.ledger import SolveLedger, digests_of
 from stoker.domain.pacing import Pace
-from stoker.domain.record_limits import RecordBudget, RecordSize, dockerfile_cost, timing_cost
+from stoker.domain.record_limits import RecordSize, dockerfile_cost, timing_cost
 from stoker.domain.steps import CLIENT_REF, Dockerfile
 from stoker.services.lookup import require_build
 from stoker.services.record_writer import LONGEST_FILENAME, masked_dockerfiles
@@ -22,14 +22,15 @@ from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
+    from datetime import timedelta
 
     from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
     from stoker.domain.progress import Progress
+    from stoker.domain.record_limits import RecordBudget
     from stoker.domain.steps import Timing
     from stoker.services.core import Core
     from stoker.services.record_writer import OpenRecord, RecordWriter
-    from stoker.settings.records import RecordSettings
 
 _PENDING_REPORT_BYTES = 256 * 1024
 _LONGEST_TARGET = 256
@@ -38,18 +39,17 @@ _LONGEST_TARGET = 256
 class ReportService:
     """Stores what clients report of their builds."""
 
-    def __init__(self, core: Core, writer: RecordWriter, settings: RecordSettings) -> None:
+    def __init__(self, core: Core, writer: RecordWriter, reports_after_end: timedelta) -> None:
         """Store reports.
 
         Args:
             core: what every service needs.
             writer: stores records.
-            settings: how much is kept of a build, and how long after its end reports are taken.
+            reports_after_end: how long after a build's end reports are taken.
         """
         self._core = core
         self._writer = writer
-        self._limits = settings.limits
-        self._reports_after_end = settings.report_grace
+        self._reports_after_end = reports_after_end
         self._pace = Pace()
         self._reporting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -140,12 +140,7 @@ class ReportService:
             build = await require_build(tx, principal, build_id)
             self._require_reportable(principal, build)
             record = await self._writer.record(tx, build.id)
-            budget = RecordBudget(
-                self._limits.of_reports,
-                await size_store.size_of_record(tx, build.id, is_reported=True),
-                warnings=await note_store.warning_fingerprints(tx, build.id, is_reported=True),
-                dockerfiles=await note_store.dockerfile_names(tx, build.id),
-            )
+            budget = await self._writer.budget(tx, build.id, is_reported=True)
         yield build, record, budget
 
     def _require_reportable(self, principal: Principal, build: Build) -> None:
