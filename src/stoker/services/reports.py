@@ -62,7 +62,7 @@ class ReportService:
             FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
             NotFound: there is no such build, or it isn't the caller's.
         """
-        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, record, budget):
+        async with self._report(principal, build_id) as (build, record, budget):
             kept = KeptSteps(build.id, "", budget, record.numbers)
             ledger = SolveLedger(CLIENT_REF, "", build.id, kept, replays=False)
             began = perf_counter()
@@ -77,7 +77,6 @@ class ReportService:
                         began = perf_counter()
                     began = await self._pace.rest(began)
             await self._writer.store(build.id, build.project_id, ledger, final=True, is_trusted=False)
-        self._writer.wake_readers(build.id, build.project_id)
 
     async def report_timings(self, principal: Principal, build_id: str, timings: Iterable[Timing]) -> None:
         """Store what a build's client reports of its steps.
@@ -88,7 +87,7 @@ class ReportService:
             FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
             NotFound: there is no such build, or it isn't the caller's.
         """
-        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
+        async with self._report(principal, build_id) as (build, _, budget):
             kept: list[Timing] = []
             began = perf_counter()
             for one in timings:
@@ -99,7 +98,6 @@ class ReportService:
                 await note_store.add_timings(tx, build.id, kept)
                 growth = RecordSize(kept_bytes=sum(map(timing_cost, kept)), left_out=budget.new_left_out)
                 await size_store.grow_record(tx, build.id, growth, is_reported=True)
-        self._writer.wake_readers(build.id, build.project_id)
 
     async def report_dockerfiles(
         self, principal: Principal, build_id: str, dockerfiles: Iterable[tuple[str, str, str]]
@@ -112,7 +110,7 @@ class ReportService:
             FailedPrecondition: the build has ended, and this isn't its own token, or is too late.
             NotFound: there is no such build, or it isn't the caller's.
         """
-        async with self._reports_of(build_id), self._opening_record(principal, build_id) as (build, _, budget):
+        async with self._report(principal, build_id) as (build, _, budget):
             kept: list[Dockerfile] = []
             began = perf_counter()
             for target, filename, contents in dockerfiles:
@@ -125,23 +123,23 @@ class ReportService:
                 await note_store.save_dockerfiles(tx, masked, replace=True)
                 growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)), left_out=budget.new_left_out)
                 await size_store.grow_record(tx, build.id, growth, is_reported=True)
-        self._writer.wake_readers(build.id, build.project_id)
-
-    def _reports_of(self, build_id: str) -> asyncio.Lock:
-        """One report of a build after the other. Those of other builds don't wait for it."""
-        return self._reporting.setdefault(build_id, asyncio.Lock())
 
     @asynccontextmanager
-    async def _opening_record(
+    async def _report(
         self, principal: Principal, build_id: str
     ) -> AsyncGenerator[tuple[Build, OpenRecord, RecordBudget]]:
-        """The build of a report, its open record, and the budget of what its client may still report."""
-        async with self._writer.opening() as tx:
-            build = await require_build(tx, principal, build_id)
-            self._require_reportable(principal, build)
-            record = await self._writer.record(tx, build.id)
-            budget = await self._writer.budget(tx, build.id, is_reported=True)
-        yield build, record, budget
+        """The build of a report, its open record, and the budget of what its client may still report.
+
+        Reports of a build wait for each other, but not for those of other builds. Readers are woken after each.
+        """
+        async with self._reporting.setdefault(build_id, asyncio.Lock()):
+            async with self._writer.opening() as tx:
+                build = await require_build(tx, principal, build_id)
+                self._require_reportable(principal, build)
+                record = await self._writer.record(tx, build.id)
+                budget = await self._writer.budget(tx, build.id, is_reported=True)
+            yield build, record, budget
+        self._writer.wake_readers(build.id, build.project_id)
 
     def _require_reportable(self, principal: Principal, build: Build) -> None:
         if build.finished_at is None:
