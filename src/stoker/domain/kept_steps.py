@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.record_limits import RecordSize, line_cost, step_cost, transfer_cost
 from stoker.domain.solve_history import masked_step
-from stoker.domain.steps import CLIENT_REF, LogLine, Step, work_key
+from stoker.domain.steps import CLIENT_REF, LogLine, Step
+from stoker.domain.work_keys import WorkKeys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ _LONGEST_DIGEST = 256
 _MOST_DROPPED = 100_000
 _STEPS_AT_ONCE = 250
 _LINES_AT_ONCE = 4000
-_KEYS_AT_ONCE = 500
+_FINISHED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +131,8 @@ class KeptSteps:
         self._changed: dict[str, Entry] = {}
         # Hashes of digests, as there may be a great many.
         self._dropped: set[int] = set()
-        self._keys: dict[str, str] = {}
-        self._needed_by: dict[str, set[str]] = {}
+        self._keys = WorkKeys(self._entries)
         self._owed = RecordSize()
-        self._version = 0
         self._secrets: tuple[str, ...] = ()
         for step in stored:
             self.add_stored(step)
@@ -148,7 +147,7 @@ class KeptSteps:
         entry.log_lines, entry.dropped_bytes, entry.clipped = step.log_lines, step.dropped_bytes, step.clipped
         entry.cost = entry.stored_cost = step_cost(step) + sum(map(transfer_cost, step.transfers))
         self._entries[step.digest] = entry
-        self._link(step, ())
+        self._keys.link(step, ())
 
     def find(self, digest: str) -> Entry | None:
         """The step of that digest."""
@@ -161,7 +160,7 @@ class KeptSteps:
         entry = Entry(_blank(self._build_id, ref, digest, self._platform), {1: _Stream(), 2: _Stream()}, {})
         entry.cost = step_cost(entry.step)
         self._entries[digest] = self._changed[digest] = entry
-        self._unkey(digest)
+        self._keys.drop(digest)
         return entry
 
     def drop(self, digest: str) -> bool:
@@ -190,8 +189,8 @@ class KeptSteps:
         entry.step = after
         self._changed[after.digest] = entry
         if (after.name, after.platform, after.inputs) != (before.name, before.platform, before.inputs):
-            self._link(after, before.inputs)
-            self._unkey(after.digest)
+            self._keys.link(after, before.inputs)
+            self._keys.drop(after.digest)
 
     def change_transfer(self, entry: Entry, transfer: Transfer) -> None:
         """How far a transfer of a step is."""
@@ -248,10 +247,10 @@ class KeptSteps:
             entry = self._entries[digest]
             if entry.followers <= 1 or entry.step.completed_at is not None:
                 self._flush(entry)
-            yield from self._find_key(digest)
-            if entry.step.work_key != self._keys.get(digest, ""):
+            yield from self._keys.find(digest)
+            if entry.step.work_key != self._keys.known(digest):
                 self._changed[digest] = entry
-            if count % _KEYS_AT_ONCE == 0:
+            if count % _FINISHED_AT_ONCE == 0:
                 yield
 
     def take(self, also: Collection[str] = ()) -> Iterator[Batch | None]:
@@ -266,7 +265,7 @@ class KeptSteps:
         lines: dict[int, list[LogLine]] = {}
         kept = new = count = 0
         for entry in changed:
-            yield from self._find_key(entry.step.digest)
+            yield from self._keys.find(entry.step.digest)
             if entry.step.completed_at is not None:
                 self._flush(entry)
             # Another ledger may have taken it meanwhile.
@@ -308,7 +307,7 @@ class KeptSteps:
         entry.step = replace(
             entry.step,
             number=number,
-            work_key="" if entry.step.solve_ref == CLIENT_REF else self._keys.get(entry.step.digest, ""),
+            work_key="" if entry.step.solve_ref == CLIENT_REF else self._keys.known(entry.step.digest),
             transfers=tuple(entry.transfers.values()),
             stdout_bytes=entry.streams[_STDOUT].stored,
             stderr_bytes=entry.streams[_STDERR].stored,
@@ -346,52 +345,6 @@ class KeptSteps:
         entry.log_lines += 1
         entry.log_cost += cost
         self.pending_bytes += cost
-
-    def _link(self, step: Step, before: tuple[str, ...]) -> None:
-        if step.inputs != before and step.solve_ref != CLIENT_REF:
-            for needed in step.inputs:
-                self._needed_by.setdefault(needed, set()).add(step.digest)
-
-    def _unkey(self, digest: str) -> None:
-        """What is known of a step's work is no longer so, nor of the work that builds on it."""
-        self._version += 1
-        ahead = [digest]
-        while ahead:
-            one = ahead.pop()
-            if self._keys.pop(one, None) is not None or one == digest:
-                ahead.extend(found for found in self._needed_by.get(one, ()) if found in self._keys)
-
-    def _find_key(self, digest: str) -> Iterator[None]:
-        """Find the key of a step's work, from all that it builds on; what isn't known of that stays out."""
-        if digest in self._keys or self._entries[digest].step.solve_ref == CLIENT_REF:
-            return
-        # Steps that came from the cache begin before their inputs do, so the order of steps says nothing here. Not
-        # `inputs_first`, as the way to the first step of a long chain is already more than is done at once.
-        ahead, work = [digest], 0
-        entered: set[str] = set()
-        while ahead:
-            one = ahead[-1]
-            missing = [] if one in entered else self._known_inputs(one)
-            entered.add(one)
-            ahead.extend(found for found in missing if found not in entered)
-            if ahead[-1] == one:
-                ahead.pop()
-                if one not in self._keys:
-                    step = self._entries[one].step
-                    inputs = [self._keys[needed] for needed in step.inputs if needed in self._keys]
-                    self._keys[one] = work_key(step.name, step.platform, inputs)
-            work += 1 + len(missing)
-            if work >= _KEYS_AT_ONCE:
-                work, version = 0, self._version
-                yield
-                if version != self._version:
-                    # Something that was looked at is another now.
-                    ahead = [digest]
-                    entered.clear()
-
-    def _known_inputs(self, digest: str) -> list[str]:
-        inputs = () if digest in self._keys else self._entries[digest].step.inputs
-        return [one for one in inputs if one in self._entries and one not in self._keys]
 
 
 def _cut(line: bytes) -> int:
