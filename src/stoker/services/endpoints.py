@@ -157,8 +157,7 @@ class EndpointService:
             require_running(build)
             if await self._extend(tx, wanted):
                 return wanted
-            project = await project_store.find_project(tx, build.project_id)
-            region_id = "" if project is None else project.region_id
+            region_id = await project_store.region_of(tx, build.project_id)
             self._core.admission.require_open_to(build, region_id)
             platforms = self._platforms(region_id)
             if platform not in platforms:

@@ -58,13 +58,12 @@ async def _machine(core: Core, tx: Transaction, build: Build, platform: Platform
         elif machine.state is MachineState.STOPPED:
             await machine_store.reset_failures(tx, machine.id)
         return machine
-    project = await project_store.find_project(tx, build.project_id)
     machine = Machine(
         id=core.new_id(),
         organization_id=build.organization_id,
         project_id=build.project_id,
         platform=platform,
-        region_id="" if project is None else project.region_id,
+        region_id=await project_store.region_of(tx, build.project_id),
         desired=Desired.RUNNING,
         state=MachineState.STOPPED,
         run=0,

@@ -56,6 +56,12 @@ async def find_project(tx: Transaction, project_id: str) -> Project | None:
     return None if row is None else project_of_row(row)
 
 
+async def region_of(tx: Transaction, project_id: str) -> str:
+    """The region of a project; empty if there is no such project."""
+    project = await find_project(tx, project_id)
+    return "" if project is None else project.region_id
+
+
 async def list_projects(tx: Transaction, organization_ids: Iterable[str], *, only: str | None = None) -> list[Project]:
     """The projects of some organizations, oldest first; with ``only``, at most that one."""
     query = select(projects).where(
