@@ -1,7 +1,7 @@
-"""The steps that the solves of a build have on one machine, and what of them is not stored yet.
+"""The steps of a build's solves on one machine, and what of them is not stored yet.
 
-Solves share steps: BuildKit does a step that several of them need once, and says to each of them what it wrote. So
-steps and logs are kept once for all of them.
+Solves share steps: BuildKit does a step that several solves need once, and reports its output to each of them. So
+steps and logs are kept once for all solves.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class KeptSteps:
         return True
 
     def change(self, entry: Entry, after: Step) -> None:
-        """A step is another now; texts for which there is no room stay as they were."""
+        """Replace a step. Texts for which there is no room keep their old values."""
         before = entry.step
         after = masked_step(after, self._secrets)
         if after == before:
@@ -233,15 +233,15 @@ class KeptSteps:
         stream.rest, stream.rest_at = rest, begun if rest else None
 
     def mask(self, secrets: Sequence[str]) -> None:
-        """Values that are secrets, as it turned out, are in no text from now on."""
+        """Mask more secrets, in the steps that are known and in all later ones."""
         self._secrets = tuple(dict.fromkeys((*self._secrets, *secrets)))
         for entry in self._entries.values():
             self.change(entry, entry.step)
 
     def finish(self, digests: Collection[str]) -> Iterator[None]:
-        """The steps of a solve that is at its end are as they are; a part of the work each time.
+        """Complete the steps of a solve that ended, in parts.
 
-        Lines whose end hasn't come are as they are where no other solve follows them, and work keys are certain.
+        Lines without an end are complete if no other solve follows their step, and work keys are final.
         """
         for count, digest in enumerate(digests, 1):
             entry = self._entries[digest]
@@ -254,7 +254,7 @@ class KeptSteps:
                 yield
 
     def take(self, also: Collection[str] = ()) -> Iterator[Batch | None]:
-        """What is new since the last time, some after the other, without warnings and Dockerfiles.
+        """Yield what is new since the last call, in batches without warnings and Dockerfiles.
 
         Steps are announced in no order that means anything, so they are numbered as they begin. Those of ``also`` are
         taken even if they never began. With None, there is more to do before the next batch.
@@ -285,7 +285,7 @@ class KeptSteps:
             yield self._batch(steps, lines, new, kept)
 
     def give_back(self, batch: Batch) -> None:
-        """A batch could not be stored; what is in it is new still."""
+        """Count a batch as new again, because it could not be stored."""
         for step in batch.steps:
             entry = self._entries[step.digest]
             entry.lines = [*batch.lines.get(step.number, []), *entry.lines]

@@ -1,6 +1,6 @@
 """Turn what a solve's status says into what is stored of it.
 
-BuildKit says a solve's whole status again to whoever asks again. So a ledger begins with what is stored already, counts
+BuildKit repeats a solve's whole status in each call. So a ledger begins with what is stored already, counts
 what comes in each stream of each step, and passes over what it has.
 """
 

@@ -237,7 +237,7 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
 
 
 def first_in_line(machine: Machine, machines: Iterable[Machine]) -> Machine:
-    """The machine that is to have the next room of the kind that a machine needs: the one that waits longest.
+    """The machine that gets the next room of the kind that ``machine`` needs: the one that waits longest.
 
     Args:
         machine: one that is to start.

@@ -36,7 +36,7 @@ def user_namespace_hint(error: str | None) -> str | None:
 
 
 def command_hint(command: str) -> str | None:
-    """The same of the command of a step that failed."""
+    """The same for the command of a failed step."""
     if _OWNING.search(command):
         return OWNER_HINT
     return _DEVICE_HINT if _MAKING.search(command) else None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class GatewayLife:
-    """Looks at where the supervisor remembers the gateway's process, which it writes at each start."""
+    """Reads the file in which the supervisor stores the gateway's process at each start."""
 
     def __init__(self, state: Path) -> None:
         self._state = state

@@ -1,1 +1,1 @@
-"""What a message costs a decoder, told before one looks at it."""
+"""Checks what a message costs a decoder, before it is decoded."""

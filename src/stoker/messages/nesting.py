@@ -1,4 +1,4 @@
-"""How deeply JSON is nested, told before a decoder looks at it.
+"""Checks how deeply JSON is nested, before it is decoded.
 
 A decoder that calls itself for each level overflows its stack on JSON that is nested deeply enough, and then the kernel
 ends the whole process (docs/findings.md). So depth is bounded here, without recursion.

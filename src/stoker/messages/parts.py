@@ -1,4 +1,4 @@
-"""Of how many parts a message is made, counted before a decoder makes an object of each.
+"""Counts the parts of a message, before a decoder makes an object of each.
 
 An empty nested message takes two bytes of a message, and hundreds of bytes of memory and some microseconds when it is
 decoded: four megabytes of them stop the event loop for many seconds. Counting ends as soon as there are too many.

@@ -81,7 +81,7 @@ class JsonCodec:
         try:
             require_few_json_parts(data, self._most_parts)
         except ResourceExhausted as error:
-            # What is both is said to be what can't be put right by sending several.
+            # A message that is also nested too deeply is refused for that, since several smaller ones would not help.
             require_shallow_json(data[:_ENOUGH_TO_TELL])
             raise _refusal(error) from error
         require_shallow_json(data)

@@ -133,7 +133,7 @@ async def explain_failures_of_machine(core: Core, tx: Transaction, machine: Mach
 
 
 async def unhint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) -> None:
-    """Take a hint that begins so back from the builds that hold a machine: it explains nothing any more."""
+    """Remove hints that begin with ``hint`` from all builds that hold a machine, because they no longer apply."""
     leases = await lease_store.live_leases_of_machine(tx, machine_id)
     await build_store.unhint_builds(tx, [lease.build_id for lease in leases], hint)
 
@@ -145,7 +145,7 @@ async def hint_builds_of_machine(tx: Transaction, machine_id: str, hint: str) ->
 
 
 async def warn_builds_of_machine(tx: Transaction, machine_id: str, warning: str) -> None:
-    """Let the records of all builds that hold a machine say something of it."""
+    """Add a warning to the records of all builds that hold a machine."""
     leases = await lease_store.live_leases_of_machine(tx, machine_id)
     await note_store.add_warnings(
         tx, [BuildWarning(lease.build_id, "", "", 1, warning, (), "", "", ()) for lease in leases]

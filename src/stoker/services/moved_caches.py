@@ -40,7 +40,7 @@ _MARGIN = timedelta(minutes=1)
 
 
 async def follow_move(core: Core, tx: Transaction, project: Project, is_one_site: SameSite) -> None:
-    """Give up a project's caches at other sites that no machine uses any more, and use those again that it had here."""
+    """Mark a project's idle caches at other sites for deletion, and reuse those that it had at its own site before."""
     for volume in await volume_store.active_volumes(tx, project.id, idle_only=True):
         if not is_one_site(volume.region_id, project.region_id):
             await volume_store.give_up_volume(tx, volume.id, delete_at(core))
@@ -52,7 +52,7 @@ async def follow_move(core: Core, tx: Transaction, project: Project, is_one_site
 
 
 async def _kept_caches_here(core: Core, tx: Transaction, project: Project, is_one_site: SameSite) -> list[Volume]:
-    """The caches that a project had at the site of its region before, which aren't deleted yet. The newest first."""
+    """The caches that a project had at its site before and that aren't deleted yet, the newest first."""
     kept = await volume_store.kept_volumes(tx, project.id, core.now() + _MARGIN)
     return [volume for volume in kept if is_one_site(volume.region_id, project.region_id)]
 
@@ -60,13 +60,13 @@ async def _kept_caches_here(core: Core, tx: Transaction, project: Project, is_on
 async def kept_cache_here(
     core: Core, tx: Transaction, project: Project, platform: Platform, is_one_site: SameSite
 ) -> Volume | None:
-    """The one of them for a platform."""
+    """The newest such cache for a platform."""
     kept = await _kept_caches_here(core, tx, project, is_one_site)
     return next((volume for volume in kept if volume.platform is platform), None)
 
 
 def delete_at(core: Core) -> datetime:
-    """When a cache is deleted that is given up now because its project was moved."""
+    """When to delete a cache that is given up now because its project was moved."""
     return core.now() + core.limits.projects.moved_cache_lifetime
 
 

@@ -49,7 +49,7 @@ class NewProject:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedProject:
-    """A project as it is now, and what its move to another site means for its cache; None when it didn't move so."""
+    """A project after a change. ``move`` says what its move to another site means for its cache, if it moved to one."""
 
     project: Project
     move: Move | None = None
@@ -212,7 +212,7 @@ class ProjectService:
         return project
 
     async def _move(self, tx: Transaction, project: Project) -> Move:
-        """Let a project start at another site next; what that means for its cache."""
+        """Let a project's machines start at another site from now on. Returns what that means for its cache."""
         await machine_store.move_stopped_machines(tx, project.id, project.region_id)
         await follow_move(self._core, tx, project, self._is_one_site)
         return await move_of(self._core, tx, project, self._is_one_site)

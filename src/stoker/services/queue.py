@@ -112,9 +112,9 @@ class QueueService:
         return served
 
     async def list(self, principal: Principal, organization_id: str) -> list[QueuePlace]:
-        """Those of an organization who wait, in order, as far as the caller may see their projects.
+        """The waiting builds of an organization in order, as far as the caller may see their projects.
 
-        First those whose turn has come, but for whose machine there is no room yet.
+        Builds that have left the queue, but for whose machine there is no room yet, come first.
 
         Raises:
             NotFound: the organization isn't the caller's.

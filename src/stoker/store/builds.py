@@ -160,7 +160,7 @@ async def hint_builds(tx: Transaction, build_ids: list[str], hint: str) -> None:
 
 
 async def unhint_builds(tx: Transaction, build_ids: list[str], hint: str) -> None:
-    """Take a hint that begins so back from builds that run."""
+    """Remove the hints of builds that begin with ``hint``."""
     begins = builds.c.hint.startswith(hint, autoescape=True)
     await tx.execute(update(builds).where(builds.c.id.in_(build_ids), begins).values(hint=None))
 

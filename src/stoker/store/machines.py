@@ -218,7 +218,7 @@ async def renew_claim(tx: Transaction, machine_id: str, claim: str, until: datet
 
 
 async def retry_waiting_machines(tx: Transaction, region_id: str) -> None:
-    """Let those of a region that wait for room be tried at once: there may be some now."""
+    """Let a region's machines that wait for room be tried at once, because there may be room now."""
     waits = (machines.c.region_id == region_id) & machines.c.waits_for.is_not(None)
     await tx.execute(update(machines).where(waits, machines.c.retry_at.is_not(None)).values(retry_at=None))
 

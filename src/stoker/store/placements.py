@@ -1,7 +1,7 @@
 """Placements as texts in the database.
 
 A row can be older than the program that reads it: a server that was killed leaves machines running. Names that a
-placement doesn't have, or no longer has, are what a runtime remembered.
+placement doesn't have, or no longer has, are passed on as what a runtime remembered.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ async def give_up_volumes_of_build(tx: Transaction, build_id: str) -> None:
 
 
 async def give_up_volumes(tx: Transaction, project_id: str) -> None:
-    """Mark all of a project's volumes for deletion, also those that were to stay for a while."""
+    """Mark all of a project's volumes for deletion, including those that were to stay for a while."""
     await tx.execute(
         update(volumes)
         .where(volumes.c.project_id == project_id, volumes.c.state != VolumeState.DELETED.value)
@@ -137,7 +137,7 @@ async def active_volumes(tx: Transaction, project_id: str, *, idle_only: bool = 
 
 
 async def kept_volumes(tx: Transaction, project_id: str, after: datetime) -> list[Volume]:
-    """The caches of a project that are to be deleted after that time, and of which all is there yet. Newest first."""
+    """The complete caches of a project that are to be deleted after that time, the newest first."""
     query = select(volumes).where(
         volumes.c.project_id == project_id,
         volumes.c.state == VolumeState.DELETING.value,
@@ -150,7 +150,7 @@ async def kept_volumes(tx: Transaction, project_id: str, after: datetime) -> lis
 
 
 async def take_up_volume(tx: Transaction, volume_id: str) -> None:
-    """Use a volume again that was to be deleted."""
+    """Make a volume active again that was marked for deletion."""
     await tx.execute(
         update(volumes)
         .where(volumes.c.id == volume_id, _may_become(VolumeState.ACTIVE))
@@ -159,7 +159,7 @@ async def take_up_volume(tx: Transaction, volume_id: str) -> None:
 
 
 async def last_volume(tx: Transaction, project_id: str, platform: Platform) -> Volume | None:
-    """The newest cache of a (project, platform), whether there are any data of it or not."""
+    """The newest cache of a (project, platform), whether its data still exist or not."""
     query = select(volumes).where(
         volumes.c.project_id == project_id, volumes.c.platform == platform.value, volumes.c.build_id.is_(None)
     )
@@ -181,9 +181,9 @@ async def known_volume_ids(tx: Transaction) -> frozenset[str]:
 
 
 async def volumes_to_measure(tx: Transaction, *, measured_before: datetime, limit: int) -> list[tuple[str, str]]:
-    """Volumes in use whose machine stopped after they were measured, or runs and that was before then.
+    """Volumes in use, with their regions, whose last measurement is outdated.
 
-    Each with its region.
+    It is if the machine stopped after it, or if the machine runs and it was before ``measured_before``.
     """
     is_stopped = machines.c.state == MachineState.STOPPED.value
     query = (
