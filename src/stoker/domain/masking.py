@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 MOST_MASKED = 64 * 1024
-"""How long a text may be of which nothing is left out."""
+"""The longest text that is masked as a whole."""
 # What anything that is masked has. To look for it is cheap, and most texts have none of it.
 _HINT = re.compile(
     r"token|secret|passw|pass|cred|private|key|auth|jwt|pwd|_pat\b|pat=|bearer|://[^\s/]*@"

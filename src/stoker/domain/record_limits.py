@@ -151,7 +151,7 @@ class RecordBudget:
         return True
 
     def takes_dockerfile(self, dockerfile: Dockerfile, *, replace: bool = False) -> bool:
-        """The same of a Dockerfile; unless it is to replace one, False also for one of which there is one already."""
+        """The same for a Dockerfile. Without ``replace``, False also if its target and name are known already."""
         name = (dockerfile.target, dockerfile.filename)
         if (name in self._dockerfiles and not replace) or name in self._refused:
             return False

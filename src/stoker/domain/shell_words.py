@@ -179,7 +179,7 @@ class _Splitter:
         self._text = passage.text
         self._is_script = is_script
         self._plain = _PLAIN if is_script else _PLAIN_ARGUMENT
-        # Nothing is looked for twice of which there is no more, so that the time stays linear.
+        # What was not found once isn't searched for again, so that the time stays linear.
         self._missing: set[str] = set()
 
     def words(self) -> Iterator[Word]:

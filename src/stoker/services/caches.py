@@ -45,7 +45,7 @@ class CacheService:
             machines = await machine_store.machines_of(tx, project.id)
         asked = [(project.cache_policy, True), *((policy, False) for policy in policies)]
         reports: list[CacheReport] = []
-        # What an untrusted build has is thrown away, and is no part of the project's cache.
+        # The volume of an untrusted build is ephemeral, and no part of the project's cache.
         kept = [machine for machine in machines if machine.build_id is None]
         for machine in sorted(kept, key=lambda machine: machine.platform):
             contents = await self._look(machine) or await self._remembered(machine)

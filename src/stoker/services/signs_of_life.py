@@ -1,7 +1,7 @@
 """When clients of builds that hold no machine were last heard of.
 
-In memory: leases and places in the queue have their ends in the database, and what has neither begins anew with the
-process, as nobody could be heard before.
+It is kept in memory. Leases and places in the queue have their ends in the database; a build with neither gets its
+full time again when the process restarts, as nobody could be heard before.
 """
 
 from __future__ import annotations

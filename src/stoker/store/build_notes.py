@@ -65,7 +65,7 @@ async def warning_fingerprints(tx: Transaction, build_id: str, *, is_reported: b
 
 
 async def warnings_of(tx: Transaction, build_id: str) -> list[BuildWarning]:
-    """The warnings of a build, those of machines first where they are more than memory is taken for."""
+    """The warnings of a build. If they take too much memory, what its client reported is left out first."""
     query = select(warnings).where(warnings.c.build_id == build_id).order_by(warnings.c.solve_ref == CLIENT_REF)
     found = await tx.scan_into(query, _warning, warning_cost, _READ_BYTES)
     return sorted(found, key=lambda one: (one.filename, [place.first_line for place in one.ranges], one.short))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stoker.store.database import Transaction
 
 
-# Not as a parameter, of which SQLite and PostgreSQL don't know beforehand that the index of running builds has it.
+# Not as a parameter: then SQLite and PostgreSQL don't know beforehand that the index of running builds fits.
 IS_RUNNING = builds.c.status == literal(BuildStatus.RUNNING.value, literal_execute=True)
 
 
@@ -171,7 +171,7 @@ async def hint_of(tx: Transaction, build_id: str) -> str | None:
 
 
 async def unexplained_failures(tx: Transaction, machine: Machine, since: datetime) -> dict[str, str | None]:
-    """Builds that held a machine and failed since then, of which nothing else is known, and their errors."""
+    """Builds that held a machine and failed since then without a hint, and their errors."""
     query = (
         select(builds.c.id, builds.c.error)
         .join(leases, leases.c.build_id == builds.c.id)
@@ -189,7 +189,7 @@ async def unexplained_failures(tx: Transaction, machine: Machine, since: datetim
 
 
 async def explain_failure(tx: Transaction, build_id: str, error: str, hint: str) -> None:
-    """Store a failed build's error anew, with the hint that is now in it."""
+    """Replace a failed build's error by one with a hint, and store the hint."""
     await tx.execute(update(builds).where(builds.c.id == build_id).values(error=error, hint=hint))
 
 

@@ -50,7 +50,7 @@ async def facts_of_machines(tx: Transaction, organization_id: str, project_id: s
 
 
 async def find_machines(tx: Transaction, organization_id: str, first: int, size: int) -> list[FoundMachine]:
-    """Some of those of an organization after the ``first``: those that run before the others, by project."""
+    """Some machines of an organization from the position ``first`` on: running ones first, then by project."""
     query = (
         _query(organization_id)
         .add_columns(

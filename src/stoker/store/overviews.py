@@ -145,7 +145,7 @@ async def list_project_overviews(
 
 
 async def _cache_sizes(tx: Transaction, project_ids: Sequence[str]) -> dict[str, int]:
-    """What untrusted builds have is thrown away, and is no part of a project's cache."""
+    """The sizes of projects' caches, without the ephemeral ones of untrusted builds."""
     query = (
         select(volumes.c.project_id, func.sum(volumes.c.size_bytes).label("bytes"))
         .where(

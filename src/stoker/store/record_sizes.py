@@ -51,7 +51,7 @@ async def grow_record(tx: Transaction, build_id: str, growth: RecordSize, *, is_
 
 
 async def left_out_of_builds(tx: Transaction, build_ids: Sequence[str]) -> dict[str, int]:
-    """By build: how much was more than is kept of it. Builds of which all is kept are left out."""
+    """By build: how much of its record was left out. Builds with complete records aren't listed."""
     query = (
         select(record_sizes.c.build_id, func.sum(record_sizes.c.left_out).label("left_out"))
         .where(record_sizes.c.build_id.in_(build_ids), record_sizes.c.left_out > 0)

@@ -69,7 +69,7 @@ async def read_lines(tx: Transaction, build_id: str, step_number: int, first: in
 async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -> dict[int, list[LogLine]]:
     """The ends of logs, by the number of their step, each from a line's number on.
 
-    When they take as much memory as there is for them, those of the other steps are left out.
+    Once they take as much memory as there is for them, the other steps are left out.
     """
     found: dict[int, list[LogLine]] = {}
     wanted = list(firsts.items())

@@ -85,8 +85,8 @@ def _work(row: Row[Any]) -> BuildWork:
 async def new_savings(tx: Transaction, project_id: str, build_id: str) -> dict[int, timedelta]:
     """By number of a build's cached steps: how long the same work took when another build of the project last did it.
 
-    Only trusted builds tell. What the build did itself, in another of its solves, was not saved. Steps of which that is
-    known already are left out.
+    Only trusted builds count. Work that the build did itself, in another of its solves, was not saved. Steps whose
+    saving is stored already are left out.
     """
     done = await tx.scan(_own_work(build_id).distinct())
     own = {row.work_key for row in done}

@@ -174,9 +174,9 @@ async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> t
 
 
 async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | None = None) -> list[Step] | None:
-    """The steps of a build, those of one platform where it is named; None if they are more than ``most``; see `_own`.
+    """All steps of a build, or of its ``platform``; see `_own`.
 
-    None also if they take more memory than there is for looking at all of them.
+    None if there are more than ``most``, or if they take more memory than there is for them.
     """
     query = _own(build_id).order_by(steps.c.number).limit(most + 1)
     if platform is not None:
