@@ -31,7 +31,7 @@ format: dev ## Format the code, and fix what the linter can
 generate: dev ## Write what is generated: src/stoker/_gen, docs/reference.md, docs/settings.md, the table of folders
 	@scripts/generate
 
-screenshots: dev ## Take the screenshots in docs/screenshots anew
+screenshots: dev ## Replace the screenshots in docs/screenshots with new ones
 	@.venv/bin/python -m scripts.screenshots
 
 bench: dev ## Run the benchmarks
@@ -40,7 +40,7 @@ bench: dev ## Run the benchmarks
 clients: dev ## Look for newer releases of the clients that we test with, and compare them with what the server knows
 	@.venv/bin/python -m scripts.clients
 
-lock: dev ## Write the lock files anew; ARGS=--upgrade for newer versions
+lock: dev ## Resolve dependencies and write the lock files; ARGS=--upgrade for newer versions
 	@scripts/lock $(ARGS)
 
 clean: ## Remove everything that was made here, but no server's data

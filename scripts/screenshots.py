@@ -1,4 +1,4 @@
-"""Takes the screenshots in docs/screenshots anew: python -m scripts.screenshots (`make screenshots`).
+"""Takes the screenshots in docs/screenshots: python -m scripts.screenshots (`make screenshots`).
 
 The projects and their Dockerfiles are made up, but all that the pages show of them is real: a server of its own builds
 them with the depot CLI. Their toolchain is busybox under the names of well-known programs, since no image is pulled.
