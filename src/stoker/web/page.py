@@ -72,9 +72,26 @@ class WebContext:
     monotonic: Callable[[], float]
 
 
-def render(template: str, who: SignedIn | None = None, *, status: int = 200, **values: object) -> HTMLResponse:
-    """Render a template as a page; ``who`` is the signed-in person."""
-    return HTMLResponse(rendered(template, who, **values), status)
+def render(
+    template: str,
+    who: SignedIn | None = None,
+    *,
+    status: int = 200,
+    problem: errors.StokerError | None = None,
+    **values: object,
+) -> HTMLResponse:
+    """Render a template as a page.
+
+    Args:
+        template: its file.
+        who: the signed-in person.
+        status: the HTTP status without a problem.
+        problem: an error that the page shows beside its form. The page has the status of that error.
+        values: what else the template shows.
+    """
+    if problem is None:
+        return HTMLResponse(rendered(template, who, problem="", **values), status)
+    return HTMLResponse(rendered(template, who, problem=problem.message, **values), _status_of(problem))
 
 
 def rendered(template: str, who: SignedIn | None = None, **values: object) -> str:
@@ -105,10 +122,10 @@ def go_to(path: str) -> RedirectResponse:
 
 def told(error: errors.StokerError, who: SignedIn | None = None) -> HTMLResponse:
     """A page with an error message."""
-    return render("message.html", who, status=status_of(error), title="That didn't work", text=error.message)
+    return render("message.html", who, status=_status_of(error), title="That didn't work", text=error.message)
 
 
-def status_of(error: errors.StokerError) -> int:
+def _status_of(error: errors.StokerError) -> int:
     """The HTTP status of an error."""
     return _STATUS.get(type(error), 500)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from stoker.domain.errors import InvalidInput, StokerError
 from stoker.web.owner import ContextPages, form_of
-from stoker.web.page import go_to, status_of
+from stoker.web.page import go_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,16 +28,6 @@ class FormState(Generic[Created]):
     problem: StokerError | None = None
     form: Mapping[str, str] = field(default_factory=dict[str, str])
     created: Created | None = None
-
-    @property
-    def status(self) -> int:
-        """The HTTP status of the page."""
-        return 200 if self.problem is None else status_of(self.problem)
-
-    @property
-    def message(self) -> str:
-        """The error's message; empty without an error."""
-        return "" if self.problem is None else self.problem.message
 
 
 class FormPages(ContextPages, ABC, Generic[Created]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import StokerError
 from stoker.domain.people import MIN_PASSWORD_LENGTH
 from stoker.web.forms import read_form
-from stoker.web.page import Pages, go_to, render, status_of
+from stoker.web.page import Pages, go_to, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,12 +60,11 @@ class JoinPages(Pages):
         response = render(
             "join.html",
             who,
-            status=200 if problem is None else status_of(problem),
             code=code,
             offered=offered,
             name=form.get("name", ""),
             email=offered.invitation.email or form.get("email", ""),
-            problem="" if problem is None else problem.message,
+            problem=problem,
             company=self.context.company_name if self.context.company else "",
             min_password=MIN_PASSWORD_LENGTH,
         )

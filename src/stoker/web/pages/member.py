@@ -63,7 +63,6 @@ class MemberPages(FormPages["CreatedInvitation"]):
         return render(
             "members.html",
             reader.who,
-            status=state.status,
             reader=reader,
             members=part_of(request, members, asked),
             invitations=sliced(request, invitations, asked.size, "invited-after"),
@@ -72,7 +71,7 @@ class MemberPages(FormPages["CreatedInvitation"]):
             invited=state.created,
             email=given.get("email", ""),
             chosen=given.get("role", Role.MEMBER.value),
-            problem=state.message,
+            problem=state.problem,
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:

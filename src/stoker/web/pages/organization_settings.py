@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.errors import PermissionDenied, StokerError
 from stoker.web.owner import ContextPages, form_of
-from stoker.web.page import go_to, render, status_of
+from stoker.web.page import go_to, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,8 +40,7 @@ class OrganizationSettingsPages(ContextPages):
         return render(
             "organization_settings.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
             reader=reader,
             name=reader.organization.name if name is None else name,
-            problem="" if problem is None else problem.message,
+            problem=problem,
         )

@@ -46,7 +46,6 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
         return render(
             "organization_tokens.html",
             reader.who,
-            status=state.status,
             reader=reader,
             tokens=sliced(request, tokens, self.context.page_sizes.rows),
             created=state.created,
@@ -54,7 +53,7 @@ class OrganizationTokenPages(FormPages["CreatedToken"]):
             last_day=state.form.get("last_day", ""),
             today=now,
             now=now,
-            problem=state.message,
+            problem=state.problem,
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:

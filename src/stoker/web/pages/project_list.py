@@ -11,7 +11,7 @@ from stoker.domain.pagination import checked_page
 from stoker.services.projects import NewProject
 from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, status_of
+from stoker.web.page import go_to, render
 from stoker.web.project_forms import hardware_of, new_fields, policy_of, typed_fields
 
 if TYPE_CHECKING:
@@ -98,10 +98,9 @@ class ProjectListPages(ContextPages):
         return render(
             "new_project.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
             reader=reader,
             fields=fields,
             regions=self.services.projects.regions,
             sizes=list(Hardware),
-            problem="" if problem is None else problem.message,
+            problem=problem,
         )

@@ -8,7 +8,7 @@ from stoker.domain.errors import InvalidInput, StokerError
 from stoker.domain.hardware import Hardware
 from stoker.domain.projects import ProjectChange
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, status_of
+from stoker.web.page import go_to, render
 from stoker.web.project_forms import fields_of, hardware_of, policy_of, typed_fields
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ class ProjectSettingsPages(ContextPages):
         return render(
             "project_settings.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
             reader=reader,
             fields=fields or fields_of(reader.project),
             regions=self.services.projects.regions,
@@ -96,7 +95,7 @@ class ProjectSettingsPages(ContextPages):
             done=done,
             at=at,
             typed=typed,
-            problem="" if problem is None else problem.message,
+            problem=problem,
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.projects import MAX_NAME_LENGTH
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, status_of
+from stoker.web.page import go_to, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -59,13 +59,12 @@ class ProjectTokenPages(ContextPages):
         return render(
             "project_tokens.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
             reader=reader,
             tokens=list(reversed(tokens)),
             description=description,
             max_description=MAX_NAME_LENGTH,
             untrusted=untrusted,
             created=created,
-            problem="" if problem is None else problem.message,
+            problem=problem,
             now=self.context.now(),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stoker.auth.tokens import new_secret
 from stoker.domain.errors import NotFound, StokerError
 from stoker.web.forms import local_path, read_form
-from stoker.web.page import Pages, go_to, render, status_of
+from stoker.web.page import Pages, go_to, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -75,7 +75,7 @@ class SignInPages(Pages):
 
     async def show_password(self, request: Request) -> Response:
         """GET /password."""
-        return render("password.html", await self.signed_in(request), problem="")
+        return render("password.html", await self.signed_in(request))
 
     async def change_password(self, request: Request) -> Response:
         """POST /password."""
@@ -85,7 +85,7 @@ class SignInPages(Pages):
         try:
             opened = await self.services.sign_in.change_password(who.person, form.get("old", ""), form.get("new", ""))
         except StokerError as error:
-            return render("password.html", who, status=status_of(error), problem=error.message)
+            return render("password.html", who, problem=error)
         response = go_to("/")
         self.context.cookies.open_session(response, opened.secret)
         return response
@@ -93,9 +93,8 @@ class SignInPages(Pages):
     def _form(self, wanted: str, *, email: str = "", problem: StokerError | None = None) -> Response:
         return render(
             "sign_in.html",
-            status=200 if problem is None else status_of(problem),
             next=wanted,
             email=email,
-            problem="" if problem is None else problem.message,
+            problem=problem,
             company=self.context.company_name if self.context.company else "",
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.trust_policies import ProviderKind
 from stoker.web.owner import AT_THE_FORM, ContextPages, form_of
-from stoker.web.page import go_to, render, status_of
+from stoker.web.page import go_to, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -73,7 +73,6 @@ class TrustPolicyPages(ContextPages):
         return render(
             "trust_policies.html",
             reader.who,
-            status=200 if problem is None else status_of(problem),
             reader=reader,
             policies=policies,
             providers=[(one, _WORDS[one.kind]) for one in providers if one.kind is not None],
@@ -81,6 +80,6 @@ class TrustPolicyPages(ContextPages):
             may_add=reader.may(_ADD),
             may_remove=reader.may(_REMOVE),
             typed=typed,
-            problem="" if problem is None else problem.message,
+            problem=problem,
             now=self.context.now(),
         )

@@ -45,7 +45,6 @@ class WebhookPages(FormPages["CreatedWebhook"]):
         return render(
             "webhooks.html",
             reader.who,
-            status=state.status,
             reader=reader,
             webhooks=webhooks.items,
             is_first=asked.after is None,
@@ -56,7 +55,7 @@ class WebhookPages(FormPages["CreatedWebhook"]):
             url=state.form.get("url", ""),
             chosen=state.form.get("project", ""),
             now=self.context.now(),
-            problem=state.message,
+            problem=state.problem,
         )
 
     def address_after(self, reader: Reader, form: dict[str, str]) -> str:
