@@ -45,7 +45,7 @@ class ProjectListPages(ContextPages):
             f"list {after} {search}",
             lambda: self.services.overviews.projects(caller, reader.organization.id, search, page),
         )
-        base = f"/organizations/{reader.organization.id}"
+        base = reader.address
         wanted = {"search": search} if search else {}
         return render(
             "projects.html",

@@ -69,7 +69,7 @@ class ProjectSettingsPages(ContextPages):
         if not _is_confirmed(reader, form):
             return self._page(reader, at="delete", typed=form.get("confirm", ""), problem=_not_confirmed(reader))
         await self.services.projects.delete(caller, reader.project.id)
-        return go_to(f"/organizations/{reader.organization.id}")
+        return go_to(reader.address)
 
     def _page(
         self,
