@@ -266,5 +266,10 @@ def open_sites(
     return Sites(by_region, otherwise=None if regions.region_runtimes else shared)
 
 
+def trial_sites(settings: Settings) -> Sites:
+    """The sites before there is a server or an engine: to check and to reclaim, not to start machines."""
+    return open_sites(settings, "trial", EngineFiles(settings.server.data / "none"))
+
+
 def _suffix(region: str) -> str:
     return blake2s(region.encode(), digest_size=_SUFFIX_BYTES).hexdigest()

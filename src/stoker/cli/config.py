@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from stoker.assembly import open_sites
+from stoker.assembly import trial_sites
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.terminal import write_json
 from stoker.domain.hardware import GIBIBYTE
-from stoker.runtimes.opening import EngineFiles
 from stoker.settings.effective import GROUPS, SETTINGS, title_of
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def command(config_file: Path | None, as_json: bool, **flags: object) -> None:  
                 console.print(f"{name.ljust(width)}  {_shown(value).ljust(_VALUE_WIDTH)}  {loaded.sources[name]}")
                 console.print(f"    {SETTINGS[name].description}", style="dim")
     console.print()
-    sites = open_sites(loaded.values, "trial", EngineFiles(loaded.values.server.data / "none")).named()
+    sites = trial_sites(loaded.values).named()
     for name, site in sites.items():
         if (largest := site.largest_machine) is not None:
             gibibytes = f"{largest.memory_bytes / GIBIBYTE:.3g} GiB"

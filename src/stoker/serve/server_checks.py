@@ -8,7 +8,7 @@ import ssl
 import tempfile
 from typing import TYPE_CHECKING
 
-from stoker.assembly import open_sites
+from stoker.assembly import trial_sites
 from stoker.domain.host import Finding, Verdict
 from stoker.engine import (
     Archive,
@@ -21,7 +21,6 @@ from stoker.engine import (
 )
 from stoker.plan import control_socket
 from stoker.runtimes.folders import nearest_folder
-from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
 from stoker.serve.ports import PortUnavailable, choose_ports
@@ -119,7 +118,7 @@ def _data_folder(settings: Settings) -> Finding:
 async def _sites(settings: Settings) -> list[Finding]:
     """The findings of all sites, each once: sites on one host find the same."""
     findings: list[Finding] = []
-    for site in open_sites(settings, "trial", EngineFiles(settings.server.data / "none")):
+    for site in trial_sites(settings):
         findings += [finding for finding in await site.check() if finding not in findings]
     return findings
 

