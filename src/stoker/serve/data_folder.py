@@ -1,4 +1,4 @@
-"""A data folder belongs to one server at a time."""
+"""The data folder: one server at a time holds it, and its path must leave room for sockets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+_LONGEST_SOCKET_PATH = 107  # unix(7)
+
 
 class DataFolderInUse(Exception):
     """Another server runs on the data folder; the text says which."""
+
+
+def spare_bytes(socket: Path) -> int:
+    """How many bytes the path of a Unix socket may still grow by. Negative if it is too long."""
+    return _LONGEST_SOCKET_PATH - len(os.fsencode(socket))
 
 
 @contextmanager

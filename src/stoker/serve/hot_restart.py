@@ -12,12 +12,13 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stoker.serve.data_folder import spare_bytes
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SPARE_SECONDS = 2
 _DRAIN_SECONDS = 2
-_LONGEST_SOCKET_PATH = 107  # unix(7)
 _LONGEST_SUFFIX = len("_udp_parent_") + 10
 _BASE_IDS = 2**31 // 10 - 1
 """Envoy names its sockets by ten times the base id. Past 2^31 it writes that number with twenty digits, and the bases
@@ -36,7 +37,7 @@ class HotRestart:
 
     def first_flags(self) -> list[str]:
         """Flags of an Envoy that replaces none."""
-        if len(str(self._sockets)) + _LONGEST_SUFFIX > _LONGEST_SOCKET_PATH:
+        if spare_bytes(self._sockets) < _LONGEST_SUFFIX:
             return ["--disable-hot-restart"]
         for left in (self._base, *self.folder.glob(f"{self._sockets.name}_*")):
             left.unlink(missing_ok=True)

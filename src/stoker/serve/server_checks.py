@@ -22,7 +22,7 @@ from stoker.engine import (
 from stoker.plan import control_socket
 from stoker.runtimes.folders import nearest_folder
 from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
-from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
+from stoker.serve.data_folder import DataFolderInUse, locked_data_folder, spare_bytes
 from stoker.serve.ports import PortUnavailable, choose_ports
 from stoker.serve.processes import remembered_process
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _ENOUGH_FILES = 4096
 _GIGABYTE = 1000**3
-_LONGEST_SOCKET_PATH = 107  # unix(7)
 _CLIENTS = Finding(
     "clients",
     Verdict.GOOD,
@@ -100,7 +99,7 @@ def _left_running(folder: Path) -> str | None:
 
 def _data_folder(settings: Settings) -> Finding:
     folder = settings.server.data
-    spare = _LONGEST_SOCKET_PATH - len(os.fsencode(control_socket(settings)))
+    spare = spare_bytes(control_socket(settings))
     if spare < 0:
         most = len(os.fsencode(folder)) + spare
         advice = f"take a folder whose path has at most {most} bytes, as there are sockets in it"
