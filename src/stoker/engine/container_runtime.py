@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from stoker.engine.failures import EngineUnavailable, failed_system_call
 from stoker.engine.gobuild import GoCommands, build_engine
 from stoker.engine.installed import file_sha256, put_in_place
-from stoker.engine.lock import turn
+from stoker.engine.lock import locked
 from stoker.engine.obtain import own_caches
 from stoker.engine.pin import default_runc_module, read_runc_pin
 from stoker.engine.progress import Phase
@@ -131,7 +131,7 @@ async def build_runc(cache: Path, progress: Progress, *, module: Path | None = N
     home = _home(cache)
     pin = read_runc_pin(module or default_runc_module())
     try:
-        async with turn(home, progress) as temporary:
+        async with locked(home, progress) as temporary:
             built = _read_built(home / pin.name)
             if built is not None:
                 return built

