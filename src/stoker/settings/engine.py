@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from stoker.settings.group import STRICT
+from stoker.settings.group import STRICT, absolute
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -22,7 +22,4 @@ class EngineSettings:
         description="runc or crun to use; otherwise this host's, or where that has known holes one built here.",
     )
 
-    @field_validator("engine_folder", "container_runtime")
-    @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().absolute()
+    _absolute = field_validator("engine_folder", "container_runtime")(absolute)

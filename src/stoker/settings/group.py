@@ -6,6 +6,7 @@ A group is a frozen dataclass that its consumer takes as it is. Pydantic checks 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -13,6 +14,11 @@ from pydantic import ConfigDict, Field
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 STRICT = ConfigDict(extra="forbid")
 """Unknown names are refused."""
+
+
+def absolute(value: Path | None) -> Path | None:
+    """A path from the root, with ``~`` as the user's home. For validators."""
+    return None if value is None else value.expanduser().absolute()
 
 
 def from_json(value: object) -> object:

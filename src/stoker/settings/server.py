@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from stoker.settings.addresses import HostPort, parse_host_port
-from stoker.settings.group import STRICT, Seconds
+from stoker.settings.group import STRICT, Seconds, absolute
 
 
 def _data_folder() -> Path:
@@ -56,10 +56,7 @@ class ServerSettings:
             raise ValueError(f'"{value}" is not a URL such as https://builds.example.com')
         return value.rstrip("/")
 
-    @field_validator("data", "cache", "bootstrap", "tls_certificate", "tls_key")
-    @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().absolute()
+    _absolute = field_validator("data", "cache", "bootstrap", "tls_certificate", "tls_key")(absolute)
 
     @model_validator(mode="after")
     def _whole_pair(self) -> ServerSettings:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-from stoker.settings.group import STRICT
+from stoker.settings.group import STRICT, absolute
 from stoker.settings.oidc import checked_issuer
 
 
@@ -39,10 +39,7 @@ class SignInSettings:
     def _issuer(cls, value: str) -> str:
         return checked_issuer(value) if value else value
 
-    @field_validator("sign_in_client_secret")
-    @classmethod
-    def _absolute_secret(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().absolute()
+    _absolute_secret = field_validator("sign_in_client_secret")(absolute)
 
     @model_validator(mode="after")
     def _whole_sign_in(self) -> SignInSettings:
