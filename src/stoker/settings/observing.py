@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.addresses import HostPort, checked_url, parse_host_port
 from stoker.settings.group import STRICT
 
 
@@ -40,10 +39,7 @@ class ObservingSettings:
     @field_validator("traces")
     @classmethod
     def _collector(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
-            raise ValueError(f'"{value}" is not a URL such as http://127.0.0.1:4318/v1/traces')
-        return value
+        return checked_url(value, "http://127.0.0.1:4318/v1/traces")
 
     @property
     def metrics_address(self) -> HostPort | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.addresses import HostPort, checked_url, parse_host_port
 from stoker.settings.group import STRICT, Seconds, absolute
 
 
@@ -51,10 +50,7 @@ class ServerSettings:
     @field_validator("public_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
-            raise ValueError(f'"{value}" is not a URL such as https://builds.example.com')
-        return value.rstrip("/")
+        return checked_url(value, "https://builds.example.com").rstrip("/")
 
     _absolute = field_validator("data", "cache", "bootstrap", "tls_certificate", "tls_key")(absolute)
 
