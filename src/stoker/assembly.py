@@ -139,7 +139,7 @@ def page_sizes(settings: Settings) -> PageSizes:
 
 
 def oidc_providers(settings: Settings) -> tuple[Provider, ...]:
-    """Whose OIDC tokens are taken: the three of Depot's API, and those of the settings."""
+    """The providers whose OIDC tokens are accepted: the three of Depot's API, and the settings' own."""
     known = (
         (ProviderKind.GITHUB, settings.oidc.github_issuer, settings.oidc.oidc_audience),
         (ProviderKind.BUILDKITE, settings.oidc.buildkite_issuer, settings.oidc.oidc_audience),

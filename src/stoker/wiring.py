@@ -91,7 +91,7 @@ def services_of(
         core: what every service needs.
         plan: what was decided for this run.
         sites: where machines run.
-        certificates: issues those of builds.
+        certificates: issues the certificates of builds.
         keys: the keys of issuers of OIDC tokens.
         cache_inspection: asks machines what is in their caches.
         blobs: asks machines for the blobs of solves.

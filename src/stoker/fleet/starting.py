@@ -221,9 +221,7 @@ class MachineStarting:
         snapshots = self._sites.snapshots_of(machine.region_id)
         if snapshots is not None and await snapshots.can_restore(machine.volume_id):
             raise MachineStartFailed(damage)
-        note = (
-            f"volume {machine.volume_id} was damaged ({damage}), and there is no snapshot: BuildKit begins anew in it"
-        )
+        note = f"volume {machine.volume_id} was damaged ({damage}), and there is no snapshot: its cache begins empty"
         _log.error("machine %s: %s", machine.id, note)
         async with self._core.database.write() as tx:
             await volume_store.note_volume_problem(tx, machine.volume_id, note)

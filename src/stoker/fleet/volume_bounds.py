@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class VolumeBounds:
-    """Tells the runtime which volumes are those of untrusted builds."""
+    """Tells each site which of its volumes belong to untrusted builds."""
 
     def __init__(self, core: Core, sites: Sites) -> None:
         self._core = core

@@ -60,7 +60,7 @@ class Observed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """Ids of the machines and volumes of which the runtime still has anything.
+    """Ids of the machines and volumes that the runtime has, even in part.
 
     ``volumes`` is None while the volume store can't be read.
     """

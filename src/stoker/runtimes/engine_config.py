@@ -52,7 +52,7 @@ class EngineBounds:
     Attributes:
         min_free_bytes: what is to stay free on the volume's disk; it drops cache for that.
         max_parallelism: steps that run at once; None for as many as the machine has CPUs.
-        history_entries: builds of which it keeps its own record.
+        history_entries: how many builds it keeps its own record of.
         history_seconds: how long it does so.
     """
 

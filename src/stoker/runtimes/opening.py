@@ -30,7 +30,7 @@ class SiteGiven:
     """What a server gives a site, of whatever kind.
 
     Attributes:
-        server_id: names the site among those of other servers, and of other regions of this one.
+        server_id: names the site; no other site has it, of this server or another one.
         data: a folder of this host that is the site's own.
         engine: what machines run.
         log_bytes: the bound of a running machine's log.

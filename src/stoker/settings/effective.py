@@ -100,7 +100,7 @@ class Setting:
 
     @property
     def default(self) -> object:
-        """Its default, made anew where it depends on who runs the server."""
+        """Its default, computed each time, because some depend on who runs the server."""
         return self.field.get_default(call_default_factory=True, validated_data={})
 
 

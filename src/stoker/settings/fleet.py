@@ -15,7 +15,7 @@ from stoker.settings.group import STRICT, Seconds, from_json
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ProjectPrivileges:
-    """What the builds of one project may do that those of others may not, or the other way round."""
+    """What the builds of one project may do beyond other projects' builds, and what they may not."""
 
     allowed_networks: tuple[IPvAnyNetwork, ...] = ()
     denied_networks: tuple[IPvAnyNetwork, ...] = ()
@@ -62,7 +62,7 @@ class FleetSettings:
         default=900,
         ge=1,
         le=7 * 24 * 3600,
-        description="Time between two looks at the size of a running machine's volume.",
+        description="Time between two measurements of a running machine's volume.",
     )
     project_privileges: dict[str, ProjectPrivileges] = Field(
         default_factory=dict[str, ProjectPrivileges],

@@ -20,7 +20,7 @@ class RetentionSettings:
     max_audit_events: int = Field(
         default=1_000_000,
         ge=1,
-        description="Events of the audit log that are kept; those of who has most go first, the oldest before others.",
+        description="Events of the audit log that are kept; beyond it, whoever has most loses the oldest first.",
     )
     max_audit_events_per_organization: int = Field(
         default=200_000, ge=1, description="The same of one organization, and of what concerns none."

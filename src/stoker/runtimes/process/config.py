@@ -77,7 +77,7 @@ class ProcessRuntimeConfig:
         untrusted_disk_percent: the part of what is free that a project's untrusted builds may write.
         min_free_bytes: what is to stay free where volumes are and in the data folder.
         min_free_percent: the same as a part of the disk; the smaller counts.
-        history_entries: builds of which buildkitd remembers its own record.
+        history_entries: how many builds buildkitd keeps its own record of.
         history_seconds: how long it does so.
         log_bytes: the bound of a running machine's log.
         kept_log_bytes: what is kept of it when the machine stops.

@@ -95,7 +95,7 @@ class MachineStarts:
         self._ids = IdRanges(config.run_folder, IdRange(config.first_id, config.id_ranges * IDS))
 
     def start(self, spec: MachineSpec) -> tuple[Placement, subprocess.Popen[bytes]]:
-        """Start a machine of which nothing runs. Returns its placement and its outermost process.
+        """Start a machine that has no processes yet. Returns its placement and its outermost process.
 
         Raises:
             RuntimeFailed: it could not be started.

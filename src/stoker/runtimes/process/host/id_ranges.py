@@ -1,7 +1,7 @@
 """Which of the host's user and group ids a machine in a user namespace has.
 
-Who has a range is written down in a folder of the host, a file for each, with the folder of the machine that has it.
-A range is free again as soon as that folder is gone, so nothing has to be given back, and no kill loses one.
+A folder of the host has a file for each range that is taken. It names the folder of the machine that has the range.
+The range is free again as soon as that folder is gone, so nothing has to be released, and no kill loses one.
 """
 
 from __future__ import annotations

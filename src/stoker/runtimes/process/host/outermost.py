@@ -27,7 +27,7 @@ class Seen:
 
 
 class Outermost:
-    """An outermost process, and the socket on which it is told what to do. It ends when this process does before."""
+    """An outermost process, and the socket for its orders. When this process dies before `connect`, it ends too."""
 
     def __init__(self, environment: Mapping[str, str], log: IO[bytes]) -> None:
         """Start it. It waits for `enter`.
@@ -79,7 +79,7 @@ class Outermost:
         self._ask({"covered": hidden, "folders": folders, "resolvers": resolvers, "command": list(command)})
 
     def connect(self) -> None:
-        """Tell the command to go on, on its standard input, and let go of it."""
+        """Let the command continue, through its standard input, and close the socket."""
         self._socket.sendall(b"go\n")
         self._close()
 

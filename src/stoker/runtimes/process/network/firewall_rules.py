@@ -2,7 +2,7 @@
 
 Of the family ``inet``, for both versions of IP. Machines are elements of its sets, so starting one adds no rule. What
 a step sends comes from the machine's bridge. What BuildKit fetches for a build (``ADD``, base images, git, caches) it
-asks for from the host's own network namespace; that is told by the cgroup that its sockets were made in.
+requests from the host's own network namespace. The cgroup of its sockets says for which machine.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _sets(table: str) -> str:
 
 
 def _counters(table: str) -> str:
-    """Sets whose elements, one of each machine, count its connections: of what they are now, so they begin anew."""
+    """Empty sets that count connections, with an element for each machine that has any."""
     lines: list[str] = []
     for chain, key in (("step_flows", "ifname"), ("engine_flows", "cgroupsv2")):
         lines += [

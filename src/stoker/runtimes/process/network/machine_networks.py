@@ -76,7 +76,7 @@ class MachineNetworks:
 
         Args:
             spec: the machine.
-            chosen: is told early what the bridge will be.
+            chosen: gets the bridge as soon as it is chosen, before it is made.
             grouped: done when its cgroups are there.
             beside: where the rules are made meanwhile.
             entered: the first process of a machine that has its own namespaces, when they are there.
@@ -143,7 +143,7 @@ class MachineNetworks:
         self._firewall.admit(self._admission(bridge, engine, spec.privileges), self._services())
 
     def _present(self, machine_id: str, bridge: Bridge) -> Admission | None:
-        """What the firewall is told of a machine that runs; None when nothing of it does any more."""
+        """What the firewall admits of a running machine; None when its engine's cgroup is gone."""
         engine = self._cgroups.engine_group(machine_id)
         return None if engine is None else self._admission(bridge, engine, self._kept_privileges(machine_id))
 

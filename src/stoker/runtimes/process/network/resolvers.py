@@ -38,7 +38,7 @@ def resolv_conf(chosen: Sequence[IPv4Address | IPv6Address]) -> str:
 def engine_resolvers(resolv_conf: Path = _RESOLV_CONF) -> tuple[IPv4Address | IPv6Address, ...]:
     """Addresses of the name servers that programs of this host ask: without any, the host itself (resolv.conf(5))."""
     servers = _name_servers(resolv_conf) or (IPv4Address("127.0.0.1"), IPv6Address("::1"))
-    # A link-local address has its link with it, of which nftables knows nothing.
+    # A link-local address names its link too, which nftables doesn't understand.
     return tuple(IPv6Address(int(server)) if server.version == 6 else server for server in servers)
 
 

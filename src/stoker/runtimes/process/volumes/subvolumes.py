@@ -46,7 +46,7 @@ class SubvolumeVolumes:
         return OpenVolume(path, over_policy=now.used > keep_bytes)
 
     def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
-        """Cap a volume anew by what it has now: see `Volumes.settle`."""
+        """Set a volume's cap by what is in it now: see `Volumes.settle`."""
         path = self._path(volume_id)
         if fresh:
             btrfs.commit(self._folder)
@@ -68,7 +68,7 @@ class SubvolumeVolumes:
         btrfs.commit(self._folder)
 
     def ids(self) -> frozenset[str]:
-        """The volumes of which anything is left."""
+        """The volumes that are here, even in part."""
         return names_in(self._folder, self._last_good, self._next, self._damaged)
 
     def delete(self, volume_id: str) -> None:

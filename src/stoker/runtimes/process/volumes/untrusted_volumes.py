@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class UntrustedVolumes:
     """The volumes of untrusted builds of one volume store.
 
-    Counting anew takes a commit of the file system. So it is done when the volumes are others than before, and when
-    what is free no longer covers what they may write.
+    To count what is in them, the file system is committed. So they are counted only when volumes came or went, and when
+    the free space no longer covers what they may write.
     """
 
     def __init__(self, volumes: Callable[[], Volumes], free: Callable[[], int], share: float, headroom: int) -> None:

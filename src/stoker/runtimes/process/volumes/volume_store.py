@@ -121,7 +121,7 @@ class VolumeStore:
         return opened
 
     def settle(self, volume_id: str, keep_bytes: int, *, fresh: bool) -> bool:
-        """Cap a volume anew: see `Volumes.settle`. Those of untrusted builds keep their caps."""
+        """Set a volume's cap: see `Volumes.settle`. Volumes of untrusted builds keep theirs."""
         return not self.untrusted.holds(volume_id) and self.volumes().settle(volume_id, keep_bytes, fresh=fresh)
 
     def shortage(self, untrusted_of: str | None = None) -> str | None:
@@ -173,7 +173,7 @@ class VolumeStore:
         if self._image.exists() and os.statvfs(self._folder).f_flag & os.ST_RDONLY:
             if not in_use and self._image.unmount():
                 self._mount(0)
-                _log.warning("the volume store had become read-only and was mounted anew")
+                _log.warning("the volume store had become read-only and was mounted again")
             return
         dropped = self.volumes().reclaim()
         if dropped:

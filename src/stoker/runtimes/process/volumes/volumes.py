@@ -65,7 +65,7 @@ class Volumes(Protocol):
         ...
 
     def ids(self) -> frozenset[str]:
-        """The volumes of which anything is left."""
+        """The volumes that are here, even in part."""
         ...
 
     def delete(self, volume_id: str) -> None:
@@ -142,7 +142,7 @@ class DirectoryVolumes:
         """Nothing: nothing is counted."""
 
     def ids(self) -> frozenset[str]:
-        """The volumes of which anything is left, deleted half-way or not."""
+        """The volumes that are here, even if deleted half-way."""
         return names_in(self._folder, self._deleting, self._damaged)
 
     def delete(self, volume_id: str) -> None:
