@@ -19,7 +19,7 @@ from conformance_protos.connectrpc.conformance.v1.server_compat_pb import Server
 
 from stoker.pki.certificates import PairFiles
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
-from stoker.serve.ports import choose_ports
+from stoker.serve.ports import HeldPorts
 from stoker.settings.addresses import HostPort
 from stoker.settings.effective import Settings
 from tests.conformance.limit import MAX_MESSAGE_BYTES
@@ -33,7 +33,8 @@ def main() -> None:
     wanted = ServerCompatRequest.from_binary(sys.stdin.buffer.read(size))
     with tempfile.TemporaryDirectory(prefix="stoker-conformance-") as name:
         folder = Path(name)
-        (address,) = choose_ports([("listen", HostPort("127.0.0.1", 0))])
+        ports = HeldPorts()
+        (address,) = ports.hold([("listen", HostPort("127.0.0.1", 0))])
         configuration = folder / "envoy.json"
         application = "tests.conformance.application:application"
         configuration.write_text(api_configuration(address, _tls(wanted, folder), edge_limits(Settings()), application))

@@ -1,11 +1,11 @@
-"""Ports to listen on."""
+"""Ports to listen on, kept from other programs."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from stoker.settings.addresses import HostPort
 
@@ -17,31 +17,45 @@ class PortUnavailable(Exception):
     """An address can't be listened on; the text says why."""
 
 
-def choose_ports(wanted: Iterable[tuple[str, HostPort]]) -> list[HostPort]:
-    """Check that addresses can be listened on, and choose a port where 0 is given.
+class HeldPorts:
+    """Ports that are bound, and not listened at, so that only those who are told of them can listen there.
 
-    All are held open until all are chosen, so that none is chosen twice.
-
-    Raises:
-        PortUnavailable: naming the setting whose address can't be had.
+    Otherwise the kernel may give a port to anybody's outgoing connection before its listener is there, or while that
+    one is restarted. A listener that sets SO_REUSEADDR can have a held port.
     """
-    held: list[socket.socket] = []
-    chosen: list[HostPort] = []
-    try:
-        for setting, address in wanted:
-            listener = socket.socket(address.family, socket.SOCK_STREAM)
-            held.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((address.host, address.port))
-                listener.listen(1)
-            except OSError as error:
-                raise PortUnavailable(_reason(setting, address, error)) from error
-            chosen.append(HostPort(address.host, listener.getsockname()[1]))
-    finally:
-        for listener in held:
-            listener.close()
-    return chosen
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def hold(self, wanted: Iterable[tuple[str, HostPort]]) -> list[HostPort]:
+        """Hold the ports of addresses, and choose a free one where 0 is given.
+
+        Raises:
+            PortUnavailable: naming the setting whose address can't be had.
+        """
+        return [self._hold(setting, address) for setting, address in wanted]
+
+    def release(self) -> None:
+        """Let everybody have them."""
+        for held in self._held:
+            held.close()
+        self._held.clear()
+
+    def _hold(self, setting: str, address: HostPort) -> HostPort:
+        held = socket.socket(address.family, socket.SOCK_STREAM)
+        self._held.append(held)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind((address.host, address.port))
+        except OSError as error:
+            raise PortUnavailable(_reason(setting, address, error)) from error
+        return HostPort(address.host, held.getsockname()[1])
 
 
 def _reason(setting: str, address: HostPort, error: OSError) -> str:

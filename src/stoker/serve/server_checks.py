@@ -23,7 +23,7 @@ from stoker.plan import control_socket
 from stoker.runtimes.folders import nearest_folder
 from stoker.serve.address_bound import connection_rules, connections_each, lacking_to_bound
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder, spare_bytes
-from stoker.serve.ports import PortUnavailable, choose_ports
+from stoker.serve.ports import HeldPorts, PortUnavailable
 from stoker.serve.processes import remembered_process
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ async def _sites(settings: Settings) -> list[Finding]:
 def _ports(settings: Settings) -> Finding:
     wanted = [("listen", settings.server.listen_address), ("gateway", settings.server.gateway_address)]
     try:
-        choose_ports(wanted)
+        with HeldPorts() as ports:
+            ports.hold(wanted)
     except PortUnavailable as error:
         found, _, advice = str(error).partition("; ")
         return Finding("ports", Verdict.MISSING, found, advice)

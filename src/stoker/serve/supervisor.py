@@ -25,7 +25,7 @@ from stoker.serve.envoy_options import with_log_format
 from stoker.serve.gateway_part import gateway_certificate_stamp, gateway_configuration_at
 from stoker.serve.hot_restart import HotRestart
 from stoker.serve.part import Part, PartFailed
-from stoker.serve.ports import choose_ports
+from stoker.serve.ports import HeldPorts
 from stoker.serve.processes import remembered_process
 from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
@@ -105,6 +105,8 @@ class Supervisor:
         self._owner_secret: str | None = None
         self._released = False
         self._address_bound: AddressBound | None = None
+        # Until the end: a part that is restarted needs its port again.
+        self._ports = HeldPorts()
         # Processes of a server that was killed, which are ours to end.
         self._left: list[Detached] = []
         self._restarts = HotRestart(self._run_folder, settings.builds.connection_hold_seconds)
@@ -134,7 +136,7 @@ class Supervisor:
             if kept_api.metrics is not None:
                 held["metrics"] = kept_api.metrics
         open_wanted = {name: address for name, address in wanted.items() if name not in held}
-        chosen = held | dict(zip(open_wanted, choose_ports(open_wanted.items()), strict=True))
+        chosen = held | dict(zip(open_wanted, self._ports.hold(open_wanted.items()), strict=True))
         listen, gateway, metrics = chosen["listen"], chosen["gateway"], chosen.get("metrics")
         await asyncio.to_thread(migrate, database_file(settings))
         own_url = f"{'https' if settings.server.tls else 'http'}://{_dialable(listen)}"
@@ -198,6 +200,7 @@ class Supervisor:
                 await site.release()
             Certificates(self._settings.server.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
+        self._ports.release()
         shutil.rmtree(self._run_folder, ignore_errors=True)
 
     def _sites(self) -> Sites:
