@@ -1,7 +1,7 @@
 """Looks for newer releases of the clients that we test with: python -m scripts.clients (`make clients`).
 
-npm, pip and Go are asked, each with its own settings. Of those that have descriptors, the newest release is compared
-with what the server knows, field by field. The exit code is 1 when something is newer than what is pinned, or when the
+npm, pip and Go are asked, each with its own settings. If a client has descriptors, its newest release is compared with
+what the server knows, field by field. The exit code is 1 when something is newer than what is pinned, or when the
 server lacks something.
 """
 

@@ -19,7 +19,7 @@ from protobuf.wkt.google.protobuf.descriptor_pb import (
 
 from stoker.auth.access import METHODS, Open
 
-# Field numbers in google/protobuf/descriptor.proto, of which the paths of comments are made.
+# Field numbers in google/protobuf/descriptor.proto. The path of a comment consists of these.
 _FILE_MESSAGES, _FILE_ENUMS, _FILE_SERVICES = 4, 5, 6
 _MESSAGE_FIELDS, _MESSAGE_MESSAGES, _MESSAGE_ENUMS = 2, 3, 4
 _SERVICE_METHODS, _ENUM_VALUES = 2, 2

@@ -29,7 +29,7 @@ _MARKS = {Verdict.GOOD: "ok", Verdict.WEAKER: "weaker", Verdict.UNSAFE: "UNSAFE"
 def command(context: click.Context, config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001
     """Check what this host lacks for a server.
 
-    The checks are those of `stoker serve`. They change nothing.
+    `stoker serve` makes the same checks. They change nothing.
 
     The exit code is 0 when a server can run here, and 1 when not.
     """

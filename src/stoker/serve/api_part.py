@@ -136,7 +136,7 @@ def _http(limits: EdgeLimits) -> dict[str, Any]:
             "max_concurrent_streams": limits.max_streams,
             "initial_stream_window_size": _STREAM_WINDOW,
             "initial_connection_window_size": _CONNECTION_WINDOW,
-            # A client that vanished without a word would keep its streams, and their places, for ever.
+            # A client that vanished without a word would keep its streams, and their slots, for ever.
             "connection_keepalive": {"interval": "60s", "timeout": "30s"},
         },
         "local_reply_config": {"mappers": [_too_large(limits)]},

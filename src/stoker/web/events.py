@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CHECK_SECONDS = 15.0
 _RETRY_MILLISECONDS = 3000
 MADE_FOR_ONE = 10
-"""What refreshing a page costs that is made anew for each reader, where one that is the same for all costs 1."""
+"""The cost of refreshing a page that is rendered for each reader. A page that is the same for all costs 1."""
 
 
 def builds_of(overviews: OverviewService, owner_ids: Sequence[str]) -> Subject:

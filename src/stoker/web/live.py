@@ -128,7 +128,7 @@ class Live:
 
         Args:
             subject: what the page is about.
-            name: identifies the page among those of the subject.
+            name: identifies the page among the pages of the subject.
             make: renders it.
             unfollowed: cache it even while nobody follows the subject. Not for lists, whose readers must see at once
                 what they add.
