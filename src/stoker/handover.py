@@ -39,7 +39,7 @@ class Handover:
         leave: Callable[[], Awaitable[None]],
         take_back: Callable[[], Awaitable[None]],
     ) -> None:
-        """``leave`` ends all work but calls; ``take_back`` begins it anew, and answers at the control socket again."""
+        """``leave`` ends all work but calls; ``take_back`` begins it again, and answers at the control socket again."""
         self._control_socket = control_socket
         self._wakeups = wakeups
         self._leave = leave

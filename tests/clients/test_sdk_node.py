@@ -202,7 +202,7 @@ def test_health_may_be_reported_before_there_is_an_endpoint_and_not_after_it(sdk
 
     assert (said["before"], said["last"], said["during"]) == ("ok", "active", "ok")
     assert "failed_precondition" in said["after"]
-    assert "was given back" in said["after"]
+    assert "was released" in said["after"]
 
 
 def test_a_build_token_opens_no_other_build(sdk: Sdk) -> None:

@@ -168,7 +168,7 @@ async def test_a_changed_file_is_noticed_and_got_anew(tmp_path: Path, site: Site
     assert find_engine(tmp_path, archive=site.archive) is None
     os.utime(engine.buildkitd, ns=times)
     assert find_engine(tmp_path, archive=site.archive) == engine, "size and time are all that the quick look sees"
-    with pytest.raises(EngineCorrupt, match=r"has SHA-256 .* it is got anew"):
+    with pytest.raises(EngineCorrupt, match=r"has SHA-256 .* stoker gets it again"):
         await verify_engine(engine)
 
     engine.buildctl.unlink()

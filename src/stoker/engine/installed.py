@@ -145,7 +145,7 @@ async def verify_engine(engine: Engine) -> None:
 def _remedy(engine: Engine) -> str:
     if engine.origin is Origin.GIVEN:
         return "restart stoker if you changed it, and put it back if you didn't"
-    return f"remove {engine.buildkitd.parent} and it is got anew"
+    return f"remove {engine.buildkitd.parent} and stoker gets it again"
 
 
 def _sync(path: Path) -> None:

@@ -118,7 +118,7 @@ class EndpointService:
             is_held = await self._extend(tx, _Wanted(build.id, platform))
             if not is_held and await lease_store.had_lease(tx, build.id, platform):
                 raise FailedPrecondition(
-                    f"the endpoint of build {build.id} for {platform} was given back; get it again to go on"
+                    f"the endpoint of build {build.id} for {platform} was released; get it again to go on"
                 )
 
     async def report_cli_health(self, principal: Principal, build_id: str, platform: Platform) -> Health:
@@ -252,4 +252,4 @@ def _require_found(build: Build | None, build_id: str) -> None:
 
 
 def _given_back(build_id: str) -> FailedPrecondition:
-    return FailedPrecondition(f"the endpoint of build {build_id} was given back while it was waited for")
+    return FailedPrecondition(f"the endpoint of build {build_id} was released while it was waited for")
