@@ -327,8 +327,8 @@ def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_se
     def opened(count: int) -> None:
         eventually(lambda: seen(ada.page) and len(streams) == count, f"stream {count} is opened")
 
-    page = ada.open(f"/builds/{build}")
-    with page.expect_console_message(lambda said: "429" in said.text):
+    with ada.page.expect_console_message(lambda said: "429" in said.text):
+        page = ada.open(f"/builds/{build}")
         opened(1)
     ada.problems.clear()
     page.clock.fast_forward(10_500)
