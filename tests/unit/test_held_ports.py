@@ -41,7 +41,8 @@ def test_the_kernel_gives_it_to_nobody_else() -> None:
         with pytest.raises(OSError, match="in use"):
             listen(address, reuse=False)
         with listen(HostPort("127.0.0.1", 0), reuse=False) as other, socket.socket() as connecting:
-            connecting.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=HH", address.port, address.port))
+            only = struct.pack("=HH", address.port, address.port)
+            connecting.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, only)
             with pytest.raises(OSError, match="assign"):
                 connecting.connect(other.getsockname())
 

