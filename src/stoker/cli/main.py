@@ -39,6 +39,8 @@ _COMMANDS = {
     "ca": "stoker.cli.ca",
     "owner-link": "stoker.cli.owner_link",
     "reset-password": "stoker.cli.reset_password",
+    "backup": "stoker.cli.backup",
+    "restore": "stoker.cli.restore",
     "run-example": "stoker.cli.run_example",
 }
 
@@ -62,8 +64,8 @@ class _Commands(click.Group):
 def stoker(debug: bool) -> None:  # noqa: FBT001
     """A container build service that you host yourself.
 
-    `serve`, `doctor`, `config`, `engine`, `ca`, `owner-link` and `reset-password` are for the server's host. All other
-    commands call a server's API, from anywhere.
+    `serve`, `doctor`, `config`, `engine`, `ca`, `owner-link`, `reset-password`, `backup` and `restore` are for the
+    server's host. All other commands call a server's API, from anywhere.
     """
 
 

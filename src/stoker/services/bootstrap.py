@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
-_SERVER_ID = "server_id"
+SERVER_ID = "server_id"
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _SERVER_ID_LENGTH = 6
 _FIRST_START = server_party("first start")
@@ -56,12 +56,12 @@ class BootstrapService:
     async def server_id(self) -> str:
         """The server's own short id, created at its first start. Everything it leaves on a host is named after it."""
         async with self._core.database.write(durable=True) as tx:
-            known = await fact_store.find_fact(tx, _SERVER_ID)
+            known = await fact_store.find_fact(tx, SERVER_ID)
             if known is not None:
                 return known
             noise = self._core.randomness.token_bytes(_SERVER_ID_LENGTH)
             server_id = "".join(_ID_ALPHABET[byte % len(_ID_ALPHABET)] for byte in noise)
-            await fact_store.add_fact(tx, _SERVER_ID, server_id)
+            await fact_store.add_fact(tx, SERVER_ID, server_id)
             return server_id
 
     async def first_steps(self, keep: Callable[[FirstSteps], None]) -> FirstSteps | None:

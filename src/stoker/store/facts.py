@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from stoker.store.tables.facts import facts
 
@@ -20,3 +20,8 @@ async def find_fact(tx: Transaction, name: str) -> str | None:
 async def add_fact(tx: Transaction, name: str, value: str) -> None:
     """Store a new fact."""
     await tx.execute(insert(facts).values(name=name, value=value))
+
+
+async def remove_fact(tx: Transaction, name: str) -> None:
+    """Delete a fact, if it is there."""
+    await tx.execute(delete(facts).where(facts.c.name == name))

@@ -237,6 +237,28 @@ async def drop_all_claims(tx: Transaction) -> None:
     await tx.execute(update(machines).values(claim_token=None, claimed_until=None))
 
 
+async def reset_all_machines(tx: Transaction) -> None:
+    """Store that no machine runs, waits, or has failed, whatever is known of them."""
+    await tx.execute(
+        update(machines).values(
+            desired=Desired.STOPPED.value,
+            state=MachineState.STOPPED.value,
+            volume_id=None,
+            placement=None,
+            error=None,
+            failures=0,
+            crashes=0,
+            retry_at=None,
+            idle_since=None,
+            outdated=False,
+            waits_for=None,
+            waits_since=None,
+            claim_token=None,
+            claimed_until=None,
+        )
+    )
+
+
 async def save_claimed(tx: Transaction, machine: Machine, claim: str, now: datetime) -> None:
     """Store what a controller changed in a machine that it has claimed.
 

@@ -219,6 +219,16 @@ async def mark_volume_deleted(tx: Transaction, volume_id: str, now: datetime) ->
     )
 
 
+async def mark_all_volumes_deleted(tx: Transaction, now: datetime) -> None:
+    """The data of all volumes are gone, and what was known of them."""
+    await tx.execute(delete(cache_contents))
+    await tx.execute(
+        update(volumes)
+        .where(volumes.c.state != VolumeState.DELETED.value)
+        .values(state=VolumeState.DELETED.value, deleted_at=now, retry_at=None, error=None)
+    )
+
+
 async def note_volume_problem(tx: Transaction, volume_id: str, problem: str) -> None:
     """Remember what went wrong with a volume, for the operator."""
     await tx.execute(update(volumes).where(volumes.c.id == volume_id).values(error=problem))
