@@ -46,6 +46,7 @@ from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
 from stoker.recorder.record_retention import RecordRetention
 from stoker.rpc.application import rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
+from stoker.rpc.probes import PROBES, answer_probe
 from stoker.runtimes.opening import EngineFiles
 from stoker.services.admission import Admission
 from stoker.store.database import open_sqlite
@@ -148,6 +149,10 @@ class ApiProcess:
         await self._begin_work()
         self._handover.accompany(predecessor)
 
+    async def is_ready(self) -> bool:
+        """Whether this process should be sent requests."""
+        return await self._services.readiness.is_ready()
+
     async def stop(self) -> None:
         """End the work of this process. Machines go on."""
         await self._handover.close()
@@ -188,11 +193,15 @@ class Application:
 
     def __init__(self) -> None:
         self._dispatch: Dispatch | None = None
+        self._is_ready: Callable[[], Awaitable[bool]] = _never
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Handle a request or the lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if scope["path"] in PROBES:
+            await answer_probe(scope, send, self._is_ready)
             return
         if self._dispatch is None:
             await answer_not_found(scope, send)
@@ -216,10 +225,16 @@ class Application:
         # Or each full collection would look at all that was imported, for 100 ms in which nobody is answered.
         gc.collect()
         gc.freeze()
+        self._is_ready = process.is_ready
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._is_ready = _never
         await process.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _never() -> bool:
+    return False
 
 
 application = Application()

@@ -41,6 +41,7 @@ from stoker.services.organizations import OrganizationService
 from stoker.services.overviews import OverviewService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
+from stoker.services.readiness import ReadinessService
 from stoker.services.record_writer import RecordWriter
 from stoker.services.records import RecordService
 from stoker.services.reports import ReportService
@@ -120,6 +121,7 @@ def services_of(
         overviews=OverviewService(core),
         projects=ProjectService(core, sites.is_one_site),
         queue=QueueService(core),
+        readiness=ReadinessService(core),
         record_writer=record_writer,
         records=RecordService(core),
         reports=ReportService(core, record_writer, settings.records.report_grace),

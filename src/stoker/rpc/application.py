@@ -156,7 +156,8 @@ def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str,
     codecs = api_codecs(most_parts=options.max_message_parts)
     routes: dict[str, Route] = {}
     descriptors = [service.desc() for _, service in handlers]
-    health = HealthHandlers(frozenset(descriptor.type_name for descriptor in descriptors))
+    served = frozenset(descriptor.type_name for descriptor in descriptors)
+    health = HealthHandlers(served, services.readiness, core.wakeups)
     handlers.append((health_connect.HealthASGIApplication, health))
     descriptors.append(health_connect.Health.desc())
     for (application, service), descriptor in zip(handlers, descriptors, strict=True):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stoker.services.overviews import OverviewService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
+    from stoker.services.readiness import ReadinessService
     from stoker.services.record_writer import RecordWriter
     from stoker.services.records import RecordService
     from stoker.services.reports import ReportService
@@ -57,6 +58,7 @@ class Services:
     overviews: OverviewService
     projects: ProjectService
     queue: QueueService
+    readiness: ReadinessService
     record_writer: RecordWriter
     records: RecordService
     reports: ReportService

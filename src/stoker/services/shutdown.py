@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.domain.machines import Desired, MachineState
 from stoker.services.build_completion import fail_builds, wake_ended
-from stoker.services.wakeups import FLEET
+from stoker.services.wakeups import FLEET, READINESS
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -32,6 +32,7 @@ class ShutdownService:
             stopping: how long machines get after that; those that need longer are left to the caller.
         """
         self._core.admission.close()
+        self._core.wakeups.wake(READINESS)
         deadline = self._core.monotonic() + drain.total_seconds()
         with self._core.wakeups.subscribe(FLEET) as subscription:
             while (running := await self._builds_on_machines()) and self._core.monotonic() < deadline:

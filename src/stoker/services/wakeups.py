@@ -20,6 +20,7 @@ VOLUMES = "volumes"
 QUEUE = "queue"
 SOLVES = "solves"
 WEBHOOKS = "webhooks"
+READINESS = "readiness"
 
 
 def build_topic(build_id: str) -> str:
