@@ -7,12 +7,12 @@ import socket
 import struct
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from stoker.domain.principals import CredentialKind
+from tests.attack.framework.memory import forget_peak, peak_bytes, resident_bytes
 from tests.harness.people import Registry, blank_token
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
@@ -170,11 +170,6 @@ def test_streams_that_upload_have_few_places(small: Server) -> None:
         assert small.call("depot.cli.v1.BuildService/GetBuild", {"buildId": "0" * 16}, token=first).code == "not_found"
 
 
-def resident_bytes(process_id: int) -> int:
-    status = Path(f"/proc/{process_id}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-
-
 def test_a_thousand_half_messages_stay_within_the_bound(server: Server) -> None:
     tokens = [server.new_build()[1] for _ in range(10)]
     before = resident_bytes(server.part("api"))
@@ -185,3 +180,16 @@ def test_a_thousand_half_messages_stay_within_the_bound(server: Server) -> None:
         grown = resident_bytes(server.part("api")) - before
     # 32 MiB of the organization, which growing buffers scatter, and some for each connection.
     assert grown < 192 * MEBIBYTE
+
+
+def test_a_message_that_is_refused_is_let_go_of_before_its_client_has_read_why(server: Server) -> None:
+    blank = b" " * LARGE
+    api = server.part("api")
+    with ExitStack() as stack:
+        stack.enter_context(stream(server, server.token, enveloped(blank)))
+        forget_peak(api)
+        before = resident_bytes(api)
+        refused = [stack.enter_context(stream(server, server.token, enveloped(blank))) for _ in range(30)]
+        for one in refused:
+            assert "is not a valid ReportStatusStreamRequest" in answer_of(one)
+        assert peak_bytes(api) - before < 60 * MEBIBYTE, "all of them together are twice as large"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from connectrpc.code import Code
@@ -85,7 +86,14 @@ class JsonCodec:
             require_shallow_json(data[:_ENOUGH_TO_TELL])
             raise _refusal(error) from error
         require_shallow_json(data)
-        data = as_protobuf_has_it(data, message_class)
+        try:
+            return self._decoded(as_protobuf_has_it(data, message_class), message_class)
+        except JSONDecodeError as error:
+            problem = str(error)
+        # In place of the library's error, which has the whole document, and lives until the client has its answer.
+        raise ValueError(problem)
+
+    def _decoded(self, data: bytes | bytearray, message_class: type[Any]) -> Any:  # noqa: ANN401
         try:
             return self._strict.decode(data, message_class)
         except ValueError as error:
