@@ -28,6 +28,9 @@ _LONGEST_PAUSE = 5.0
 # A follower whose solve has reported nothing for so long releases its slot to another one.
 _SILENT_SECONDS = 2.0
 
+# When a client's connection breaks, all of its solves end in the same moment. Others shall not wait for all of them.
+_ENDS_AT_ONCE = 4
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +54,7 @@ class Follower:
         self._credentials = credentials
         self._options = options
         self._monotonic = monotonic
+        self._ends = asyncio.Semaphore(_ENDS_AT_ONCE)
 
     async def follow(self, solve: Solve, wanted: Callable[[], Awaitable[None]]) -> bool:
         """Record a solve to its end. Returns False if it released its slot to another solve instead.
@@ -74,11 +78,12 @@ class Follower:
             for task in (following, ended, yielding):
                 task.cancel()
             await asyncio.gather(following, ended, yielding, return_exceptions=True)
-        if error is not None:
-            _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
-        else:
-            await self._read_history(solve)
-        await self._records.end(solve, error)
+        async with self._ends:
+            if error is not None:
+                _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
+            else:
+                await self._read_history(solve)
+            await self._records.end(solve, error)
         return True
 
     async def _make_way(self, said: asyncio.Event, wanted: Callable[[], Awaitable[None]]) -> None:
