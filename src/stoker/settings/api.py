@@ -52,7 +52,7 @@ class ApiSettings:
     max_guest_calls: int = Field(default=1000, ge=1, description="Calls under way that need no token.")
     max_guest_calls_per_address: int = Field(default=100, ge=1, description="The same from one address.")
     max_guest_streams: int = Field(
-        default=1000,
+        default=500,
         ge=1,
         description="Streams that need no token, such as Health/Watch and FinishLogin, of each method.",
     )
