@@ -29,7 +29,7 @@ _HEADROOM_BYTES = 2 * 1000**3
 
 def compare_copies(rounds: int, seconds: float) -> list[Comparison]:
     """Copy a volume of 5 GB in both ways, and get endpoints on it, in at most ``rounds`` rounds."""
-    with running_stack(idle_seconds="0") as stack:
+    with running_stack(idle_seconds="0", prewarm="false") as stack:
         context = make_context(stack.folder / "context", HEADER + run("echo begun"))
         built = Depot(stack.server, stack.folder).build(cwd=context)
         if built.code != 0:

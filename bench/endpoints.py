@@ -25,11 +25,15 @@ from tests.harness.depot import Depot
 
 COLD = "cold endpoint"
 COLD_READY = "cold endpoint and ListWorkers"
+PREWARMED = "endpoint of a build created 300 ms before"
+PREWARMED_READY = "the same, and ListWorkers"
 WARM = "warm endpoint"
 WARM_READY = "warm endpoint and ListWorkers"
 # A cache of 1 GB, in as many records as a middling project has.
 _STEPS = 64
 _STEP_MEGABYTES = 16
+# What a client does between creating a build and asking for its endpoint.
+_PREPARING_SECONDS = 0.3
 
 
 def compare_endpoints(rounds: int, seconds: float) -> list[Comparison]:
@@ -70,10 +74,16 @@ async def _ours(stack: Stack, api: Api, samples: Samples) -> None:
     for build in (warm, cold):
         await api.finish_build(build, None)
     await asyncio.to_thread(wait_stopped, stack)
+    prewarmed = await _timed_endpoint(stack, api, samples, PREWARMED, PREWARMED_READY, after=_PREPARING_SECONDS)
+    await api.finish_build(prewarmed, None)
+    await asyncio.to_thread(wait_stopped, stack)
 
 
-async def _timed_endpoint(stack: Stack, api: Api, samples: Samples, until_active: str, until_ready: str) -> RemoteBuild:
+async def _timed_endpoint(
+    stack: Stack, api: Api, samples: Samples, until_active: str, until_ready: str, *, after: float = 0
+) -> RemoteBuild:
     build = await api.create_build(stack.server.project)
+    await asyncio.sleep(after)
     began = time.perf_counter()
     endpoint = await api.endpoint(build, stack.platform)
     active = time.perf_counter() - began

@@ -38,7 +38,7 @@ _BUSY = (
 
 def compare_machines(rounds: int, seconds: float) -> list[Comparison]:
     """Memory and CPU of an idle and of a stopped machine; the same build with and without limits."""
-    with running_stack(idle_seconds="0") as stack:
+    with running_stack(idle_seconds="0", prewarm="false") as stack:
         context = make_context(stack.folder / "context", _BUSY)
         built = Depot(stack.server, stack.folder).build(cwd=context)
         if built.code != 0:

@@ -107,6 +107,7 @@ class ApiProcess:
             Work("clock", services.clock_watch.run, Where.EVERY_SERVER),
             Work("expiry", services.expiry.run, Where.ONE_SERVER),
             Work("queue", services.queue.run, Where.ONE_SERVER),
+            Work("prewarming", services.prewarming.run, Where.EVERY_SERVER),
             Work("retention", retention, Where.ONE_SERVER),
             Work("volume bounds", VolumeBounds(core, sites).run, Where.ONE_SERVER),
             Work("volume sizes", measurer.run, Where.ONE_SERVER),

@@ -39,6 +39,7 @@ from stoker.services.logins import LoginService
 from stoker.services.machines import MachineService
 from stoker.services.organizations import OrganizationService
 from stoker.services.overviews import OverviewService
+from stoker.services.prewarming import PrewarmService
 from stoker.services.projects import ProjectService
 from stoker.services.queue import QueueService
 from stoker.services.readiness import ReadinessService
@@ -102,11 +103,12 @@ def services_of(
     providers = oidc_providers(settings)
     clock_watch, signs, token_uses = ClockWatch(core), SignsOfLife(), TokenUseService(core)
     record_writer = RecordWriter(core, settings.records.limits)
+    prewarming = PrewarmService(core, settings.fleet)
     return Services(
         analysis=AnalysisService(core, settings.pages.page_analysed_steps),
         audit=AuditService(core),
         authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock), token_uses),
-        builds=BuildService(core),
+        builds=BuildService(core, prewarming),
         caches=CacheService(core, cache_inspection.inspect),
         census=CensusService(core),
         clock_watch=clock_watch,
@@ -119,6 +121,7 @@ def services_of(
         machines=MachineService(core),
         organizations=OrganizationService(core, plan.public_url),
         overviews=OverviewService(core),
+        prewarming=prewarming,
         projects=ProjectService(core, sites.is_one_site),
         queue=QueueService(core),
         readiness=ReadinessService(core),

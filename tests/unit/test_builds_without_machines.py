@@ -20,8 +20,10 @@ from stoker.services.clock_watch import ClockWatch
 from stoker.services.core import Core, Limits
 from stoker.services.expiry import ExpiryService, spelled
 from stoker.services.leasing import add_lease
+from stoker.services.prewarming import PrewarmService
 from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.wakeups import Wakeups
+from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store.database import open_sqlite
@@ -46,7 +48,9 @@ class World:
     project: str
 
     async def new_build(self) -> Build:
-        return (await BuildService(self.core).create(self.owner, self.project)).build
+        return (
+            await BuildService(self.core, PrewarmService(self.core, FleetSettings())).create(self.owner, self.project)
+        ).build
 
     async def after(self, duration: timedelta) -> list[str]:
         """What has ended by then."""
@@ -70,7 +74,7 @@ async def test_a_build_without_a_machine_ends_after_the_time_of_a_lease(world: W
     build = await world.new_build()
     assert await world.after(ALMOST) == []
     assert await world.after(ENOUGH) == [build.id]
-    ended = await BuildService(world.core).get(world.owner, build.id)
+    ended = await BuildService(world.core, PrewarmService(world.core, FleetSettings())).get(world.owner, build.id)
     assert ended.status is BuildStatus.FAILED
     assert ended.error == "it held no machine, and no health report came for 5 minutes: the client is gone"
 

@@ -22,10 +22,12 @@ from stoker.services.clock_watch import ClockWatch
 from stoker.services.core import Core, Limits
 from stoker.services.expiry import ExpiryService
 from stoker.services.leasing import add_lease
+from stoker.services.prewarming import PrewarmService
 from stoker.services.queue import lease_or_wait
 from stoker.services.signs_of_life import SignsOfLife
 from stoker.services.wakeups import Wakeups
 from stoker.settings.builds import BuildSettings
+from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
@@ -74,7 +76,11 @@ class World:
 
     async def new_build(self) -> Build:
         owner = Principal(CredentialKind.ORGANIZATION, "token", (self.build.organization_id,))
-        return (await BuildService(self.core).create(owner, self.build.project_id)).build
+        return (
+            await BuildService(self.core, PrewarmService(self.core, FleetSettings())).create(
+                owner, self.build.project_id
+            )
+        ).build
 
     async def wait(self, build: Build) -> None:
         """Put a build into the queue."""
@@ -98,7 +104,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     first = await BootstrapService(core).first_steps(lambda _: None)
     assert first is not None
     owner = Principal(CredentialKind.ORGANIZATION, "token", (first.organization_id,))
-    created = await BuildService(core).create(owner, first.project_id)
+    created = await BuildService(core, PrewarmService(core, FleetSettings())).create(owner, first.project_id)
     async with database.write() as tx:
         await add_lease(core, tx, created.build, Platform.AMD64)
     yield World(core, times, ExpiryService(core, ClockWatch(core), SignsOfLife()), created.build, created.token)

@@ -48,6 +48,18 @@ SECOND = timedelta(seconds=1)
     [
         ({"state": MachineState.STOPPED}, 1, Action.START),
         ({"state": MachineState.STOPPED}, 0, Wait()),
+        ({"state": MachineState.STOPPED, "prewarmed_until": NOW + SECOND}, 0, Action.START),
+        ({"state": MachineState.STOPPED, "prewarmed_until": NOW}, 0, Wait()),
+        ({"state": MachineState.STOPPED, "prewarmed_until": NOW + SECOND, "failures": 1}, 0, Wait()),
+        ({"state": MachineState.STOPPED, "prewarmed_until": NOW + SECOND, "waits_for": "a node"}, 0, Wait()),
+        ({"idle_since": NOW - IDLE, "prewarmed_until": NOW + SECOND}, 0, Wait(NOW + SECOND)),
+        ({"idle_since": NOW - IDLE, "prewarmed_until": NOW}, 0, Action.STOP),
+        ({"state": MachineState.STOPPED, "prewarmed_until": NOW + SECOND, "desired": Desired.STOPPED}, 0, Wait()),
+        (
+            {"state": MachineState.STOPPED, "prewarmed_until": NOW + SECOND, "retry_at": NOW + SECOND},
+            0,
+            Wait(NOW + SECOND),
+        ),
         ({"state": MachineState.STOPPED, "desired": Desired.STOPPED}, 1, Wait()),
         ({"state": MachineState.STOPPED, "retry_at": NOW + SECOND}, 1, Wait(NOW + SECOND)),
         ({"state": MachineState.STOPPED, "retry_at": NOW - SECOND}, 1, Action.START),

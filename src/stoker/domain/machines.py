@@ -85,6 +85,9 @@ class Machine:
     is to be deleted, so no build may use it any more; ``outdated`` that its project's hardware or cache policy has
     changed since it was started, or its region to one at another site.
 
+    ``prewarmed_until`` is set while it is to start, or to stay, for a build that was just created and has not asked for
+    it yet.
+
     ``waits_for`` says why there was no room for it, while it waits, and ``waits_since`` when that was found first.
     """
 
@@ -108,6 +111,7 @@ class Machine:
     crashes: int = 0
     waits_for: str | None = None
     waits_since: datetime | None = None
+    prewarmed_until: datetime | None = None
 
     @property
     def keeps_crashing(self) -> bool:
@@ -218,7 +222,9 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
                 return Wait(machine.retry_at)
             return Action.FINISH_STOP
         case MachineState.STOPPED:
-            if machine.desired is Desired.STOPPED or live_leases == 0:
+            # For a build that doesn't wait, one failure is enough.
+            is_prewarmed = _is_prewarmed(machine, now) and not machine.failures and machine.waits_for is None
+            if machine.desired is Desired.STOPPED or not (live_leases or is_prewarmed):
                 return Wait()
             if machine.retry_at is not None and machine.retry_at > now:
                 return Wait(machine.retry_at)
@@ -233,7 +239,13 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
             if machine.idle_since is None:
                 return Wait(now + idle_timeout)
             stop_at = machine.idle_since + idle_timeout
+            if _is_prewarmed(machine, now):
+                stop_at = max(stop_at, machine.prewarmed_until or stop_at)
             return Action.STOP if stop_at <= now else Wait(stop_at)
+
+
+def _is_prewarmed(machine: Machine, now: datetime) -> bool:
+    return machine.prewarmed_until is not None and machine.prewarmed_until > now
 
 
 def first_in_line(machine: Machine, machines: Iterable[Machine]) -> Machine:

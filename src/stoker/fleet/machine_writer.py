@@ -77,6 +77,7 @@ class MachineWriter:
         _log.error("machine %s can't be started: %s", machine.id, reason)
         async with self._core.database.write() as tx:
             await self.save_in(tx, replace(machine, error=reason, waits_for=None, waits_since=None))
+            await machine_store.end_prewarming(tx, machine.id)
             ended = await fail_builds_of_machine(self._core, tx, machine.id, reason)
         wake_ended(self._core, ended)
         self.wake_readers(machine)
@@ -101,7 +102,9 @@ class MachineWriter:
 
     async def leave_queue(self, machine: Machine) -> None:
         """Store that a machine no longer waits for room, because no build needs it."""
-        await self.save(replace(machine, waits_for=None, waits_since=None, retry_at=None))
+        async with self._core.database.write() as tx:
+            await self.save_in(tx, replace(machine, waits_for=None, waits_since=None, retry_at=None))
+            await machine_store.end_prewarming(tx, machine.id)
 
     def wake_readers(self, machine: Machine) -> None:
         """Wake whoever reads an organization's machines."""

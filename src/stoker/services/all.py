@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stoker.services.machines import MachineService
     from stoker.services.organizations import OrganizationService
     from stoker.services.overviews import OverviewService
+    from stoker.services.prewarming import PrewarmService
     from stoker.services.projects import ProjectService
     from stoker.services.queue import QueueService
     from stoker.services.readiness import ReadinessService
@@ -56,6 +57,7 @@ class Services:
     machines: MachineService
     organizations: OrganizationService
     overviews: OverviewService
+    prewarming: PrewarmService
     projects: ProjectService
     queue: QueueService
     readiness: ReadinessService

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stoker.domain.pagination import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
+    from stoker.services.prewarming import PrewarmService
 
 _REMEMBERED_PROJECTS = 100_000
 
@@ -46,8 +47,9 @@ class CreatedBuild:
 class BuildService:
     """Use cases of builds."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, prewarming: PrewarmService) -> None:
         self._core = core
+        self._prewarming = prewarming
         self._rates = TokenBuckets(core.limits.builds.rate, _REMEMBERED_PROJECTS)
 
     async def create(self, principal: Principal, project_id: str) -> CreatedBuild:
@@ -107,6 +109,7 @@ class BuildService:
             )
             await token_store.add_token(tx, stored, token.secret_hash)
         self._core.wakeups.wake(LEASES, *builds_topics(build.organization_id, build.project_id))
+        self._prewarming.expect(build)
         about = {"build_id": build.id, "project_id": project.id}
         _log.info("build %s of project %s was created", build.id, project.id, extra=about)
         return CreatedBuild(build, token.secret)

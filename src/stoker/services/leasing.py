@@ -37,6 +37,8 @@ async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platfor
     )
     await lease_store.add_lease(tx, lease)
     core.tracer.pass_cause(build_cause(build.id), machine_cause(machine.id))
+    if machine.prewarmed_until is not None:
+        await machine_store.end_prewarming(tx, machine.id)
     if machine.idle_since is not None:
         await machine_store.set_idle_since(tx, machine.id, None)
     if machine.desired is not Desired.RUNNING:

@@ -27,6 +27,9 @@ class FleetSettings:
     """When machines start and stop, and what is done to them while they run."""
 
     idle_seconds: Seconds = Field(default=120, description="How long a machine without builds is kept.")
+    prewarm: bool = Field(
+        default=True, description="Start a project's machine when a build is created, before its client asks for it."
+    )
     start_timeout_seconds: Seconds = Field(default=60, description="How long a machine may take to become ready.")
     fill_timeout_seconds: Seconds = Field(
         default=600, description="How long a volume may take to be filled with a copy of another, before a start."

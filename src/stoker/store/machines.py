@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, or_, select, update
+from sqlalchemy import Row, bindparam, case, func, insert, or_, select, update
 
 from stoker.domain.machines import Desired, Machine, MachineState
 from stoker.domain.platforms import Platform
@@ -49,6 +49,7 @@ def _machine(row: Row[Any]) -> Machine:
         build_id=row.build_id,
         waits_for=row.waits_for,
         waits_since=row.waits_since,
+        prewarmed_until=row.prewarmed_until,
         volume_given_up=row.volume_state is not None and row.volume_state != VolumeState.ACTIVE.value,
     )
 
@@ -132,6 +133,43 @@ async def machines_of(tx: Transaction, project_id: str) -> list[Machine]:
     """All machines of a project."""
     query = _MACHINES.where(machines.c.project_id == project_id)
     return [_machine(row) for row in await tx.execute(query)]
+
+
+async def machine_used_last(tx: Transaction, project_id: str) -> Machine | None:
+    """The machine that a trusted build of a project released last, if no build holds it now."""
+    last = (
+        select(leases.c.machine_id)
+        .where(leases.c.project_id == project_id, leases.c.ended_at.is_not(None))
+        .order_by(leases.c.ended_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    held = select(leases.c.id).where(leases.c.machine_id == machines.c.id, leases.c.ended_at.is_(None)).exists()
+    query = _MACHINES.where(machines.c.id == last, machines.c.build_id.is_(None), ~held)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _machine(row)
+
+
+async def count_running_machines(tx: Transaction, organization_id: str) -> tuple[int, int]:
+    """How many machines of an organization aren't stopped, and how many of all."""
+    own = func.coalesce(func.sum(case((machines.c.organization_id == organization_id, 1), else_=0)), 0)
+    query = select(own.label("own"), func.count().label("all")).where(machines.c.state != MachineState.STOPPED.value)
+    row = (await tx.execute(query)).one()
+    return int(row.own), row.all
+
+
+async def prewarm_machine(tx: Transaction, machine_id: str, now: datetime, until: datetime) -> None:
+    """Let a machine that no build holds start, or stay, for a build that may ask for it soon."""
+    await tx.execute(
+        update(machines)
+        .where(machines.c.id == machine_id)
+        .values(desired=Desired.RUNNING.value, idle_since=now, prewarmed_until=until)
+    )
+
+
+async def end_prewarming(tx: Transaction, machine_id: str) -> None:
+    """A build has asked for the machine, or it can't be had now."""
+    await tx.execute(update(machines).where(machines.c.id == machine_id).values(prewarmed_until=None))
 
 
 async def machines_to_look_at(tx: Transaction) -> list[Machine]:

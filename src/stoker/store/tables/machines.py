@@ -81,6 +81,7 @@ machines = Table(
     Column("build_id", ID, ForeignKey("builds.id")),
     Column("waits_for", Text),
     Column("waits_since", Instant),
+    Column("prewarmed_until", Instant),
     Index(
         "uq_machines_project_platform",
         "project_id",
