@@ -14,7 +14,8 @@ run: ## Set up, start a server, and build examples/hello with it
 	@scripts/run $(ARGS)
 
 test: check ## Set up, check, and run all tests; ARGS="-k name" for some
-	@.venv/bin/pytest -n $${STOKER_TEST_WORKERS:-2} --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/pytest -n $${STOKER_TEST_WORKERS:-2} --dist loadfile --no-loadscope-reorder \
+		--reruns $${STOKER_TEST_RERUNS:-1} -r fER $(ARGS)
 
 soak: dev ## Kill processes in the middle of builds, fill caches by gigabytes, and attack for an hour (see CONTRIBUTING.md)
 	@STOKER_SOAK_ROUNDS=$${STOKER_SOAK_ROUNDS:-100} STOKER_CACHE_SCALE=$${STOKER_CACHE_SCALE:-17} \

@@ -23,6 +23,7 @@ from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "stoker.json"
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
 GUIDE = ROOT / "docs" / "observing.md"
 FINISH = "depot.build.v1.BuildService/FinishBuild"
 NAME = re.compile(r"\b(?:stoker|process)_\w+")
@@ -132,6 +133,13 @@ def test_the_dashboard_asks_for_nothing_that_is_not_there(watched: Server) -> No
     shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked}
     unseen = {name for name in own if re.sub(r"_(bucket|count|sum)$", "", name) not in shown}
     assert unseen == {"stoker_caches", "stoker_cache_evictions_total"}, "every metric is shown, but for these"
+
+
+def test_the_alerts_watch_nothing_that_is_not_there(watched: Server) -> None:
+    queries = re.findall(r"expr: (.*?)\n +(?:for|annotations):", ALERTS.read_text(), re.DOTALL)
+    assert len(queries) > 5
+    asked = {name for query in queries for name in NAME.findall(query)}
+    assert asked - read_metrics(watched).names == set()
 
 
 def test_the_guide_names_every_metric_and_no_other(watched: Server) -> None:
