@@ -338,8 +338,9 @@ def test_requests_that_do_not_arrive_keep_no_health_check_out(narrow: Server) ->
     with ExitStack() as stack:
         first = stack.enter_context(unfinished(narrow, HEALTH, "", "127.0.0.2"))
         for source in ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"):
-            for _ in range(3):
-                stack.enter_context(unfinished(narrow, HEALTH, "", source))
+            own = [stack.enter_context(unfinished(narrow, HEALTH, "", source)) for _ in range(3)]
+            # The third has arrived when the first is given up for it.
+            assert own[0].recv(65536)
         for source in ("127.0.0.2", "127.0.0.6"):
             assert call_from(narrow, source, HEALTH, "").status == 200
         answer = first.recv(65536)
