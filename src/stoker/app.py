@@ -35,6 +35,7 @@ from stoker.fleet.volume_bounds import VolumeBounds
 from stoker.gateway.authorizer import Authorizer
 from stoker.gateway.failures import FailureReasons
 from stoker.gateway.machine_blobs import MachineBlobs
+from stoker.gateway.solve_connections import SolveConnections
 from stoker.handover import Handover
 from stoker.listening import bind_privately, serve, serve_at
 from stoker.logs import configure_logging
@@ -42,7 +43,7 @@ from stoker.observing.exposition import Exposition
 from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
 from stoker.pki.private_files import read_webhook_key
-from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan
+from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan, solves_log_file
 from stoker.recorder.record_retention import RecordRetention
 from stoker.rpc.application import rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
@@ -89,8 +90,11 @@ class ApiProcess:
         keys = IssuerKeys(self._documents, core.clock, times)
         options = settings.fleet
         inspection, blobs = CacheInspection(core, credentials, options), MachineBlobs(credentials)
+        solves = SolveConnections(solves_log_file(settings))
 
-        self._services = services = services_of(core, plan, sites, certificates, keys, inspection, blobs, webhook_key)
+        self._services = services = services_of(
+            core, plan, sites, certificates, keys, inspection, blobs, solves, webhook_key
+        )
         self.routes = rpc_routes(services, core, rpc_options(settings, plan.public_url))
         self.pages = pages_of(services, core, plan, self._documents, keys)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from stoker.control import HAND_OVER, PROCESS, STOP
-from stoker.gateway.failures import FAILURE_PATH
+from stoker.gateway.failures import CANCELLATION_PATH, FAILURE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -43,7 +43,7 @@ class ControlAnswers:
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["path"] == FAILURE_PATH:
+        if scope["path"] in {FAILURE_PATH, CANCELLATION_PATH}:
             await self._failures(scope, send)
         elif scope["path"] == HAND_OVER:
             await self._handover.answer(receive, send)

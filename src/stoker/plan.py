@@ -48,6 +48,11 @@ def control_socket(settings: Settings) -> Path:
     return settings.server.data / "run" / "control.sock"
 
 
+def solves_log_file(settings: Settings) -> Path:
+    """Where the gateway logs which connection each solve takes."""
+    return settings.server.data / "logs" / "solves.log"
+
+
 def write_plan(plan: ServerPlan, path: Path) -> None:
     """Write a plan to a file that only this user may read."""
     content = {

@@ -30,6 +30,7 @@ from stoker.services.audit_queries import AuditService
 from stoker.services.authentication import AuthenticationService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
+from stoker.services.cancellation import CancellationService
 from stoker.services.census import CensusService
 from stoker.services.clock_watch import ClockWatch
 from stoker.services.endpoints import EndpointService
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from stoker.buildkit.control import ControlCredentials
     from stoker.fleet.cache_inspection import CacheInspection
     from stoker.gateway.machine_blobs import MachineBlobs
+    from stoker.gateway.solve_connections import SolveConnections
     from stoker.pki.certificates import Certificates
     from stoker.plan import ServerPlan
     from stoker.runtimes.sites import Sites
@@ -85,6 +87,7 @@ def services_of(
     keys: IssuerKeys,
     cache_inspection: CacheInspection,
     blobs: MachineBlobs,
+    solves: SolveConnections,
     webhook_key: bytes,
 ) -> Services:
     """All services of a server process.
@@ -97,6 +100,7 @@ def services_of(
         keys: the keys of issuers of OIDC tokens.
         cache_inspection: asks machines what is in their caches.
         blobs: asks machines for the blobs of solves.
+        solves: cuts the connections over which builds solve.
         webhook_key: from which the keys of webhooks are derived.
     """
     settings = plan.settings
@@ -110,6 +114,7 @@ def services_of(
         authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock), token_uses),
         builds=BuildService(core, prewarming),
         caches=CacheService(core, cache_inspection.inspect),
+        cancellation=CancellationService(core, solves),
         census=CensusService(core),
         clock_watch=clock_watch,
         endpoints=EndpointService(core, certificates, plan.gateway_address, sites.platforms_of, signs),

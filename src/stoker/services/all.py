@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stoker.services.authentication import AuthenticationService
     from stoker.services.builds import BuildService
     from stoker.services.caches import CacheService
+    from stoker.services.cancellation import CancellationService
     from stoker.services.census import CensusService
     from stoker.services.clock_watch import ClockWatch
     from stoker.services.endpoints import EndpointService
@@ -48,6 +49,7 @@ class Services:
     authentication: AuthenticationService
     builds: BuildService
     caches: CacheService
+    cancellation: CancellationService
     census: CensusService
     clock_watch: ClockWatch
     endpoints: EndpointService

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import PermissionDenied, ResourceExhausted, Unavailable
 from stoker.domain.privileges import privileges_of
 from stoker.pki.certificates import endpoint_server_name
 from stoker.services.wakeups import SOLVES, solve_topic
+from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
 
@@ -213,13 +215,19 @@ class GateService:
     ) -> tuple[Machine, str | None]:
         found = await machine_store.leased_machine(tx, build_id, platform, ref)
         if found is None:
-            raise PermissionDenied(f"build {build_id} has no endpoint for {platform}: it has ended or gave it back")
+            raise PermissionDenied(await self._why_not(tx, build_id, platform))
         if requested_name != endpoint_server_name(found[0].id):
             raise PermissionDenied(
                 f"build {build_id} asks for another machine than its own; use the server name and the certificate "
                 "of the same endpoint"
             )
         return found
+
+    async def _why_not(self, tx: Transaction, build_id: str, platform: Platform) -> str:
+        build = await build_store.find_any_build(tx, build_id)
+        if build is not None and build.status is BuildStatus.CANCELED and build.error:
+            return f"build {build_id} was {build.error}"
+        return f"build {build_id} has no endpoint for {platform}: it has ended or gave it back"
 
     async def _begin(self, tx: Transaction, ref: str, build_id: str, machine: Machine) -> None:
         """Before its machine sees the solve, which is when there is something to follow."""

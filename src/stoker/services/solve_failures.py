@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stoker.domain.builds import BuildStatus
 from stoker.domain.steps import RecordState
 from stoker.services.wakeups import record_topic
+from stoker.store import builds as build_store
 from stoker.store import solves as solve_store
 from stoker.store import steps as step_store
 
@@ -16,12 +18,19 @@ _POLL_SECONDS = 0.5
 
 
 class SolveFailures:
-    """Finds the step that a solve failed with."""
+    """Finds the step that a solve failed with, or who canceled its build."""
 
     def __init__(self, core: Core, wait_seconds: float) -> None:
         """Wait at most that long for the recorder, which stores steps a moment after their end."""
         self._core = core
         self._wait_seconds = wait_seconds
+
+    async def cancellation(self, ref: str) -> str | None:
+        """Who canceled the build of a solve, in words; None unless somebody else than its client did."""
+        async with self._core.database.read() as tx:
+            solve = await solve_store.find_solve(tx, ref)
+            build = None if solve is None else await build_store.find_any_build(tx, solve.build_id)
+        return build.error if build is not None and build.status is BuildStatus.CANCELED else None
 
     async def reason(self, ref: str) -> str | None:
         """The error of the step with which a solve failed; None when none is recorded in time."""

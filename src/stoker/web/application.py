@@ -83,6 +83,7 @@ def web_application(context: WebContext) -> Starlette:
         (f"{_ORGANIZATION}/usage", "GET", UsagePages(context).show),
         *((f"{_ORGANIZATION}/{name}", "GET", pages.show) for name, pages in changed.items()),
         *((f"{_ORGANIZATION}/{name}", "POST", pages.change) for name, pages in changed.items()),
+        ("/builds/{build_id}/cancel", "POST", builds.cancel),
         ("/builds/{build_id}/share", "POST", builds.share),
         ("/builds/{build_id}/attestations/{number}", "GET", builds.attestation),
         *(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stoker.domain.builds import Build, BuildStatus
     from stoker.domain.steps import BuildWarning, RecordSummary
     from stoker.rpc.summarized_builds import SummarizedBuilds
+    from stoker.services.cancellation import CancellationService
     from stoker.services.records import RecordService
 
 _STATUS = {wire: status for status, wire in STATUS_ON_WIRE.items()}
@@ -29,14 +30,22 @@ _STATUS = {wire: status for status, wire in STATUS_ON_WIRE.items()}
 class OwnBuildHandlers(OwnBuilds):
     """Builds, beyond the Build API."""
 
-    def __init__(self, builds: SummarizedBuilds, records: RecordService) -> None:
+    def __init__(self, builds: SummarizedBuilds, records: RecordService, cancellation: CancellationService) -> None:
         self._builds = builds
         self._records = records
+        self._cancellation = cancellation
 
     async def get_build(self, request: pb.GetBuildRequest, ctx: RequestContext[Any, Any], /) -> pb.GetBuildResponse:
         """One build."""
         build, record = await self._builds.get(request.build_id)
         return pb.GetBuildResponse(build=_encode(build, record))
+
+    async def cancel_build(
+        self, request: pb.CancelBuildRequest, ctx: RequestContext[Any, Any], /
+    ) -> pb.CancelBuildResponse:
+        """End a running build as canceled."""
+        await self._cancellation.cancel(caller(), request.build_id)
+        return pb.CancelBuildResponse()
 
     async def list_builds(
         self, request: pb.ListBuildsRequest, ctx: RequestContext[Any, Any], /

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from stoker.domain.errors import InvalidInput, NotFound
+from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
 from stoker.web.ansi import log_html, marked_html
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from stoker.domain.builds import Build
+    from stoker.domain.principals import Principal
     from stoker.domain.projects import Project
     from stoker.domain.steps import LogLine, RecordSummary, Step
     from stoker.services.lookup import MemberBuild, ReadableBuild
@@ -51,7 +53,7 @@ class _Seen:
     who: SignedIn | None
     project: Project | None
     share_id: str | None
-    may_share: bool
+    may_work: bool
 
     @property
     def is_same_for_all(self) -> bool:
@@ -195,12 +197,7 @@ class BuildPages(Pages):
 
     async def share(self, request: Request) -> Response:
         """POST /builds/{build_id}/share: start or stop sharing the build."""
-        build_id = request.path_params["build_id"]
-        who = await self.signed_in(request, f"/builds/{build_id}")
-        form = await read_form(request)
-        who.require_form(form)
-        person = await self.services.authentication.person(who.person.id, "session")
-        caller = replace(person, needed_role=Role.MEMBER)
+        build_id, caller, form = await self._form_of_member(request)
         if form.get("decision") == "share":
             await self.services.sharing.share(caller, build_id)
         elif form.get("decision") == "stop":
@@ -208,6 +205,23 @@ class BuildPages(Pages):
         else:
             raise InvalidInput("this form says neither to share the build nor to stop sharing it; open its page again")
         return go_to(f"/builds/{build_id}")
+
+    async def cancel(self, request: Request) -> Response:
+        """POST /builds/{build_id}/cancel: cancel the build."""
+        build_id, caller, _ = await self._form_of_member(request)
+        # It may have ended since the page was rendered; then the page says how.
+        with suppress(FailedPrecondition):
+            await self.services.cancellation.cancel(caller, build_id)
+        return go_to(f"/builds/{build_id}")
+
+    async def _form_of_member(self, request: Request) -> tuple[str, Principal, dict[str, str]]:
+        """The build of a form, its sender as a member, and its fields."""
+        build_id: str = request.path_params["build_id"]
+        who = await self.signed_in(request, f"/builds/{build_id}")
+        form = await read_form(request)
+        who.require_form(form)
+        person = await self.services.authentication.person(who.person.id, "session")
+        return build_id, replace(person, needed_role=Role.MEMBER), form
 
     async def _seen(self, request: Request) -> _Seen:
         """The build that a page is about."""
@@ -217,7 +231,7 @@ class BuildPages(Pages):
             build = await self.services.sharing.shared_build(share_id)
             if build is None:
                 raise NotFound("this build is not shared, or no longer; ask the person who sent you the link")
-            return _Seen(build, None, f"/share/{share_id}", who, None, share_id, may_share=False)
+            return _Seen(build, None, f"/share/{share_id}", who, None, share_id, may_work=False)
         if who is None:
             raise SignInFirst(request)
         person = await self.services.authentication.person(who.person.id, "session")
@@ -232,7 +246,7 @@ class BuildPages(Pages):
             who,
             project,
             await self.services.sharing.share_of(caller, build.id),
-            may_share=role is not None and role.covers(Role.MEMBER),
+            may_work=role is not None and role.covers(Role.MEMBER),
         )
 
     async def _step(self, request: Request, build: ReadableBuild) -> Step:

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import builds_pb
-from .builds_pb import GetBuildRequest, GetBuildResponse, ListBuildWarningsRequest, ListBuildWarningsResponse, ListBuildsRequest, ListBuildsResponse
+from .builds_pb import CancelBuildRequest, CancelBuildResponse, GetBuildRequest, GetBuildResponse, ListBuildWarningsRequest, ListBuildWarningsResponse, ListBuildsRequest, ListBuildsResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -40,6 +40,12 @@ class BuildService(Protocol):
     async def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
         """
         One build.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def cancel_build(self, request: CancelBuildRequest, ctx: RequestContext[CancelBuildRequest, CancelBuildResponse], /) -> CancelBuildResponse:
+        """
+        Ends a running build as canceled. Its client gets an error that says who canceled it.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -88,6 +94,17 @@ class BuildServiceASGIApplication(ConnectASGIApplication[BuildService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.get_build,
+                ),
+                "/stoker.v1.BuildService/CancelBuild": Endpoint.unary(
+                    method=MethodInfo(
+                        name="CancelBuild",
+                        service_name="stoker.v1.BuildService",
+                        input=CancelBuildRequest,
+                        output=CancelBuildResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.cancel_build,
                 ),
                 "/stoker.v1.BuildService/ListBuildWarnings": Endpoint.unary(
                     method=MethodInfo(
@@ -160,6 +177,29 @@ class BuildServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def cancel_build(
+        self,
+        request: CancelBuildRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CancelBuildResponse:
+        """
+        Ends a running build as canceled. Its client gets an error that says who canceled it.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CancelBuild",
+                service_name="stoker.v1.BuildService",
+                input=CancelBuildRequest,
+                output=CancelBuildResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def list_build_warnings(
         self,
         request: ListBuildWarningsRequest,
@@ -194,6 +234,12 @@ class BuildServiceSync(Protocol):
     def get_build(self, request: GetBuildRequest, ctx: RequestContext[GetBuildRequest, GetBuildResponse], /) -> GetBuildResponse:
         """
         One build.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def cancel_build(self, request: CancelBuildRequest, ctx: RequestContext[CancelBuildRequest, CancelBuildResponse], /) -> CancelBuildResponse:
+        """
+        Ends a running build as canceled. Its client gets an error that says who canceled it.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -240,6 +286,17 @@ class BuildServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.get_build,
+                ),
+                "/stoker.v1.BuildService/CancelBuild": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="CancelBuild",
+                        service_name="stoker.v1.BuildService",
+                        input=CancelBuildRequest,
+                        output=CancelBuildResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.cancel_build,
                 ),
                 "/stoker.v1.BuildService/ListBuildWarnings": EndpointSync.unary(
                     method=MethodInfo(
@@ -306,6 +363,29 @@ class BuildServiceClientSync(ConnectClientSync):
                 service_name="stoker.v1.BuildService",
                 input=GetBuildRequest,
                 output=GetBuildResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def cancel_build(
+        self,
+        request: CancelBuildRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CancelBuildResponse:
+        """
+        Ends a running build as canceled. Its client gets an error that says who canceled it.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CancelBuild",
+                service_name="stoker.v1.BuildService",
+                input=CancelBuildRequest,
+                output=CancelBuildResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

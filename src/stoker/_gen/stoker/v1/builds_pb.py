@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TYPE_CHECKING, TypeAlias
+from typing import Literal, NoReturn, TYPE_CHECKING, TypeAlias
 
 from protobuf import Message
 from protobuf._codegen import file_desc
@@ -278,6 +278,52 @@ class Build(Message[_BuildFields]):
         error: str
         begun_by: AuditParty | None
 
+_CancelBuildRequestFields: TypeAlias = Literal["build_id"]
+
+class CancelBuildRequest(Message[_CancelBuildRequestFields]):
+    """
+    ```proto
+    message stoker.v1.CancelBuildRequest
+    ```
+
+    Attributes:
+        build_id:
+            ```proto
+            string build_id = 1;
+            ```
+    """
+
+    __slots__ = ("build_id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build_id: str = "",
+        ) -> None:
+            pass
+
+        build_id: str
+
+_CancelBuildResponseFields: TypeAlias = NoReturn
+
+class CancelBuildResponse(Message[_CancelBuildResponseFields]):
+    """
+    ```proto
+    message stoker.v1.CancelBuildResponse
+    ```
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+        ) -> None:
+            pass
+
 _ListBuildWarningsRequestFields: TypeAlias = Literal["build_id"]
 
 class ListBuildWarningsRequest(Message[_ListBuildWarningsRequestFields]):
@@ -388,7 +434,7 @@ class BuildWarning(Message[_BuildWarningFields]):
 
 
 _DESC = file_desc(
-    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xbe\x01\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\x8c\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunByB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2\xfe\x01\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
+    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xbe\x01\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\x8c\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunByB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"/\n\x12CancelBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\x15\n\x13CancelBuildResponse"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2\xcc\x02\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12L\n\x0bCancelBuild\x12\x1d.stoker.v1.CancelBuildRequest\x1a\x1e.stoker.v1.CancelBuildResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
     [
         build_pb.desc(),
         timestamp_pb.desc(),
@@ -400,6 +446,8 @@ _DESC = file_desc(
         "GetBuildRequest": GetBuildRequest,
         "GetBuildResponse": GetBuildResponse,
         "Build": Build,
+        "CancelBuildRequest": CancelBuildRequest,
+        "CancelBuildResponse": CancelBuildResponse,
         "ListBuildWarningsRequest": ListBuildWarningsRequest,
         "ListBuildWarningsResponse": ListBuildWarningsResponse,
         "BuildWarning": BuildWarning,
