@@ -63,6 +63,7 @@ def gate_limits(settings: Settings) -> GateLimits:
     return GateLimits(
         questions=settings.gateway.max_gateway_calls_per_build,
         solves=settings.gateway.max_solves_per_build,
+        solve_rate=settings.gateway.solve_rate,
         # Longer than BuildKit itself waits for a solve that is named before it begins.
         solve_wait_seconds=settings.gateway.gateway_wait_seconds / 2,
     )

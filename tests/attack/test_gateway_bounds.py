@@ -17,6 +17,7 @@ from tests.attack.framework.attack import gateway_address, gateway_tls
 from tests.attack.framework.http1 import enveloped
 from tests.attack.framework.http2 import Http2, Stream, http2
 from tests.attack.framework.memory import forget_peak, peak_bytes, resident_bytes
+from tests.attack.framework.protobuf import solve
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.endpoint import EndpointFiles, get_endpoint
 from tests.harness.metrics import read_metrics
@@ -34,6 +35,8 @@ SETTINGS = {
     "max_gateway_connections": 60,
     "max_gateway_calls_per_build": 20,
     "max_solves_per_build": 3,
+    "solves_per_second": 0.05,
+    "solves_burst": 20,
     "gateway_calls_per_second": 50,
     "gateway_calls_burst": 1500,
     "gateway_idle_seconds": 5,
@@ -280,6 +283,26 @@ def test_solves_of_a_build_are_bounded(builds: Builds, tmp_path: Path) -> None:
 
     assert refused.code != 0
     assert "create another build" in refused.output
+    assert other.build(context).code == 0
+
+
+@pytest.mark.bound("solves_per_second", "solves_burst")
+def test_solves_of_a_build_have_a_rate(builds: Builds, tmp_path: Path) -> None:
+    _, attacker = builds.begin("attacker")
+    _, other = builds.begin("other")
+    context = make_context(tmp_path / "context", HEADER)
+
+    async def begin_again_and_again() -> None:
+        async with connected(attacker) as connection:
+            again = solve("again", frontend="dockerfile.v0", session="nobody")
+            streams = [await ask(connection, "Solve", again) for _ in range(SETTINGS["solves_burst"] + 1)]
+            await streams[-1].ended.wait()
+
+    within(begin_again_and_again())
+    refused = attacker.build(context)
+
+    assert refused.code != 0
+    assert "solves a second" in refused.output
     assert other.build(context).code == 0
 
 

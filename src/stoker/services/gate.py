@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import PermissionDenied, ResourceExhausted, Unavailable
 from stoker.domain.privileges import privileges_of
+from stoker.domain.rates import TokenBuckets
 from stoker.pki.certificates import endpoint_server_name
 from stoker.services.wakeups import SOLVES, solve_topic
 from stoker.store import builds as build_store
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from stoker.domain.machines import Machine
     from stoker.domain.platforms import Platform
     from stoker.domain.privileges import Privileges
+    from stoker.domain.rates import Rate
     from stoker.services.core import Core
     from stoker.store.database import Transaction
 
@@ -50,11 +52,13 @@ class GateLimits:
     Attributes:
         questions: calls of a build that may wait for an answer at once.
         solves: solves that a build may begin in all.
+        solve_rate: solves that it may begin a second, and at once.
         solve_wait_seconds: how long a call waits for the solve that it names to begin.
     """
 
     questions: int
     solves: int
+    solve_rate: Rate
     solve_wait_seconds: float
 
 
@@ -104,6 +108,7 @@ class GateService:
         self._blobs_of_solve = blobs_of_solve
         self._limits = limits
         self._records = records
+        self._solve_rates = TokenBuckets(limits.solve_rate, _REMEMBERED_BUILDS)
         self._under_way = Counter[str]()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
@@ -149,10 +154,17 @@ class GateService:
         Raises:
             PermissionDenied: as for `admit`; the ref is another build's; or the operator has not given the project the
                 privileges.
-            ResourceExhausted: as for `admit`, or the build has begun too many solves.
+            ResourceExhausted: as for `admit`, or the build has begun too many solves, or too many a second.
             Unavailable: the machine isn't ready.
         """
         with self._judging(build_id):
+            wait = self._solve_rates.take(build_id, self._core.monotonic())
+            if wait > 0:
+                rate = self._limits.solve_rate.per_second
+                raise ResourceExhausted(
+                    f"build {build_id} begins more than {rate:g} solves a second, which is the most for long; "
+                    f"try again in {wait:.1f} s"
+                )
             async with self._core.database.write() as tx:
                 machine, owner = await self._leased(tx, build_id, platform, requested_name, ref)
                 if owner not in {None, build_id}:

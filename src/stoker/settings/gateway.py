@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from stoker.domain.rates import Rate
 from stoker.settings.group import STRICT, Seconds
 
 
@@ -17,6 +18,14 @@ class GatewaySettings:
         default=1000, ge=1, description="Calls of one build at the gateway that wait for the server's answer at once."
     )
     max_solves_per_build: int = Field(default=10_000, ge=1, description="Solves that one build may begin in all.")
+    solves_per_second: float = Field(
+        default=5, gt=0, le=100_000, description="Solves that one build may begin a second, for long."
+    )
+    solves_burst: int = Field(
+        default=600,
+        ge=1,
+        description="Solves that one build may begin at once, beyond that rate; a bake has one a target.",
+    )
     max_solve_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest Solve request at the gateway.")
     max_unfinished_bytes_per_build: int = Field(
         default=64 * 1024 * 1024,
@@ -45,3 +54,8 @@ class GatewaySettings:
         ge=256 * 1024**2,
         description="Memory of the gateway, close to which it ends the largest calls.",
     )
+
+    @property
+    def solve_rate(self) -> Rate:
+        """How many solves one build may begin."""
+        return Rate(self.solves_per_second, self.solves_burst)
