@@ -17,7 +17,7 @@ from connectrpc.request import RequestContext
 from stoker._gen.grpc.health.v1 import health_connect
 from stoker._gen.grpc.health.v1 import health_pb as pb
 from stoker.serve.api_part import api_command, api_configuration, api_environment, edge_limits
-from stoker.serve.ports import choose_ports
+from stoker.serve.ports import HeldPorts
 from stoker.settings.addresses import HostPort
 from stoker.settings.effective import Settings
 from tests.harness.waiting import eventually
@@ -50,19 +50,20 @@ async def application(
 @contextmanager
 def running_echo(folder: Path) -> Generator[str]:
     """Serve the echo; its URL."""
-    (address,) = choose_ports([("listen", HostPort("127.0.0.1", 0))])
-    configuration = folder / "echo-envoy.json"
-    configuration.write_text(api_configuration(address, None, edge_limits(Settings()), "bench.echo:application"))
-    with (folder / "echo.log").open("wb") as log:
-        process = subprocess.Popen(
-            api_command(configuration), env=api_environment(folder / "no-plan"), stdout=log, stderr=log
-        )
-    try:
-        eventually(lambda: _accepts(address), "the echo is ready")
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with HeldPorts() as ports:
+        (address,) = ports.hold([("listen", HostPort("127.0.0.1", 0))])
+        configuration = folder / "echo-envoy.json"
+        configuration.write_text(api_configuration(address, None, edge_limits(Settings()), "bench.echo:application"))
+        with (folder / "echo.log").open("wb") as log:
+            process = subprocess.Popen(
+                api_command(configuration), env=api_environment(folder / "no-plan"), stdout=log, stderr=log
+            )
+        try:
+            eventually(lambda: _accepts(address), "the echo is ready")
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def _accepts(address: HostPort) -> bool:
