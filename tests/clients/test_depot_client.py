@@ -133,7 +133,7 @@ def test_an_endpoint_builds_and_is_kept_alive_in_the_background(client: DepotCli
 
     with client.holding(f"endpoint_{kind}.py", "amd64") as (first, go_on):
         endpoint = endpoint_files(client.server, first["active"][0], tmp_path / "endpoint")
-        built = endpoint.build(context)
+        built = endpoint.build(context, "--opt=target=base", "--opt=label:team=shop")
         seen = set(client.server.query(expiry, client.project))
         for _ in range(2):  # two reports, so that the stream goes on
             eventually(lambda: not seen.issuperset(client.server.query(expiry, client.project)), "a health report")
@@ -141,6 +141,9 @@ def test_an_endpoint_builds_and_is_kept_alive_in_the_background(client: DepotCli
         last = go_on()
 
     assert built.code == 0, built.output
+    shown = client.server.call("stoker.v1.BuildService/GetBuild", {"buildId": first["build"]}).body["build"]
+    assert shown["title"] == "target base"
+    assert shown["origin"] == {"targets": ["base"], "labels": {"team": "shop"}}
     assert last == {"reporting": [True], "status": STATUS_SUCCESS}
     assert client.server.builds(client.project) == [(first["build"], "succeeded", None)]
     assert client.server.query("select end_reason from leases where build_id = ?", first["build"]) == [("released",)]

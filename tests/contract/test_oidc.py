@@ -7,6 +7,7 @@ import base64
 import hmac
 import itertools
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from stoker.store.organizations import add_organization
 from stoker.store.projects import add_project
 from stoker.store.trust_policies import add_policy
 from stoker.system import SystemClock, SystemRandomness
+from tests.harness import ci_tokens
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.issuer import ORGANIZATION, Issuer, IssuerHost
@@ -456,3 +458,92 @@ def test_no_oidc_token_is_stored_or_logged(trust: Trust) -> None:
     for path in trust.server.data.rglob("*"):
         if path.is_file() and (path.suffix == ".log" or path.name.startswith("stoker.db")):
             assert signature not in path.read_bytes()
+
+
+OWN_BUILDS = "stoker.v1.BuildService"
+
+
+def origin_of(server: Server, build: str) -> dict[str, Any]:
+    return server.call(f"{OWN_BUILDS}/GetBuild", {"buildId": build}).body["build"].get("origin", {})
+
+
+def test_the_origin_of_a_build_is_what_the_real_claims_of_each_ci_say(oidc_server: Server, host: IssuerHost) -> None:
+    project = oidc_server.new_project("four CIs")
+    for trusted in (
+        {"github": {"repositoryOwner": "acme", "repository": "webshop"}},
+        {"github": {"repositoryOwner": "gitlab:acme/shop", "repository": "webshop"}},
+        {"buildkite": {"organizationSlug": "acme", "pipelineSlug": "webshop"}},
+        {"circleci": {"organizationUuid": ORGANIZATION, "projectUuid": ci_tokens.PROJECT}},
+    ):
+        assert add_trust_policy(oidc_server, project, **trusted).status == 200
+    issuers = host.issuers
+    tokens = {
+        "github": issuers["github"].token(**ci_tokens.GITHUB),
+        "github pull request": issuers["github"].token(**ci_tokens.GITHUB_PULL_REQUEST),
+        "gitlab": issuers["gitlab"].token(**ci_tokens.GITLAB),
+        "gitlab merge request": issuers["gitlab"].token(**ci_tokens.GITLAB_MERGE_REQUEST),
+        "buildkite": issuers["buildkite"].token(**ci_tokens.BUILDKITE),
+        "circleci": issuers[f"circleci/org/{ORGANIZATION}"].token(**ci_tokens.CIRCLECI),
+    }
+    found: dict[str, tuple[object, ...]] = {}
+    for name, token in tokens.items():
+        created = oidc_server.call(CREATE, {"projectId": project}, token=token)
+        assert created.status == 200, (name, created)
+        origin = origin_of(oidc_server, created.body["buildId"])
+        run = origin["ciRun"]
+        found[name] = (
+            origin["summary"],
+            *(origin.get(part, "") for part in ("repository", "branch", "pullRequest", "revision")),
+            *(run.get(part, "") for part in ("provider", "number", "workflow")),
+        )
+        # Only people are shown people, and an issuer on loopback has no web pages.
+        assert not {"actor", "url"} & set(run), run
+    sha, workflow = ci_tokens.SHA, ci_tokens.WORKFLOW[:8]
+    app, shop = "acme/webshop", "acme/shop/webshop"
+    assert found == {
+        "github": ("main @ 2475601 · GitHub run #812", app, "main", "", sha, "github", "812", "CI"),
+        "github pull request": (
+            *("#12 fix/login @ 2475601 · GitHub run #812", app, "fix/login", "12", sha),
+            *("github", "812", "CI"),
+        ),
+        "gitlab": ("main @ 2475601 · GitLab pipeline #4711", shop, "main", "", sha, "gitlab", "4711", ""),
+        "gitlab merge request": (
+            *("#7 fix/login @ 2475601 · GitLab pipeline #4711", shop, "fix/login", "7", sha),
+            *("gitlab", "4711", ""),
+        ),
+        "buildkite": ("main @ 2475601 · Buildkite build #93", "", "main", "", sha, "buildkite", "93", app),
+        "circleci": (
+            *(f"main · CircleCI workflow {workflow}", f"github.com/{app}", "main", "", ""),
+            *("circleci", workflow, ""),
+        ),
+    }
+    actors = oidc_server.query(
+        "select ci_actor from build_origins o join builds b on b.id = o.build_id where b.project_id = ? order by b.id",
+        project,
+    )
+    assert actors == [("ada",)] * 4 + [("",)] * 2
+
+
+def test_what_a_client_sends_never_replaces_a_claim(trust: Trust, tmp_path: Path) -> None:
+    context = make_context(tmp_path / "context", HEADER + run("echo built"))
+    git = ["git", "-c", "user.name=eve", "-c", "user.email=eve@example.com"]
+    for arguments in (
+        ["init", "--quiet", "--initial-branch=lies"],
+        ["remote", "add", "origin", "https://github.com/evil/fork.git"],
+        ["add", "Dockerfile"],
+        ["commit", "--quiet", "--message=lies"],
+    ):
+        subprocess.run([*git, *arguments], cwd=context, check=True)
+    claims = ci_tokens.GITHUB_PULL_REQUEST | trust.source
+    depot = Depot(trust.server, tmp_path)
+    labels = ("--label", "org.opencontainers.image.revision=" + 40 * "f")
+    built = depot.build(
+        *labels, "--target", "base", cwd=context, DEPOT_TOKEN=trust.token(**claims), DEPOT_PROJECT_ID=trust.project
+    )
+    assert built.code == 0, built.output
+    ((build, _, _),) = trust.server.builds(trust.project)
+    origin = origin_of(trust.server, build)
+    assert origin["repository"] == f"{trust.owner}/app"
+    assert (origin["revision"], origin["branch"], origin["pullRequest"]) == (ci_tokens.SHA, "fix/login", "12")
+    assert origin["labels"] == {"org.opencontainers.image.revision": 40 * "f"}
+    assert origin["targets"] == ["base"]

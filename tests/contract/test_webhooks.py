@@ -85,6 +85,34 @@ def test_the_end_of_a_build_is_told_and_signed(telling: Server, receiver: Receiv
     assert secret not in str(telling.query("select * from webhooks"))
 
 
+def test_a_message_says_what_the_build_is_called_and_where_it_comes_from(telling: Server, receiver: Receiver) -> None:
+    project = telling.new_project()
+    create(telling, project, receiver.url)
+    options = [
+        {"command": "COMMAND_BAKE", "targetName": name, "tags": [f"ghcr.io/acme/{name}:1"]} for name in ("web", "lint")
+    ]
+    wanted = {"projectId": project, "options": options}
+    build = telling.call("depot.cli.v1.BuildService/CreateBuild", wanted).body["buildId"]
+    assert telling.call(FINISH, {"buildId": build, "success": {}}).status == 200
+
+    eventually(lambda: receiver.received, "it is told")
+    data = receiver.received[0].content["data"]
+    assert (data["build_id"], data["title"]) == (build, "acme/web:1")
+    assert data["origin"] == {
+        "summary": "",
+        "command": "bake",
+        "tags": ["ghcr.io/acme/web:1", "ghcr.io/acme/lint:1"],
+        "targets": ["web", "lint"],
+        "repository": "",
+        "branch": "",
+        "git_tag": "",
+        "pull_request": "",
+        "revision": "",
+        "commit_url": "",
+        "ci_run": None,
+    }
+
+
 def test_the_server_s_key_is_its_owner_s_alone(telling: Server, receiver: Receiver) -> None:
     _, secret = create(telling, telling.project, receiver.url)
     key = telling.data / "pki" / "webhooks.key"

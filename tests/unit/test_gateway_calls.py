@@ -17,7 +17,9 @@ from stoker._gen.moby.buildkit.v1.control_pb import (
     SolveRequest,
     StatusRequest,
 )
+from stoker.domain.build_origins import BuildOrigin, CommitSource
 from stoker.domain.errors import InvalidInput, PermissionDenied, ResourceExhausted
+from stoker.domain.git_addresses import Repository
 from stoker.gateway.calls import Call, read_call
 
 CONTROL = "/moby.buildkit.v1.Control/"
@@ -34,7 +36,27 @@ def framed(message: bytes, compressed: int = 0) -> bytes:
 
 
 def test_a_solve_names_its_ref_and_what_it_wants_to_be_allowed() -> None:
-    assert read(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == Call("r1", ("security.insecure",), begins=True)
+    expected = Call("r1", ("security.insecure",), begins=True, origin=BuildOrigin(dockerfiles=("Dockerfile",)))
+    assert read(CONTROL + "Solve", None, framed(SOLVE.to_binary())) == expected
+
+
+def test_a_solve_says_where_its_build_comes_from() -> None:
+    attributes = {"target": "lint", "filename": "web.Dockerfile", "vcs:source": "git@github.com:acme/webshop.git"}
+    image = Exporter(Type="image", Attrs={"name": "docker.io/acme/webshop:1,ghcr.io/acme/webshop:1", "push": "true"})
+    # As clients send it: what they name no frontend for is a frontend of their own.
+    newer = SolveRequest(Ref="r1", FrontendAttrs=attributes, Exporters=[image])
+    older = SolveRequest(
+        Ref="r1", FrontendAttrs=attributes, ExporterDeprecated="image", ExporterAttrsDeprecated=dict(image.Attrs)
+    )
+    origins = [read(CONTROL + "Solve", None, framed(solve.to_binary())).origin for solve in (newer, older)]
+    assert origins[0] == origins[1]
+    assert origins[0] == BuildOrigin(
+        tags=("acme/webshop:1", "ghcr.io/acme/webshop:1"),
+        targets=("lint",),
+        outputs=("push",),
+        dockerfiles=("web.Dockerfile",),
+        commit=CommitSource(Repository("github.com", "acme/webshop")),
+    )
 
 
 def test_status_and_history_name_their_ref() -> None:

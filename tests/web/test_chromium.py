@@ -314,6 +314,75 @@ def test_builds_that_begin_and_end_are_seen_in_their_lists(owned: Server, ada: S
     assert owned.call("depot.build.v1.BuildService/FinishBuild", {"buildId": before, "success": {}}).status == 200
 
 
+@pytest.fixture
+def named(owned: Server) -> tuple[str, list[str]]:
+    """A project with builds of many names, one of which waits; the project, and the builds."""
+    project = owned.new_project("named")
+    long = "registry.example.com/" + "/".join(["department"] * 12) + "/webshop:1.4.5-rc.1"
+    told: list[dict[str, Any]] = [
+        {"command": "COMMAND_BUILD", "tags": ["docker.io/acme/webshop:1.4.5", "acme/webshop:latest"], "push": True},
+        {"command": "COMMAND_BUILD", "tags": [long]},
+        {"command": "COMMAND_BAKE", "targetName": f"web {MARKUP}"},
+        {},
+    ]
+    builds: list[str] = []
+    for options in told:
+        wanted = {"projectId": project, "options": [options]}
+        created = owned.call("depot.cli.v1.BuildService/CreateBuild", wanted)
+        assert created.status == 200, created
+        builds.append(created.body["buildId"])
+    for build in builds[:2]:
+        ended = {"buildId": build, "success": {}}
+        assert owned.call("depot.build.v1.BuildService/FinishBuild", ended).status == 200
+    return project, builds
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_a_list_of_builds_has_one_line_for_each_and_is_whole(
+    ada: Seat, named: tuple[str, list[str]], size: tuple[int, int]
+) -> None:
+    project, builds = named
+    ada.page.set_viewport_size({"width": size[0], "height": size[1]})
+    page = ada.open(f"/projects/{project}")
+    expect(page.get_by_role("link", name="acme/webshop:1.4.5")).to_be_visible()
+    expect(page.get_by_role("link", name=f"bake: web {MARKUP}")).to_be_visible()
+    expect(page.locator("main img")).to_have_count(0)
+    heights = page.locator("table.builds tbody tr").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert len(heights) == len(builds)
+    assert max(heights) < 48, "a row is one line"
+    for element in ("document.scrollingElement", "document.querySelector('.scroll')"):
+        assert page.evaluate(f"{element}.scrollWidth - {element}.clientWidth") <= 0, element
+    for address in (f"/projects/{project}?branch=x&target=y", f"/builds/{builds[0]}", f"/builds/{builds[1]}"):
+        ada.open(address)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= size[0], address
+        assert ada.axe() == []
+
+
+def test_a_build_is_found_by_a_part_of_its_name_and_its_id_copied(ada: Seat, named: tuple[str, list[str]]) -> None:
+    project, builds = named
+    ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = ada.open(f"/projects/{project}")
+    page.get_by_label("Search").fill("WEBSHOP push")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("No builds match: the search “WEBSHOP push”.")).to_be_visible()
+    page.get_by_label("Search").fill("webshop latest")
+    page.keyboard.press("Enter")
+    expect(page.locator("table.builds tbody tr")).to_have_count(1)
+    page.get_by_role("button", name=f"Copy the id {builds[0]}").click()
+    expect(page.get_by_role("status")).to_have_text(f"Copied {builds[0]}")
+    assert page.evaluate("navigator.clipboard.readText()") == builds[0]
+    page.get_by_text("More filters").click()
+    page.get_by_label("Triggered by").fill("nobody")
+    page.get_by_label("Since").fill("2026-01-31")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("triggered by “nobody”")).to_be_visible()
+    page.get_by_role("link", name="Show all").click()
+    expect(page.locator("table.builds tbody tr")).to_have_count(len(builds))
+    page.get_by_role("link", name="acme/webshop:1.4.5").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("acme/webshop:1.4.5")
+    expect(page.get_by_text("acme/webshop:latest")).to_be_visible()
+
+
 def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_seen_again(
     owned: Server, ada: Seat
 ) -> None:

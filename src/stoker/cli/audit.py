@@ -83,4 +83,7 @@ def _time(event: pb.AuditEvent) -> str:
 def _party(party: pb.AuditParty | None) -> str:
     if party is None:
         return ""
+    if party.kind == "build" and party.name:
+        # Titles are not unique.
+        return f"build {party.name} ({party.id})"
     return party.name if party.kind == "person" and party.name else f"{party.kind} {party.name or party.id}".strip()

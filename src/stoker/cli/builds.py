@@ -9,6 +9,14 @@ import click
 from stoker._gen.depot.core.v1.build_pb import Build as CoreBuild
 from stoker._gen.stoker.v1 import builds_pb as pb
 from stoker._gen.stoker.v1.builds_connect import BuildServiceClient
+from stoker.cli.build_origins import (
+    FilterFields,
+    filter_flags,
+    origin_facts,
+    shown_actor,
+    shown_origin,
+    shown_title,
+)
 from stoker.cli.output import print_facts, print_table, shown_seconds, shown_time
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import one_line, say, tell
@@ -35,16 +43,19 @@ def command() -> None:
     default="",
     help="Only builds of this id, or of a name that contains this.",
 )
+@filter_flags
 @limit_flag(50)
 @remote_command
-def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: str, limit: int) -> None:
+def list_builds(
+    remote: Remote, project_id: str, status: str | None, begun_by: str, filters: FilterFields, limit: int
+) -> None:
     """List a project's builds, the newest first."""
     wanted = _Status.UNSPECIFIED if status is None else _STATUSES[status]
 
     async def all_(builds: BuildServiceClient) -> pb.ListBuildsResponse:
         async def page(size: int, token: str) -> tuple[Sequence[pb.Build], str]:
             request = pb.ListBuildsRequest(
-                project_id=project_id, page_size=size, page_token=token, status=wanted, begun_by=begun_by
+                project_id=project_id, page_size=size, page_token=token, status=wanted, begun_by=begun_by, **filters
             )
             answer = await builds.list_builds(request)
             return answer.builds, answer.next_page_token
@@ -57,16 +68,18 @@ def list_builds(remote: Remote, project_id: str, status: str | None, begun_by: s
     rows = [
         (
             one.build_id,
+            shown_title(one),
             _status(one),
+            shown_origin(one),
             shown_time(one.created_at),
-            shown_time(one.finished_at),
             _duration(one),
-            _begun_by(one),
+            shown_actor(one),
         )
         for one in answer.builds
     ]
-    titles = ("ID", "STATUS", "CREATED (UTC)", "FINISHED (UTC)", "DURATION", "TRIGGERED BY")
-    nothing = "no such builds" if status or begun_by else "nothing was built in this project yet"
+    titles = ("ID", "BUILD", "STATUS", "ORIGIN", "CREATED (UTC)", "DURATION", "TRIGGERED BY")
+    is_filtered = status or begun_by or any(filters.values())
+    nothing = "no such builds" if is_filtered else "nothing was built in this project yet"
     print_table(titles, rows, empty=nothing)
     if answer.next_page_token:
         tell(f"these are the newest {limit}; --limit shows more")
@@ -82,13 +95,15 @@ def show_build(remote: Remote, build: str) -> None:
     print_facts(
         [
             ("id", one.build_id),
+            ("build", shown_title(one)),
             ("status", _status(one)),
             ("created (UTC)", shown_time(one.created_at)),
             ("started (UTC)", shown_time(one.started_at)),
             ("finished (UTC)", shown_time(one.finished_at)),
             ("duration", _duration(one)),
             ("steps", f"{one.total_steps}, {one.cached_steps} of them cached"),
-            ("triggered by", _begun_by(one)),
+            ("triggered by", shown_actor(one)),
+            *origin_facts(one),
             *([("error", one.error)] if one.error else []),
         ]
     )
@@ -120,8 +135,3 @@ def _duration(build: pb.Build) -> str:
     if not build.has_field("build_duration_seconds"):
         return ""
     return shown_seconds(build.build_duration_seconds)
-
-
-def _begun_by(build: pb.Build) -> str:
-    who = build.begun_by
-    return "" if who is None else who.name or f"{who.kind} {who.id}".strip()

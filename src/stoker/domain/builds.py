@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.audit import Party
+    from stoker.domain.platforms import Platform
 
 MAX_ERROR_LENGTH = 4096
 _CANCELED = re.compile(r"context canceled|code = Canceled\b|\bCanceled: ")
@@ -46,6 +47,7 @@ class Build:
     """One client run in one project. What an ``untrusted`` one writes is dropped at its end, unseen by others.
 
     ``begun_by`` is the holder of the credential that created it, by its name then; None if it wasn't recorded.
+    ``title`` is empty as long as nothing is known that names it (`build_titles`).
     """
 
     id: str
@@ -58,6 +60,7 @@ class Build:
     finished_at: datetime | None
     untrusted: bool = False
     begun_by: Party | None = None
+    title: str = ""
 
     @property
     def duration_seconds(self) -> float | None:
@@ -69,10 +72,25 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class BuildFilter:
-    """A filter of builds. ``begun_by`` is an id, or a part of a name; "" matches all."""
+    """A filter of builds; None and "" match all.
+
+    Attributes:
+        status: of the build.
+        begun_by: an id, or a part of a name, of who began it, or of the actor of the CI.
+        search: words that its title, origin or id contains, each of them.
+        branch: the whole name.
+        target: the whole name.
+        platform: that it has or had a machine for, or waits for.
+        since: created then or later.
+    """
 
     status: BuildStatus | None = None
     begun_by: str = ""
+    search: str = ""
+    branch: str = ""
+    target: str = ""
+    platform: Platform | None = None
+    since: datetime | None = None
 
 
 ALL_BUILDS = BuildFilter()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from stoker.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from stoker.domain.builds import Build
+    from stoker.domain.build_origins import BuildOrigin
+    from stoker.domain.builds import Build, BuildFilter
     from stoker.domain.people import Role
     from stoker.domain.projects import Organization, Project
 
@@ -31,6 +32,16 @@ def checked_search(text: str) -> str:
     if len(text) > MAX_SEARCH_LENGTH:
         raise InvalidInput(f"the search has {len(text)} characters; {MAX_SEARCH_LENGTH} is the most")
     return text
+
+
+def check_filter(wanted: BuildFilter) -> None:
+    """Check the texts of a filter of builds.
+
+    Raises:
+        InvalidInput: one of them is too long.
+    """
+    for text in (wanted.begun_by, wanted.search, wanted.branch, wanted.target):
+        checked_search(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +118,16 @@ class BuildOverview:
 
     Attributes:
         build: the build.
+        origin: where it comes from.
         platforms: those that it has or had machines for, or waits for.
         position: its position in its organization's queue while it waits, from 1.
-        dockerfiles: the names of those that are known, each with its target where it has one.
         steps: how many are recorded.
         cached_steps: how many of them were cached.
     """
 
     build: Build
+    origin: BuildOrigin
     platforms: tuple[str, ...]
     position: int | None
-    dockerfiles: tuple[str, ...]
     steps: int
     cached_steps: int

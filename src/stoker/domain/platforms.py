@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from stoker.domain.errors import InvalidInput
+
 
 class Platform(StrEnum):
     """A build platform; the value is what OCI calls it."""
@@ -25,3 +27,18 @@ def platform_of(architecture: str) -> Platform | None:
     """The platform of an architecture, by any of its names: ``arm64``, ``aarch64``."""
     name = _ALIASES.get(architecture, architecture)
     return next((platform for platform in Platform if platform.architecture == name), None)
+
+
+def platform_named(name: str) -> Platform | None:
+    """The platform of a name such as ``linux/amd64``; None for no name.
+
+    Raises:
+        InvalidInput: there are no machines for it.
+    """
+    if not name:
+        return None
+    try:
+        return Platform(name)
+    except ValueError:
+        known = ", ".join(Platform)
+        raise InvalidInput(f'there are no machines for the platform "{name[:40]}"; use one of: {known}') from None

@@ -11,6 +11,7 @@ from stoker.domain.errors import PermissionDenied
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.people import Role
 
 
@@ -32,7 +33,8 @@ class Principal:
     being called asks for. An OIDC caller may see its ``trusting_projects`` and nothing else; only when there is just
     one does it have an organization and a ``project_id``. ``untrusted`` says that all it builds is; an OIDC
     caller may be so in some projects (``untrusted_projects``), as the owners of each decide for it alone. ``source`` is
-    what the trust policy of an OIDC caller names, for people to read.
+    what the trust policy of an OIDC caller names, for people to read; ``origin`` is what the claims of its token say of
+    the builds that it creates.
     """
 
     kind: CredentialKind
@@ -47,6 +49,7 @@ class Principal:
     untrusted: bool = False
     untrusted_projects: frozenset[str] = frozenset()
     source: str = ""
+    origin: BuildOrigin | None = None
 
     @property
     def organization_id(self) -> str:

@@ -110,7 +110,7 @@ class Authorizer:
         if call.digest is not None:
             destination = await self._gate.admit_blob(build_id, platform, requested, call.digest)
         elif call.begins and call.ref is not None:
-            asked = SolveRequested(call.entitlements)
+            asked = SolveRequested(call.entitlements, call.origin)
             destination = await self._gate.admit_solve(build_id, platform, requested, call.ref, asked)
         else:
             destination = await self._gate.admit(build_id, platform, requested, call.ref)

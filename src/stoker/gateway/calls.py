@@ -6,15 +6,20 @@ import re
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from protobuf import Message
 
 from stoker._gen.containerd.services.content.v1.content_pb import InfoRequest, ReadContentRequest
 from stoker._gen.moby.buildkit.v1.control_pb import BuildHistoryRequest, SolveRequest, StatusRequest
+from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.errors import InvalidInput, PermissionDenied
+from stoker.domain.sent_origins import SolveExport, origin_of_solve
 from stoker.gateway.exports import check_exports
 from stoker.messages.parts import require_few_parts
+
+if TYPE_CHECKING:
+    from stoker.domain.build_origins import BuildOrigin
 
 Some = TypeVar("Some", bound=Message)
 
@@ -65,6 +70,7 @@ class Call:
         ref: the ref of its solve, if any.
         entitlements: the privileges that it requests.
         begins: whether it begins a solve.
+        origin: what a solve that begins says of its build.
         digest: the blob that it reads, if any.
     """
 
@@ -72,6 +78,7 @@ class Call:
     entitlements: tuple[str, ...] = ()
     begins: bool = False
     digest: str | None = None
+    origin: BuildOrigin = NO_ORIGIN
 
 
 def read_call(path: str, solve_header: str | None, body: bytes, most_parts: int) -> Call:
@@ -124,7 +131,14 @@ def _solve(solve: SolveRequest) -> Call:
     if ref == _HISTORY_TEST:
         raise InvalidInput(f"{_HISTORY_TEST} can't be the ref of a solve")
     check_exports(solve)
-    return Call(ref, tuple(solve.Entitlements), begins=True)
+    return Call(ref, tuple(solve.Entitlements), begins=True, origin=_origin(solve))
+
+
+def _origin(solve: SolveRequest) -> BuildOrigin:
+    exports = [SolveExport(one.Type, one.Attrs) for one in solve.Exporters]
+    if solve.ExporterDeprecated and not exports:
+        exports.append(SolveExport(solve.ExporterDeprecated, solve.ExporterAttrsDeprecated))
+    return origin_of_solve(solve.Frontend, solve.FrontendAttrs, exports)
 
 
 def _checked(ref: str) -> str:

@@ -13,6 +13,9 @@ from stoker.rpc.caller import caller
 from stoker.rpc.encoding import encode_moment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.builds import Build, BuildFilter
     from stoker.domain.steps import RecordSummary
     from stoker.services.builds import BuildService
@@ -64,6 +67,10 @@ class SummarizedBuilds:
         page = await self._builds.list(caller(), project_id, checked_page(page_size, page_token), wanted)
         summaries = await self._records.summaries(page.items)
         return [(build, summaries[build.id]) for build in page.items], page.next_token or ""
+
+    async def origins(self, builds: Sequence[MemberBuild]) -> dict[str, BuildOrigin]:
+        """Where builds come from, by their ids."""
+        return await self._builds.origins(caller(), builds)
 
 
 def build_fields(build: Build, record: RecordSummary) -> BuildFields:

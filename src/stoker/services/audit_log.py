@@ -71,8 +71,8 @@ def organization_party(organization: Organization) -> Party:
 
 
 def build_party(build: Build) -> Party:
-    """A build."""
-    return Party("build", build.id, "")
+    """A build, by its title."""
+    return Party("build", build.id, build.title)
 
 
 async def actor_of(tx: Transaction, principal: Principal) -> Party:

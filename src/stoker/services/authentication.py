@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stoker.auth.oidc import looks_like_jwt, not_verified
 from stoker.auth.tokens import hash_secret, parse_kind
+from stoker.domain.ci_claims import origin_of_claims
 from stoker.domain.errors import NotFound, PermissionDenied, Unauthenticated
 from stoker.domain.principals import CredentialKind, Principal
 from stoker.domain.trust_policies import claims_key, describe_source, matches, source_of
@@ -124,6 +125,7 @@ class AuthenticationService:
             untrusted=untrusted == projects,
             untrusted_projects=untrusted,
             source=source_of(trusting[0].policy),
+            origin=origin_of_claims(claims),
         )
 
 

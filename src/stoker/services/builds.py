@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stoker.auth.tokens import new_token
+from stoker.domain.build_origins import NO_ORIGIN, merged
+from stoker.domain.build_titles import title_of
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus, require_running
 from stoker.domain.errors import InvalidInput, NotFound, PermissionDenied, ResourceExhausted, TooBusy
-from stoker.domain.overviews import checked_search
+from stoker.domain.overviews import check_filter
 from stoker.domain.pagination import Page
 from stoker.domain.principals import CredentialKind
 from stoker.domain.rates import TokenBuckets
@@ -17,11 +19,15 @@ from stoker.services.audit_log import actor_of
 from stoker.services.build_completion import end_build, wake_ended
 from stoker.services.lookup import MemberBuild, ReadableBuild, require_build, require_project
 from stoker.services.wakeups import LEASES, builds_topics
+from stoker.store import build_origins as origin_store
 from stoker.store import builds as build_store
 from stoker.store import tokens as token_store
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.pagination import PageRequest
     from stoker.domain.principals import Principal
     from stoker.services.core import Core
@@ -52,8 +58,13 @@ class BuildService:
         self._prewarming = prewarming
         self._rates = TokenBuckets(core.limits.builds.rate, _REMEMBERED_PROJECTS)
 
-    async def create(self, principal: Principal, project_id: str) -> CreatedBuild:
-        """Create a build in a project; an empty ``project_id`` means the token's own project.
+    async def create(self, principal: Principal, project_id: str, sent: BuildOrigin = NO_ORIGIN) -> CreatedBuild:
+        """Create a build in a project.
+
+        Args:
+            principal: the caller. What its token claims of the origin counts more than what is sent.
+            project_id: of the project; empty for the token's own one.
+            sent: what the request says of the build's origin.
 
         Raises:
             NotFound: there is no such project, or it isn't the caller's.
@@ -67,6 +78,7 @@ class BuildService:
             raise InvalidInput("project_id is empty; give the id of a project, or use a project token")
         now = self._core.now()
         token = new_token(CredentialKind.BUILD, self._core.randomness)
+        origin = merged(principal.origin or NO_ORIGIN, sent)
         async with self._core.database.write() as tx:
             project = await require_project(tx, principal, wanted)
             build = Build(
@@ -80,6 +92,7 @@ class BuildService:
                 finished_at=None,
                 untrusted=principal.is_untrusted_in(project.id),
                 begun_by=await actor_of(tx, principal),
+                title=title_of(origin),
             )
             self._core.admission.require_open_to(build, project.region_id)
             wait = self._rates.take(project.id, self._core.monotonic())
@@ -96,6 +109,8 @@ class BuildService:
                     f"the project has {most} builds that have not ended, which is the most; end some of them first"
                 )
             await build_store.add_build(tx, build)
+            if origin != NO_ORIGIN:
+                await origin_store.save_origin(tx, build.id, origin, build.title)
             stored = StoredToken(
                 id=self._core.new_id(),
                 kind=CredentialKind.BUILD,
@@ -114,10 +129,10 @@ class BuildService:
         _log.info("build %s of project %s was created", build.id, project.id, extra=about)
         return CreatedBuild(build, token.secret)
 
-    async def create_or_ask(self, principal: Principal, project_id: str) -> CreatedBuild:
+    async def create_or_ask(self, principal: Principal, project_id: str, sent: BuildOrigin = NO_ORIGIN) -> CreatedBuild:
         """Like `create`, for the depot CLI: any project that can't be used is NotFound, upon which it asks for one."""
         try:
-            return await self.create(principal, project_id)
+            return await self.create(principal, project_id, sent)
         except InvalidInput as error:
             raise NotFound(error.message) from error
 
@@ -136,17 +151,27 @@ class BuildService:
         """A page of a project's builds that match a filter, the newest first.
 
         Raises:
-            InvalidInput: the name of who began them is too long.
+            InvalidInput: a text of the filter is too long.
             PermissionDenied: the caller may not look for people.
             NotFound: there is no such project, or it isn't the caller's.
         """
-        if checked_search(wanted.begun_by) and not _sees_people(principal):
+        check_filter(wanted)
+        sees_people = _sees_people(principal)
+        if wanted.begun_by and not sees_people:
             raise PermissionDenied("only people may look for who began builds; log in with `stoker login`")
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
-            found = await build_store.list_builds(tx, project.id, page, wanted)
+            found = await build_store.list_builds(tx, project.id, page, wanted, sees_people=sees_people)
         allowed = (MemberBuild(ReadableBuild(build)) for build in found.items)
         return Page(tuple(_as_seen_by(principal, build) for build in allowed), found.next_token)
+
+    async def origins(self, principal: Principal, builds: Sequence[MemberBuild]) -> dict[str, BuildOrigin]:
+        """Where builds come from, by their ids, as the caller may see it."""
+        async with self._core.database.read() as tx:
+            found = await origin_store.origins_of(tx, [build.id for build in builds])
+        if not _sees_people(principal):
+            found = {build_id: origin.without_actor for build_id, origin in found.items()}
+        return {build.id: found.get(build.id, NO_ORIGIN) for build in builds}
 
     async def finish(self, principal: Principal, build_id: str, result: BuildResult) -> None:
         """Finish a build: its endpoints are released and closed.

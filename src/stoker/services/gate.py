@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import PermissionDenied, ResourceExhausted, Unavailable
 from stoker.domain.privileges import privileges_of
 from stoker.domain.rates import TokenBuckets
 from stoker.pki.certificates import endpoint_server_name
+from stoker.services.build_origins import note_origin
 from stoker.services.wakeups import SOLVES, solve_topic
 from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
@@ -21,6 +23,7 @@ from stoker.store import solves as solve_store
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.machines import Machine
     from stoker.domain.platforms import Platform
     from stoker.domain.privileges import Privileges
@@ -64,13 +67,15 @@ class GateLimits:
 
 @dataclass(frozen=True, slots=True)
 class SolveRequested:
-    """What a solve asks for that begins.
+    """What a solve asks for that begins, and says of its build.
 
     Attributes:
         entitlements: the privileges.
+        origin: where the build comes from.
     """
 
     entitlements: tuple[str, ...] = ()
+    origin: BuildOrigin = NO_ORIGIN
 
 
 @dataclass(slots=True)
@@ -173,6 +178,7 @@ class GateService:
                 destination = _destination(machine)
                 if owner is None:
                     await self._begin(tx, ref, build_id, machine)
+                    await note_origin(self._core, tx, build_id, asked.origin)
                     tx.after_commit(lambda: self._core.wakeups.wake(SOLVES, solve_topic(ref)))
             return destination
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.overviews import (
     OVERVIEW_PERIOD,
     BuildOverview,
     OrganizationFigures,
     OrganizationOverview,
+    check_filter,
     checked_search,
 )
 from stoker.domain.pagination import Page
 from stoker.services.lookup import require_organization, require_project
 from stoker.services.wakeups import builds_topic
+from stoker.store import build_origins as origin_store
 from stoker.store import builds as build_store
 from stoker.store import organizations as organization_store
 from stoker.store import overviews as overview_store
@@ -69,33 +72,32 @@ class OverviewService:
     async def builds(
         self, principal: Principal, project_id: str, wanted: BuildFilter, page: PageRequest
     ) -> Page[BuildOverview]:
-        """A page of a project's builds that match a filter, the newest first.
+        """A page of a project's builds that match a filter, the newest first, for a person.
 
         Raises:
-            InvalidInput: the name of who began them is too long.
+            InvalidInput: a text of the filter is too long.
             NotFound: there is no such project, or it isn't the caller's.
         """
-        checked_search(wanted.begun_by)
+        check_filter(wanted)
         async with self._core.database.read() as tx:
             project = await require_project(tx, principal, project_id)
-            found = await build_store.list_builds(tx, project.id, page, wanted)
+            found = await build_store.list_builds(tx, project.id, page, wanted, sees_people=True)
             ids = [build.id for build in found.items]
             platforms = await overview_store.platforms_of_builds(tx, ids)
             positions = await overview_store.positions_of_builds(tx, ids)
-            files = await overview_store.dockerfile_names(tx, ids)
+            origins = await origin_store.origins_of(tx, ids)
             counts = await overview_store.kept_step_counts(tx, ids)
             works = await step_work_store.work_of_builds(tx, [id_ for id_ in ids if id_ not in counts])
             counts |= {id_: (work.steps, work.cached_steps) for id_, (work, _) in works.items()}
         items: list[BuildOverview] = []
         for build in found.items:
             steps, cached = counts.get(build.id, (0, 0))
-            names = tuple(f"{name} ({target})" if target else name for target, name in files.get(build.id, ()))
             items.append(
                 BuildOverview(
                     build=build,
+                    origin=origins.get(build.id, NO_ORIGIN),
                     platforms=platforms.get(build.id, ()),
                     position=positions.get(build.id),
-                    dockerfiles=tuple(dict.fromkeys(names)),
                     steps=steps,
                     cached_steps=cached,
                 )

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, insert, literal, or_, select, update
 
 from stoker.domain.audit import Party
 from stoker.domain.builds import ALL_BUILDS, Build, BuildFilter, BuildResult, BuildStatus
+from stoker.domain.ids import first_id_at
 from stoker.domain.pagination import Page, PageRequest
+from stoker.store.build_origins import written_name
 from stoker.store.tables.builds import builds, leases, waiting
 from stoker.store.tables.organizations import projects
+from stoker.store.tables.origins import build_origins
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from stoker.domain.machines import Machine
@@ -47,6 +51,7 @@ def build_of_row(row: Row[Any]) -> Build:
         finished_at=row.finished_at,
         untrusted=row.untrusted,
         begun_by=by,
+        title=row.title,
     )
 
 
@@ -70,6 +75,7 @@ async def add_build(tx: Transaction, build: Build) -> None:
             begun_by_kind=None if by is None else by.kind,
             begun_by_id=None if by is None else by.id,
             begun_by_name=None if by is None else by.name,
+            title=build.title,
         )
     )
 
@@ -94,15 +100,20 @@ async def find_any_build(tx: Transaction, build_id: str) -> Build | None:
 
 
 async def list_builds(
-    tx: Transaction, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS
+    tx: Transaction, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS, *, sees_people: bool = False
 ) -> Page[Build]:
-    """A page of a project's builds that are wanted, the newest first."""
-    query = select(builds).where(builds.c.project_id == project_id)
-    if wanted.status is not None:
-        query = query.where(builds.c.status == wanted.status.value)
-    if wanted.begun_by:
-        is_named = builds.c.begun_by_name.icontains(wanted.begun_by, autoescape=True)
-        query = query.where(or_(is_named, builds.c.begun_by_id == wanted.begun_by))
+    """A page of a project's builds that are wanted, the newest first.
+
+    Args:
+        tx: the transaction.
+        project_id: of the project.
+        page: which part of them.
+        wanted: which of them.
+        sees_people: whether a search looks through the names of people too.
+    """
+    query = select(builds).where(builds.c.project_id == project_id, *_conditions(wanted, sees_people=sees_people))
+    if wanted.begun_by or wanted.search or wanted.branch or wanted.target:
+        query = query.outerjoin(build_origins, build_origins.c.build_id == builds.c.id)
     if page.after is not None:
         query = query.where(builds.c.id < page.after)
     query = query.order_by(builds.c.id.desc()).limit(page.size + 1)
@@ -110,6 +121,35 @@ async def list_builds(
     rows = (await tx.execute(query)).all() if wanted == ALL_BUILDS else await tx.scan(query)
     items = tuple(build_of_row(row) for row in rows[: page.size])
     return Page(items, items[-1].id if len(rows) > page.size else None)
+
+
+def _conditions(wanted: BuildFilter, *, sees_people: bool) -> Iterator[ColumnElement[bool]]:
+    if wanted.status is not None:
+        yield builds.c.status == wanted.status.value
+    if wanted.since is not None:
+        # The id, which begins with the time, has the index.
+        yield and_(builds.c.id >= first_id_at(wanted.since), builds.c.created_at >= wanted.since)
+    if wanted.begun_by:
+        yield or_(builds.c.begun_by_id == wanted.begun_by, *_people_named(wanted.begun_by))
+    if wanted.branch:
+        yield build_origins.c.branch == wanted.branch
+    if wanted.target:
+        yield build_origins.c.targets.contains(written_name(wanted.target), autoescape=True)
+    if wanted.platform is not None:
+        yield or_(
+            *(
+                exists().where(table.c.build_id == builds.c.id, table.c.platform == wanted.platform.value)
+                for table in (leases, waiting)
+            )
+        )
+    for word in wanted.search.split():
+        people = _people_named(word) if sees_people else ()
+        yield or_(build_origins.c.search.icontains(word, autoescape=True), builds.c.id == word, *people)
+
+
+def _people_named(text: str) -> tuple[ColumnElement[bool], ...]:
+    named = (builds.c.begun_by_name, build_origins.c.ci_actor)
+    return tuple(one.icontains(text, autoescape=True) for one in named)
 
 
 async def running_builds_of(tx: Transaction, project_id: str) -> list[Build]:

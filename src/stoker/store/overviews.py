@@ -20,7 +20,6 @@ from stoker.store.projects import project_of_row
 from stoker.store.tables.builds import builds, leases, waiting
 from stoker.store.tables.machines import volumes
 from stoker.store.tables.organizations import projects
-from stoker.store.tables.records import dockerfiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -224,16 +223,3 @@ async def kept_step_counts(tx: Transaction, build_ids: Sequence[str]) -> dict[st
         builds.c.id.in_(build_ids), builds.c.steps.is_not(None), ~_RUNS
     )
     return {row.id: (row.steps, row.cached_steps or 0) for row in await tx.execute(query)}
-
-
-async def dockerfile_names(tx: Transaction, build_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """By build: the targets and names of its Dockerfiles, as far as they are known."""
-    query = (
-        select(dockerfiles.c.build_id, dockerfiles.c.target, dockerfiles.c.filename)
-        .where(dockerfiles.c.build_id.in_(build_ids))
-        .order_by(dockerfiles.c.target, dockerfiles.c.filename)
-    )
-    found: dict[str, list[tuple[str, str]]] = {}
-    for row in await tx.execute(query):
-        found.setdefault(row.build_id, []).append((row.target, row.filename))
-    return found

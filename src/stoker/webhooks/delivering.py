@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.rates import Rate, TokenBuckets
 from stoker.domain.webhooks import (
     BUILD_FINISHED,
@@ -24,13 +25,16 @@ from stoker.domain.webhooks import (
     webhook_key,
 )
 from stoker.services.wakeups import WEBHOOKS, delivery_topic
+from stoker.store import build_origins as origin_store
 from stoker.store import builds as build_store
 from stoker.store import webhooks as webhook_store
+from stoker.webhooks.build_events import build_content, time_text
 from stoker.webhooks.sending import Message, Outcome, Sender
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.builds import Build
     from stoker.domain.special_addresses import Network
     from stoker.domain.webhooks import Webhook
@@ -145,12 +149,13 @@ class WebhookDeliverer:
             async with self._core.database.read() as tx:
                 webhook = await webhook_store.find_webhook(tx, delivery.webhook_id)
                 build = None if delivery.build_id is None else await build_store.find_any_build(tx, delivery.build_id)
+                origin = NO_ORIGIN if build is None else await origin_store.origin_of(tx, build.id)
             if webhook is None:
                 return
             message = Message(
                 delivery.id,
                 webhook.url,
-                self._body(delivery, webhook, build),
+                self._body(delivery, webhook, build, origin),
                 webhook_key(self._server_key, webhook.id),
             )
             await self._save(webhook, delivery, await sender.send(message, self._core.now()))
@@ -190,22 +195,9 @@ class WebhookDeliverer:
             await webhook_store.save_attempt(tx, done)
         self._core.meter.webhook_attempted(outcome.result)
 
-    def _body(self, delivery: Delivery, webhook: Webhook, build: Build | None) -> bytes:
+    def _body(self, delivery: Delivery, webhook: Webhook, build: Build | None, origin: BuildOrigin) -> bytes:
         data: dict[str, Any] = {"project_id": webhook.project_id, "organization_id": webhook.organization_id}
         if delivery.event == BUILD_FINISHED and build is not None:
-            data |= {
-                "build_id": build.id,
-                "status": build.status.value,
-                "error": build.error,
-                "duration_seconds": build.duration_seconds,
-                "created_at": _text(build.created_at),
-                "started_at": _text(build.started_at),
-                "finished_at": _text(build.finished_at),
-                "url": f"{self._public_url}/builds/{build.id}",
-            }
-        content = {"type": delivery.event, "timestamp": _text(delivery.created_at), "data": data}
+            data |= build_content(build, origin, f"{self._public_url}/builds/{build.id}")
+        content = {"type": delivery.event, "timestamp": time_text(delivery.created_at), "data": data}
         return json.dumps(content).encode()
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

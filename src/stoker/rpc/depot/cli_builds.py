@@ -19,6 +19,7 @@ from stoker.domain.steps import Timing
 from stoker.rpc.caller import caller
 from stoker.rpc.depot.engines import require_buildkit
 from stoker.rpc.depot.no_registry import no_registry, require_nothing_saved
+from stoker.rpc.depot.requested_origins import requested_origin
 from stoker.rpc.encoding import decode_moment, decode_platform, encode_moment
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class CliBuildHandlers(CliBuilds):
         """Create a build, and the token that the CLI uses from then on."""
         require_buildkit(request.required_engine)
         require_nothing_saved(request.options)
-        created = await self._builds.create_or_ask(caller(), request.project_id)
+        created = await self._builds.create_or_ask(caller(), request.project_id, requested_origin(request.options))
         return pb.CreateBuildResponse(
             build_id=created.build.id,
             build_token=created.token,

@@ -9,8 +9,11 @@ from stoker._gen.stoker.v1 import builds_pb as pb
 from stoker._gen.stoker.v1.builds_connect import BuildService as OwnBuilds
 from stoker.domain.builds import BuildFilter
 from stoker.domain.errors import InvalidInput
+from stoker.domain.platforms import platform_named
 from stoker.rpc.caller import caller
+from stoker.rpc.encoding import decode_moment
 from stoker.rpc.stoker.audit import encode_party
+from stoker.rpc.stoker.build_origins import encode_origin
 from stoker.rpc.summarized_builds import STATUS_ON_WIRE, build_fields
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from connectrpc.request import RequestContext
 
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.builds import Build, BuildStatus
     from stoker.domain.steps import BuildWarning, RecordSummary
     from stoker.rpc.summarized_builds import SummarizedBuilds
@@ -38,7 +42,8 @@ class OwnBuildHandlers(OwnBuilds):
     async def get_build(self, request: pb.GetBuildRequest, ctx: RequestContext[Any, Any], /) -> pb.GetBuildResponse:
         """One build."""
         build, record = await self._builds.get(request.build_id)
-        return pb.GetBuildResponse(build=_encode(build, record))
+        origins = await self._builds.origins([build])
+        return pb.GetBuildResponse(build=_encode(build, record, origins[build.id]))
 
     async def cancel_build(
         self, request: pb.CancelBuildRequest, ctx: RequestContext[Any, Any], /
@@ -51,10 +56,11 @@ class OwnBuildHandlers(OwnBuilds):
         self, request: pb.ListBuildsRequest, ctx: RequestContext[Any, Any], /
     ) -> pb.ListBuildsResponse:
         """A page of a project's builds, the newest first."""
-        wanted = BuildFilter(_decode_status(request.status), request.begun_by.strip())
+        wanted = _decode_filter(request)
         found, next_token = await self._builds.page(request.project_id, request.page_size, request.page_token, wanted)
+        origins = await self._builds.origins([build for build, _ in found])
         return pb.ListBuildsResponse(
-            builds=[_encode(build, record) for build, record in found], next_page_token=next_token
+            builds=[_encode(build, record, origins[build.id]) for build, record in found], next_page_token=next_token
         )
 
     async def list_build_warnings(
@@ -65,6 +71,18 @@ class OwnBuildHandlers(OwnBuilds):
         return pb.ListBuildWarningsResponse(warnings=[_warning(warning) for warning in found])
 
 
+def _decode_filter(request: pb.ListBuildsRequest) -> BuildFilter:
+    return BuildFilter(
+        status=_decode_status(request.status),
+        begun_by=request.begun_by.strip(),
+        search=request.search.strip(),
+        branch=request.branch.strip(),
+        target=request.target.strip(),
+        platform=platform_named(request.platform),
+        since=decode_moment(request.since, "since"),
+    )
+
+
 def _decode_status(status: CoreBuild.Status) -> BuildStatus | None:
     if status is CoreBuild.Status.UNSPECIFIED:
         return None
@@ -73,12 +91,14 @@ def _decode_status(status: CoreBuild.Status) -> BuildStatus | None:
     return _STATUS[status]
 
 
-def _encode(build: Build, record: RecordSummary) -> pb.Build:
+def _encode(build: Build, record: RecordSummary, origin: BuildOrigin) -> pb.Build:
     return pb.Build(
         **build_fields(build, record),
         project_id=build.project_id,
         error=build.error or "",
         begun_by=None if build.begun_by is None else encode_party(build.begun_by),
+        title=build.title,
+        origin=encode_origin(origin),
     )
 
 

@@ -12,6 +12,7 @@ builds = Table(
     Column("id", ID, primary_key=True),
     Column("organization_id", ID, ForeignKey("organizations.id"), nullable=False),
     Column("project_id", ID, ForeignKey("projects.id"), nullable=False),
+    Column("title", Text, nullable=False, server_default=text("''")),
     Column("status", Text, nullable=False),
     Column("error", Text),
     Column("hint", Text),

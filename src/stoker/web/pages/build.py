@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from stoker.domain.build_origins import NO_ORIGIN
+from stoker.domain.build_titles import origin_pieces, web_pages_of, who_began
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
     from stoker.domain.projects import Project
@@ -44,11 +47,12 @@ _MAX_DIGITS = 9
 class _Seen:
     """A build, the path of its pages, and its reader, who is None on a shared page.
 
-    ``own`` is the same build for a member of its organization.
+    ``own`` is the same build for a member of its organization, who is the ``caller``.
     """
 
     build: ReadableBuild
     own: MemberBuild | None
+    caller: Principal | None
     base: str
     who: SignedIn | None
     project: Project | None
@@ -93,6 +97,7 @@ class BuildPages(Pages):
         shown, has_more = await records.steps_of(build, sizes.steps, after)
         failed = failed_step(await records.failed_steps_of(build))
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
+        origin = await self._origin(seen)
         now = self.context.now()
         scale = _scale(build, summary, now)
         return await rendered_in_pieces(
@@ -100,6 +105,9 @@ class BuildPages(Pages):
             seen.who,
             seen=seen,
             build=build,
+            origin=origin,
+            pieces=origin_pieces(origin, who_began(build.begun_by, origin)) if seen.own is not None else (),
+            repository_url=web_pages_of(origin).root,
             summary=summary,
             work=summary.work,
             analysis=analysis,
@@ -231,7 +239,7 @@ class BuildPages(Pages):
             build = await self.services.sharing.shared_build(share_id)
             if build is None:
                 raise NotFound("this build is not shared, or no longer; ask the person who sent you the link")
-            return _Seen(build, None, f"/share/{share_id}", who, None, share_id, may_work=False)
+            return _Seen(build, None, None, f"/share/{share_id}", who, None, share_id, may_work=False)
         if who is None:
             raise SignInFirst(request)
         person = await self.services.authentication.person(who.person.id, "session")
@@ -242,12 +250,19 @@ class BuildPages(Pages):
         return _Seen(
             build,
             build,
+            caller,
             f"/builds/{build.id}",
             who,
             project,
             await self.services.sharing.share_of(caller, build.id),
             may_work=role is not None and role.covers(Role.MEMBER),
         )
+
+    async def _origin(self, seen: _Seen) -> BuildOrigin:
+        """Where the build comes from. Readers of a shared page see its title alone."""
+        if seen.own is None or seen.caller is None:
+            return NO_ORIGIN
+        return (await self.services.builds.origins(seen.caller, [seen.own]))[seen.own.id]
 
     async def _step(self, request: Request, build: ReadableBuild) -> Step:
         text = request.path_params["number"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from stoker.domain.builds import BuildFilter, BuildStatus
-from stoker.domain.errors import InvalidInput
+from stoker.domain.build_titles import origin_pieces, who_began
+from stoker.domain.builds import BuildStatus
 from stoker.domain.overviews import MAX_SEARCH_LENGTH
 from stoker.domain.pagination import checked_page
+from stoker.domain.platforms import Platform
+from stoker.web.build_filters import asked_filter, shown_filter
 from stoker.web.events import MADE_FOR_ONE, builds_of, event_stream
 from stoker.web.owner import ContextPages
 from stoker.web.page import render
@@ -32,10 +34,9 @@ class ProjectPages(ContextPages):
         self._live = live
 
     async def show(self, request: Request) -> Response:
-        """GET /projects/{project_id}: its builds, filtered by ``?status=`` and ``?by=``."""
+        """GET /projects/{project_id}: its builds, filtered by ``?q=``, ``?status=``, ``?branch=`` and so on."""
         reader = await self.project_reader(request)
-        by = request.query_params.get("by", "").strip()
-        asked = BuildFilter(_status(request.query_params.get("status", "")), by)
+        asked = asked_filter(request)
         after = request.query_params.get("page", "")
         page = checked_page(self.context.page_sizes.builds, after)
         caller = reader.calling(_LIST)
@@ -45,18 +46,21 @@ class ProjectPages(ContextPages):
             lambda: self.services.overviews.builds(caller, reader.project.id, asked, page),
         )
         base = f"/projects/{reader.project.id}"
-        wanted = {"status": asked.status.value if asked.status else "", "by": by}
-        wanted = {name: value for name, value in wanted.items() if value}
+        fields = shown_filter(asked)
+        wanted = {name: value for name, value in fields.items() if value}
         here = {**wanted, "page": after} if after else wanted
         return render(
             "project.html",
             reader.who,
             reader=reader,
             builds=builds,
-            chosen=asked.status,
-            by=by,
+            fields=fields,
+            is_filtered=bool(wanted),
             max_search=MAX_SEARCH_LENGTH,
-            statuses=list(BuildStatus),
+            statuses=[one.value for one in BuildStatus],
+            platforms=[one.value for one in Platform],
+            origin_pieces=origin_pieces,
+            who_began=who_began,
             first=f"{base}?{urlencode(wanted)}" if after else "",
             more=f"{base}?{urlencode({**wanted, 'page': builds.next_token})}" if builds.next_token else "",
             reload=f"{base}?{urlencode(here)}" if here else base,
@@ -72,14 +76,3 @@ class ProjectPages(ContextPages):
 
     def _subject(self, reader: ProjectReader) -> Subject:
         return builds_of(self.services.overviews, [reader.project.id])
-
-
-def _status(text: str) -> BuildStatus | None:
-    if not text:
-        return None
-    try:
-        return BuildStatus(text)
-    except ValueError:
-        raise InvalidInput(
-            f'"{text[:40]}" is not the status of a build; use one of: {", ".join(BuildStatus)}'
-        ) from None

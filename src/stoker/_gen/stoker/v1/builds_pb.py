@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .audit_pb import AuditParty
 
 
-_ListBuildsRequestFields: TypeAlias = Literal["project_id", "page_size", "page_token", "status", "begun_by"]
+_ListBuildsRequestFields: TypeAlias = Literal["project_id", "page_size", "page_token", "status", "begun_by", "search", "branch", "target", "platform", "since"]
 
 class ListBuildsRequest(Message[_ListBuildsRequestFields]):
     """
@@ -56,14 +56,44 @@ class ListBuildsRequest(Message[_ListBuildsRequestFields]):
             depot.core.v1.Build.Status status = 4;
             ```
         begun_by:
-            Only builds triggered by this id, or by a name that contains this, in any case; empty for all.
+            Only builds triggered by this id, or by a name that contains this, in any case; empty for all. The actor of a CI counts too.
 
             ```proto
             string begun_by = 5;
             ```
+        search:
+            Only builds whose title, origin or id contains each of these words, in any case; empty for all.
+
+            ```proto
+            string search = 6;
+            ```
+        branch:
+            Only builds of this branch; empty for all.
+
+            ```proto
+            string branch = 7;
+            ```
+        target:
+            Only builds of this target; empty for all.
+
+            ```proto
+            string target = 8;
+            ```
+        platform:
+            Only builds for this platform, such as linux/arm64; empty for all.
+
+            ```proto
+            string platform = 9;
+            ```
+        since:
+            Only builds that were created at this time or later, unless it is absent.
+
+            ```proto
+            optional google.protobuf.Timestamp since = 10;
+            ```
     """
 
-    __slots__ = ("project_id", "page_size", "page_token", "status", "begun_by")
+    __slots__ = ("project_id", "page_size", "page_token", "status", "begun_by", "search", "branch", "target", "platform", "since")
 
     if TYPE_CHECKING:
 
@@ -75,6 +105,11 @@ class ListBuildsRequest(Message[_ListBuildsRequestFields]):
             page_token: str = "",
             status: Build_.Status | None = None,
             begun_by: str = "",
+            search: str = "",
+            branch: str = "",
+            target: str = "",
+            platform: str = "",
+            since: Timestamp | None = None,
         ) -> None:
             pass
 
@@ -83,6 +118,11 @@ class ListBuildsRequest(Message[_ListBuildsRequestFields]):
         page_token: str
         status: Build_.Status
         begun_by: str
+        search: str
+        branch: str
+        target: str
+        platform: str
+        since: Timestamp | None
 
 _ListBuildsResponseFields: TypeAlias = Literal["builds", "next_page_token"]
 
@@ -174,7 +214,7 @@ class GetBuildResponse(Message[_GetBuildResponseFields]):
 
         build: Build | None
 
-_BuildFields: TypeAlias = Literal["build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by"]
+_BuildFields: TypeAlias = Literal["build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by", "title", "origin"]
 
 class Build(Message[_BuildFields]):
     """
@@ -241,9 +281,19 @@ class Build(Message[_BuildFields]):
             ```proto
             optional stoker.v1.AuditParty begun_by = 12;
             ```
+        title:
+            Such as acme/webshop:1.4.5: the first tag without its registry, else the targets, else the Dockerfile; empty if none is known.
+
+            ```proto
+            string title = 13;
+            ```
+        origin:
+            ```proto
+            optional stoker.v1.BuildOrigin origin = 14;
+            ```
     """
 
-    __slots__ = ("build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by")
+    __slots__ = ("build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by", "title", "origin")
 
     if TYPE_CHECKING:
 
@@ -262,6 +312,8 @@ class Build(Message[_BuildFields]):
             total_steps: int | None = None,
             error: str = "",
             begun_by: AuditParty | None = None,
+            title: str = "",
+            origin: BuildOrigin | None = None,
         ) -> None:
             pass
 
@@ -277,6 +329,208 @@ class Build(Message[_BuildFields]):
         total_steps: int
         error: str
         begun_by: AuditParty | None
+        title: str
+        origin: BuildOrigin | None
+
+_BuildOriginFields: TypeAlias = Literal["summary", "command", "tags", "targets", "outputs", "dockerfiles", "labels", "repository", "revision", "is_modified", "branch", "git_tag", "pull_request", "commit_url", "ci_run"]
+
+class BuildOrigin(Message[_BuildOriginFields]):
+    """
+    What a build makes and where it comes from. All but `ci_run`, and what its token says of the commit, is what the client sent.
+
+    ```proto
+    message stoker.v1.BuildOrigin
+    ```
+
+    Attributes:
+        summary:
+            In one line, without people: main @ 2475601 · GitHub run #812.
+
+            ```proto
+            string summary = 1;
+            ```
+        command:
+            What the client was asked to do, such as build or bake; empty if it did not say.
+
+            ```proto
+            string command = 2;
+            ```
+        tags:
+            Names of images, without docker.io. Like all lists here, at most 20.
+
+            ```proto
+            repeated string tags = 3;
+            ```
+        targets:
+            Targets of the bake file, or stages of the Dockerfile.
+
+            ```proto
+            repeated string targets = 4;
+            ```
+        outputs:
+            push, load, or kinds of BuildKit's exporters.
+
+            ```proto
+            repeated string outputs = 5;
+            ```
+        dockerfiles:
+            ```proto
+            repeated string dockerfiles = 6;
+            ```
+        labels:
+            ```proto
+            map<string, string> labels = 7;
+            ```
+        repository:
+            Host and path, such as github.com/acme/webshop; without the host if that is not known.
+
+            ```proto
+            string repository = 8;
+            ```
+        revision:
+            The hash of the commit.
+
+            ```proto
+            string revision = 9;
+            ```
+        is_modified:
+            Whether files differed from the commit.
+
+            ```proto
+            bool is_modified = 10;
+            ```
+        branch:
+            ```proto
+            string branch = 11;
+            ```
+        git_tag:
+            ```proto
+            string git_tag = 12;
+            ```
+        pull_request:
+            The number of a pull or merge request.
+
+            ```proto
+            string pull_request = 13;
+            ```
+        commit_url:
+            The commit's web page, https; empty if it is not known.
+
+            ```proto
+            string commit_url = 14;
+            ```
+        ci_run:
+            Absent unless a CI proved its run by an OIDC token.
+
+            ```proto
+            optional stoker.v1.CiRun ci_run = 15;
+            ```
+    """
+
+    __slots__ = ("summary", "command", "tags", "targets", "outputs", "dockerfiles", "labels", "repository", "revision", "is_modified", "branch", "git_tag", "pull_request", "commit_url", "ci_run")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            summary: str = "",
+            command: str = "",
+            tags: list[str] | None = None,
+            targets: list[str] | None = None,
+            outputs: list[str] | None = None,
+            dockerfiles: list[str] | None = None,
+            labels: dict[str, str] | None = None,
+            repository: str = "",
+            revision: str = "",
+            is_modified: bool = False,
+            branch: str = "",
+            git_tag: str = "",
+            pull_request: str = "",
+            commit_url: str = "",
+            ci_run: CiRun | None = None,
+        ) -> None:
+            pass
+
+        summary: str
+        command: str
+        tags: list[str]
+        targets: list[str]
+        outputs: list[str]
+        dockerfiles: list[str]
+        labels: dict[str, str]
+        repository: str
+        revision: str
+        is_modified: bool
+        branch: str
+        git_tag: str
+        pull_request: str
+        commit_url: str
+        ci_run: CiRun | None
+
+_CiRunFields: TypeAlias = Literal["provider", "number", "workflow", "actor", "url"]
+
+class CiRun(Message[_CiRunFields]):
+    """
+    The run of a CI that created a build, by the verified claims of its token.
+
+    ```proto
+    message stoker.v1.CiRun
+    ```
+
+    Attributes:
+        provider:
+            github, gitlab, buildkite or circleci.
+
+            ```proto
+            string provider = 1;
+            ```
+        number:
+            What people know the run by: GitHub's run number, GitLab's pipeline, Buildkite's build, the beginning of CircleCI's workflow id.
+
+            ```proto
+            string number = 2;
+            ```
+        workflow:
+            Its workflow or pipeline; empty if the token does not say.
+
+            ```proto
+            string workflow = 3;
+            ```
+        actor:
+            Who began the run; empty if the token does not say, and for callers who are no people.
+
+            ```proto
+            string actor = 4;
+            ```
+        url:
+            Its web page, https; empty if it is not known.
+
+            ```proto
+            string url = 5;
+            ```
+    """
+
+    __slots__ = ("provider", "number", "workflow", "actor", "url")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            provider: str = "",
+            number: str = "",
+            workflow: str = "",
+            actor: str = "",
+            url: str = "",
+        ) -> None:
+            pass
+
+        provider: str
+        number: str
+        workflow: str
+        actor: str
+        url: str
 
 _CancelBuildRequestFields: TypeAlias = Literal["build_id"]
 
@@ -434,7 +688,7 @@ class BuildWarning(Message[_BuildWarningFields]):
 
 
 _DESC = file_desc(
-    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xbe\x01\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\x8c\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunByB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"/\n\x12CancelBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\x15\n\x13CancelBuildResponse"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2\xcc\x02\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12L\n\x0bCancelBuild\x12\x1d.stoker.v1.CancelBuildRequest\x1a\x1e.stoker.v1.CancelBuildResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
+    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xd4\x02\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy\x12\x16\n\x06search\x18\x06 \x01(\tR\x06search\x12\x16\n\x06branch\x18\x07 \x01(\tR\x06branch\x12\x16\n\x06target\x18\x08 \x01(\tR\x06target\x12\x1a\n\x08platform\x18\t \x01(\tR\x08platform\x120\n\x05since\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\xd2\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunBy\x12\x14\n\x05title\x18\r \x01(\tR\x05title\x12.\n\x06origin\x18\x0e \x01(\x0b2\x16.stoker.v1.BuildOriginR\x06originB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"\x9b\x04\n\x0bBuildOrigin\x12\x18\n\x07summary\x18\x01 \x01(\tR\x07summary\x12\x18\n\x07command\x18\x02 \x01(\tR\x07command\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12\x18\n\x07targets\x18\x04 \x03(\tR\x07targets\x12\x18\n\x07outputs\x18\x05 \x03(\tR\x07outputs\x12 \n\x0bdockerfiles\x18\x06 \x03(\tR\x0bdockerfiles\x12:\n\x06labels\x18\x07 \x03(\x0b2".stoker.v1.BuildOrigin.LabelsEntryR\x06labels\x12\x1e\n\nrepository\x18\x08 \x01(\tR\nrepository\x12\x1a\n\x08revision\x18\t \x01(\tR\x08revision\x12\x1f\n\x0bis_modified\x18\n \x01(\x08R\nisModified\x12\x16\n\x06branch\x18\x0b \x01(\tR\x06branch\x12\x17\n\x07git_tag\x18\x0c \x01(\tR\x06gitTag\x12!\n\x0cpull_request\x18\r \x01(\tR\x0bpullRequest\x12\x1d\n\ncommit_url\x18\x0e \x01(\tR\tcommitUrl\x12\'\n\x06ci_run\x18\x0f \x01(\x0b2\x10.stoker.v1.CiRunR\x05ciRun\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x7f\n\x05CiRun\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x16\n\x06number\x18\x02 \x01(\tR\x06number\x12\x1a\n\x08workflow\x18\x03 \x01(\tR\x08workflow\x12\x14\n\x05actor\x18\x04 \x01(\tR\x05actor\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url"/\n\x12CancelBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\x15\n\x13CancelBuildResponse"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2\xcc\x02\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12L\n\x0bCancelBuild\x12\x1d.stoker.v1.CancelBuildRequest\x1a\x1e.stoker.v1.CancelBuildResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
     [
         build_pb.desc(),
         timestamp_pb.desc(),
@@ -446,6 +700,8 @@ _DESC = file_desc(
         "GetBuildRequest": GetBuildRequest,
         "GetBuildResponse": GetBuildResponse,
         "Build": Build,
+        "BuildOrigin": BuildOrigin,
+        "CiRun": CiRun,
         "CancelBuildRequest": CancelBuildRequest,
         "CancelBuildResponse": CancelBuildResponse,
         "ListBuildWarningsRequest": ListBuildWarningsRequest,
