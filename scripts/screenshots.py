@@ -37,8 +37,8 @@ def _context(folder: Path) -> Path:
     return folder
 
 
-def _build(server: Server, home: Path, context: Path, project: str) -> str:
-    Depot(server, home)("build", "--progress", "plain", "--project", project, ".", cwd=context)
+def _build(server: Server, home: Path, context: Path, project: str, tag: str) -> str:
+    Depot(server, home)("build", "--progress", "plain", "-t", tag, "--project", project, ".", cwd=context)
     build = server.builds()[-1][0]
     when_recorded(server, build)
     return build
@@ -49,15 +49,16 @@ def _examples(server: Server, home: Path) -> dict[str, str]:
     storefront = server.new_project("storefront")
     for name in ("payments-api", "docs-site"):
         project = server.new_project(name)
-        _build(server, home, _context(home / name), project)
+        _build(server, home, _context(home / name), project, f"acme/{name}:2.0.1")
     context = _context(home / "storefront")
-    _build(server, home, context, storefront)
+    _build(server, home, context, storefront, "acme/storefront:1.4.4")
     source = context / "src" / "cart.ts"
     source.write_text(source.read_text() + "export const isEmpty = (items: Item[]) => items.length === 0;\n")
-    green = _build(server, home, context, storefront)
+    green = _build(server, home, context, storefront, "acme/storefront:1.4.5")
     source = context / "src" / "checkout.ts"
     source.write_text(source.read_text().replace("rate) / 100", "rate / 10)"))
-    return {"project": storefront, "succeeded": green, "failed": _build(server, home, context, storefront)}
+    red = _build(server, home, context, storefront, "acme/storefront:1.4.6")
+    return {"project": storefront, "succeeded": green, "failed": red}
 
 
 def _take(page: Page, name: str) -> None:

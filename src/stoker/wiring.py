@@ -33,6 +33,7 @@ from stoker.services.caches import CacheService
 from stoker.services.cancellation import CancellationService
 from stoker.services.census import CensusService
 from stoker.services.clock_watch import ClockWatch
+from stoker.services.comparisons import ComparisonService
 from stoker.services.endpoints import EndpointService
 from stoker.services.expiry import ExpiryService
 from stoker.services.gate import GateService
@@ -107,9 +108,10 @@ def services_of(
     providers = oidc_providers(settings)
     clock_watch, signs, token_uses = ClockWatch(core), SignsOfLife(), TokenUseService(core)
     record_writer = RecordWriter(core, settings.records.limits)
+    analysis = AnalysisService(core, settings.pages.page_analysed_steps)
     prewarming = PrewarmService(core, settings.fleet)
     return Services(
-        analysis=AnalysisService(core, settings.pages.page_analysed_steps),
+        analysis=analysis,
         audit=AuditService(core),
         authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock), token_uses),
         builds=BuildService(core, prewarming),
@@ -117,6 +119,7 @@ def services_of(
         cancellation=CancellationService(core, solves),
         census=CensusService(core),
         clock_watch=clock_watch,
+        comparisons=ComparisonService(core, analysis),
         endpoints=EndpointService(core, certificates, plan.gateway_address, sites.platforms_of, signs),
         expiry=ExpiryService(core, clock_watch, signs),
         gate=GateService(

@@ -57,6 +57,25 @@ def test_a_build_steers_no_terminal(server: Server, tmp_path: Path, flags: tuple
         assert not [line for line in result.output.splitlines() if line.startswith("warning") and "forged" not in line]
 
 
+@pytest.mark.parametrize("command", ["list", "show"])
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_the_name_of_a_build_steers_no_terminal(
+    server: Server, tmp_path: Path, command: str, flags: tuple[str, ...]
+) -> None:
+    project = server.new_project()
+    options = [{"command": "COMMAND_BAKE", "targetName": HOSTILE, "tags": [HOSTILE], "outputs": [{"kind": HOSTILE}]}]
+    wanted = {"projectId": project, "options": options}
+    build = server.call("depot.cli.v1.BuildService/CreateBuild", wanted).body["buildId"]
+    stoker = Command(tmp_path, {"DEPOT_API_URL": server.url, "DEPOT_TOKEN": server.token})
+
+    result = stoker("builds", command, *((build,) if command == "show" else ("--project", project)), *flags)
+
+    assert result.code == 0, result.output
+    assert "evil" in result.output
+    assert all(one.isprintable() or one == "\n" for one in result.output), repr(result.output)
+    assert not [line for line in result.output.splitlines() if line.startswith("stoker: ")]
+
+
 def test_a_line_of_the_log_is_one_line() -> None:
     record = logging.LogRecord("stoker", logging.INFO, "", 0, "solve %s is followed", (HOSTILE,), None)
     line = TextFormatter().format(record)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from stoker.domain.steps import Dockerfile
-from stoker.web.timeline import SCALE, Scale, bars, dockerfile_line, failed_step
+from stoker.web.timeline import SCALE, Scale, bars, canceled_steps, dockerfile_line, failed_step, failure_reasons
 from tests.harness.steps import BEGIN, step
 
 
@@ -33,6 +33,37 @@ def test_bars_share_one_scale_of_time_in_all_platforms() -> None:
 def test_a_step_that_runs_reaches_to_now() -> None:
     (bar,) = bars([step(1, 0, None)], scale(0, 7))["linux/amd64"]
     assert (bar.left, bar.width, bar.state, bar.seconds) == (0, SCALE, "running", 7)
+
+
+def test_the_reasons_of_a_failure_leave_out_the_command_that_the_page_names() -> None:
+    command = 'process "/bin/sh -c echo \\"a: b\\" && exit 7" did not complete successfully: '
+    failed = step(1, 0, 2, error=f"{command}exit code: 7")
+    assert failure_reasons(failed, f"failed to solve: {command}exit code: 7") == ["failed to solve: exit code: 7"]
+    assert failure_reasons(failed, None) == ["exit code: 7"]
+    assert failure_reasons(failed, "the server was stopped") == ["exit code: 7", "the server was stopped"]
+    assert failure_reasons(None, 'process "x') == ['process "x']
+
+
+def test_the_steps_that_a_build_was_canceled_in_come_in_their_order() -> None:
+    canceled = [step(number, 9 - number, 10, error="context canceled: context canceled") for number in range(1, 6)]
+    own = step(9, 0, 1, error="exit code: 1")
+    assert [one.number for one in canceled_steps([*canceled, own])] == [5, 4, 3]
+
+
+def test_steps_of_a_build_that_is_over_are_not_painted_as_failures_of_their_own() -> None:
+    some = [
+        step(1, 0, 2, error="exit code: 1"),
+        step(2, 0, 3, error="process: context canceled"),
+        step(3, 0, None),
+        step(4, None, None),
+        step(5, None, None, cached=True),
+    ]
+    words = {
+        is_over: [bar.state for bar in bars(some, scale(0, 3), is_over=is_over)["linux/amd64"]]
+        for is_over in (False, True)
+    }
+    assert words[False] == ["failed", "canceled", "running", "waiting", "cached"]
+    assert words[True] == ["failed", "canceled", "unfinished", "not-run", "cached"]
 
 
 def test_clocks_that_disagree_make_no_negative_bar() -> None:

@@ -59,7 +59,8 @@ def test_no_html_of_a_build_gets_into_its_pages(ada: Browser, failed: str) -> No
     step = ada.get(f"/builds/{failed}/steps/{number_of(page, 'exit 7')}")
     assert "alert(1)" in page.words
     assert "alert(1)" in step.words
-    assert "<script" not in page.text, "the build is over, so the page needs no script of ours either"
+    # The build is over, so the page doesn't follow it.
+    assert re.findall(r"<script[^>]*>", page.text) == ['<script src="/static/copy.js" type="module">']
     assert "<script" not in step.text
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -129,6 +130,36 @@ def test_each_step_that_was_done_says_why(ada: Browser, changed: list[str]) -> N
     assert set(third) == {RUN}
     assert "the last build had another step in its place" in third[RUN]
     assert "echo hello" in third[RUN]
+
+
+def test_a_failed_build_shows_the_last_good_one_and_what_changed_since(
+    owned: Server, ada: Browser, tmp_path: Path
+) -> None:
+    project = owned.new_project("broken")
+    depot, builds = Depot(owned, tmp_path), list[str]()
+    for number, command in enumerate(("echo a", "echo a", "echo a", "exit 7"), 1):
+        # BuildKit quotes the Dockerfile in its warning of MAINTAINER.
+        context = make_context(tmp_path / "context", HEADER + "MAINTAINER ada\n" + run(command))
+        depot.build("-t", f"acme/shop:{number}", cwd=context, DEPOT_PROJECT_ID=project)
+        builds.append(owned.builds(project)[-1][0])
+        when_recorded(owned, builds[-1])
+    assert [status for _, status, _ in owned.builds(project)] == ["succeeded"] * 3 + ["failed"]
+
+    page = ada.get(f"/builds/{builds[-1]}")
+
+    good = page.text.partition("Last good build")[2].partition("</section>")[0]
+    assert f'href="/builds/{builds[2]}">acme/shop:3<' in good
+    words = Page(200, "", good, {}).words
+    assert re.search(r"Dockerfile 4 \N{MINUS SIGN} RUN .*echo a.* 4 \+ RUN .*exit 7", words), words
+    assert "Usual duration" in page.words
+    assert "Last good build" not in ada.get(f"/builds/{builds[2]}").words
+    owned_by = ada.submit(page, f"{page.path}/share", decision="share")
+    link = re.search(r'id="shared" href="(/share/\w+)"', owned_by.text)
+    assert link is not None
+    shared = Browser(owned.url).get(link[1])
+    assert "acme/shop:4" in shared.words
+    for words in ("Last good build", "Usual duration", "Tags", "organization token"):
+        assert words not in shared.words
 
 
 def test_a_timeline_has_an_axis_a_legend_and_words_for_what_is_drawn(ada: Browser, changed: list[str]) -> None:

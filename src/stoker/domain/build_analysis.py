@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.base_images import BaseImage, base_images
 from stoker.domain.cache_misses import CacheMiss, cache_misses
 from stoker.domain.critical_path import CriticalPath, critical_path
+from stoker.domain.slower_steps import SlowerStep, slower_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,12 +24,14 @@ class BuildAnalysis:
     Attributes:
         is_whole: False if there are too many steps to analyse; then all else is empty.
         misses: why steps were not cached, by their numbers.
+        slower: the steps that took much longer than in the build that was compared with.
     """
 
     is_whole: bool
     path: CriticalPath = field(default_factory=CriticalPath)
     misses: Mapping[int, CacheMiss] = field(default_factory=dict[int, CacheMiss])
     images: tuple[BaseImage, ...] = ()
+    slower: tuple[SlowerStep, ...] = ()
 
 
 def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild]) -> BuildAnalysis:
@@ -41,4 +44,10 @@ def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild]) -> Build
     misses: dict[int, CacheMiss] = {}
     for platform in sorted({step.platform for step in steps}):
         misses |= cache_misses(steps, platform, before.get(platform))
-    return BuildAnalysis(is_whole=True, path=critical_path(steps), misses=misses, images=base_images(steps))
+    return BuildAnalysis(
+        is_whole=True,
+        path=critical_path(steps),
+        misses=misses,
+        images=base_images(steps),
+        slower=slower_steps(steps, [step for compared in before.values() for step in compared.steps]),
+    )

@@ -6,6 +6,8 @@ token. Claims are verified. What clients send isn't: it adds to what is known, a
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import islice
@@ -145,7 +147,10 @@ def _joined_tags(known: tuple[str, ...], sent: tuple[str, ...]) -> tuple[str, ..
 def _joined_labels(
     known: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    return tuple(({**dict(sent), **dict(known)}).items())[:MOST_NAMES]
+    found = dict(known)
+    for name, value in sent:
+        found.setdefault(name, value)
+    return tuple(found.items())[:MOST_NAMES]
 
 
 def origin_text(value: object, most: int = LONGEST_NAME) -> str:
@@ -214,3 +219,20 @@ def _plain(character: str) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"
+
+
+def subject_of(origin: BuildOrigin) -> str:
+    """What is equal for builds of the same thing: their images without tags, their targets and their Dockerfiles.
+
+    Empty if none of them is known.
+    """
+    repositories = sorted({_without_tag(tag) for tag in origin.tags})
+    parts = (repositories, sorted(origin.targets), sorted(origin.dockerfiles))
+    if not any(parts):
+        return ""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _without_tag(name: str) -> str:
+    path, _, last = name.partition("@")[0].rpartition("/")
+    return f"{path}/{last.partition(':')[0]}"

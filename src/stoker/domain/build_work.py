@@ -67,6 +67,7 @@ class BuildTrend:
     cached_steps: int | None
     work: timedelta | None
     saved: timedelta
+    title: str = ""
 
     @property
     def cache_share(self) -> float | None:

@@ -133,6 +133,12 @@ class WebPages:
         middle = {Forge.GITHUB: "commit", Forge.GITLAB: "-/commit", Forge.BITBUCKET: "commits"}
         return self._page(middle, revision if _REVISION.fullmatch(revision) else "")
 
+    def comparison(self, before: str, now: str) -> str:
+        """That of what changed from one commit to another."""
+        if self.forge is Forge.BITBUCKET or not (_REVISION.fullmatch(before) and _REVISION.fullmatch(now)):
+            return ""
+        return self._page({Forge.GITHUB: "compare", Forge.GITLAB: "-/compare"}, f"{before}...{now}")
+
     def ref(self, ref: GitRef) -> str:
         """That of a pull request, else of a branch or a tag."""
         if ref.pull_request:

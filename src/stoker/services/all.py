@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stoker.services.cancellation import CancellationService
     from stoker.services.census import CensusService
     from stoker.services.clock_watch import ClockWatch
+    from stoker.services.comparisons import ComparisonService
     from stoker.services.endpoints import EndpointService
     from stoker.services.expiry import ExpiryService
     from stoker.services.gate import GateService
@@ -52,6 +53,7 @@ class Services:
     cancellation: CancellationService
     census: CensusService
     clock_watch: ClockWatch
+    comparisons: ComparisonService
     endpoints: EndpointService
     expiry: ExpiryService
     gate: GateService

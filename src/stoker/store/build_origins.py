@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, insert, select, update
 
-from stoker.domain.build_origins import NO_ORIGIN, BuildOrigin, CiRun, CommitSource, searchable_text
+from stoker.domain.build_origins import NO_ORIGIN, BuildOrigin, CiRun, CommitSource, searchable_text, subject_of
 from stoker.domain.git_addresses import GitRef, Repository
 from stoker.domain.trust_policies import ProviderKind
 from stoker.store.tables.builds import builds
@@ -64,6 +64,7 @@ def _values(origin: BuildOrigin, title: str) -> dict[str, Any]:
         "ci_workflow": "" if run is None else run.workflow,
         "ci_actor": "" if run is None else run.actor,
         "ci_url": "" if run is None else run.url,
+        "subject": subject_of(origin),
         "search": searchable_text(origin, title),
     }
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import Select, exists, select, update
 
 from stoker.domain.build_work import BuildTrend
 from stoker.domain.builds import BuildStatus
 from stoker.domain.steps import CLIENT_REF
 from stoker.store.tables.builds import builds
+from stoker.store.tables.origins import build_origins
 from stoker.store.tables.records import solves, steps
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ async def trends_of(tx: Transaction, project_id: str, size: int) -> list[BuildTr
             cached_steps=row.cached_steps,
             work=None if row.work_microseconds is None else timedelta(microseconds=row.work_microseconds),
             saved=timedelta(microseconds=row.saved_microseconds),
+            title=row.title,
         )
         for row in await tx.execute(query)
     ]
@@ -86,3 +88,39 @@ async def caches_of(tx: Transaction, refs: Collection[str]) -> set[str]:
     """The volumes with which solves began, as far as they are known."""
     query = select(solves.c.volume_id).where(solves.c.ref.in_(refs), solves.c.volume_id.is_not(None)).distinct()
     return set((await tx.execute(query)).scalars())
+
+
+async def last_good_build(tx: Transaction, project_id: str, build_id: str) -> str | None:
+    """The last trusted build before another one that succeeded, of the same thing (see `subject_of`)."""
+    row = (await tx.execute(_good_before(project_id, build_id).limit(1))).first()
+    return None if row is None else row.id
+
+
+async def durations_before(tx: Transaction, project_id: str, build_id: str, most: int) -> list[timedelta]:
+    """The durations of the last such builds."""
+    query = _good_before(project_id, build_id).where(builds.c.started_at.is_not(None)).limit(most)
+    return [max(row.finished_at - row.started_at, timedelta(0)) for row in await tx.execute(query)]
+
+
+def _good_before(project_id: str, build_id: str) -> Select[*tuple[Any, ...]]:
+    """Of the last few hundred builds before another one: those of the same thing that are trusted and succeeded."""
+    subject = select(build_origins.c.subject).where(build_origins.c.build_id == build_id).scalar_subquery()
+    recent = (
+        select(builds.c.id)
+        .where(builds.c.project_id == project_id, builds.c.id < build_id)
+        .order_by(builds.c.id.desc())
+        .limit(_BUILDS_BACK)
+        .subquery()
+    )
+    return (
+        select(builds)
+        .join(recent, recent.c.id == builds.c.id)
+        .join(build_origins, build_origins.c.build_id == builds.c.id)
+        .where(
+            builds.c.status == BuildStatus.SUCCEEDED.value,
+            ~builds.c.untrusted,
+            build_origins.c.subject == subject,
+            build_origins.c.subject != "",
+        )
+        .order_by(builds.c.id.desc())
+    )

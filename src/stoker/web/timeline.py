@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 SCALE = 1000
 _LEAST_WIDTH = 4
 _MOST_TICKS = 6
+_MOST_CANCELED = 3
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 _PLACE = re.compile(r"^\[[^\]]*\]\s*")
+_COMMAND = re.compile(r'process "(?:[^"\\]|\\.)*+" did not complete successfully: ', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,22 @@ class Scale:
         return [Tick(round(time / self.seconds * SCALE), _label(time)) for time in times]
 
 
-def bars(steps: Sequence[Step], scale: Scale, critical: Container[int] = ()) -> dict[str, list[Bar]]:
+def bars(
+    steps: Sequence[Step], scale: Scale, critical: Container[int] = (), *, is_over: bool = False
+) -> dict[str, list[Bar]]:
     """The bars of steps by platform. A running step's bar reaches the end of the scale.
 
     Args:
         steps: the steps to show.
         scale: of all of the build's steps.
         critical: the numbers of steps on the critical path.
+        is_over: whether the build has ended, so that no step begins or ends any more.
     """
     found: dict[str, list[Bar]] = {}
     for step in steps:
-        found.setdefault(step.platform, []).append(_bar(step, scale, is_critical=step.number in critical))
+        found.setdefault(step.platform, []).append(
+            _bar(step, scale, is_critical=step.number in critical, is_over=is_over)
+        )
     return found
 
 
@@ -105,10 +112,20 @@ def failed_step(steps: Sequence[Step]) -> Step | None:
     return min(own, key=lambda step: (step.completed_at is None, step.completed_at or 0, step.number), default=None)
 
 
+def canceled_steps(steps: Sequence[Step]) -> list[Step]:
+    """The first few of the steps that were canceled, in the order in which they began."""
+    canceled = [step for step in steps if step.error and is_cancellation(step.error)]
+    canceled.sort(key=lambda step: (step.started_at is None, step.started_at or 0, step.number))
+    return canceled[:_MOST_CANCELED]
+
+
 def failure_reasons(failed: Step | None, error: str | None) -> list[str]:
-    """Why a build failed: the error of the step, and the build's own error unless it says the same."""
-    of_step = failed.error if failed is not None and failed.error else ""
-    of_build = error or ""
+    """Why a build failed: the error of the step, and the build's own error unless it says the same.
+
+    Without the command that failed: BuildKit quotes it in both, and the page names it already.
+    """
+    of_step = _COMMAND.sub("", failed.error) if failed is not None and failed.error else ""
+    of_build = _COMMAND.sub("", error or "")
     return [of_build] if of_step in of_build else [one for one in (of_step, of_build) if one]
 
 
@@ -128,19 +145,24 @@ def _label(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
 
 
-def _bar(step: Step, scale: Scale, *, is_critical: bool) -> Bar:
+def _bar(step: Step, scale: Scale, *, is_critical: bool, is_over: bool) -> Bar:
     if step.started_at is None:
-        return Bar(step, "cached" if step.cached else "waiting", 0, 0, None, None, is_critical)
+        state = "cached" if step.cached else "not-run" if is_over else "waiting"
+        return Bar(step, state, 0, 0, None, None, is_critical)
     end = scale.last if step.completed_at is None else step.completed_at
     left = min(max(scale.place(step.started_at), 0), SCALE - _LEAST_WIDTH)
     width = min(max(scale.place(end) - left, _LEAST_WIDTH), SCALE - left)
     begins = max((step.started_at - scale.first).total_seconds(), 0.0)
-    return Bar(step, _state(step), left, width, begins, max((end - step.started_at).total_seconds(), 0.0), is_critical)
+    state, seconds = _state(step, is_over=is_over), max((end - step.started_at).total_seconds(), 0.0)
+    return Bar(step, state, left, width, begins, seconds, is_critical)
 
 
-def _state(step: Step) -> str:
+def _state(step: Step, *, is_over: bool) -> str:
     if step.error:
-        return "failed"
+        # Because another one failed, or with the build: it is not what went wrong.
+        return "canceled" if is_cancellation(step.error) else "failed"
     if step.cached:
         return "cached"
-    return "running" if step.completed_at is None else "done"
+    if step.completed_at is not None:
+        return "done"
+    return "unfinished" if is_over else "running"

@@ -31,6 +31,8 @@ build_origins = Table(
     Column("ci_workflow", Text, nullable=False),
     Column("ci_actor", Text, nullable=False),
     Column("ci_url", Text, nullable=False),
+    # Equal for builds of the same thing; see `subject_of`.
+    Column("subject", Text, nullable=False),
     # What a search looks through.
     Column("search", Text, nullable=False),
 )

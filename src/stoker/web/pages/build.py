@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from stoker.domain.build_origins import NO_ORIGIN
-from stoker.domain.build_titles import origin_pieces, web_pages_of, who_began
+from stoker.domain.build_titles import origin_line, origin_pieces, web_pages_of, who_began
+from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.steps import RecordState
@@ -21,7 +22,7 @@ from stoker.web.live import Subject
 from stoker.web.page import Pages, SignInFirst, go_to, rendered_in_pieces
 from stoker.web.page_limits import caller_of
 from stoker.web.render_queue import RenderQueue
-from stoker.web.timeline import Scale, bars, dockerfile_line, failed_step, failure_reasons
+from stoker.web.timeline import Scale, bars, canceled_steps, dockerfile_line, failed_step, failure_reasons
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from stoker.domain.build_analysis import BuildAnalysis
     from stoker.domain.build_origins import BuildOrigin
     from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
     from stoker.domain.projects import Project
     from stoker.domain.steps import LogLine, RecordSummary, Step
+    from stoker.services.comparisons import LastGoodBuild
     from stoker.services.lookup import MemberBuild, ReadableBuild
     from stoker.web.live import Live
     from stoker.web.page import WebContext
@@ -95,11 +98,13 @@ class BuildPages(Pages):
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
         shown, has_more = await records.steps_of(build, sizes.steps, after)
-        failed = failed_step(await records.failed_steps_of(build))
+        with_errors = await records.failed_steps_of(build)
+        failed = failed_step(with_errors)
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
         origin = await self._origin(seen)
         now = self.context.now()
-        scale = _scale(build, summary, now)
+        scale, follows = _scale(build, summary, now), _follows(build, summary.state)
+        critical = {step.number for step in analysis.path.steps}
         return await rendered_in_pieces(
             "build.html",
             seen.who,
@@ -111,14 +116,19 @@ class BuildPages(Pages):
             summary=summary,
             work=summary.work,
             analysis=analysis,
+            last_good=await self._last_good(seen, analysis),
+            usual=await self.services.comparisons.usual_duration(seen.own) if seen.own is not None else None,
+            compare_url=web_pages_of(origin).comparison,
+            origin_line=origin_line,
             warnings=await records.warnings_of(build),
             attestations=await records.attestations_of(seen.own) if seen.own is not None else [],
             sizes=sizes,
             now=now,
-            follows=_follows(build, summary.state),
-            platforms=bars(shown, scale, {step.number for step in analysis.path.steps}),
+            follows=follows,
+            platforms=bars(shown, scale, critical, is_over=not follows),
             ticks=scale.ticks(),
             failed=failed,
+            canceled=canceled_steps(with_errors),
             reasons=failure_reasons(failed, build.error),
             failed_lines=await self._last_lines(build, failed, sizes.failed_lines) if failed is not None else [],
             failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
@@ -263,6 +273,12 @@ class BuildPages(Pages):
         if seen.own is None or seen.caller is None:
             return NO_ORIGIN
         return (await self.services.builds.origins(seen.caller, [seen.own]))[seen.own.id]
+
+    async def _last_good(self, seen: _Seen, analysis: BuildAnalysis) -> LastGoodBuild | None:
+        """The last good build before a failed one, for members."""
+        if seen.own is None or seen.caller is None or seen.build.status is not BuildStatus.FAILED:
+            return None
+        return await self.services.comparisons.last_good_build(seen.caller, seen.own, analysis)
 
     async def _step(self, request: Request, build: ReadableBuild) -> Step:
         text = request.path_params["number"]

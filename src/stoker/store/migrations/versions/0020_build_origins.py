@@ -24,7 +24,7 @@ _TEXTS = (
     "pull_request",
     "revision",
 )
-_TEXTS_OF_CI = ("ci_host", "ci_number", "ci_workflow", "ci_actor", "ci_url", "search")
+_TEXTS_OF_CI = ("ci_host", "ci_number", "ci_workflow", "ci_actor", "ci_url", "subject", "search")
 
 
 def upgrade() -> None:
