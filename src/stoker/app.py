@@ -12,7 +12,7 @@ import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from stoker.assembly import (
     delivery_options,
@@ -24,10 +24,11 @@ from stoker.assembly import (
 )
 from stoker.auth.issuer_documents import IssuerDocuments
 from stoker.auth.issuer_keys import IssuerKeys, KeyTimes
-from stoker.background import Background, Where, Work
+from stoker.background import Background, Work
 from stoker.buildkit.control import read_credentials
 from stoker.control import hand_over
 from stoker.control_answers import ControlAnswers
+from stoker.domain.duties import Duty
 from stoker.fleet.cache_inspection import CacheInspection
 from stoker.fleet.measuring import VolumeMeasurer
 from stoker.fleet.site_upkeep import SiteUpkeep
@@ -37,6 +38,7 @@ from stoker.gateway.failures import FailureReasons
 from stoker.gateway.machine_blobs import MachineBlobs
 from stoker.gateway.solve_connections import SolveConnections
 from stoker.handover import Handover
+from stoker.holder import holder_of
 from stoker.listening import bind_privately, serve, serve_at
 from stoker.logs import configure_logging
 from stoker.observing.exposition import Exposition
@@ -50,7 +52,9 @@ from stoker.rpc.dispatch import Dispatch, answer_not_found
 from stoker.rpc.probes import PROBES, answer_probe
 from stoker.runtimes.opening import EngineFiles
 from stoker.services.admission import Admission
-from stoker.store.database import open_sqlite
+from stoker.services.duties import DutyService
+from stoker.store.database import Database, open_sqlite
+from stoker.store.fencing import FencedDatabase
 from stoker.system import SystemRandomness
 from stoker.webhooks.delivering import WebhookDeliverer
 from stoker.wiring import fleet_controller, pages_of, recorder_of, services_of
@@ -76,7 +80,7 @@ class ApiProcess:
     def __init__(self, plan: ServerPlan) -> None:
         settings = plan.settings
         self.plan = plan
-        self._database = open_sqlite(plan.database)
+        self._database = cast("Database", FencedDatabase(open_sqlite(plan.database)))
         engine = EngineFiles(plan.buildkitd, plan.container_runtime)
         sites = open_sites(settings, plan.server_id, engine, plan.found)
         meter = None if plan.metrics is None else PrometheusMeter()
@@ -105,24 +109,26 @@ class ApiProcess:
         retention = partial(services.retention.run, timedelta(seconds=settings.retention.cleanup_seconds))
         token_uses = partial(services.token_uses.run, timedelta(seconds=settings.people.token_use_seconds))
         work = [
-            Work("fleet", fleet.run, Where.ONE_SERVER),
-            Work("recorder", recorder.run, Where.EVERY_SERVER),
-            Work("old records", RecordRetention(core, settings.records.lifetime).run, Where.ONE_SERVER),
-            Work("clock", services.clock_watch.run, Where.EVERY_SERVER),
-            Work("expiry", services.expiry.run, Where.ONE_SERVER),
-            Work("queue", services.queue.run, Where.ONE_SERVER),
-            Work("prewarming", services.prewarming.run, Where.EVERY_SERVER),
-            Work("retention", retention, Where.ONE_SERVER),
-            Work("volume bounds", VolumeBounds(core, sites).run, Where.ONE_SERVER),
-            Work("volume sizes", measurer.run, Where.ONE_SERVER),
-            Work("token uses", token_uses, Where.EVERY_SERVER),
-            Work("upkeep of sites", SiteUpkeep(sites).run, Where.ONE_SERVER),
-            Work("webhooks", deliverer.run, Where.ONE_SERVER),
+            Work("fleet", fleet.run, Duty.FLEET, first=fleet.settle),
+            Work("recorder", recorder.run),
+            Work("old records", RecordRetention(core, settings.records.lifetime).run, Duty.RETENTION),
+            Work("clock", services.clock_watch.run),
+            Work("expiry", services.expiry.run, Duty.BUILDS),
+            Work("queue", services.queue.run, Duty.BUILDS),
+            Work("prewarming", services.prewarming.run),
+            Work("retention", retention, Duty.RETENTION),
+            Work("volume bounds", VolumeBounds(core, sites).run, Duty.FLEET),
+            Work("volume sizes", measurer.run, Duty.FLEET),
+            Work("token uses", token_uses),
+            Work("upkeep of sites", SiteUpkeep(sites).run, Duty.FLEET),
+            Work("webhooks", deliverer.run, Duty.WEBHOOKS),
         ]
         if meter is not None and plan.metrics is not None:
             exposition = Exposition(meter, services.census)
-            work.append(Work("metrics", partial(serve_at, exposition, plan.metrics), Where.EVERY_SERVER))
-        self._background = Background(work)
+            work.append(Work("metrics", partial(serve_at, exposition, plan.metrics)))
+        # SQLite lets no other server in: its data folder is locked.
+        duties = DutyService(core, holder_of(settings.server.data, core.randomness), is_shared=False)
+        self._background = Background(work, duties)
 
         self._handover = Handover(
             plan.control_socket, core.wakeups, leave=self._leave_work, take_back=self._take_back_work
@@ -151,7 +157,7 @@ class ApiProcess:
         listener = bind_privately(self.plan.control_socket)
         await self._services.clock_watch.begin()
         self._answer(listener)
-        await self._begin_work()
+        await self._background.start()
         self._handover.accompany(predecessor)
 
     async def is_ready(self) -> bool:
@@ -180,17 +186,13 @@ class ApiProcess:
         """Answer at the control socket."""
         self._controls.append(asyncio.create_task(serve(self._control, listener), name="control socket"))
 
-    async def _begin_work(self) -> None:
-        await self._fleet.settle()
-        self._background.start()
-
     async def _leave_work(self) -> None:
         await self._fleet.rest(_REST_SECONDS)
         await self._background.stop()
 
     async def _take_back_work(self) -> None:
         self._answer(bind_privately(self.plan.control_socket))
-        await self._begin_work()
+        await self._background.start()
 
 
 class Application:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stoker.services.bootstrap import SERVER_ID
 from stoker.services.build_completion import fail_builds
 from stoker.store import builds as build_store
+from stoker.store import duties as duty_store
 from stoker.store import facts as fact_store
 from stoker.store import machines as machine_store
 from stoker.store import volumes as volume_store
@@ -34,5 +35,6 @@ class RestoredService:
             ended = await fail_builds(self._core, tx, running, _REASON)
             await machine_store.reset_all_machines(tx)
             await volume_store.mark_all_volumes_deleted(tx, self._core.now())
+            await duty_store.release_all_duties(tx)
             await fact_store.remove_fact(tx, SERVER_ID)
         return len(ended)

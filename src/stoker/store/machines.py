@@ -288,6 +288,7 @@ async def reset_all_machines(tx: Transaction) -> None:
             crashes=0,
             retry_at=None,
             idle_since=None,
+            prewarmed_until=None,
             outdated=False,
             waits_for=None,
             waits_since=None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0020"
+HEAD = "0021"
 _BUSY_SECONDS = 10
 _SCRIPTS = Path(__file__).parent / "migrations"
 

@@ -6,6 +6,7 @@ from stoker.store.tables import (
     audit,
     builds,
     credentials,
+    duties,
     facts,
     machines,
     organizations,
@@ -16,7 +17,7 @@ from stoker.store.tables import (
 )
 from stoker.store.tables.columns import metadata
 
-MODULES = (audit, builds, credentials, facts, machines, organizations, origins, people, records, webhooks)
+MODULES = (audit, builds, credentials, duties, facts, machines, organizations, origins, people, records, webhooks)
 """Where tables are. `SCHEMA` has those of a module from its import on."""
 
 SCHEMA = metadata
