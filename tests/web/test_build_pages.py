@@ -59,9 +59,9 @@ def test_no_html_of_a_build_gets_into_its_pages(ada: Browser, failed: str) -> No
     step = ada.get(f"/builds/{failed}/steps/{number_of(page, 'exit 7')}")
     assert "alert(1)" in page.words
     assert "alert(1)" in step.words
-    # The build is over, so the page doesn't follow it.
-    assert re.findall(r"<script[^>]*>", page.text) == ['<script src="/static/copy.js" type="module">']
-    assert "<script" not in step.text
+    for one in (page, step):
+        scripts = re.findall(r"<script\b[^>]*>", one.text)
+        assert all(re.fullmatch(r'<script src="/static/[a-z]+\.js" type="module">', script) for script in scripts)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -81,10 +81,10 @@ def test_a_long_log_is_shown_in_windows_and_downloaded_whole(ada: Browser, faile
     number = number_of(ada.get(f"/builds/{failed}"), "echo said")
     base = f"/builds/{failed}/steps/{number}"
     last, first = ada.get(base), ada.get(f"{base}?line=12")
-    assert f'id="step-{number}-line-{LINES}"' in last.text
+    assert f'id="L{LINES}"' in last.text
     assert "Earlier lines" in last.words
-    assert f'id="step-{number}-line-12"' in first.text
-    assert f'id="step-{number}-line-1001"' not in first.text
+    assert 'id="L12"' in first.text
+    assert 'id="L1001"' not in first.text
     whole = ada.get(f"{base}/log.txt")
     assert whole.text.splitlines() == [f"said {n}" for n in range(1, LINES + 1)]
     assert whole.headers["content-type"].startswith("text/plain")
@@ -237,7 +237,7 @@ def test_a_large_build_is_one_page_with_ends_of_logs_and_windows(owned: Server, 
     assert len(re.findall(r'id="step-\d+-line-', page.text)) <= 2000
     assert f"docker.io/library/alpine:3 {IMAGE_DIGEST} for linux/amd64" in page.words
     window = ada.get(f"/builds/{build}/steps/1?line=12345")
-    assert len(re.findall(r'id="step-1-line-', window.text)) == 1000
+    assert len(re.findall(r'<li id="L', window.text)) == 1000
     assert "line 12344 of step 1:" in window.words
     assert ada.get(f"/builds/{build}/steps/1/log.txt").text.count("\n") == 20_000
 
@@ -253,7 +253,7 @@ def test_lines_are_found_and_linked(ada: Browser, failed: str) -> None:
     number = number_of(ada.get(f"/builds/{failed}"), "echo said")
     found = ada.get(f"/builds/{failed}/search?q=said%20249")
     assert "11 lines have" in found.words, "249 and 2490 to 2499"
-    assert f'href="/builds/{failed}/steps/{number}?line=2499#step-{number}-line-2499"' in found.text
+    assert f'href="/builds/{failed}/steps/{number}?line=2499#L2499"' in found.text
     assert "<mark>said 249</mark>9" in found.text
     many = ada.get(f"/builds/{failed}/search?q=said")
     assert "200 lines have" in many.words
@@ -329,6 +329,51 @@ def test_a_running_build_tells_when_there_is_more(owned: Server, ada: Browser, t
     with ada.follow(f"/builds/{build}") as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         assert re.fullmatch(rb"retry: [345]\d\d\d\n", events.readline())
+        assert (events.readline(), events.readline()) == (b"\n", b"event: changed\n")
+        building.terminate()
+        assert events.read().endswith(b"event: end\ndata:\n\n")
+    building.communicate(timeout=60)
+
+
+def test_a_steps_page_leads_on_without_scripts(ada: Browser, failed: str) -> None:
+    number = number_of(ada.get(f"/builds/{failed}"), "echo said")
+    base = f"/builds/{failed}/steps/{number}"
+    page = ada.get(base)
+    assert f'href="{base}#L{LINES}"' in page.text, "to the end"
+    neighbours = [re.search(rf'id="{name}" href="([^"]+)"', page.text) for name in ("previous", "next")]
+    assert all(neighbours)
+    after = neighbours[1]
+    assert after is not None
+    beyond = ada.get(after[1])
+    assert beyond.status == 200
+    assert f'id="previous" href="{base}"' in beyond.text
+    assert f'href="{base}?wrap=no"' in page.text
+    plain = ada.get(f"{base}?wrap=no&times=yes&line=12")
+    assert 'class="log nowrap"' in plain.text
+    assert len(re.findall(r"<time datetime=\"[^\"]+\">\d\d:\d\d:\d\d\.\d\d\d</time>", plain.text)) == 1000
+    assert f'href="{base}?line=12&amp;times=yes"' in plain.text, "wraps again, and keeps the rest"
+    assert "<time" not in page.text.partition('id="log"')[2]
+    marked = ada.get(f"{base}?line=999-1001")
+    assert re.findall(r'<li id="L(\d+)" class="marked"', marked.text) == ["999", "1000", "1001"]
+    assert 'id="L999-L1001"' in marked.text, "what the fragment of such a link leads to"
+
+
+def test_a_running_steps_page_is_live(owned: Server, ada: Browser, tmp_path: Path) -> None:
+    context = make_context(tmp_path / "context", HEADER + run("echo begun; sleep 60"))
+    building = Depot(owned, tmp_path).begin(cwd=context, until=" begun")
+    build = owned.builds()[-1][0]
+    eventually(lambda: "begun" in ada.get(f"/builds/{build}").words.partition("Steps")[2], "its log is on the page")
+    page = ada.get(f"/builds/{build}")
+    base = f"/builds/{build}/steps/{number_of(page, 'echo begun')}"
+    step = ada.get(base)
+    assert 'src="/static/live.js"' in step.text
+    assert "Reload" in step.words
+    assert "running" in step.words
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        Browser(owned.url).follow(base)
+    assert refused.value.code == 403
+    with ada.follow(base) as events:
+        assert events.readline().startswith(b"retry: ")
         assert (events.readline(), events.readline()) == (b"\n", b"event: changed\n")
         building.terminate()
         assert events.read().endswith(b"event: end\ndata:\n\n")

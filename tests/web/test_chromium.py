@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -18,6 +18,7 @@ from tests.harness.chromium import DESKTOP, PHONE, Chromium, Seat, processes_of,
 from tests.harness.contexts import HEADER, make_context, run
 from tests.harness.depot import Depot
 from tests.harness.endpoint import get_endpoint
+from tests.harness.large_record import write_large_record
 from tests.harness.records import when_recorded
 from tests.harness.server import Server
 from tests.harness.waiting import eventually
@@ -42,9 +43,16 @@ def failed(owned: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def chromium(owned: Server, failed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+def large(owned: Server) -> str:
+    """A build that ended, whose first step has more lines than a page shows."""
+    return write_large_record(owned, steps=30, lines=3000)
+
+
+@pytest.fixture(scope="module")
+def chromium(owned: Server, failed: str, large: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     assert owned
-    assert failed, "it is built first: nothing else runs asyncio while the browser is there"
+    assert failed
+    assert large, "they are built first: nothing else runs asyncio while the browser is there"
     with running_chromium(tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
 
@@ -414,6 +422,98 @@ def test_a_stream_is_opened_again_when_it_is_refused_or_silent_or_its_page_is_se
     assert owned.call("depot.build.v1.BuildService/FinishBuild", {"buildId": build, "success": {}}).status == 200
 
 
+def at_its_end(page: Page) -> bool:
+    return page.locator("#log").evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight < 5")
+
+
+def test_a_steps_own_page_follows_its_log(
+    owned: Server, ada: Seat, tmp_path: Path, begun: Callable[[subprocess.Popen[str]], str]
+) -> None:
+    many = "for n in $(seq 1 80); do echo"
+    steps = run(f"{many} early $n; done; {waits('/four')}; {many} later $n; done; {waits('/five')}; echo at last")
+    context = make_context(tmp_path / "context", HEADER + steps)
+    build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" early 80"))
+    page = ada.open(f"/builds/{build}")
+    page.locator("li.step", has_text="early $n").locator(".name").click()
+    page.evaluate("window.sameDocument = true")
+    follower = page.get_by_role("button", name="Follow")
+    expect(follower).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_text("early 80", exact=True)).to_be_in_viewport()
+    assert page.locator("h1").bounding_box()["height"] < 70, "two lines"  # pyright: ignore[reportOptionalSubscript]
+    let_go("/four")
+    expect(page.get_by_text("later 80", exact=True)).to_be_in_viewport()
+    assert at_its_end(page)
+
+    page.locator("#log").evaluate("log => { log.scrollTop = 100; }")
+    expect(follower).to_have_attribute("aria-pressed", "false")
+    let_go("/five")
+    expect(page.get_by_text("at last", exact=True)).to_be_attached()
+    assert page.locator("#log").evaluate("log => log.scrollTop") == 100
+    expect(page.locator("#running")).to_have_count(0)
+    expect(page.get_by_text("Duration", exact=True)).to_be_visible()
+    page.keyboard.press("e")
+    expect(page.get_by_text("at last", exact=True)).to_be_in_viewport()
+    assert page.evaluate("window.sameDocument"), "it was never loaded again"
+
+
+def test_lines_are_linked_and_marked_by_mouse_and_keyboard(owned: Server, ada: Seat, large: str) -> None:
+    step = f"/builds/{large}/steps/1"
+    page, address = ada.open(f"{step}?line=1"), f"{owned.url}{step}"
+    page.evaluate("window.sameDocument = true")
+    page.locator("#L10 > a").click()
+    expect(page).to_have_url(f"{address}?line=10#L10")
+    page.locator("#L12 > a").click(modifiers=["Shift"])
+    expect(page).to_have_url(f"{address}?line=10-12#L10-L12")
+    marked = page.locator("#log .marked")
+    expect(marked).to_have_count(3)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("#L11 > a")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{address}?line=11#L11")
+    expect(marked).to_have_count(1)
+
+    page.keyboard.press("w")
+    expect(page.locator("#log")).to_have_class("log nowrap")
+    page.keyboard.press("t")
+    expect(page.locator("#L11 > time")).to_have_text("00:00:00.000")
+    expect(page).to_have_url(f"{address}?line=11&wrap=no&times=yes")
+    page.get_by_label("Line", exact=True).fill("1400-1402")
+    page.keyboard.press("Enter")
+    expect(page.locator("#L1400")).to_be_in_viewport()
+    expect(marked).to_have_count(3)
+    assert page.evaluate("window.sameDocument"), "it was never loaded again"
+
+    # What others were sent: the fragment alone leads to the right part of the log.
+    for fragment, count in (("#L5", 1), ("#L5-L7", 3), ("#step-1-line-5", 1)):
+        ada.open("/")
+        ada.open(f"{step}{fragment}")
+        expect(page.locator("#L5")).to_be_in_viewport()
+        expect(marked).to_have_count(count)
+    page.keyboard.press("]")
+    expect(page).to_have_url(re.compile("/steps/2$"))
+    page.keyboard.press("[")
+    expect(page).to_have_url(re.compile("/steps/1$"))
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
+def test_a_log_has_the_rest_of_the_window(
+    chromium: Chromium, owned: Server, ada: Seat, large: str, size: tuple[int, int], colours: Literal["light", "dark"]
+) -> None:
+    with chromium.seat(owned.url, size=size, colours=colours, cookies=ada.context) as seat:
+        page = seat.open(f"/builds/{large}/steps/1?line=1-3&wrap=no&times=yes")
+        expect(page.locator("#log")).to_be_visible()
+        box = page.locator("#log").bounding_box()
+        assert box is not None
+        assert box["y"] < size[1] / 2
+        assert size[1] * 0.95 < box["y"] + box["height"] <= size[1]
+        assert page.evaluate("document.scrollingElement.scrollWidth") == size[0]
+        assert seat.axe() == []
+        assert seat.problems == []
+
+
 @dataclass(frozen=True)
 class Focused:
     """What has the focus."""
@@ -457,7 +557,8 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Sea
             break
         reached.append(focused(page))
     assert [one.order for one in reached] == sorted({one.order for one in reached})
-    within_reach = ("a", "button", "summary", "select", "input:not([type=hidden])", "[tabindex='0']")
+    # Lines of logs are not among them: pages of steps have keys for those.
+    within_reach = ("a:not([tabindex='-1'])", "button", "summary", "select", "input:not([type=hidden])", "[tabindex='0']")
     assert len(reached) == page.locator(", ".join(f"{one}:visible" for one in within_reach)).count()
     assert [one for one in reached if not one.visible or one.outline != "3px"] == []
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CLIENT_REF = "client"
 """Stands for a solve's ref in steps that the client reported."""
 
+_LATE_LINES = timedelta(seconds=5)
 _NUMBERED = re.compile(r"^\[(?P<where>[^\]]*?) *(?P<number>\d+/\d+)\]")
 _PLATFORM = re.compile(r"^\[(?P<platform>[a-z]+/[a-z0-9_]+(?:/[a-z0-9]+)?)(?:->[^ \]]+)?[ \]]")
 
@@ -260,6 +261,11 @@ def record_state(solves: Iterable[Solve]) -> RecordState:
     if RecordState.FOLLOWING in states:
         return RecordState.FOLLOWING
     return RecordState.INCOMPLETE if RecordState.INCOMPLETE in states else RecordState.COMPLETE
+
+
+def may_log_more(step: Step, now: datetime) -> bool:
+    """Whether lines of a step may still come while its build runs. The last ones may come shortly after its end."""
+    return step.completed_at is None or now - step.completed_at < _LATE_LINES
 
 
 def platform_of(name: str, otherwise: str) -> str:

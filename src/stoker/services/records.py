@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.build_work import BuildWork
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.pagination import Page
-from stoker.domain.steps import Found, RecordState, RecordSummary, record_state
+from stoker.domain.steps import Found, RecordState, RecordSummary, may_log_more, record_state
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
 from stoker.store import attestations as attestation_store
@@ -122,6 +122,11 @@ class RecordService:
             raise NotFound(f"build {build.id} has no step {number}; look at its page for those that it has")
         return step
 
+    async def neighbours_of(self, build: ReadableBuild, number: int) -> tuple[int | None, int | None]:
+        """The numbers of the steps before and after a step of a build, as far as there are any."""
+        async with self._core.database.read() as tx:
+            return await step_store.neighbours_of(tx, build.id, number)
+
     async def lines_of(self, build: ReadableBuild, step_number: int, first: int, size: int) -> list[LogLine]:
         """Up to ``size`` (and `MAX_LINES`) lines of a step's log from the line ``first`` on."""
         async with self._core.database.read() as tx:
@@ -207,6 +212,12 @@ class RecordService:
                 return now is not None
             solves = (await solve_store.solves_of_builds(tx, [build.id])).get(build.id, ())
         return record_state(solves) is RecordState.FOLLOWING
+
+    async def step_may_grow(self, build: ReadableBuild, number: int) -> bool:
+        """Whether more may come of a step of a build."""
+        async with self._core.database.read() as tx:
+            step = await step_store.step_of_number(tx, build.id, number)
+        return step is not None and may_log_more(step, self._core.now()) and await self.may_grow(build)
 
     def follow(self, build: ReadableBuild) -> AbstractContextManager[Subscription]:
         """Wake-ups for a reader who follows a build live: subscribe, then look, wait, and look again for what came.

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -256,6 +257,17 @@ async def step_of_number(tx: Transaction, build_id: str, number: int) -> Step | 
     """A step by its number."""
     row = (await tx.execute(select(steps).where(steps.c.build_id == build_id, steps.c.number == number))).one_or_none()
     return None if row is None else _step(row)
+
+
+async def neighbours_of(tx: Transaction, build_id: str, number: int) -> tuple[int | None, int | None]:
+    """The numbers of the steps before and after a step, as far as there are any; see `_own`."""
+    own = _own(build_id, [steps.c.number]).subquery()
+    query = select(
+        func.max(case((own.c.number < number, own.c.number))).label("before"),
+        func.min(case((own.c.number > number, own.c.number))).label("after"),
+    )
+    (row,) = await tx.scan(query)
+    return row.before, row.after
 
 
 async def delete_steps(tx: Transaction, build_ids: Sequence[str]) -> int:

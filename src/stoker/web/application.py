@@ -29,11 +29,13 @@ from stoker.web.pages.project_list import ProjectListPages
 from stoker.web.pages.project_settings import ProjectSettingsPages
 from stoker.web.pages.project_token import ProjectTokenPages
 from stoker.web.pages.sign_in import SignInPages
+from stoker.web.pages.step import StepPages
 from stoker.web.pages.trend import TrendPages
 from stoker.web.pages.trust_policy import TrustPolicyPages
 from stoker.web.pages.usage import UsagePages
 from stoker.web.pages.webhook import WebhookPages
 from stoker.web.security import Security
+from stoker.web.seen_build import BuildRendering
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,7 +51,9 @@ def web_application(context: WebContext) -> Starlette:
     """The pages of a server."""
     sign_in, join = SignInPages(context), JoinPages(context)
     live = Live(context.live_refreshes_per_second)
-    logins, home, builds = LoginPages(context), HomePages(context, live), BuildPages(context, live)
+    rendering = BuildRendering(live, context.build_pages)
+    logins, home, builds = LoginPages(context), HomePages(context, live), BuildPages(context, rendering)
+    steps = StepPages(context, rendering)
     account, audit, machines = AccountPages(context), AuditPages(context), MachinePages(context, live)
     changed = {
         "members": MemberPages(context),
@@ -93,8 +97,9 @@ def web_application(context: WebContext) -> Starlette:
                 ("", builds.show),
                 ("/search", builds.search),
                 (LIVE_PATH, builds.events),
-                ("/steps/{number}", builds.show_step),
-                ("/steps/{number}/log.txt", builds.download),
+                ("/steps/{number}", steps.show),
+                (f"/steps/{{number}}{LIVE_PATH}", steps.events),
+                ("/steps/{number}/log.txt", steps.download),
             )
         ),
     ]

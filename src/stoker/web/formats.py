@@ -73,6 +73,12 @@ def moment(value: datetime) -> Markup:
     return Markup('<time datetime="{}">{} UTC</time>').format(value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S}")
 
 
+def clock(value: datetime) -> Markup:
+    """The time of day of a line of a log, to the millisecond."""
+    text = value.isoformat(timespec="milliseconds")
+    return Markup('<time datetime="{}">{}</time>').format(text, text[11:23])
+
+
 def day(value: datetime) -> Markup:
     """The day of a point in time."""
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{value:%Y-%m-%d}")
@@ -115,6 +121,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "ordinal": ordinal,
     "share": share,
     "moment": moment,
+    "clock": clock,
     "day": day,
     "ago": ago,
     "shortened": shortened,
