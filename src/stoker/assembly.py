@@ -131,6 +131,7 @@ def page_sizes(settings: Settings) -> PageSizes:
         path_steps=settings.pages.page_path_steps,
         warnings=settings.pages.page_warnings,
         search_hits=settings.pages.page_search_hits,
+        found_lines=settings.pages.page_found_lines,
         search_bytes=settings.pages.page_search_bytes,
         projects=settings.pages.page_projects,
         builds=settings.pages.page_builds,

@@ -76,7 +76,17 @@ def test_a_large_record_is_read_in_little_memory(server: Server) -> None:
     before = resident_bytes(api)
     forget_peak(api)
     assert len(read_steps(server, build)) == 4000
-    for read in (path, f"{path}/steps/1/log.txt", f"{path}/steps/1", f"{path}/search?q=module_77"):
+    step = f"{path}/steps/1"
+    reads = (
+        path,
+        f"{path}/log.txt",
+        f"{path}/search?q=module_77",
+        step,
+        f"{step}?q=module",
+        f"{step}/log.txt",
+        f"{step}/raw.txt",
+    )
+    for read in reads:
         with closing(http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)) as caller:
             caller.request("GET", read)
             answer = caller.getresponse()

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.domain.terminal_text import shown_text, shows
+from stoker.domain.errors import InvalidInput
+from stoker.domain.terminal_text import shown_text
+from stoker.domain.text_search import MAX_LENGTH, TextSearch
 from stoker.web.ansi import MAX_LINE_LENGTH, line_html, log_html, marked_html
 
 
@@ -80,7 +82,7 @@ def test_colours_go_on_over_lines() -> None:
         ("\x1b[32m[INFO]\x1b[0m x", "[", "<mark>[</mark>INFO] x"),
         ("\x1b[31mER\x1b[1mROR\x1b[0m: 31", "ERROR", "<mark>ERROR</mark>: 31"),
         ("a\x1b(Bb", "ab", "<mark>ab</mark>"),
-        ("a\x1b(Bb", "B", None),
+        ("a\x1b(Cb", "C", None),
         ("12 %\r13 %", "12 %", None),
         ("12 %\r13 %", "13 %", "<mark>13 %</mark>"),
         ("abc\b\bX", "aXc", None),
@@ -88,12 +90,19 @@ def test_colours_go_on_over_lines() -> None:
         ("\x1b]0;title é\x07x", "title", None),
         ("<b>", "<b", "<mark>&lt;b</mark>&gt;"),
         ("größe", "öß", "gr<mark>öß</mark>e"),
+        ("Error: ERROR", "error", "<mark>Error</mark>: <mark>ERROR</mark>"),
+        ("GRÖSSE Größe", "größe", "GRÖSSE <mark>Größe</mark>"),
+        ("\x1b[31mEr\x1b[0mror", "ERROR", "<mark>Error</mark>"),
+        ("İstanbul", "stan", "İ<mark>stan</mark>bul"),
+        ("aaa", "aa", "<mark>aa</mark>a"),
+        ("ſ", "ſ", "<mark>ſ</mark>"),
     ],
 )
 def test_a_search_looks_at_what_is_shown(line: str, wanted: str, marked: str | None) -> None:
-    assert shows(line.encode(), wanted.encode()) == (marked is not None)
+    search = TextSearch(wanted)
+    assert search.is_shown_in(line.encode()) == (marked is not None)
     if marked is not None:
-        assert marked_html(line, wanted) == marked
+        assert marked_html(line, search) == marked
 
 
 @pytest.mark.parametrize(
@@ -106,8 +115,9 @@ def test_time_for_a_hostile_line_is_bounded(piece: str) -> None:
     began = time.process_time()
     for _ in range(10):
         line_html(line)
-        marked_html(line, "x")
-        shows(line.encode(), b"x")
+        marked_html(line, TextSearch("x"))
+        log_html(TextSearch("x"))(line)
+        TextSearch("x").is_shown_in(line.encode())
     assert time.process_time() - began < 6
 
 
@@ -124,3 +134,37 @@ def test_a_long_line_is_cut() -> None:
 def test_no_html_of_a_line_gets_through(text: str) -> None:
     rest = re.sub(r'<span class="[a-z0-9 -]*">|</span>|&(?:lt|gt|amp|#34|#39);', "", line_html(text))
     assert not set(rest) & set("<>&\"'\x1b\x9b")
+
+
+def test_matches_are_marked_in_the_colours_of_their_line() -> None:
+    html = log_html(TextSearch("error"))
+    assert html("\x1b[31mmy er\x1b[1mror\x1b[0m: ERROR") == (
+        '<span class="ink-31">my </span><span class="ink-31"><mark>er</mark></span>'
+        '<span class="bold ink-31"><mark>ror</mark></span>: <mark>ERROR</mark>'
+    )
+    assert html("errorerror") == "<mark>error</mark><mark>error</mark>"
+    assert html("none") == "none"
+
+
+def test_a_long_line_is_cut_around_its_first_match() -> None:
+    before = "x" * (MAX_LINE_LENGTH + 500)
+    html = str(log_html(TextSearch("error"))(f"{before}error{before}"))
+    assert html.startswith("…x")
+    assert html.endswith("x…")
+    assert "<mark>error</mark>" in html
+    assert len(html) == MAX_LINE_LENGTH + len("……<mark></mark>")
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines", "x" * (MAX_LENGTH + 1)])
+def test_a_search_is_for_some_text_in_one_line(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        TextSearch(text)
+
+
+@given(st.text(st.sampled_from("aAbBßİ \x1b[31m<"), max_size=30), st.text(st.sampled_from("aAbBßİ "), min_size=1, max_size=3))
+def test_what_is_found_is_marked(line: str, wanted: str) -> None:
+    search = TextSearch(wanted)
+    marked = "<mark>" in marked_html(line, search)
+    assert marked == bool(search.places_in(shown_text(line)))
+    if marked:
+        assert search.is_shown_in(line.encode())

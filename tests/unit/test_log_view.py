@@ -6,7 +6,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from stoker.domain.errors import InvalidInput
-from stoker.web.log_view import LogView, asked_view
+from stoker.web.log_view import LogView, asked_view, hits_at
 
 SIZE = 100
 
@@ -19,6 +19,7 @@ SIZE = 100
         ("line=10-20", LogView(10, 20)),
         ("line=20-10", LogView(10, 20)),
         ("wrap=no&times=yes", LogView(wraps=False, has_times=True)),
+        ("q=+a+%26+b+&line=3", LogView(3, text="a & b")),
         ("wrap=yes&times=no&else=1", LogView()),
     ],
 )
@@ -27,7 +28,7 @@ def test_a_view_is_what_the_address_asks_for(query: str, view: LogView) -> None:
     assert asked_view(QueryParams(view.query.removeprefix("?"))) == view
 
 
-@pytest.mark.parametrize("line", ["", "x", "-1", "1-", "1-2-3", "1234567890", "１", "1 "])
+@pytest.mark.parametrize("line", ["", "x", "-1", "1-", "1-2-3", "1234567890", "\uff11", "1 "])
 def test_a_line_is_a_number_or_a_range(line: str) -> None:
     with pytest.raises(InvalidInput):
         asked_view(QueryParams({"line": line}))
@@ -65,3 +66,19 @@ def test_a_range_is_marked() -> None:
     view = LogView(10, 12)
     assert [number for number in range(20) if view.is_marked(number)] == [10, 11, 12]
     assert not LogView(10).is_marked(10)
+
+
+@pytest.mark.parametrize(
+    ("line", "previous", "current", "after"),
+    [(None, None, 3, 7), (3, None, 3, 7), (4, 3, 7, 12), (7, 3, 7, 12), (12, 7, 12, None), (99, 7, 12, None)],
+)
+def test_a_search_leads_from_match_to_match(
+    line: int | None, previous: int | None, current: int, after: int | None
+) -> None:
+    hits = hits_at([3, 7, 12], line, is_whole=True)
+    assert (hits.previous, hits.current, hits.next) == (previous, current, after)
+
+
+def test_a_search_that_finds_nothing_is_at_no_line() -> None:
+    hits = hits_at([], 5, is_whole=True)
+    assert (hits.previous, hits.current, hits.next) == (None, None, None)

@@ -261,7 +261,8 @@ def test_lines_are_found_and_linked(ada: Browser, failed: str) -> None:
     hostile = ada.get(f"/builds/{failed}/search?q={MARKUP}")
     assert "<script" not in hostile.text
     assert "1 line has" in hostile.words
-    assert "No line has" in ada.get(f"/builds/{failed}/search?q=SAID").words
+    assert "11 lines have" in ada.get(f"/builds/{failed}/search?q=SAID%20249").words
+    assert "No line has" in ada.get(f"/builds/{failed}/search?q=unsaid").words
     assert [ada.get(f"/builds/{failed}/search{query}").status for query in ("", "?q=", f"?q={300 * 'x'}")] == [400] * 3
 
 
@@ -291,11 +292,13 @@ def test_a_member_shares_a_build_and_takes_it_back(owned: Server, ada: Browser, 
     assert "exit code: 7" in page.words
     assert 'method="post"' not in page.text, "a stranger can change nothing"
     number = number_of(page, "echo said")
-    paths = ("", f"/steps/{number}", f"/steps/{number}/log.txt", "/search?q=said", "/events")
-    assert [stranger.get(base + path).status for path in paths] == [200] * 5
+    step = f"/steps/{number}"
+    paths = ("", "/search?q=said", "/events", "/log.txt", *(step + more for more in ("", "?q=said", "/events", "/log.txt", "/raw.txt")))
+    assert [stranger.get(base + path).status for path in paths] == [200] * 9
     stopped = ada.submit(ada.get(f"/builds/{failed}"), f"/builds/{failed}/share", decision="stop")
     assert 'id="share"' in stopped.text
-    assert [stranger.get(base + path).status for path in paths] == [404] * 5
+    assert [stranger.get(base + path).status for path in paths] == [404] * 9
+    assert [Browser(owned.url).get(f"/builds/{failed}{path}").path for path in ("/log.txt", f"{step}/raw.txt")] == ["/sign-in"] * 2
 
 
 def test_sharing_needs_a_member_and_a_form_of_ours(owned: Server, ada: Browser, failed: str) -> None:
@@ -378,3 +381,55 @@ def test_a_running_steps_page_is_live(owned: Server, ada: Browser, tmp_path: Pat
         building.terminate()
         assert events.read().endswith(b"event: end\ndata:\n\n")
     building.communicate(timeout=60)
+
+
+def test_a_step_is_searched_in_place(ada: Browser, failed: str) -> None:
+    number = number_of(ada.get(f"/builds/{failed}"), "echo said")
+    base = f"/builds/{failed}/steps/{number}"
+    page = ada.get(f"{base}?q=SAID%20249&wrap=no")
+    assert "1 of 11 lines" in page.words, "249 and 2490 to 2499"
+    assert '<li id="L249" class="current"' in page.text
+    assert "<mark>said 249</mark>" in page.text
+    assert 'id="previous-hit"' not in page.text
+    after = re.search(r'id="next-hit" href="([^"]+)"', page.text)
+    assert after is not None
+    assert after[1] == f"{base}?q=SAID+249&amp;line=2490&amp;wrap=no#L2490"
+    page = ada.get(f"{base}?q=SAID+249&line=2490&wrap=no")
+    assert "2 of 11 lines" in page.words
+    assert page.text.count("<mark>said 249</mark>") == 10, "all that the window has"
+    assert "No line has “nothing of it”" in ada.get(f"{base}?q=nothing+of+it").words
+    assert ada.get(f"{base}?q={300 * 'x'}").status == 400
+
+
+def test_a_search_of_a_step_has_bounds(owned: Server, ada: Browser) -> None:
+    build = write_large_record(owned, steps=2, lines=24_000)
+    page = ada.get(f"/builds/{build}/steps/1?q=compiling&line=9")
+    assert "9 of 10,000 lines" in page.words
+    assert "Not all of the log was searched" in page.words
+
+
+def test_logs_are_read_as_plain_text(ada: Browser, failed: str) -> None:
+    page = ada.get(f"/builds/{failed}")
+    said, red = number_of(page, "echo said"), number_of(page, "exit 7")
+    raw = ada.get(f"/builds/{failed}/steps/{red}/raw.txt")
+    assert raw.text == f"red\n{MARKUP}\n"
+    assert "\x1b[31m" in ada.get(f"/builds/{failed}/steps/{red}/log.txt").text
+    whole = ada.get(f"/builds/{failed}/log.txt")
+    for one in (raw, whole):
+        assert one.headers["content-type"] == "text/plain; charset=utf-8"
+        assert one.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in one.headers["content-security-policy"]
+        assert "sandbox" in one.headers["content-security-policy"]
+        assert one.headers["cache-control"] == "no-store"
+    assert whole.headers["content-disposition"] == f'attachment; filename="{failed}.txt"'
+    lines = whole.text.splitlines()
+    of_said = [line for line in lines if line.startswith(f"#{said} ")]
+    assert len(of_said) == LINES + 2
+    assert re.fullmatch(rf"#{said} \[.*\] RUN .*echo said.*", of_said[0])
+    assert re.fullmatch(rf"#{said} \d+\.\d\d\d said 1", of_said[1])
+    assert re.fullmatch(rf"#{said} DONE \d+\.\ds", of_said[-1])
+    of_red = [line for line in lines if line.startswith(f"#{red} ")]
+    assert re.fullmatch(rf"#{red} \d+\.\d\d\d red", of_red[1])
+    assert of_red[-1].startswith(f"#{red} ERROR: ")
+    assert "exit code: 7" in of_red[-1]
+    assert ada.get(f"/builds/{failed}/steps/999/raw.txt").status == 404

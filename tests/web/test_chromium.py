@@ -478,7 +478,7 @@ def test_lines_are_linked_and_marked_by_mouse_and_keyboard(owned: Server, ada: S
     expect(page.locator("#log")).to_have_class("log nowrap")
     page.keyboard.press("t")
     expect(page.locator("#L11 > time")).to_have_text("00:00:00.000")
-    expect(page).to_have_url(f"{address}?line=11&wrap=no&times=yes")
+    expect(page).to_have_url(f"{address}?line=11&wrap=no&times=yes#L11")
     page.get_by_label("Line", exact=True).fill("1400-1402")
     page.keyboard.press("Enter")
     expect(page.locator("#L1400")).to_be_in_viewport()
@@ -495,6 +495,33 @@ def test_lines_are_linked_and_marked_by_mouse_and_keyboard(owned: Server, ada: S
     expect(page).to_have_url(re.compile("/steps/2$"))
     page.keyboard.press("[")
     expect(page).to_have_url(re.compile("/steps/1$"))
+
+
+def test_a_log_is_searched_by_keyboard_alone(owned: Server, ada: Seat, large: str) -> None:
+    step = f"/builds/{large}/steps/1"
+    page, address = ada.open(step), f"{owned.url}{step}"
+    page.evaluate("window.sameDocument = true")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("MODULE_14")
+    page.keyboard.press("Enter")
+    expect(page.locator("#hits")).to_have_text("1 of 111 lines")
+    expect(page).to_have_url(f"{address}?q=MODULE_14")
+    expect(page.locator("#L15")).to_be_in_viewport()
+    expect(page.locator("#L15 mark")).to_have_text("module_14")
+    page.locator("#log").focus()
+    page.keyboard.press("n")
+    expect(page.locator("#hits")).to_have_text("2 of 111 lines")
+    expect(page.locator("#L141")).to_be_in_viewport()
+    for place in range(3, 13):
+        page.keyboard.press("n")
+        expect(page.locator("#hits")).to_have_text(f"{place} of 111 lines")
+    expect(page.locator("#L1401")).to_be_in_viewport()
+    page.keyboard.press("p")
+    expect(page.locator("#hits")).to_have_text("11 of 111 lines")
+    page.get_by_role("link", name="Close search").press("Enter")
+    expect(page.locator("#log mark")).to_have_count(0)
+    assert page.evaluate("window.sameDocument"), "it was never loaded again"
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -140,18 +140,14 @@ def shown_text(line: str) -> str:
     return "".join(text for text, _ in TerminalLog().runs(line))
 
 
-def shows(line: bytes, wanted: bytes) -> bool:
-    """Whether a line shows a text. What is in sequences isn't shown, and doesn't part what is."""
-    if _SOME_CONTROL.search(line) is None:
-        return wanted in line
-    if wanted not in _SEQUENCE_BYTES.sub(b"", line):
-        return False
-    return wanted.decode(errors="replace") in shown_text(line.decode(errors="replace"))
+def without_sequences(line: bytes) -> bytes:
+    """A line without escape sequences and control characters, but for those that move the cursor."""
+    return _SEQUENCE_BYTES.sub(b"", line)
 
 
-def has_controls(content: bytes) -> bool:
-    """Whether there is any control in lines."""
-    return _SOME_CONTROL.search(content) is not None
+def has_controls(line: bytes) -> bool:
+    """Whether there is any control character in a line, but for the ends of lines."""
+    return _SOME_CONTROL.search(line) is not None
 
 
 def _styled(style: Style, parameters: str) -> Style:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stoker.domain.principals import Principal
     from stoker.domain.solve_history import Attestation
     from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step
+    from stoker.domain.text_search import TextSearch
     from stoker.services.core import Core
     from stoker.services.lookup import MemberBuild, ReadableBuild
     from stoker.services.wakeups import Subscription
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 MAX_LINES = 10_000
 _MAX_DIGEST_LENGTH = 256
-_MAX_SEARCH_LENGTH = 200
 _MOST_FAILED = 1000
 
 
@@ -152,20 +152,21 @@ class RecordService:
             return await log_store.read_ends(tx, build.id, wanted)
 
     async def search(
-        self, build: ReadableBuild, text: str, most_hits: int, most_bytes: int
+        self, build: ReadableBuild, search: TextSearch, most_hits: int, most_bytes: int
     ) -> tuple[list[Found], bool]:
-        """Lines of a build's logs that hold a text, and whether all of the logs were looked at.
-
-        Raises:
-            InvalidInput: the text is empty, too long, or of more than one line.
-        """
-        if not text or len(text) > _MAX_SEARCH_LENGTH or "\n" in text:
-            raise InvalidInput(f"search for a text of 1 to {_MAX_SEARCH_LENGTH} characters in one line")
+        """Lines of a build's logs that show a text, and whether all of the logs were looked at."""
         # One at a time, as each may take a CPU for a while.
         async with self._searching, self._core.database.read() as tx:
-            hits, is_whole = await log_store.search_lines(tx, build.id, text.encode(), most_hits, most_bytes)
+            hits, is_whole = await log_store.search_lines(tx, build.id, search, most_hits, most_bytes)
             names = await step_store.names_of(tx, build.id, {number for number, _ in hits})
         return [Found(number, names.get(number, ""), line) for number, line in hits], is_whole
+
+    async def search_step(
+        self, build: ReadableBuild, number: int, search: TextSearch, most_hits: int, most_bytes: int
+    ) -> tuple[list[int], bool]:
+        """The numbers of the lines of a step's log that show a text, and whether all of it was looked at."""
+        async with self._searching, self._core.database.read() as tx:
+            return await log_store.search_step(tx, build.id, number, search, most_hits, most_bytes)
 
     async def warnings_of(self, build: ReadableBuild) -> list[BuildWarning]:
         """What BuildKit and its Dockerfile linter warned of in a build, in the order of the Dockerfile's lines."""

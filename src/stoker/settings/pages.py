@@ -38,8 +38,11 @@ class PageSettings:
     page_search_hits: int = Field(
         default=200, ge=1, le=10_000, description="Lines that a search of a build's logs finds."
     )
+    page_found_lines: int = Field(
+        default=10_000, ge=1, le=100_000, description="Lines that a search of one step's log counts and leads to."
+    )
     page_search_bytes: int = Field(
-        default=64 * 1024 * 1024, ge=1024, description="How much of a build's logs a search looks at."
+        default=64 * 1024 * 1024, ge=1024, description="How much of a build's logs, or of a step's, a search looks at."
     )
     page_projects: int = Field(default=50, ge=1, le=500, description="Projects on one page of an organization.")
     page_builds: int = Field(default=25, ge=1, le=500, description="Builds on one page of a project.")

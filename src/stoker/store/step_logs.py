@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Integer, column, delete, insert, select, values
+from sqlalchemy import Integer, Select, column, delete, insert, select, values
 
 from stoker.domain.pacing import paced
-from stoker.domain.terminal_text import has_controls, shows
-from stoker.store.log_format import pack_lines, unpack_lines
+from stoker.store.log_format import lines_that, pack_lines, unpack_lines
 from stoker.store.tables.records import log_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from stoker.domain.steps import LogLine
+    from stoker.domain.text_search import TextSearch
     from stoker.store.database import Transaction
+
+Kept = TypeVar("Kept")
 
 _STEPS_AT_ONCE = 20
 # Whoever reads a line unpacks all of its row.
@@ -94,47 +95,63 @@ async def read_ends(tx: Transaction, build_id: str, firsts: Mapping[int, int]) -
 
 
 async def search_lines(
-    tx: Transaction, build_id: str, text: bytes, most_hits: int, most_bytes: int
+    tx: Transaction, build_id: str, search: TextSearch, most_hits: int, most_bytes: int
 ) -> tuple[list[tuple[int, LogLine]], bool]:
-    """Lines of a build's logs that hold a text, with the numbers of their steps, and whether all was looked at.
+    """Lines of a build's logs that show a text, with the numbers of their steps, and whether all was looked at.
 
     Args:
         tx: where to look.
         build_id: whose logs.
-        text: what to look for, as it is.
+        search: what to look for.
         most_hits: how many lines are found at most.
         most_bytes: how much of the logs is looked at, from the first step on.
     """
-    places = (
-        select(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.size_bytes)
-        .where(log_chunks.c.build_id == build_id)
-        .order_by(log_chunks.c.step_number, log_chunks.c.first_line)
-    )
-    found: list[tuple[int, LogLine]] = []
+    rows = select(log_chunks).where(log_chunks.c.build_id == build_id)
+    return await _search(tx, rows, search, most_hits, most_bytes, lambda number, line: (number, line))
+
+
+async def search_step(
+    tx: Transaction, build_id: str, step_number: int, search: TextSearch, most_hits: int, most_bytes: int
+) -> tuple[list[int], bool]:
+    """The numbers of the lines of a step's log that show a text, and whether all was looked at.
+
+    Args:
+        tx: where to look.
+        build_id: whose log.
+        step_number: which of its steps.
+        search: what to look for.
+        most_hits: how many lines are found at most.
+        most_bytes: how much of the log is looked at.
+    """
+    rows = select(log_chunks).where(log_chunks.c.build_id == build_id, log_chunks.c.step_number == step_number)
+    return await _search(tx, rows, search, most_hits, most_bytes, lambda _, line: line.number)
+
+
+async def _search(
+    tx: Transaction,
+    rows: Select[*tuple[Any, ...]],
+    search: TextSearch,
+    most_hits: int,
+    most_bytes: int,
+    keep: Callable[[int, LogLine], Kept],
+) -> tuple[list[Kept], bool]:
+    places = rows.with_only_columns(log_chunks.c.step_number, log_chunks.c.first_line, log_chunks.c.size_bytes)
+    found: list[Kept] = []
     room = most_bytes
-    for place in await tx.scan(places):
+    for place in await tx.scan(places.order_by(log_chunks.c.step_number, log_chunks.c.first_line)):
         if room < place.size_bytes:
             return found, False
         room -= place.size_bytes
-        one = select(log_chunks.c.content).where(
-            log_chunks.c.build_id == build_id,
-            log_chunks.c.step_number == place.step_number,
-            log_chunks.c.first_line == place.first_line,
+        one = rows.with_only_columns(log_chunks.c.content).where(
+            log_chunks.c.step_number == place.step_number, log_chunks.c.first_line == place.first_line
         )
         content = (await tx.execute(one)).scalar_one()
         # Not on the thread of the event loop, where everybody would wait for it.
-        lines = await asyncio.to_thread(_lines_with, content, place.first_line, text)
-        found += [(place.step_number, line) for line in lines]
+        lines = await asyncio.to_thread(lines_that, content, place.first_line, search.is_shown_in)
+        found += [keep(place.step_number, line) for line in lines]
         if len(found) > most_hits:
             return found[:most_hits], False
     return found, True
-
-
-def _lines_with(content: bytes, first_line: int, text: bytes) -> list[LogLine]:
-    whole = zlib.decompress(content)
-    if text not in whole and not has_controls(whole):
-        return []
-    return [line for line in unpack_lines(content, first_line) if shows(line.content, text)]
 
 
 async def delete_lines(tx: Transaction, build_ids: Sequence[str]) -> int:

@@ -19,6 +19,7 @@ from stoker.web.pages.audit import AuditPages
 from stoker.web.pages.build import BuildPages
 from stoker.web.pages.home import HomePages
 from stoker.web.pages.join import JoinPages
+from stoker.web.pages.log_file import LogFilePages
 from stoker.web.pages.login import LoginPages
 from stoker.web.pages.machine import MachinePages
 from stoker.web.pages.member import MemberPages
@@ -53,7 +54,7 @@ def web_application(context: WebContext) -> Starlette:
     live = Live(context.live_refreshes_per_second)
     rendering = BuildRendering(live, context.build_pages)
     logins, home, builds = LoginPages(context), HomePages(context, live), BuildPages(context, rendering)
-    steps = StepPages(context, rendering)
+    steps, files = StepPages(context, rendering), LogFilePages(context, rendering)
     account, audit, machines = AccountPages(context), AuditPages(context), MachinePages(context, live)
     changed = {
         "members": MemberPages(context),
@@ -99,7 +100,9 @@ def web_application(context: WebContext) -> Starlette:
                 (LIVE_PATH, builds.events),
                 ("/steps/{number}", steps.show),
                 (f"/steps/{{number}}{LIVE_PATH}", steps.events),
-                ("/steps/{number}/log.txt", steps.download),
+                ("/steps/{number}/log.txt", files.download_step),
+                ("/steps/{number}/raw.txt", files.show_step),
+                ("/log.txt", files.download_build),
             )
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -10,6 +11,8 @@ from urllib.parse import urlencode
 from stoker.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.datastructures import QueryParams
 
 _LINES = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
@@ -22,24 +25,31 @@ class LogView:
     Attributes:
         line: a line that is shown; None for the end of the log.
         last: the last line of a range that is marked, which begins with ``line``.
+        text: what is searched for; empty for nothing.
         wraps: whether long lines are wrapped.
         has_times: whether each line has its time.
     """
 
     line: int | None = None
     last: int | None = None
+    text: str = ""
     wraps: bool = True
     has_times: bool = False
 
     @property
     def query(self) -> str:
-        """This view as the query of an address; empty for the usual one."""
+        """The query of an address that asks for this view; empty for the usual one."""
         lines = "" if self.line is None else str(self.line) if self.last is None else f"{self.line}-{self.last}"
-        fields = {"line": lines, "wrap": "" if self.wraps else "no", "times": "yes" if self.has_times else ""}
+        fields = {
+            "q": self.text,
+            "line": lines,
+            "wrap": "" if self.wraps else "no",
+            "times": "yes" if self.has_times else "",
+        }
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"?{query}" if query else ""
 
-    def but(self, **changes: Any) -> str:
+    def but(self, **changes: Any) -> str:  # noqa: ANN401
         """The query of the same view with something else."""
         return replace(self, **changes).query
 
@@ -78,4 +88,40 @@ def asked_view(query: QueryParams) -> LogView:
         line, last = int(found[1]), int(found[2]) if found[2] else None
         if last is not None:
             line, last = min(line, last), max(line, last)
-    return LogView(line, last, query.get("wrap") != "no", query.get("times") == "yes")
+    return LogView(line, last, query.get("q", "").strip(), query.get("wrap") != "no", query.get("times") == "yes")
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The lines that a search of a log found, and which of them the page is at.
+
+    Attributes:
+        lines: their numbers, from 1, in order.
+        is_whole: whether the whole log was searched.
+        at: the index of the one that the page is at; 0 if there are none.
+    """
+
+    lines: Sequence[int]
+    is_whole: bool
+    at: int
+
+    @property
+    def current(self) -> int | None:
+        """The line that the page is at."""
+        return self.lines[self.at] if self.lines else None
+
+    @property
+    def previous(self) -> int | None:
+        """The line of the match before."""
+        return self.lines[self.at - 1] if self.at > 0 else None
+
+    @property
+    def next(self) -> int | None:
+        """The line of the match after it."""
+        return self.lines[self.at + 1] if self.at + 1 < len(self.lines) else None
+
+
+def hits_at(lines: Sequence[int], line: int | None, *, is_whole: bool) -> Hits:
+    """The hits of a search; the page is at the first that isn't before ``line``, or at the last."""
+    at = bisect_left(lines, line or 0)
+    return Hits(lines, is_whole, max(min(at, len(lines) - 1), 0))

@@ -20,7 +20,8 @@ class PageSizes:
         path_steps: of a critical path that are listed.
         warnings: that are listed.
         search_hits: lines that a search returns.
-        search_bytes: of a build's logs that a search reads.
+        found_lines: that a search of a step's log finds.
+        search_bytes: of logs that a search reads.
         projects: of an organization on one page.
         builds: of a project on one page.
         rows: of every other list, such as members and machines, on one page.
@@ -37,6 +38,7 @@ class PageSizes:
     path_steps: int
     warnings: int
     search_hits: int
+    found_lines: int
     search_bytes: int
     projects: int
     builds: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from stoker.domain.build_titles import origin_line, origin_pieces, web_pages_of,
 from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from stoker.domain.people import Role
+from stoker.domain.text_search import TextSearch
 from stoker.web.ansi import log_html, marked_html
 from stoker.web.events import MADE_FOR_ONE, event_stream
 from stoker.web.forms import read_form
@@ -104,7 +106,8 @@ class BuildPages(SeenBuildPages):
 
     async def _search_page(self, seen: SeenBuild, text: str) -> str:
         sizes = self.context.page_sizes
-        found, is_whole = await self.services.records.search(seen.build, text, sizes.search_hits, sizes.search_bytes)
+        search = TextSearch(text)
+        found, is_whole = await self.services.records.search(seen.build, search, sizes.search_hits, sizes.search_bytes)
         return await rendered_in_pieces(
             "search.html",
             seen.who,
@@ -114,7 +117,7 @@ class BuildPages(SeenBuildPages):
             groups=[(first, list(lines)) for first, lines in groupby(found, lambda one: (one.step, one.name))],
             count=len(found),
             is_whole=is_whole,
-            marked_html=marked_html,
+            marked_html=partial(marked_html, search=search),
         )
 
     async def attestation(self, request: Request) -> Response:

@@ -1,52 +1,55 @@
-"""A step's page: its log in windows, live while the step runs."""
+"""A step's page: its log in windows, live while the step runs, and what a search finds in it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from starlette.responses import StreamingResponse
-
 from stoker.domain.steps import may_log_more
+from stoker.domain.text_search import MAX_LENGTH, TextSearch
 from stoker.web.ansi import log_html
 from stoker.web.events import MADE_FOR_ONE, event_stream
 from stoker.web.live import Subject
-from stoker.web.log_view import asked_view
+from stoker.web.log_view import asked_view, hits_at
 from stoker.web.page import rendered_in_pieces
 from stoker.web.seen_build import SeenBuildPages, follows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from stoker.domain.steps import Step
     from stoker.services.lookup import ReadableBuild
-    from stoker.web.log_view import LogView
+    from stoker.web.log_view import Hits, LogView
     from stoker.web.seen_build import SeenBuild
-
-_DOWNLOADED_LINES = 1000
 
 
 class StepPages(SeenBuildPages):
-    """Steps of builds, and their logs."""
+    """Steps of builds, with their logs to follow and to search."""
 
     async def show(self, request: Request) -> Response:
-        """GET …/steps/{number}: a window of a step's log; the end, or the part with ``?line=``."""
+        """GET …/steps/{number}: a window of a step's log; the end, the part with ``?line=``, or what ``?q=`` finds."""
         seen = await self.seen(request)
-        step = await self.step(request, seen.build)
+        number = (await self.step(request, seen.build)).number
         view = asked_view(request.query_params)
-        name = f"/steps/{step.number}{view.query}"
-        subject = self._subject(seen.build, step.number)
-        return await self.rendering.make(request, seen, subject, name, lambda: self._page(seen, step.number, view))
+        search = TextSearch(view.text) if view.text else None
+        return await self.rendering.make(
+            request,
+            seen,
+            self._subject(seen.build, number),
+            f"/steps/{number}{view.query}",
+            lambda: self._page(seen, number, view, search),
+            searches=search is not None,
+        )
 
-    async def _page(self, seen: SeenBuild, number: int, view: LogView) -> str:
+    async def _page(self, seen: SeenBuild, number: int, view: LogView, search: TextSearch | None) -> str:
         build, records, window = seen.build, self.services.records, self.context.page_sizes.window_lines
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
-        # Not the step as it was when the page was asked for, which was before it had its turn.
+        # Not the step as it was before the page waited in the queue.
         step, now = await records.step_of(build, number), self.context.now()
-        first = view.first(step.log_lines, window)
+        hits = await self._hits(build, number, search, view.line) if search is not None else None
+        shown = view if hits is None or view.line is not None else replace(view, line=hits.current)
+        first = shown.first(step.log_lines, window)
         return await rendered_in_pieces(
             "step.html",
             seen.who,
@@ -64,7 +67,9 @@ class StepPages(SeenBuildPages):
             lines=await records.lines_of(build, number, first, window),
             first=first,
             window=window,
-            html=log_html(),
+            html=log_html(search),
+            hits=hits,
+            max_length=MAX_LENGTH,
         )
 
     async def events(self, request: Request) -> Response:
@@ -75,17 +80,12 @@ class StepPages(SeenBuildPages):
         subject = self._subject(seen.build, step.number)
         return event_stream(self.context, self.rendering.live, subject, lambda: self.seen(request), weight)
 
-    async def download(self, request: Request) -> Response:
-        """GET …/steps/{number}/log.txt: all stored lines of a step's log, as they were written."""
-        seen = await self.seen(request)
-        step = await self.step(request, seen.build)
-        headers = {"content-disposition": f'attachment; filename="{seen.build.id}-step-{step.number}.txt"'}
-        return StreamingResponse(self._log(seen.build, step), 200, headers, "text/plain; charset=utf-8")
-
-    async def _log(self, build: ReadableBuild, step: Step) -> AsyncGenerator[bytes]:
-        for first in range(0, step.log_lines, _DOWNLOADED_LINES):
-            lines = await self.services.records.lines_of(build, step.number, first, _DOWNLOADED_LINES)
-            yield b"".join(line.content for line in lines)
+    async def _hits(self, build: ReadableBuild, number: int, search: TextSearch, line: int | None) -> Hits:
+        sizes = self.context.page_sizes
+        found, is_whole = await self.services.records.search_step(
+            build, number, search, sizes.found_lines, sizes.search_bytes
+        )
+        return hits_at([one + 1 for one in found], line, is_whole=is_whole)
 
     def _subject(self, build: ReadableBuild, number: int) -> Subject:
         records = self.services.records

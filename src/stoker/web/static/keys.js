@@ -6,6 +6,8 @@ document.addEventListener("keydown", (event) => {
   );
   if (!meant) return;
   event.preventDefault();
-  if (meant.localName === "input") meant.select();
-  else meant.click();
+  if (meant.localName === "input") {
+    meant.focus();
+    meant.select();
+  } else meant.click();
 });

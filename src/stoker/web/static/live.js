@@ -65,7 +65,8 @@ function pause() {
 // One look at a time; whatever is said meanwhile makes one more.
 async function look() {
   wanted = true;
-  if (looking) return;
+  // What is searched stays as it is.
+  if (looking || document.getElementById("live")?.hasAttribute("data-still")) return;
   looking = true;
   while (wanted) {
     wanted = false;

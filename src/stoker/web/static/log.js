@@ -11,6 +11,12 @@ let begun = null;
 const log = () => document.getElementById("log");
 const follower = () => document.getElementById("follow");
 
+// Whether the page shows the end of the log, whatever is added to it.
+function isTail() {
+  const asked = new URLSearchParams(location.search);
+  return !asked.has("line") && !asked.has("q");
+}
+
 function follow(wanted) {
   following = wanted;
   follower()?.setAttribute("aria-pressed", String(following));
@@ -37,7 +43,10 @@ function mark() {
 // Shows the lines of the address, in another part of the log if they are there.
 async function show() {
   const lines = named();
-  if (!lines) return;
+  if (!lines) {
+    document.querySelector("#log .current, #log .marked")?.scrollIntoView({ block: "center" });
+    return;
+  }
   if (!document.getElementById(`L${lines[0]}`)) {
     history.replaceState(null, "", addressOf(...lines));
     if (!(await refresh().catch(() => false))) location.reload();
@@ -50,6 +59,18 @@ function addressOf(first, last) {
   const query = new URLSearchParams(location.search);
   query.set("line", first === last ? first : `${first}-${last}`);
   return `?${query}#L${first}${first === last ? "" : `-L${last}`}`;
+}
+
+// Where a link leads to. Those that only change how the log is shown keep the lines that were chosen since they came.
+function wantedBy(link) {
+  const wanted = new URL(link.href);
+  if (link.dataset.here !== "view") return wanted;
+  const view = new URL(location.href);
+  for (const name of ["wrap", "times"]) {
+    if (wanted.searchParams.has(name)) view.searchParams.set(name, wanted.searchParams.get(name));
+    else view.searchParams.delete(name);
+  }
+  return view;
 }
 
 // Goes to another part or view of the page without leaving it.
@@ -84,8 +105,9 @@ document.addEventListener("click", (event) => {
     choose(Number(line.parentElement.id.slice(1)), event.shiftKey);
   } else if (link && !event.shiftKey) {
     event.preventDefault();
-    follow(false);
-    go(link.href);
+    const wanted = wantedBy(link);
+    if (wanted.hash || wanted.searchParams.has("line")) follow(false);
+    go(wanted.href);
   } else if (event.target.closest("#follow")) {
     const isWanted = !following;
     if (isWanted) history.replaceState(null, "", follower().dataset.end);
@@ -114,7 +136,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener(
   "scroll",
   (event) => {
-    if (event.target === log() && follower() && isAtItsEnd(log()) !== following) follow(!following);
+    if (event.target === log() && follower() && isTail() && isAtItsEnd(log()) !== following) follow(!following);
   },
   true,
 );
@@ -125,5 +147,5 @@ document.addEventListener("updated", () => {
 window.addEventListener("hashchange", show);
 
 document.documentElement.classList.add("scripts");
-if (location.hash) show();
-else follow(Boolean(follower()) && !new URLSearchParams(location.search).has("line"));
+if (location.hash || location.search) show();
+if (!location.hash && isTail()) follow(Boolean(document.getElementById("running")));
