@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from stoker.domain.critical_path import critical_path
 from stoker.domain.steps import Step
-from tests.harness.steps import step
+from tests.harness.steps import BEGIN, step
 
 
 def path_of(steps: Sequence[Step]) -> tuple[list[int], float]:
@@ -51,3 +52,12 @@ def test_a_circle_and_clocks_that_run_back_end_all_the_same() -> None:
     circle = [step(1, 0, 1, digest="a", needs=(two,)), step(2, 1, 2, digest="b", needs=(one,))]
     assert path_of(circle)[1] == 2
     assert path_of([one]) == ([1], 0)
+
+
+def test_a_running_step_is_on_it_as_if_it_ended_now() -> None:
+    base = step(1, 0, 2)
+    runs, other = step(2, 2, None, needs=(base,)), step(3, 2, 4, needs=(base,))
+    now = BEGIN + timedelta(seconds=12)
+    found = critical_path([one.until(now) for one in (base, runs, other, step(4, None, None))])
+    assert [one.number for one in found.steps] == [1, 2]
+    assert found.duration == timedelta(seconds=12)

@@ -6,8 +6,19 @@ from datetime import timedelta
 
 import pytest
 
+from stoker.domain.build_waits import Wait
 from stoker.domain.steps import Dockerfile
-from stoker.web.timeline import SCALE, Scale, bars, canceled_steps, dockerfile_line, failed_step, failure_reasons
+from stoker.web.timeline import (
+    SCALE,
+    Scale,
+    bars,
+    canceled_steps,
+    dockerfile_line,
+    failed_step,
+    failure_reasons,
+    scale_of,
+    wait_bars,
+)
 from tests.harness.steps import BEGIN, step
 
 
@@ -112,3 +123,26 @@ def test_the_line_of_a_step(name: str, line: int | None) -> None:
     contents = 'FROM x\n\nRUN make \\\n  && make install\nCOPY . /src\nRUN twice\nRUN twice\nRUN  ["a", "b"]\n'
     found = dockerfile_line(step(1, name=name), [Dockerfile("b", "", "Dockerfile", contents)])
     assert (found.number if found else None) == line
+
+
+def waited(begun: float, ended: float) -> Wait:
+    return Wait("Queue", BEGIN + timedelta(seconds=begun), BEGIN + timedelta(seconds=ended), is_over=True)
+
+
+def test_waits_are_before_the_second_from_which_steps_count() -> None:
+    waits = [waited(-2, -1), waited(-1, -0.95), waited(-0.95, 0)]
+    found = scale_of(BEGIN, BEGIN + timedelta(seconds=8), waits)
+    assert [(one.left, one.width) for one in wait_bars(waits, found)] == [(0, 100), (105, 95)], (
+        "a short one isn't shown"
+    )
+    ticks = found.ticks()
+    assert [(tick.place, tick.label) for tick in ticks][:2] == [(200, "0 s"), (400, "2 s")]
+    (bar,) = bars([step(1, 0, 8)], found)["linux/amd64"]
+    assert (bar.left, bar.width, bar.begins) == (200, 800, 0)
+
+
+def test_a_long_wait_leaves_two_thirds_to_the_steps() -> None:
+    waits = [waited(-600, -1), waited(-1, 0)]
+    found = scale_of(BEGIN, BEGIN + timedelta(seconds=8), waits)
+    assert [(one.left, one.width) for one in wait_bars(waits, found)] == [(0, 250), (250, 83)]
+    assert scale_of(BEGIN, BEGIN - timedelta(seconds=1), []).seconds > 0

@@ -47,6 +47,8 @@ def number_of(page: Page, words: str) -> int:
 def test_a_failure_comes_first_with_its_step_line_and_log(ada: Browser, failed: str) -> None:
     page = ada.get(f"/builds/{failed}")
     first = page.text.partition("<dl>")[0]
+    assert re.search(rf"<title>✕ .*Build {failed} failed", page.text)
+    assert "Running now" not in page.words
     assert "Why it failed" in first
     assert "exit code: 7" in first
     assert "Dockerfile:5" in first
@@ -326,6 +328,11 @@ def test_a_running_build_tells_when_there_is_more(owned: Server, ada: Browser, t
     page = ada.get(f"/builds/{build}")
     assert 'src="/static/live.js"' in page.text
     assert "running" in page.words
+    now = page.text.partition('aria-labelledby="now"')[2].partition("</section>")[0]
+    assert re.search(r'echo begun.*<code class="last">begun</code>', now, re.DOTALL)
+    assert "data-running" in now
+    assert re.search(rf"<title>● .*Build {build} running", page.text)
+    assert '<li class="wait"' in page.text, "the machine's start"
     with pytest.raises(urllib.error.HTTPError) as refused:
         Browser(owned.url).follow(f"/builds/{build}")
     assert refused.value.code == 403

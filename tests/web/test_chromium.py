@@ -261,7 +261,8 @@ def test_what_runs_is_counted_on_in_the_servers_words(
     context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {waits('/counted')}"))
     build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" begun"))
     ada.page.clock.install()
-    for place, many in ((f"/builds/{build}", 2), (f"/projects/{owned.project}", 1)):
+    # For the build: as what runs now, as a whole, on the critical path, and as a bar.
+    for place, many in ((f"/builds/{build}", 4), (f"/projects/{owned.project}", 1)):
         page = ada.open(place)
         counted = page.locator("[data-running]")
         expect(counted).to_have_count(many)
@@ -426,6 +427,36 @@ def at_its_end(page: Page) -> bool:
     return page.locator("#log").evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight < 5")
 
 
+def test_what_runs_now_is_on_the_first_screen(
+    owned: Server,
+    chromium: Chromium,
+    ada: Seat,
+    tmp_path: Path,
+    begun: Callable[[subprocess.Popen[str]], str],
+) -> None:
+    context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {waits('/six')}; echo more; {waits('/seven')}"))
+    build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" begun"))
+    page = ada.open(f"/builds/{build}")
+    now = page.get_by_role("region", name="Running now")
+    expect(now).to_be_in_viewport(ratio=1)
+    expect(now.locator(".last")).to_have_text("begun")
+    expect(page).to_have_title(re.compile(f"^● .*Build {build} running"))
+    path = page.locator("#path")
+    expect(path).to_contain_text("echo begun")
+    expect(page.get_by_text("Machine start")).to_be_visible()
+    let_go("/six")
+    expect(now.locator(".last")).to_have_text("more")
+    for size in ((390, 844), (1280, 800)):
+        with chromium.seat(owned.url, size=size, cookies=ada.context) as seat:
+            seat.open(f"/builds/{build}")
+            expect(seat.page.get_by_role("region", name="Running now")).to_be_in_viewport(ratio=1)
+            assert seat.page.evaluate("document.scrollingElement.scrollWidth") == size[0]
+            assert seat.axe() == []
+    let_go("/seven")
+    expect(now).to_have_count(0)
+    expect(page).to_have_title(re.compile(f"^✓ .*Build {build} succeeded"))
+
+
 def test_a_steps_own_page_follows_its_log(
     owned: Server, ada: Seat, tmp_path: Path, begun: Callable[[subprocess.Popen[str]], str]
 ) -> None:
@@ -588,6 +619,17 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Sea
     within_reach = ("a:not([tabindex='-1'])", "button", "summary", "select", "input:not([type=hidden])", "[tabindex='0']")
     assert len(reached) == page.locator(", ".join(f"{one}:visible" for one in within_reach)).count()
     assert [one for one in reached if not one.visible or one.outline != "3px"] == []
+
+
+def test_the_failing_line_is_five_keys_away(ada: Seat, failed: str) -> None:
+    page = ada.open(f"/builds/{failed}")
+    for key in ("Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    log = page.get_by_role("region", name="its end")
+    expect(log).to_be_focused()
+    expect(log.get_by_text("red", exact=True)).to_be_in_viewport()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
 
 
 def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str) -> None:

@@ -12,10 +12,10 @@ from stoker.domain.slower_steps import SlowerStep, slower_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from stoker.domain.cache_misses import ComparedBuild
     from stoker.domain.steps import Step
-
 
 @dataclass(frozen=True, slots=True)
 class BuildAnalysis:
@@ -34,19 +34,21 @@ class BuildAnalysis:
     slower: tuple[SlowerStep, ...] = ()
 
 
-def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild]) -> BuildAnalysis:
+def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild], now: datetime | None = None) -> BuildAnalysis:
     """Analyse all steps of a build.
 
     Args:
         steps: all of them.
         before: the build to compare with, by platform.
+        now: the end of steps that still run; None if the build is over.
     """
     misses: dict[int, CacheMiss] = {}
     for platform in sorted({step.platform for step in steps}):
         misses |= cache_misses(steps, platform, before.get(platform))
+    timed = steps if now is None else [step.until(now) for step in steps]
     return BuildAnalysis(
         is_whole=True,
-        path=critical_path(steps),
+        path=critical_path(timed),
         misses=misses,
         images=base_images(steps),
         slower=slower_steps(steps, [step for compared in before.values() for step in compared.steps]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from stoker.domain.builds import BuildStatus
+    from stoker.domain.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ class BuildWork:
     def cache_share(self) -> float | None:
         """The share of cached steps; None if there are no steps."""
         return self.cached_steps / self.steps if self.steps else None
+
+
+def with_running(work: BuildWork, running: Sequence[Step], now: datetime) -> BuildWork:
+    """The same with what running steps have done until now."""
+    if not running:
+        return work
+    done = sum((now - step.started_at for step in running if step.started_at and step.started_at < now), timedelta(0))
+    return replace(work, work=work.work + done, ended_at=max(now, work.ended_at or now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -126,6 +126,12 @@ class Step:
         # The clock of its machine may have been set back meanwhile.
         return max(self.completed_at - self.started_at, timedelta())
 
+    def until(self, now: datetime) -> Step:
+        """A running step as if it ended now; any other as it is."""
+        if self.started_at is None or self.completed_at is not None:
+            return self
+        return replace(self, completed_at=max(now, self.started_at))
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -230,6 +236,7 @@ class RecordSummary:
         dropped_bytes: how much of its logs was not kept.
         dropped_steps: how many steps were more than are kept.
         left_out: how much else was, such as warnings, Dockerfiles, and what its client reported.
+        first_solve_at: when its client began its first solve.
     """
 
     state: RecordState
@@ -238,6 +245,7 @@ class RecordSummary:
     dropped_bytes: int
     dropped_steps: int
     left_out: int = 0
+    first_solve_at: datetime | None = None
 
     @property
     def steps(self) -> int:

@@ -14,6 +14,8 @@ from stoker.store import build_work as work_store
 from stoker.store import steps as step_store
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stoker.domain.build_work import BuildTrend
     from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
@@ -58,8 +60,8 @@ class AnalysisService:
             known = self._known(build)
             if known is not None:
                 return known
-            found = await self._analyse(build)
             is_over = build.status.finished and state is not RecordState.FOLLOWING
+            found = await self._analyse(build, None if is_over else self._core.now())
             self._found[build.id] = (found, None if is_over else self._core.monotonic() + _FRESH_SECONDS)
             self._found.move_to_end(build.id)
             while len(self._found) > _REMEMBERED:
@@ -80,7 +82,7 @@ class AnalysisService:
         found, until = self._found.get(build.id, (None, None))
         return found if until is None or self._core.monotonic() < until else None
 
-    async def _analyse(self, build: Build) -> BuildAnalysis:
+    async def _analyse(self, build: Build, now: datetime | None) -> BuildAnalysis:
         async with self._core.database.read() as tx:
             steps = await step_store.all_steps(tx, build.id, self._most_steps)
             platforms = {step.platform for step in steps or ()}
@@ -91,7 +93,7 @@ class AnalysisService:
                 compared = await self._build_before(tx, build, platform, steps)
                 if compared is not None:
                     before[platform] = compared
-        return await asyncio.to_thread(analyse, steps, before)
+        return await asyncio.to_thread(analyse, steps, before, now)
 
     async def _build_before(
         self, tx: Transaction, build: Build, platform: str, steps: list[Step]

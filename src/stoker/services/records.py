@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 MAX_LINES = 10_000
 _MAX_DIGEST_LENGTH = 256
 _MOST_FAILED = 1000
+_MOST_RUNNING = 1000
 
 
 class RecordService:
@@ -109,6 +110,11 @@ class RecordService:
         """The steps of a build that have an error, those that ended first, wherever they are among its steps."""
         async with self._core.database.read() as tx:
             return await step_store.failed_steps(tx, build.id, _MOST_FAILED)
+
+    async def running_steps_of(self, build: ReadableBuild) -> list[Step]:
+        """The steps of a build that run now, those that began first, wherever they are among its steps."""
+        async with self._core.database.read() as tx:
+            return await step_store.running_steps(tx, build.id, _MOST_RUNNING)
 
     async def step_of(self, build: ReadableBuild, number: int) -> Step:
         """One step of a build.
@@ -245,4 +251,5 @@ def _summary(work: BuildWork, dropped_bytes: int, solves: Sequence[Solve], left_
         dropped_bytes=dropped_bytes,
         dropped_steps=sum(solve.dropped_steps for solve in recorded),
         left_out=left_out,
+        first_solve_at=min((solve.created_at for solve in solves), default=None),
     )

@@ -229,6 +229,13 @@ async def failed_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:
     return await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
 
 
+async def running_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:
+    """Up to ``most`` steps of a build that began and have not ended, those that began first; see `_own`."""
+    running = _own(build_id, _LISTED).where(steps.c.started_at.is_not(None), steps.c.completed_at.is_(None))
+    query = running.order_by(steps.c.started_at, steps.c.number).limit(most)
+    return await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
+
+
 async def client_steps(tx: Transaction, build_id: str) -> list[Step]:
     """What the build's client reported of its own work, such as connecting."""
     query = select(*_LISTED).where(steps.c.build_id == build_id, steps.c.solve_ref == CLIENT_REF)

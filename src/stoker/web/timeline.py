@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import is_cancellation
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from datetime import datetime
 
+    from stoker.domain.build_waits import Wait
     from stoker.domain.steps import Dockerfile, Step
 
 SCALE = 1000
 _LEAST_WIDTH = 4
+_LEAST_WAIT = timedelta(seconds=0.1)
 _MOST_TICKS = 6
 _MOST_CANCELED = 3
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
@@ -54,10 +57,16 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The time scale of all bars of a build."""
+    """The time scale of all bars of a build. Its marks count from ``zero``, or from its beginning if that is None."""
 
     first: datetime
     last: datetime
+    zero: datetime | None = None
+
+    @property
+    def origin(self) -> datetime:
+        """The moment from which seconds count."""
+        return self.zero or self.first
 
     @property
     def seconds(self) -> float:
@@ -69,10 +78,42 @@ class Scale:
         return round((moment - self.first).total_seconds() / self.seconds * SCALE)
 
     def ticks(self) -> list[Tick]:
-        """A few marks at round times, from the start."""
-        apart = next((one for one in _TICK_SECONDS if self.seconds / one <= _MOST_TICKS), self.seconds)
-        times = [number * apart for number in range(int(self.seconds / apart) + 1)]
-        return [Tick(round(time / self.seconds * SCALE), _label(time)) for time in times]
+        """A few marks at round times, from the origin."""
+        length = max((self.last - self.origin).total_seconds(), 0.001)
+        apart = next((one for one in _TICK_SECONDS if length / one <= _MOST_TICKS), length)
+        times = [number * apart for number in range(int(length / apart) + 1)]
+        return [Tick(self.place(self.origin + timedelta(seconds=time)), _label(time)) for time in times]
+
+
+def scale_of(first: datetime, last: datetime, waits: Sequence[Wait]) -> Scale:
+    """The scale of a build's waits and steps. Waits that would take more than a third of it are cut at their beginning.
+
+    Args:
+        first: when its first step began.
+        last: when its last step ended, or now.
+        waits: what it waited for before.
+    """
+    begin = min((wait.started_at for wait in waits if is_shown(wait)), default=first)
+    return Scale(max(min(begin, first), first - max(last - first, timedelta(0)) / 2), last, first)
+
+
+def is_shown(wait: Wait) -> bool:
+    """Whether a wait took so long that it is drawn."""
+    return wait.duration >= _LEAST_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBar:
+    """A wait and its bar, in thousandths of the time scale."""
+
+    wait: Wait
+    left: int
+    width: int
+
+
+def wait_bars(waits: Sequence[Wait], scale: Scale) -> list[WaitBar]:
+    """The bars of a build's waits, but for very short ones."""
+    return [WaitBar(wait, *_extent(wait.started_at, wait.ended_at, scale)) for wait in waits if is_shown(wait)]
 
 
 def bars(
@@ -150,11 +191,16 @@ def _bar(step: Step, scale: Scale, *, is_critical: bool, is_over: bool) -> Bar:
         state = "cached" if step.cached else "not-run" if is_over else "waiting"
         return Bar(step, state, 0, 0, None, None, is_critical)
     end = scale.last if step.completed_at is None else step.completed_at
-    left = min(max(scale.place(step.started_at), 0), SCALE - _LEAST_WIDTH)
-    width = min(max(scale.place(end) - left, _LEAST_WIDTH), SCALE - left)
-    begins = max((step.started_at - scale.first).total_seconds(), 0.0)
+    left, width = _extent(step.started_at, end, scale)
+    begins = max((step.started_at - scale.origin).total_seconds(), 0.0)
     state, seconds = _state(step, is_over=is_over), max((end - step.started_at).total_seconds(), 0.0)
     return Bar(step, state, left, width, begins, seconds, is_critical)
+
+
+def _extent(begin: datetime, end: datetime, scale: Scale) -> tuple[int, int]:
+    """Where a bar begins and how wide it is. It is within the scale, and never too narrow to be seen."""
+    left = min(max(scale.place(begin), 0), SCALE - _LEAST_WIDTH)
+    return left, min(max(scale.place(end) - left, _LEAST_WIDTH), SCALE - left)
 
 
 def _state(step: Step, *, is_over: bool) -> str:

@@ -13,15 +13,27 @@ from starlette.responses import Response
 from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.build_titles import origin_line, origin_pieces, web_pages_of, who_began
 from stoker.domain.builds import BuildStatus
+from stoker.domain.build_waits import build_waits
+from stoker.domain.build_work import with_running
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from stoker.domain.people import Role
+from stoker.domain.shortening import shortened
+from stoker.domain.terminal_text import shown_text
 from stoker.domain.text_search import TextSearch
 from stoker.web.ansi import log_html, marked_html
 from stoker.web.events import MADE_FOR_ONE, event_stream
 from stoker.web.forms import read_form
 from stoker.web.page import SignInFirst, go_to, rendered_in_pieces
 from stoker.web.seen_build import SeenBuildPages, asked_number, follows, is_number, subject_of
-from stoker.web.timeline import Scale, bars, canceled_steps, dockerfile_line, failed_step, failure_reasons
+from stoker.web.timeline import (
+    bars,
+    canceled_steps,
+    dockerfile_line,
+    failed_step,
+    failure_reasons,
+    scale_of,
+    wait_bars,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +43,16 @@ if TYPE_CHECKING:
 
     from stoker.domain.build_analysis import BuildAnalysis
     from stoker.domain.build_origins import BuildOrigin
-    from stoker.domain.builds import Build
     from stoker.domain.principals import Principal
     from stoker.domain.steps import LogLine, RecordSummary, Step
     from stoker.services.comparisons import LastGoodBuild
     from stoker.services.lookup import ReadableBuild
     from stoker.web.live import Subject
     from stoker.web.seen_build import SeenBuild
+
+_MOST_RUNNING = 5
+_TAIL_LINES = 5
+_MOST_WORDS = 300
 
 
 class BuildPages(SeenBuildPages):
@@ -55,12 +70,17 @@ class BuildPages(SeenBuildPages):
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
         shown, has_more = await records.steps_of(build, sizes.steps, after)
+        is_live = follows(build, summary.state)
+        running = await records.running_steps_of(build) if is_live else []
         with_errors = await records.failed_steps_of(build)
         failed = failed_step(with_errors)
         dockerfiles = await records.dockerfiles_of(build) if failed is not None else []
         origin = await self._origin(seen)
         now = self.context.now()
-        scale, is_live = _scale(build, summary, now), follows(build, summary.state)
+        work = with_running(summary.work, running, now)
+        waits = build_waits(build, _first_work(summary), now)
+        end = now if is_live else work.ended_at or build.finished_at or now
+        scale = scale_of(work.begun_at or end, end, waits)
         critical = {step.number for step in analysis.path.steps}
         return await rendered_in_pieces(
             "build.html",
@@ -71,7 +91,7 @@ class BuildPages(SeenBuildPages):
             pieces=origin_pieces(origin, who_began(build.begun_by, origin)) if seen.own is not None else (),
             repository_url=web_pages_of(origin).root,
             summary=summary,
-            work=summary.work,
+            work=work,
             analysis=analysis,
             last_good=await self._last_good(seen, analysis),
             usual=await self.services.comparisons.usual_duration(seen.own) if seen.own is not None else None,
@@ -82,6 +102,12 @@ class BuildPages(SeenBuildPages):
             sizes=sizes,
             now=now,
             follows=is_live,
+            running=running,
+            running_numbers={step.number for step in running},
+            most_running=_MOST_RUNNING,
+            last_words=await self._last_words(build, running[:_MOST_RUNNING]),
+            waiting=next((wait for wait in waits if not wait.is_over), None),
+            wait_bars=[] if after else wait_bars(waits, scale),
             platforms=bars(shown, scale, critical, is_over=not is_live),
             ticks=scale.ticks(),
             failed=failed,
@@ -183,15 +209,26 @@ class BuildPages(SeenBuildPages):
     async def _last_lines(self, build: ReadableBuild, step: Step, size: int) -> Sequence[LogLine]:
         return await self.services.records.lines_of(build, step.number, max(step.log_lines - size, 0), size)
 
+    async def _last_words(self, build: ReadableBuild, running: Sequence[Step]) -> dict[int, str]:
+        """The last line that isn't empty of steps' logs, by the steps' numbers."""
+        if not any(step.log_lines for step in running):
+            return {}
+        size = len(running) * _TAIL_LINES
+        tails = await self.services.records.tails_of(build, running, _TAIL_LINES, size)
+        return {number: words for number, lines in tails.items() if (words := _last_of(lines))}
+
     def _subject(self, build: ReadableBuild) -> Subject:
         return subject_of(self.services.records, build)
 
 
-def _scale(build: Build, summary: RecordSummary, now: datetime) -> Scale:
-    """From the first step's start to the last one's end, or until now while it can still change."""
-    work = summary.work
-    end = now if follows(build, summary.state) else work.ended_at or build.finished_at or now
-    return Scale(work.begun_at or end, end)
+def _first_work(summary: RecordSummary) -> datetime | None:
+    """When a build's machine was first seen to be ready: a solve or a step began."""
+    return min(filter(None, (summary.first_solve_at, summary.work.begun_at)), default=None)
+
+
+def _last_of(lines: Sequence[LogLine]) -> str:
+    texts = (shown_text(line.text).strip() for line in reversed(lines))
+    return shortened(next(filter(None, texts), ""), _MOST_WORDS)
 
 
 def _by_interest(steps: Sequence[Step], failed: Step | None) -> list[Step]:
