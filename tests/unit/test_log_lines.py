@@ -161,7 +161,10 @@ def test_a_search_is_for_some_text_in_one_line(text: str) -> None:
         TextSearch(text)
 
 
-@given(st.text(st.sampled_from("aAbBßİ \x1b[31m<"), max_size=30), st.text(st.sampled_from("aAbBßİ "), min_size=1, max_size=3))
+@given(
+    st.text(st.sampled_from("aAbBßİ \x1b[31m<"), max_size=30),
+    st.text(st.sampled_from("aAbBßİ "), min_size=1, max_size=3),
+)
 def test_what_is_found_is_marked(line: str, wanted: str) -> None:
     search = TextSearch(wanted)
     marked = "<mark>" in marked_html(line, search)

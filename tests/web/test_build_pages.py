@@ -172,7 +172,7 @@ def test_a_timeline_has_an_axis_a_legend_and_words_for_what_is_drawn(ada: Browse
     assert ticks[0] == "0 s"
     assert 1 < len(ticks) <= 7
     assert "cached" in page.words
-    run_row = re.search(r'<li class="step is-done">(?:(?!</li>).)*echo hello.*?</li>', page.text, re.DOTALL)
+    run_row = re.search(r'<li class="step is-done"[^>]*>(?:(?!</li>).)*echo hello.*?</li>', page.text, re.DOTALL)
     assert run_row is not None
     assert '<rect class="path"' in run_row[0]
     assert "On the critical path, started after" in Page(200, "", run_row[0], {}).words
@@ -295,12 +295,20 @@ def test_a_member_shares_a_build_and_takes_it_back(owned: Server, ada: Browser, 
     assert 'method="post"' not in page.text, "a stranger can change nothing"
     number = number_of(page, "echo said")
     step = f"/steps/{number}"
-    paths = ("", "/search?q=said", "/events", "/log.txt", *(step + more for more in ("", "?q=said", "/events", "/log.txt", "/raw.txt")))
+    paths = (
+        "",
+        "/search?q=said",
+        "/events",
+        "/log.txt",
+        *(step + more for more in ("", "?q=said", "/events", "/log.txt", "/raw.txt")),
+    )
     assert [stranger.get(base + path).status for path in paths] == [200] * 9
     stopped = ada.submit(ada.get(f"/builds/{failed}"), f"/builds/{failed}/share", decision="stop")
     assert 'id="share"' in stopped.text
     assert [stranger.get(base + path).status for path in paths] == [404] * 9
-    assert [Browser(owned.url).get(f"/builds/{failed}{path}").path for path in ("/log.txt", f"{step}/raw.txt")] == ["/sign-in"] * 2
+    assert [Browser(owned.url).get(f"/builds/{failed}{path}").path for path in ("/log.txt", f"{step}/raw.txt")] == [
+        "/sign-in"
+    ] * 2
 
 
 def test_sharing_needs_a_member_and_a_form_of_ours(owned: Server, ada: Browser, failed: str) -> None:
@@ -440,3 +448,39 @@ def test_logs_are_read_as_plain_text(ada: Browser, failed: str) -> None:
     assert of_red[-1].startswith(f"#{red} ERROR: ")
     assert "exit code: 7" in of_red[-1]
     assert ada.get(f"/builds/{failed}/steps/999/raw.txt").status == 404
+
+
+def test_steps_are_filtered_by_kind_and_name(owned: Server, ada: Browser) -> None:
+    base = f"/builds/{write_large_record(owned, steps=2000, lines=2000)}"
+
+    def numbers(page: Page) -> list[int]:
+        return [int(number) for number in re.findall(r'<li class="step [^>]*id="step-(\d+)"', page.text)]
+
+    cached = ada.get(f"{base}?show=cached")
+    assert numbers(cached) == list(range(3, 1501, 3)), "every third one, as many as a page has"
+    after = re.search(r'<a href="([^"]+)#steps">Next steps', cached.text)
+    assert after is not None
+    assert after[1] == f"{base}?show=cached&amp;after=1500"
+    assert numbers(ada.get(f"{base}?show=cached&after=1500")) == list(range(1503, 2001, 3))
+    assert not set(numbers(ada.get(f"{base}?show=ran"))) & set(range(3, 2001, 3))
+    assert numbers(ada.get(f"{base}?name=TARGET-199")) == [199, *range(1990, 2000)]
+    assert numbers(ada.get(f"{base}?name=TARGET-199&show=ran")) == [199, 1990, 1991, 1993, 1994, 1996, 1997, 1999]
+    for literally in ("%25", "_"):
+        assert "No step matches" in ada.get(f"{base}?name={literally}").words
+    assert "No step matches" in ada.get(f"{base}?show=failed").words
+    for query, status in (("show=x", 400), (f"name={201 * 'x'}", 400), ("show=all&name=", 200)):
+        assert ada.get(f"{base}?{query}").status == status, query
+
+
+def test_steps_that_are_rarely_looked_at_are_folded_and_the_slowest_are_listed(
+    ada: Browser, changed: list[str]
+) -> None:
+    page = ada.get(f"/builds/{changed[2]}")
+    fold = re.search(r'<li class="fold" id="fold-\d+"><details id="folded-\d+"><summary>[^<]+</summary>', page.text)
+    assert fold is not None
+    assert re.search(r"\d (internal|cached) steps", fold[0])
+    assert '<li class="fold"' not in ada.get(f"/builds/{changed[2]}?show=cached").text
+    slowest = page.text.partition('<details id="slowest">')[2].partition("</details>")[0]
+    times = re.findall(r"([\d.]+) s</span>", slowest)
+    assert 1 <= len(times) <= 5
+    assert [float(time) for time in times] == sorted(map(float, times), reverse=True)

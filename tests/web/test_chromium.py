@@ -434,7 +434,9 @@ def test_what_runs_now_is_on_the_first_screen(
     tmp_path: Path,
     begun: Callable[[subprocess.Popen[str]], str],
 ) -> None:
-    context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {waits('/six')}; echo more; {waits('/seven')}"))
+    context = make_context(
+        tmp_path / "context", HEADER + run(f"echo begun; {waits('/six')}; echo more; {waits('/seven')}")
+    )
     build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" begun"))
     page = ada.open(f"/builds/{build}")
     now = page.get_by_role("region", name="Running now")
@@ -572,6 +574,50 @@ def test_a_log_has_the_rest_of_the_window(
         assert seat.problems == []
 
 
+def test_a_large_builds_steps_are_filtered_by_keyboard(owned: Server, ada: Seat, large: str) -> None:
+    page = ada.open(f"/builds/{large}")
+    steps = page.locator("li.step")
+    expect(steps).to_have_count(30)
+    page.get_by_role("link", name="Cached", exact=True).press("Enter")
+    expect(steps).to_have_count(10)
+    expect(page.get_by_role("link", name="Cached", exact=True)).to_have_attribute("aria-current", "page")
+    page.get_by_label("Filter steps by name").fill("TARGET-3")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(rf"/builds/{large}\?show=cached&name=TARGET-3"))
+    expect(steps).to_have_count(2)
+    page.get_by_role("link", name="All", exact=True).press("Enter")
+    expect(page).to_have_url(re.compile(rf"/builds/{large}\?name=TARGET-3#steps$"))
+    page.get_by_label("Filter steps by name").fill("")
+    page.keyboard.press("Enter")
+    expect(steps).to_have_count(30)
+    slowest = page.locator("#slowest")
+    slowest.locator("summary").press("Enter")
+    expect(slowest.get_by_role("listitem")).to_have_count(5)
+
+
+def test_a_fold_is_opened_by_keyboard(ada: Seat, failed: str) -> None:
+    page = ada.open(f"/builds/{failed}")
+    fold = page.locator("li.fold").first
+    hidden = fold.locator("li.step").first
+    expect(hidden).to_be_hidden()
+    fold.locator("summary").first.press("Enter")
+    expect(hidden).to_be_visible()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
+def test_a_large_build_fits_every_window(
+    chromium: Chromium, owned: Server, ada: Seat, large: str, size: tuple[int, int], colours: Literal["light", "dark"]
+) -> None:
+    with chromium.seat(owned.url, size=size, colours=colours, cookies=ada.context) as seat:
+        page = seat.open(f"/builds/{large}")
+        for details in page.locator("#slowest, #path").all():
+            details.locator("summary").click()
+        assert page.evaluate("document.scrollingElement.scrollWidth") == size[0]
+        assert seat.axe() == []
+        assert seat.problems == []
+
+
 @dataclass(frozen=True)
 class Focused:
     """What has the focus."""
@@ -616,7 +662,14 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(ada: Sea
         reached.append(focused(page))
     assert [one.order for one in reached] == sorted({one.order for one in reached})
     # Lines of logs are not among them: pages of steps have keys for those.
-    within_reach = ("a:not([tabindex='-1'])", "button", "summary", "select", "input:not([type=hidden])", "[tabindex='0']")
+    within_reach = (
+        "a:not([tabindex='-1'])",
+        "button",
+        "summary",
+        "select",
+        "input:not([type=hidden])",
+        "[tabindex='0']",
+    )
     assert len(reached) == page.locator(", ".join(f"{one}:visible" for one in within_reach)).count()
     assert [one for one in reached if not one.visible or one.outline != "3px"] == []
 

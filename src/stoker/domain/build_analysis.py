@@ -9,6 +9,7 @@ from stoker.domain.base_images import BaseImage, base_images
 from stoker.domain.cache_misses import CacheMiss, cache_misses
 from stoker.domain.critical_path import CriticalPath, critical_path
 from stoker.domain.slower_steps import SlowerStep, slower_steps
+from stoker.domain.slowest_steps import slowest_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,18 +18,23 @@ if TYPE_CHECKING:
     from stoker.domain.cache_misses import ComparedBuild
     from stoker.domain.steps import Step
 
+_SLOWEST = 5
+
+
 @dataclass(frozen=True, slots=True)
 class BuildAnalysis:
     """The result of the analysis.
 
     Attributes:
         is_whole: False if there are too many steps to analyse; then all else is empty.
+        slowest: the few steps that took longest, the slowest first.
         misses: why steps were not cached, by their numbers.
         slower: the steps that took much longer than in the build that was compared with.
     """
 
     is_whole: bool
     path: CriticalPath = field(default_factory=CriticalPath)
+    slowest: tuple[Step, ...] = ()
     misses: Mapping[int, CacheMiss] = field(default_factory=dict[int, CacheMiss])
     images: tuple[BaseImage, ...] = ()
     slower: tuple[SlowerStep, ...] = ()
@@ -49,6 +55,7 @@ def analyse(steps: Sequence[Step], before: Mapping[str, ComparedBuild], now: dat
     return BuildAnalysis(
         is_whole=True,
         path=critical_path(timed),
+        slowest=slowest_steps(timed, _SLOWEST),
         misses=misses,
         images=base_images(steps),
         slower=slower_steps(steps, [step for compared in before.values() for step in compared.steps]),

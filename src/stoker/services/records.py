@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.build_work import BuildWork
 from stoker.domain.errors import InvalidInput, NotFound
 from stoker.domain.pagination import Page
+from stoker.domain.step_filter import ALL_STEPS
 from stoker.domain.steps import Found, RecordState, RecordSummary, may_log_more, record_state
 from stoker.services.lookup import require_build
 from stoker.services.wakeups import build_topic, record_topic
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from stoker.domain.pagination import NumberedPageRequest
     from stoker.domain.principals import Principal
     from stoker.domain.solve_history import Attestation
+    from stoker.domain.step_filter import StepFilter
     from stoker.domain.steps import BuildWarning, Dockerfile, LogLine, Solve, Step
     from stoker.domain.text_search import TextSearch
     from stoker.services.core import Core
@@ -101,10 +103,12 @@ class RecordService:
         """How much was recorded of a build."""
         return (await self.summaries([build]))[build.id]
 
-    async def steps_of(self, build: ReadableBuild, size: int, after: int = 0) -> tuple[list[Step], bool]:
-        """Up to ``size`` of the next steps of a build after a number, and whether there are more."""
+    async def steps_of(
+        self, build: ReadableBuild, size: int, after: int = 0, wanted: StepFilter = ALL_STEPS
+    ) -> tuple[list[Step], bool]:
+        """Up to ``size`` of the next wanted steps of a build after a number, and whether there are more."""
         async with self._core.database.read() as tx:
-            return await step_store.list_steps(tx, build.id, size, after)
+            return await step_store.list_steps(tx, build.id, size, after, wanted)
 
     async def failed_steps_of(self, build: ReadableBuild) -> list[Step]:
         """The steps of a build that have an error, those that ended first, wherever they are among its steps."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    and_,
     bindparam,
     case,
     delete,
@@ -22,13 +23,15 @@ from sqlalchemy import (
 
 from stoker.domain.pacing import paced
 from stoker.domain.record_limits import step_cost, transfer_cost
+from stoker.domain.step_filter import ALL_STEPS, StepKind
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
 from stoker.store.tables.columns import microseconds, moment_of
 from stoker.store.tables.records import solves, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from stoker.domain.step_filter import StepFilter
     from stoker.store.database import Transaction
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -161,17 +164,36 @@ def _own(build_id: str, columns: Sequence[ColumnElement[Any]] = tuple(steps.c)) 
     return select(*columns).where(*own, steps.c.number.in_(first))
 
 
-async def list_steps(tx: Transaction, build_id: str, size: int, after: int) -> tuple[list[Step], bool]:
-    """The next steps of a build after a number, in the order of their numbers, and whether there are more; see `_own`.
+async def list_steps(
+    tx: Transaction, build_id: str, size: int, after: int, wanted: StepFilter = ALL_STEPS
+) -> tuple[list[Step], bool]:
+    """The next wanted steps of a build after a number, in the order of their numbers, and whether there are more.
+
+    See `_own`.
 
     They are without transfers, and may be fewer than ``size``, as they take a bounded amount of memory.
     """
-    query = _own(build_id, _LISTED).where(steps.c.number > after).order_by(steps.c.number).limit(size + 1)
+    query = _own(build_id, _LISTED).where(steps.c.number > after, *_matching(wanted))
+    query = query.order_by(steps.c.number).limit(size + 1)
     found = await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
     if len(found) > size:
         return found[:size], True
     # Those that take more than a page may are the last of it, and more may come.
     return found, sum(map(step_cost, found)) >= _PAGE_BYTES
+
+
+def _matching(wanted: StepFilter) -> Iterator[ColumnElement[bool]]:
+    match wanted.kind:
+        case StepKind.RAN:
+            yield and_(~steps.c.cached, steps.c.started_at.is_not(None))
+        case StepKind.CACHED:
+            yield steps.c.cached
+        case StepKind.FAILED:
+            yield steps.c.error.is_not(None)
+        case StepKind.ALL:
+            pass
+    if wanted.name:
+        yield func.lower(steps.c.name).contains(wanted.name.lower(), autoescape=True)
 
 
 async def all_steps(tx: Transaction, build_id: str, most: int, platform: str | None = None) -> list[Step] | None:

@@ -12,19 +12,22 @@ from starlette.responses import Response
 
 from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.build_titles import origin_line, origin_pieces, web_pages_of, who_began
-from stoker.domain.builds import BuildStatus
 from stoker.domain.build_waits import build_waits
 from stoker.domain.build_work import with_running
+from stoker.domain.builds import BuildStatus
 from stoker.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from stoker.domain.people import Role
 from stoker.domain.shortening import shortened
+from stoker.domain.step_filter import ALL_STEPS, MAX_NAME_LENGTH, StepKind
 from stoker.domain.terminal_text import shown_text
 from stoker.domain.text_search import TextSearch
 from stoker.web.ansi import log_html, marked_html
 from stoker.web.events import MADE_FOR_ONE, event_stream
+from stoker.web.folding import folded, unfolded
 from stoker.web.forms import read_form
 from stoker.web.page import SignInFirst, go_to, rendered_in_pieces
-from stoker.web.seen_build import SeenBuildPages, asked_number, follows, is_number, subject_of
+from stoker.web.seen_build import SeenBuildPages, follows, is_number, subject_of
+from stoker.web.steps_view import StepsView, asked_steps
 from stoker.web.timeline import (
     bars,
     canceled_steps,
@@ -61,15 +64,15 @@ class BuildPages(SeenBuildPages):
     async def show(self, request: Request) -> Response:
         """GET /builds/{build_id} and /share/{share_id}: a build and its steps."""
         seen = await self.seen(request)
-        after = asked_number(request, "after", 0)
+        view = asked_steps(request)
         subject = self._subject(seen.build)
-        return await self.rendering.make(request, seen, subject, f"?{after}", lambda: self._page(seen, after))
+        return await self.rendering.make(request, seen, subject, view.query, lambda: self._page(seen, view))
 
-    async def _page(self, seen: SeenBuild, after: int) -> str:
+    async def _page(self, seen: SeenBuild, view: StepsView) -> str:
         build, records, sizes = seen.build, self.services.records, self.context.page_sizes
         summary = await records.summary_of(build)
         analysis = await self.services.analysis.analysis_of(build, summary.state)
-        shown, has_more = await records.steps_of(build, sizes.steps, after)
+        shown, has_more = await records.steps_of(build, sizes.steps, view.after, view.wanted)
         is_live = follows(build, summary.state)
         running = await records.running_steps_of(build) if is_live else []
         with_errors = await records.failed_steps_of(build)
@@ -107,8 +110,14 @@ class BuildPages(SeenBuildPages):
             most_running=_MOST_RUNNING,
             last_words=await self._last_words(build, running[:_MOST_RUNNING]),
             waiting=next((wait for wait in waits if not wait.is_over), None),
-            wait_bars=[] if after else wait_bars(waits, scale),
-            platforms=bars(shown, scale, critical, is_over=not is_live),
+            wait_bars=wait_bars(waits, scale) if view == StepsView() else [],
+            platforms={
+                platform: list(folded(found) if view.wanted == ALL_STEPS else unfolded(found))
+                for platform, found in bars(shown, scale, critical, is_over=not is_live).items()
+            },
+            view=view,
+            kinds=[kind.value for kind in StepKind],
+            max_name_length=MAX_NAME_LENGTH,
             ticks=scale.ticks(),
             failed=failed,
             canceled=canceled_steps(with_errors),
@@ -117,8 +126,7 @@ class BuildPages(SeenBuildPages):
             failed_place=dockerfile_line(failed, dockerfiles) if failed is not None else None,
             tails=await records.tails_of(build, _by_interest(shown, failed), sizes.step_lines, sizes.lines),
             log_html=log_html,
-            after=after,
-            next_after=shown[-1].number if has_more else None,
+            next_after=shown[-1].number if has_more and shown else None,
         )
 
     async def search(self, request: Request) -> Response:
