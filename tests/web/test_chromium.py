@@ -239,12 +239,13 @@ def test_a_build_is_watched_live(
     first.locator(".log").evaluate("log => { log.scrollTop = 200; }")
     first.locator(".log").focus()
     place = "first => first.querySelector('.log').scrollTop"
-    before, top = first.evaluate(place), page.evaluate("window.scrollY")
+    seen_at = "first => first.querySelector('.log').getBoundingClientRect().top"
+    before, top = first.evaluate(place), first.evaluate(seen_at)
     let_go("/two")
     expect(second).to_have_class(re.compile("running"))
     expect(second.locator("summary")).to_be_visible()
     expect(first).to_have_class(re.compile("done"))
-    assert (first.evaluate(place), page.evaluate("window.scrollY")) == (before, top)
+    assert (first.evaluate(place), round(first.evaluate(seen_at))) == (before, round(top)), "whatever is added above"
     expect(first.locator(".log")).to_be_focused()
 
     let_go("/three")
@@ -261,8 +262,8 @@ def test_what_runs_is_counted_on_in_the_servers_words(
     context = make_context(tmp_path / "context", HEADER + run(f"echo begun; {waits('/counted')}"))
     build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" begun"))
     ada.page.clock.install()
-    # For the build: as what runs now, as a whole, on the critical path, and as a bar.
-    for place, many in ((f"/builds/{build}", 4), (f"/projects/{owned.project}", 1)):
+    # For the build: as what runs now, as a whole, on the critical path, among the slowest steps, and as a bar.
+    for place, many in ((f"/builds/{build}", 5), (f"/projects/{owned.project}", 1)):
         page = ada.open(place)
         counted = page.locator("[data-running]")
         expect(counted).to_have_count(many)
@@ -437,7 +438,7 @@ def test_what_runs_now_is_on_the_first_screen(
     context = make_context(
         tmp_path / "context", HEADER + run(f"echo begun; {waits('/six')}; echo more; {waits('/seven')}")
     )
-    build = begun(Depot(owned, tmp_path).begin(cwd=context, until=" begun"))
+    build = begun(Depot(owned, tmp_path).begin("--project", owned.new_project("cold"), cwd=context, until=" begun"))
     page = ada.open(f"/builds/{build}")
     now = page.get_by_role("region", name="Running now")
     expect(now).to_be_in_viewport(ratio=1)
@@ -499,8 +500,6 @@ def test_lines_are_linked_and_marked_by_mouse_and_keyboard(owned: Server, ada: S
     expect(page).to_have_url(f"{address}?line=10-12#L10-L12")
     marked = page.locator("#log .marked")
     expect(marked).to_have_count(3)
-    page.keyboard.press("j")
-    page.keyboard.press("j")
     page.keyboard.press("k")
     expect(page.locator("#L11 > a")).to_be_focused()
     page.keyboard.press("Enter")
@@ -526,6 +525,7 @@ def test_lines_are_linked_and_marked_by_mouse_and_keyboard(owned: Server, ada: S
         expect(marked).to_have_count(count)
     page.keyboard.press("]")
     expect(page).to_have_url(re.compile("/steps/2$"))
+    expect(page.locator("html")).to_have_class("scripts")
     page.keyboard.press("[")
     expect(page).to_have_url(re.compile("/steps/1$"))
 
@@ -535,7 +535,7 @@ def test_a_log_is_searched_by_keyboard_alone(owned: Server, ada: Seat, large: st
     page, address = ada.open(step), f"{owned.url}{step}"
     page.evaluate("window.sameDocument = true")
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
     page.keyboard.type("MODULE_14")
     page.keyboard.press("Enter")
     expect(page.locator("#hits")).to_have_text("1 of 111 lines")
@@ -682,7 +682,7 @@ def test_the_failing_line_is_five_keys_away(ada: Seat, failed: str) -> None:
     expect(log).to_be_focused()
     expect(log.get_by_text("red", exact=True)).to_be_in_viewport()
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
 
 
 def test_all_is_done_without_a_mouse(owned: Server, stranger: Seat, failed: str) -> None:
