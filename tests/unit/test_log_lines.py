@@ -25,7 +25,7 @@ from stoker.web.ansi import MAX_LINE_LENGTH, line_html, log_html, marked_html
         ("\x1b[38;5;31mone of 256\x1b[m", "one of 256"),
         ("\x1b[48;2;31;32;33mrgb", "rgb"),
         ("\x1b[2K\x1b[1Gmoved\x07\x00", "moved"),
-        ("\x1b]8;;http://example.com\x07link\x1b]8;;\x07", "link"),
+        ("\x1b]8;;ftp://example.com\x07link\x1b]8;;\x07", "link"),
         ("10%\r50%\r100%\r\n", "100%"),
         ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
         ('\x1b[31m"><b onclick=x>', '<span class="ink-31">&#34;&gt;&lt;b onclick=x&gt;</span>'),
@@ -95,7 +95,7 @@ def test_colours_go_on_over_lines() -> None:
         ("\x1b[31mEr\x1b[0mror", "ERROR", "<mark>Error</mark>"),
         ("İstanbul", "stan", "İ<mark>stan</mark>bul"),
         ("aaa", "aa", "<mark>aa</mark>a"),
-        ("ſ", "ſ", "<mark>ſ</mark>"),
+        ("\u017f", "\u017f", "<mark>\u017f</mark>"),
     ],
 )
 def test_a_search_looks_at_what_is_shown(line: str, wanted: str, marked: str | None) -> None:
@@ -171,3 +171,37 @@ def test_what_is_found_is_marked(line: str, wanted: str) -> None:
     assert marked == bool(search.places_in(shown_text(line)))
     if marked:
         assert search.is_shown_in(line.encode())
+
+
+def link(url: str, text: str) -> str:
+    return f'<a href="{url}" rel="noreferrer" title="{url}">{text}</a>'
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("\x1b]8;;https://a.example/a?b=1\x1b\\this\x1b]8;;\x1b\\.", link("https://a.example/a?b=1", "this") + "."),
+        ("\x1b]8;id=1;http://a.example\x07a\x1b]8;;\x07b", link("http://a.example", "a") + "b"),
+        ("\x1b]8;;http://a.example\x07a\x1b]8;;http://b\x07b", link("http://a.example", "a") + link("http://b", "b")),
+        ("\x1b[31m\x1b]8;;http://a.example\x07a", link("http://a.example", '<span class="ink-31">a</span>')),
+        ('\x1b]8;;https://a.example/"><script>\x07a', link("https://a.example/&#34;&gt;&lt;script&gt;", "a")),
+        # What leads elsewhere than to the web, or elsewhere than it seems.
+        ("\x1b]8;;javascript:alert(1)\x07a", "a"),
+        ("\x1b]8;;data:text/html,x\x07a", "a"),
+        ("\x1b]8;;file:///etc/passwd\x07a", "a"),
+        ("\x1b]8;;//example.com\x07a", "a"),
+        ("\x1b]8;;https://github.com@evil.example/\x07a", "a"),
+        ("\x1b]8;;https://\u0430.example\x07a", "a"),
+        (f"\x1b]8;;https://a.example/{2000 * 'x'}\x07a", "a"),
+    ],
+)  # fmt: skip
+def test_links_lead_to_the_web_alone(text: str, html: str) -> None:
+    assert line_html(text) == html
+
+
+def test_a_link_ends_with_its_line() -> None:
+    html = log_html()
+    assert [str(html(line)) for line in ("\x1b]8;;https://a.example\x07a\n", "b\n")] == [
+        link("https://a.example", "a"),
+        "b",
+    ]

@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _TOKEN = re.compile(
     r"(?P<text>[^\x00-\x08\x0a-\x1f\x7f-\x9f]+)"
     r"|(?:\x1b\[|\x9b)(?P<parameters>[0-?]*+)[ -/]*+(?P<final>[@-~]?)"
-    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*+(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\]|\x9d)(?P<command>[^\x07\x1b\x9c]*+)(?:\x07|\x1b\\|\x9c)?"
     r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c]*+(?:\x1b\\|\x9c)?"
     r"|\x1b[ -/]*+[0-~]?"
     r"|(?P<control>[\x00-\x1f\x7f-\x9f])"
@@ -27,6 +27,10 @@ _SEQUENCE_BYTES = re.compile(
     rb"|\x1b[ -/]*+[0-~]?|\xc2[\x80-\x9f]|[\x00-\x08\x0b-\x1f\x7f]"
 )
 _SOME_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+# Hyperlinks of the web (https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda). One with a user name
+# could look like a link to another host.
+_LINK = re.compile(r"8;[^;]*;(?P<url>https?://[!-~]{1,2000})", re.IGNORECASE)
+_USER = re.compile(r"https?://[^/?#]*@", re.IGNORECASE)
 _COLOURS = frozenset((*range(30, 38), *range(90, 98)))
 _PRIVATE = frozenset("<=>?")
 _WIDEST = 4000
@@ -37,10 +41,16 @@ _EXTENDED = frozenset({38, 48, 58})
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How text looks: one of the 16 colours by its code (ECMA-48, section 8.3.117), 0 for none."""
+    """How text looks, and where it leads to.
+
+    Attributes:
+        colour: one of the 16 by its code (ECMA-48, section 8.3.117); 0 for none.
+        link: a URL; empty for none.
+    """
 
     colour: int = 0
     is_bold: bool = False
+    link: str = ""
 
 
 @dataclass(slots=True)
@@ -97,14 +107,26 @@ class TerminalLog:
         for found in _TOKEN.finditer(text):
             if found["text"] is not None:
                 row.write(found["text"], self._style)
+            elif found["command"] is not None:
+                self._operating_command(found["command"])
             elif found["final"]:
                 self._control_sequence(row, found["parameters"], found["final"])
             elif found["control"] == "\r":
                 row.at = 0
             elif found["control"] == "\b":
                 row.at = max(0, row.at - 1)
+        # A link ends with its line, so that one without an end doesn't take the rest of the log.
+        if self._style.link:
+            self._style = replace(self._style, link="")
         cells = zip(row.characters, row.styles, strict=True)
         return [("".join(one for one, _ in run), style) for style, run in groupby(cells, lambda cell: cell[1])]
+
+    def _operating_command(self, command: str) -> None:
+        if not command.startswith("8;"):
+            return
+        found = _LINK.fullmatch(command)
+        url = "" if found is None or _USER.match(found["url"]) else found["url"]
+        self._style = replace(self._style, link=url)
 
     def _control_sequence(self, row: _Row, parameters: str, final: str) -> None:
         if parameters[:1] in _PRIVATE:
@@ -163,7 +185,7 @@ def _styled(style: Style, parameters: str) -> Style:
             if code == 38 and kind == ["5"]:
                 style = replace(style, colour=_of_palette(values[0] if values else ""))
         elif code == 0:
-            style = Style()
+            style = Style(link=style.link)
         elif code in _COLOURS:
             style = replace(style, colour=code)
         elif code in {_BOLD, _NOT_BOLD}:

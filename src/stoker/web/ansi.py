@@ -91,4 +91,7 @@ def _cut(runs: list[tuple[str, Style]], places: Sequence[tuple[int, int]]) -> It
 
 def _span(text: str, style: Style) -> Markup:
     classes = " ".join(filter(None, ("bold" if style.is_bold else "", f"ink-{style.colour}" if style.colour else "")))
-    return Markup('<span class="{}">{}</span>').format(classes, text) if classes and text else escape(text)
+    html = Markup('<span class="{}">{}</span>').format(classes, text) if classes and text else escape(text)
+    if not style.link:
+        return html
+    return Markup('<a href="{}" rel="noreferrer" title="{}">{}</a>').format(style.link, style.link, html)
