@@ -67,7 +67,7 @@ async def _measure_machine(
     build = await api.create_build(stack.server.project)
     endpoint = await api.endpoint(build, stack.platform)
     await ready(address_of(endpoint, stack.folder / "endpoint"))
-    address, mark = running_address(stack), str(machine_of(stack).folder)
+    address, mark = running_address(stack), machine_of(stack).id
     memory.add(IDLE, _memory(mark))
     processor.add(IDLE, await _processor(mark))
     builds.add(LIMITED, await asyncio.to_thread(_build, stack, address, context, number))
@@ -101,7 +101,7 @@ async def _processor(mark: str) -> float:
 
 
 def _memory(mark: str) -> float:
-    """Bytes of all processes whose command line names a folder, with their part of what they share."""
+    """Bytes of all such processes, with their part of what they share."""
     total = 0.0
     for process in _processes(mark):
         try:
@@ -122,12 +122,16 @@ def _processor_seconds(mark: str) -> float:
 
 
 def _processes(mark: str) -> Iterator[Path]:
+    """Processes whose command line or cgroup names something: in a user namespace, a machine's own folder has another
+    name.
+    """
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
         try:
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            cgroups = (process / "cgroup").read_text()
         except OSError:
             continue
-        if mark in line:
+        if mark in line or mark in cgroups:
             yield process

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from stoker.buildkit.control import ControlFailed
 from stoker.buildkit.history import read_history
@@ -29,7 +30,7 @@ _LONGEST_PAUSE = 5.0
 _SILENT_SECONDS = 2.0
 
 # When a client's connection breaks, all of its solves end in the same moment. Others shall not wait for all of them.
-_ENDS_AT_ONCE = 4
+_ENDS_OF_A_BUILD_AT_ONCE = 4
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Follower:
         self._credentials = credentials
         self._options = options
         self._monotonic = monotonic
-        self._ends = asyncio.Semaphore(_ENDS_AT_ONCE)
+        self._ends: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def follow(self, solve: Solve, wanted: Callable[[], Awaitable[None]]) -> bool:
         """Record a solve to its end. Returns False if it released its slot to another solve instead.
@@ -78,7 +79,7 @@ class Follower:
             for task in (following, ended, yielding):
                 task.cancel()
             await asyncio.gather(following, ended, yielding, return_exceptions=True)
-        async with self._ends:
+        async with self._ends.setdefault(solve.build_id, asyncio.Semaphore(_ENDS_OF_A_BUILD_AT_ONCE)):
             if error is not None:
                 _log.info("the record of solve %s of build %s is incomplete: %s", solve.ref, solve.build_id, error)
             else:
