@@ -49,7 +49,7 @@ def test_tables_of_regions_name_them_and_count_before_the_general_settings(tmp_p
     ("table", "says"),
     [
         ("[regions.there]\nmax_cpus = 1", "there: max_cpus is not a setting of the process runtime"),
-        ("[regions.there]\nmax_processes = 1", "there: max_processes: Input should be greater than or equal to 200"),
+        ("[regions.there]\nmax_processes = 1", "there: max_processes: it must be at least 200"),
         ("[regions.there]\nmax_machine_memory_bytes = 1", "at least"),
         ('[regions.there]\nruntime = "cloud"', 'there is no runtime "cloud"; use one of: process'),
         ("[regions.there]\nallow_unisolated = true", "allow_unisolated holds for the whole server"),
@@ -124,11 +124,43 @@ def test_an_old_name_is_read_with_a_warning(tmp_path: Path) -> None:
     assert new_name_too.values.retention.cleanup_seconds == 9
 
 
-def test_a_variable_that_is_nearly_a_setting_is_warned_of() -> None:
-    environ = {"STOKER_IDLE_SECOND": "1", "STOKER_PORT": "tcp://10.0.0.1:80", "STOKER_CONFIG": "", "IDLE_SECONDS": "1"}
+def test_a_variable_that_is_no_setting_is_warned_of() -> None:
+    environ = {
+        "STOKER_IDLE_SECOND": "1",
+        "STOKER_NONSENSE": "1",
+        "STOKER_CONFIG": "",
+        "STOKER_PYTHON": "python3",
+        "IDLE_SECONDS": "1",
+    }
     assert load_settings({}, environ).warnings == (
         "STOKER_IDLE_SECOND is no setting; did you mean STOKER_IDLE_SECONDS?",
+        "STOKER_NONSENSE is no setting; `stoker config` lists them all",
     )
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["STOKER_PORT", "STOKER_PORT_8080_TCP_ADDR", "STOKER_SERVICE_HOST", "STOKER_SERVICE_PORT_API", "STOKER_API_PORT"],
+)
+def test_what_kubernetes_sets_for_a_service_is_not_warned_of(variable: str) -> None:
+    assert load_settings({}, {variable: "10.0.0.1"}).warnings == ()
+
+
+def test_all_that_is_wrong_is_told_at_once_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text('lisen = "127.0.0.1:1"\nidle_seconds = -5\npublic_url = "build.example.com"\nregions = []\n')
+    environ = {"STOKER_LEASE_SECONDS": "soon", "STOKER_TLS_OWN": "perhaps", "STOKER_MAX_MESSAGE_BYTES": "1"}
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, environ, file)
+    assert set(str(caught.value).splitlines()) == {
+        f'{file}: there is no setting "lisen", but there is "listen"; `stoker config` lists them all',
+        f"idle_seconds (from {file}): it must be at least 0",
+        f'public_url (from {file}): "build.example.com" is not a URL such as https://builds.example.com',
+        f"regions (from {file}): it must have at least 1 item",
+        'lease_seconds (from STOKER_LEASE_SECONDS): "soon" is not a number',
+        'tls_own (from STOKER_TLS_OWN): "perhaps" is not true or false',
+        "max_message_bytes (from STOKER_MAX_MESSAGE_BYTES): it must be at least 1024",
+    }
 
 
 def test_a_name_in_the_file_that_is_nearly_a_setting_is_answered_with_it(tmp_path: Path) -> None:

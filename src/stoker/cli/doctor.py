@@ -23,7 +23,16 @@ _MARKS = {Verdict.GOOD: "ok", Verdict.WEAKER: "weaker", Verdict.UNSAFE: "UNSAFE"
 
 
 @click.command("doctor")
-@setting_flags("data", "listen", "gateway", "engine_folder", "allow_unisolated")
+@setting_flags(
+    "data",
+    "listen",
+    "gateway",
+    "public_url",
+    "tls_certificate",
+    "tls_key",
+    "engine_folder",
+    "allow_unisolated",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(context: click.Context, config_file: Path | None, as_json: bool, **flags: object) -> None:  # noqa: FBT001

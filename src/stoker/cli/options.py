@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stoker.cli.terminal import Problem, tell
-from stoker.settings.effective import SETTINGS
-from stoker.settings.loading import LoadedSettings, SettingsError, load_settings
+from stoker.settings.effective import SETTINGS, Setting
+from stoker.settings.files import SettingsError
+from stoker.settings.loading import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +24,35 @@ def setting_flags(*names: str) -> Callable[[Decorated], Decorated]:
 
     def decorate(function: Decorated) -> Decorated:
         for name in reversed(names):
-            flag = f"--{name.replace('_', '-')}"
-            field = SETTINGS[name].field
+            setting = SETTINGS[name]
+            is_flag = setting.field.annotation is bool
             # Without a default: a flag that isn't given must not override other sources.
-            is_flag = field.annotation is bool
-            function = click.option(flag, name, help=field.description, is_flag=is_flag, default=None)(function)
+            function = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                help=setting.description,
+                is_flag=is_flag,
+                default=None,
+                metavar=None if is_flag else _kind(setting),
+                show_default=_shown_default(setting),
+            )(function)
         path = click.Path(path_type=Path, dir_okay=False)
         return click.option("--config", "config_file", type=path, help="TOML file with settings.")(function)
 
     return decorate
+
+
+def _kind(setting: Setting) -> str:
+    """What a flag takes."""
+    first = setting.description.split()[0]
+    if first in {"HOST:PORT", "URL"}:
+        return first
+    return "PATH" if "Path" in str(setting.field.annotation) else "TEXT"
+
+
+def _shown_default(setting: Setting) -> str | bool:
+    default = setting.default
+    return str(default) if default not in {None, "", False} else False
 
 
 def effective_settings(config_file: Path | None, flags: dict[str, object]) -> LoadedSettings:
@@ -43,7 +64,7 @@ def effective_settings(config_file: Path | None, flags: dict[str, object]) -> Lo
     try:
         loaded = load_settings(flags, os.environ, config_file)
     except SettingsError as error:
-        raise Problem(str(error), "`stoker config` prints all settings and where each comes from") from error
+        raise Problem(str(error), "nothing was started; `stoker config --describe` says what a setting is") from error
     for warning in loaded.warnings:
         tell(f"stoker: {warning}")
     return loaded

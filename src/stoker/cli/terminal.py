@@ -6,7 +6,6 @@ Messages contain texts of builds, projects, people and servers. None of these ma
 from __future__ import annotations
 
 import json
-import traceback
 
 import click
 
@@ -23,11 +22,13 @@ class Problem(click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Print the line to stderr; with --debug, also where it came from."""
-        text = f"stoker: {self.message}"
+        text = f"stoker: {self.message}".replace("\n", "\n        ")
         if self.hint:
             text = f"{text}\n        {self.hint}"
         write(text, err=True)
         if self._debug:
+            import traceback
+
             write("".join(traceback.format_exception(self)), err=True)
 
 

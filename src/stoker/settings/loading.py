@@ -6,29 +6,35 @@ the default.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from stoker.settings.effective import SETTINGS, Settings
+from stoker.settings.files import CONFIG_VARIABLE, SettingsError, settings_file
+from stoker.settings.mistakes import plain_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
 
 _ENVIRONMENT_PREFIX = "STOKER_"
-_CONFIG_VARIABLE = "STOKER_CONFIG"
 # Old names are read for one release.
 _RENAMED = {"forget_seconds": "cleanup_seconds"}
 _ALIKE = 0.8
+# Of scripts/setup.
+_OTHERS = frozenset({"STOKER_PYTHON"})
+# What Kubernetes sets in every container for a service whose name begins with "stoker".
+_OF_KUBERNETES = re.compile(
+    r"STOKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 _LISTS = frozenset({"regions", "allowed_networks", "denied_networks", "name_servers"})  # commas in the environment
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the text says which, where it came from and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class LoadedSettings:
     Attributes:
         values: the settings.
         sources: where each of them comes from.
-        warnings: old names that were read, and variables that look like a mistyped setting.
+        warnings: old names that were read, and variables that are no setting.
     """
 
     values: Settings
@@ -59,19 +65,19 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
     """
     values: dict[str, Any] = {}
     warnings: list[str] = []
+    wrong: list[str] = []
     sources = dict.fromkeys(SETTINGS, "default")
-    path = _settings_file(environ, file)
+    path = settings_file(environ, file)
     if path is not None:
         given = _read_file(path)
         warnings += [_renamed(f"{old} in {path}", new) for old, new in _RENAMED.items() if old in given]
         for name, value in _with_regions(_with_new_names(given)).items():
             if name not in SETTINGS:
-                raise SettingsError(
-                    f'{path}: there is no setting "{name}"{_hint(name)}; `stoker config` lists them all'
-                )
+                wrong.append(f'{path}: there is no setting "{name}"{_hint(name)}; `stoker config` lists them all')
+                continue
             values[name], sources[name] = value, str(path)
     warnings += [_renamed(_variable(old), _variable(new)) for old, new in _RENAMED.items() if _variable(old) in environ]
-    warnings += _mistyped(environ)
+    warnings += _unknown(environ)
     old_names = {new: old for old, new in _RENAMED.items()}
     for name in SETTINGS:
         variable = _variable(name)
@@ -84,17 +90,25 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], file:
         if flags.get(name) is not None:
             values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
     try:
-        return LoadedSettings(Settings.of(values), sources, tuple(warnings))
+        settings = Settings.of(values)
     except ValidationError as error:
+        found = error.errors()
         # A value that is wrong says more than one that is missing.
-        first = min(error.errors(), key=lambda one: one["type"].startswith("missing"))
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        # What concerns several settings of a group names them itself; otherwise the group comes before the setting.
-        if len(first["loc"]) < 2:
-            raise SettingsError(reason) from error
-        _, name, *inside = (str(part) for part in first["loc"])
-        place = ": ".join([f"{name} (from {sources.get(name, 'unknown')})", *inside])
-        raise SettingsError(f"{place}: {reason}") from error
+        present = [one for one in found if not one["type"].startswith("missing")] or found
+        raise SettingsError("\n".join([*wrong, *(_described(one, sources) for one in present)])) from error
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return LoadedSettings(settings, sources, tuple(warnings))
+
+
+def _described(error: ErrorDetails, sources: Mapping[str, str]) -> str:
+    """What is wrong with a setting, and where its value comes from."""
+    # What concerns several settings of a group names them itself; otherwise the group comes before the setting.
+    if len(error["loc"]) < 2:
+        return plain_reason(error)
+    _, name, *inside = (str(part) for part in error["loc"])
+    place = ": ".join([f"{name} (from {sources.get(name, 'unknown')})", *inside])
+    return f"{place}: {plain_reason(error)}"
 
 
 def _variable(name: str) -> str:
@@ -128,30 +142,17 @@ def _hint(name: str) -> str:
     return f', but there is "{nearest}"' if nearest else ""
 
 
-def _mistyped(environ: Mapping[str, str]) -> list[str]:
-    """Variables that are no setting, but look like one.
-
-    Others may well be meant for something else: Kubernetes, for one, sets STOKER_PORT for a service of that name.
-    """
-    known = {_variable(name) for name in (*SETTINGS, *_RENAMED)} | {_CONFIG_VARIABLE}
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    """Variables that are no setting, and that nobody else makes."""
+    known = {_variable(name) for name in (*SETTINGS, *_RENAMED)} | {CONFIG_VARIABLE} | _OTHERS
     found: list[str] = []
     for variable in sorted(environ.keys() - known):
+        if not variable.startswith(_ENVIRONMENT_PREFIX) or _OF_KUBERNETES.fullmatch(variable):
+            continue
         nearest = _nearest(variable.removeprefix(_ENVIRONMENT_PREFIX).lower())
-        if variable.startswith(_ENVIRONMENT_PREFIX) and nearest is not None:
-            found.append(f"{variable} is no setting; did you mean {_variable(nearest)}?")
+        hint = f"did you mean {_variable(nearest)}?" if nearest else "`stoker config` lists them all"
+        found.append(f"{variable} is no setting; {hint}")
     return found
-
-
-def _settings_file(environ: Mapping[str, str], given: Path | None) -> Path | None:
-    named = given or (Path(environ[_CONFIG_VARIABLE]) if environ.get(_CONFIG_VARIABLE) else None)
-    if named is not None:
-        return named
-    base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    usual = Path(base) / "stoker" / "stoker.toml"
-    try:
-        return usual if usual.is_file() else None
-    except OSError as error:
-        raise SettingsError(f"the settings file {usual} can't be read: {error.strerror}") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from pydantic.dataclasses import dataclass
 
 from stoker.settings.group import STRICT, from_json
+from stoker.settings.mistakes import plain_reason
 from stoker.settings.process_runtime import ProcessRuntimeSettings
 
 _RUNTIME = "runtime"
@@ -90,4 +91,4 @@ def _check_table(name: str, table: Mapping[str, Any]) -> None:
         place = ": ".join(str(part) for part in first["loc"])
         if first["type"] == "unexpected_keyword_argument":
             raise ValueError(f"{name}: {place} is not a setting of the process runtime") from error
-        raise ValueError(f"{name}: {place}: {str(first['msg']).removeprefix('Value error, ')}") from error
+        raise ValueError(f"{name}: {place}: {plain_reason(first)}") from error
