@@ -8,7 +8,8 @@ import click
 
 from stoker.cli.data import with_data_folder
 from stoker.cli.options import effective_settings, setting_flags
-from stoker.cli.terminal import Problem, say
+from stoker.cli.terminal import Problem, say, tell
+from stoker.serve.running_server import running_address
 from stoker.services.bootstrap import BootstrapService
 from stoker.services.organizations import join_url
 
@@ -25,8 +26,14 @@ def command(config_file: Path | None, **flags: object) -> None:
     printed before no longer work.
     """
     settings = effective_settings(config_file, flags).values
+    server = settings.server
     secret = with_data_folder(settings, lambda core: BootstrapService(core).owner_invitation(even_if_known=True))
     if secret is None:
         raise Problem("no link could be made")
-    server = settings.server
-    say(join_url(server.public_url or f"{'https' if server.tls else 'http'}://{server.listen}", secret))
+    running = running_address(server.data)
+    if running is None:
+        tell("no server is running here; the link works once `stoker serve` runs with the same settings")
+    own = server.public_url or f"{'https' if server.tls else 'http'}://{server.listen}"
+    # The running server may have other flags than the settings that are read here.
+    url = own if flags.get("public_url") or running is None else running
+    say(join_url(url, secret))
