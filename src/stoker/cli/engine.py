@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from stoker.cli.options import effective_settings, setting_flags
-from stoker.cli.terminal import Problem, say, write
+from stoker.cli.terminal import Problem, say, tell, write
 from stoker.engine import (
     Archive,
     ContainerRuntime,
@@ -19,8 +19,10 @@ from stoker.engine import (
     EngineUnavailable,
     NotBuiltYet,
     Phase,
+    build_buildctl,
     build_runc,
     ensure_engine,
+    find_buildctl,
     find_container_runtime,
     find_engine,
     given_engine,
@@ -78,6 +80,27 @@ def require_engine(settings: Settings) -> Engine:
             return asyncio.run(ensure_engine(settings.server.cache, progress, archive=archive))
     except EngineUnavailable as error:
         raise Problem(error.message) from error
+
+
+def require_buildctl(settings: Settings) -> Path:
+    """The buildctl of the engine that the settings name, else buildctl by itself. The first use builds that.
+
+    Raises:
+        Problem: it can't be downloaded or built.
+    """
+    if settings.engine.engine_folder is not None or settings.engine.engine_url:
+        return require_engine(settings).buildctl
+    try:
+        found = find_buildctl(settings.server.cache)
+        if found is not None:
+            return found
+        tell(
+            "stoker build needs BuildKit's buildctl, and builds it now, once. With buildctl in PATH it takes that one."
+        )
+        with _shown() as progress:
+            return asyncio.run(build_buildctl(settings.server.cache, progress))
+    except EngineUnavailable as error:
+        raise Problem(error.message, "or put BuildKit's buildctl into PATH") from error
 
 
 def require_container_runtime(settings: Settings) -> ContainerRuntime:

@@ -1,6 +1,7 @@
 """Gets, builds and verifies the pinned BuildKit and runc, and keeps them in the user's cache."""
 
 from stoker.engine.archive import Archive
+from stoker.engine.buildctl import build_buildctl, find_buildctl
 from stoker.engine.container_runtime import (
     ContainerRuntime,
     NotBuiltYet,
@@ -26,9 +27,11 @@ __all__ = [
     "Origin",
     "Phase",
     "Progress",
+    "build_buildctl",
     "build_runc",
     "default_cache",
     "ensure_engine",
+    "find_buildctl",
     "find_container_runtime",
     "find_engine",
     "given_engine",

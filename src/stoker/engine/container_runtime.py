@@ -5,8 +5,6 @@ Distributions ship old versions, and some don't patch them.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -14,15 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stoker.engine.failures import EngineUnavailable, failed_system_call
-from stoker.engine.gobuild import GoCommands, build_engine
-from stoker.engine.installed import file_sha256, put_in_place
-from stoker.engine.lock import locked
-from stoker.engine.obtain import own_caches
+from stoker.engine.failures import EngineUnavailable
+from stoker.engine.kept_program import build_program, find_program
 from stoker.engine.pin import default_runc_module, read_runc_pin
 from stoker.engine.progress import Phase
 from stoker.engine.runtime_versions import RuntimeVersion, runtime_version
-from stoker.engine.toolchain import GO_WHEEL, fetch_go, find_go
 
 if TYPE_CHECKING:
     from stoker.engine.progress import Progress
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 20.0
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAM = "runc"
-_RECORD = "runc.json"
+_PHASES = (Phase.RUNC_MODULES, Phase.COMPILING_RUNC)
 # What Debian and Ubuntu call them.
 _BUILD_PACKAGES = "gcc, libc6-dev, pkg-config and libseccomp-dev"
 
@@ -84,10 +78,11 @@ def find_container_runtime(cache: Path, *, given: Path | None = None, module: Pa
     for runtime in hosts:
         if not runtime.version.holes:
             return runtime
-    built = _read_built(_home(cache) / read_runc_pin(module or default_runc_module()).name)
-    if built is None:
+    program = find_program(_home(cache), read_runc_pin(module or default_runc_module()), _PROGRAM)
+    version = None if program is None else _version(program)
+    if program is None or version is None:
         raise NotBuiltYet(hosts[0].version if hosts else None)
-    return built
+    return ContainerRuntime(program, version, RuntimeOrigin.BUILT)
 
 
 class NotBuiltYet(Exception):
@@ -128,56 +123,16 @@ async def build_runc(cache: Path, progress: Progress, *, module: Path | None = N
     lacking = lacking_to_build()
     if lacking is not None:
         raise EngineUnavailable(lacking)
-    home = _home(cache)
     pin = read_runc_pin(module or default_runc_module())
-    try:
-        async with locked(home, progress) as temporary:
-            built = _read_built(home / pin.name)
-            if built is not None:
-                return built
-            log = home / "build.log"
-            log.write_bytes(b"")
-            go = await find_go(pin.go_version) or await fetch_go(home / "go", temporary, GO_WHEEL, log, progress)
-            output = temporary / "runc"
-            output.mkdir()
-            commands = GoCommands(go, pin, temporary, own_caches(home, go), log)
-            await build_engine(commands, output, progress, Phase.RUNC_MODULES, Phase.COMPILING_RUNC)
-            _write_record(output)
-            await asyncio.to_thread(put_in_place, output, home / pin.name, temporary / "replaced")
-            for name in ("go", "go-caches"):
-                await asyncio.to_thread(shutil.rmtree, home / name, ignore_errors=True)
-    except OSError as error:
-        raise failed_system_call(error, cache) from error
-    built = _read_built(home / pin.name)
-    if built is None:
-        raise EngineUnavailable(f"{home / pin.name} says no version of runc; remove it and run this again")
-    return built
+    program = await build_program(_home(cache), pin, _PROGRAM, _PHASES, progress)
+    version = _version(program)
+    if version is None:
+        raise EngineUnavailable(f"{program.parent} says no version of runc; remove it and run this again")
+    return ContainerRuntime(program, version, RuntimeOrigin.BUILT)
 
 
 def _home(cache: Path) -> Path:
     return cache / "container-runtime"
-
-
-def _read_built(folder: Path) -> ContainerRuntime | None:
-    """The built runtime; None if it is missing or was changed."""
-    program = folder / _PROGRAM
-    try:
-        record = json.loads((folder / _RECORD).read_bytes())
-        found = program.stat()
-        if record["size"] != found.st_size or record["mtime_ns"] != found.st_mtime_ns:
-            return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    version = _version(program)
-    return None if version is None else ContainerRuntime(program, version, RuntimeOrigin.BUILT)
-
-
-def _write_record(folder: Path) -> None:
-    program = folder / _PROGRAM
-    program.chmod(0o755)
-    found = program.stat()
-    record = {"sha256": file_sha256(program), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
-    (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
 
 
 def _version(program: Path) -> RuntimeVersion | None:

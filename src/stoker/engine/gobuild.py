@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from stoker.engine.progress import Progress
     from stoker.engine.toolchain import Go
 
+ALL_TOOLS = "tool"
+"""All programs that a module names as its tools, as the package to compile."""
+
 _LOOK_SECONDS = 0.2
 _NOT_OURS = frozenset({"GOROOT", "GOEXPERIMENT", "GODEBUG", "GOTOOLDIR", "GO111MODULE", "GOVCS"})
 
@@ -75,8 +78,9 @@ async def build_engine(
     progress: Progress,
     downloading: Phase = Phase.MODULES,
     compiling: Phase = Phase.COMPILING,
+    package: str = ALL_TOOLS,
 ) -> None:
-    """Download the modules and compile the binaries into ``output``, and report these two phases.
+    """Download the modules and compile ``package`` into ``output``, and report these two phases.
 
     Go's caches are used.
 
@@ -86,7 +90,7 @@ async def build_engine(
     """
     if commands.pin.modules:
         await _download(commands, progress, downloading)
-    await _compile(commands, output, progress, compiling)
+    await _compile(commands, output, progress, compiling, package)
 
 
 async def _download(commands: GoCommands, progress: Progress, phase: Phase) -> None:
@@ -119,7 +123,7 @@ def _hash_file(cache: Path, module: GoModule) -> Path:
     return cache / "cache" / "download" / path / "@v" / f"{version}.ziphash"
 
 
-async def _compile(commands: GoCommands, output: Path, progress: Progress, phase: Phase) -> None:
+async def _compile(commands: GoCommands, output: Path, progress: Progress, phase: Phase, package: str) -> None:
     what = str(phase)
     flags = commands.pin.build_flags
     packages: set[str] = set()
@@ -138,7 +142,7 @@ async def _compile(commands: GoCommands, output: Path, progress: Progress, phase
             pending.discard(line)
             progress.report(phase, len(packages) - len(pending) - 1, len(packages))
 
-    await commands.run(what, "list", "-deps", "-f", "{{.ImportPath}} {{.Stale}}", *flags, "tool", on_line=listed)
+    await commands.run(what, "list", "-deps", "-f", "{{.ImportPath}} {{.Stale}}", *flags, package, on_line=listed)
     progress.report(phase, len(packages) - len(pending), len(packages))
-    await commands.run(what, "build", "-v", *flags, "-o", f"{output}/", "tool", on_line=started)
+    await commands.run(what, "build", "-v", *flags, "-o", f"{output}/", package, on_line=started)
     progress.report(phase, len(packages), len(packages))

@@ -15,6 +15,8 @@ class Phase(StrEnum):
     COMPILING = "compiling the engine"
     RUNC_MODULES = "downloading runc's modules"
     COMPILING_RUNC = "compiling runc"
+    BUILDCTL_MODULES = "downloading buildctl's modules"
+    COMPILING_BUILDCTL = "compiling buildctl"
     ARCHIVE = "downloading the engine"
     CHECKING = "checking the engine"
 
@@ -29,6 +31,8 @@ _UNITS = {
     Phase.COMPILING: "packages",
     Phase.RUNC_MODULES: "modules",
     Phase.COMPILING_RUNC: "packages",
+    Phase.BUILDCTL_MODULES: "modules",
+    Phase.COMPILING_BUILDCTL: "packages",
     Phase.ARCHIVE: "bytes",
 }
 
