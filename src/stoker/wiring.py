@@ -28,6 +28,7 @@ from stoker.services.all import Services
 from stoker.services.analysis import AnalysisService
 from stoker.services.audit_queries import AuditService
 from stoker.services.authentication import AuthenticationService
+from stoker.services.build_logs import BuildLogService
 from stoker.services.builds import BuildService
 from stoker.services.caches import CacheService
 from stoker.services.cancellation import CancellationService
@@ -110,10 +111,12 @@ def services_of(
     record_writer = RecordWriter(core, settings.records.limits)
     analysis = AnalysisService(core, settings.pages.page_analysed_steps)
     prewarming = PrewarmService(core, settings.fleet)
+    records = RecordService(core)
     return Services(
         analysis=analysis,
         audit=AuditService(core),
         authentication=AuthenticationService(core, OidcVerifier(providers, keys, core.clock), token_uses),
+        build_logs=BuildLogService(core, records),
         builds=BuildService(core, prewarming),
         caches=CacheService(core, cache_inspection.inspect),
         cancellation=CancellationService(core, solves),
@@ -134,7 +137,7 @@ def services_of(
         queue=QueueService(core),
         readiness=ReadinessService(core),
         record_writer=record_writer,
-        records=RecordService(core),
+        records=records,
         reports=ReportService(core, record_writer, settings.records.report_grace),
         retention=RetentionService(core),
         sharing=SharingService(core),

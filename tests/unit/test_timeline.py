@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from stoker.domain.build_failure import dockerfile_line, failed_step
 from stoker.domain.build_waits import Wait
 from stoker.domain.steps import Dockerfile
 from stoker.web.timeline import (
@@ -13,8 +14,6 @@ from stoker.web.timeline import (
     Scale,
     bars,
     canceled_steps,
-    dockerfile_line,
-    failed_step,
     failure_reasons,
     scale_of,
     wait_bars,

@@ -32,9 +32,11 @@ class FilterFields(TypedDict):
 def filter_flags(function: Callable[..., None]) -> Callable[..., None]:
     """Add flags that filter builds, and pass the command the request's fields as ``filters``."""
 
-    @click.option("--search", default="", help="Only builds whose title, origin or id contains these words.")
-    @click.option("--branch", default="", help="Only builds of this branch.")
-    @click.option("--target", default="", help="Only builds of this target.")
+    @click.option(
+        "--search", default="", show_default=False, help="Only builds whose title, origin or id contains these words."
+    )
+    @click.option("--branch", default="", show_default=False, help="Only builds of this branch.")
+    @click.option("--target", default="", show_default=False, help="Only builds of this target.")
     @click.option(
         "--platform",
         type=click.Choice([one.value for one in Platform]),

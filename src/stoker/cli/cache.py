@@ -35,7 +35,7 @@ def command() -> None:
 @click.option("--keep-days", type=click.IntRange(0), help="The same for days without use; 0 for no limit.")
 @remote_command
 def show(remote: Remote, project: str, keep_gb: int | None, keep_days: int | None) -> None:
-    """Show what is in a project's caches, and how much its policy and others would free. PROJECT is its id."""
+    """Show what is in a project's caches, and how much its policy and others would free. PROJECT is its name or id."""
     if keep_gb is None and keep_days is None:
         asked = [_policy(None, days) for days in _USUAL_DAYS] + [_policy(gb, None) for gb in _USUAL_GB]
     else:

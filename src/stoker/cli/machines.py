@@ -12,17 +12,18 @@ from stoker.domain.cache_policy import GIGABYTE
 
 
 @click.command("machines")
-@click.option("--project", "project_id", default="", help="Only this project's, by its id.")
+@click.option("--project", "project_id", default="", show_default=False, help="Only this project's, by its name or id.")
 @remote_command
 def command(remote: Remote, project_id: str) -> None:
     """Show machines, their caches and last errors."""
     request = pb.ListMachinesRequest(organization_id=remote.caller.organization_id or "", project_id=project_id)
     answer = remote.call(MachineServiceClient, lambda machines: machines.list_machines(request))
     remote.finish_json(answer)
+    shown = remote.shown_projects() if answer.machines else str
     rows = [
         (
             one.machine_id,
-            one.project_id,
+            shown(one.project_id),
             one.platform,
             _state(one),
             shown_time(one.changed_at),

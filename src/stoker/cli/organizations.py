@@ -44,7 +44,8 @@ def create_organization(remote: Remote, name: str) -> None:
 @click.argument("name")
 @remote_command
 def rename_organization(remote: Remote, organization: str, name: str) -> None:
-    """Rename an organization. ORGANIZATION is its id."""
+    """Rename an organization. ORGANIZATION is its name or id."""
+    organization = remote.organization_id(organization)
     request = pb.RenameOrganizationRequest(organization_id=organization, name=name)
     answer = remote.call(OwnOrganizationServiceClient, lambda own: own.rename_organization(request))
     remote.finish_json(answer)

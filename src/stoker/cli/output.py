@@ -9,10 +9,6 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from stoker.cli.terminal import one_line, printable, tell, write, write_json
 
 if TYPE_CHECKING:
@@ -20,6 +16,7 @@ if TYPE_CHECKING:
 
     from protobuf import Message
     from protobuf.wkt import Timestamp
+    from rich.table import Table
 
 _PIPED_WIDTH = 10_000  # nothing is folded when no terminal has a width
 
@@ -37,6 +34,10 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
         rows: one text for each title.
         empty: what to say when there are none.
     """
+    # Reading rich takes longer than most calls of the API.
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False)
     for position, title in enumerate(titles):
         table.add_column(title, overflow="fold", no_wrap=position == 0)
@@ -50,6 +51,9 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one pair a line."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -69,6 +73,11 @@ def shown_time(moment: Timestamp | None, *, absent: str = "") -> str:
     return absent if moment is None else moment.to_datetime().strftime("%Y-%m-%d %H:%M")
 
 
+def shown_duration(seconds: float) -> str:
+    """A duration as text, with tenths of a second below a minute."""
+    return f"{seconds:.1f}".removesuffix(".0") + " s" if seconds < 60 else shown_seconds(round(seconds))
+
+
 def shown_seconds(seconds: int) -> str:
     """A duration as text."""
     minutes, rest = divmod(seconds, 60)
@@ -76,6 +85,8 @@ def shown_seconds(seconds: int) -> str:
 
 
 def _print(table: Table) -> None:
+    from rich.console import Console
+
     if sys.stdout.isatty():
         Console(highlight=False).print(table)
         return

@@ -10,12 +10,9 @@ from stoker._gen.stoker.v1 import trust_pb
 from stoker._gen.stoker.v1.trust_connect import TrustServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
 from stoker.cli.output import print_made, print_table
+from stoker.cli.project_choice import project_flag
 from stoker.cli.remote import Remote, remote_command
 from stoker.cli.terminal import Problem, tell
-
-_PROJECT_FLAG = click.option(
-    "--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project."
-)
 
 
 @click.group("policies")
@@ -27,7 +24,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_PROJECT_FLAG
+@project_flag
 @remote_command
 def list_policies(remote: Remote, project_id: str) -> None:
     """List a project's trust policies."""
@@ -41,7 +38,7 @@ def list_policies(remote: Remote, project_id: str) -> None:
 @command.command("add")
 @click.argument("provider")
 @click.argument("source")
-@_PROJECT_FLAG
+@project_flag
 @click.option(
     "--untrusted", is_flag=True, help="For code of strangers, such as forks: its builds can't change the cache."
 )
@@ -71,7 +68,7 @@ def add_policy(remote: Remote, provider: str, source: str, project_id: str, untr
 
 @command.command("remove")
 @click.argument("policy")
-@_PROJECT_FLAG
+@project_flag
 @yes_flag
 @remote_command
 def remove_policy(remote: Remote, policy: str, project_id: str, yes: bool) -> None:  # noqa: FBT001

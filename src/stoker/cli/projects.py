@@ -76,7 +76,7 @@ def create_project(
 @click.argument("project")
 @remote_command
 def show_project(remote: Remote, project: str) -> None:
-    """Show a project. PROJECT is its id."""
+    """Show a project. PROJECT is its name or id."""
     answer = _get(remote, project)
     one = remote.part(answer, answer.project)
     print_facts(
@@ -107,7 +107,7 @@ def update_project(
     keep_gb: int | None,
     keep_days: int | None,
 ) -> None:
-    """Change a project. PROJECT is its id; options that aren't given stay as they are."""
+    """Change a project. PROJECT is its name or id; options that aren't given stay as they are."""
     request = pb.UpdateProjectRequest(project_id=project)
     if name is not None:
         request.name = name
@@ -129,7 +129,7 @@ def update_project(
 @yes_flag
 @remote_command
 def delete_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FBT001
-    """Delete a project with its cache, tokens and builds. PROJECT is its id."""
+    """Delete a project with its cache, tokens and builds. PROJECT is its name or id."""
     name = _name(remote, project)
     confirm_by_name(f"This deletes the project {name} ({project}) with its cache, tokens and builds", name, yes=yes)
     request = pb.DeleteProjectRequest(project_id=project)
@@ -143,7 +143,7 @@ def delete_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FB
 @yes_flag
 @remote_command
 def reset_project(remote: Remote, project: str, yes: bool) -> None:  # noqa: FBT001
-    """Delete a project's cache, so that its next build starts without one. PROJECT is its id."""
+    """Delete a project's cache, so that its next build starts without one. PROJECT is its name or id."""
     name = _name(remote, project)
     confirm(f"Destroy the cache of {name} ({project})", yes=yes)
     request = pb.ResetProjectRequest(project_id=project)

@@ -20,11 +20,12 @@ def command(remote: Remote) -> None:
     request = pb.ListQueueRequest(organization_id=remote.caller.organization_id or "")
     answer = remote.call(QueueServiceClient, lambda queue: queue.list_queue(request))
     remote.finish_json(answer)
+    shown = remote.shown_projects() if answer.builds else str
     rows = [
         (
             str(one.position or ""),
             one.build_id,
-            one.project_id,
+            shown(one.project_id),
             one.platform,
             shown_time(one.waits_since),
             one.reason or "its turn",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Concatenate, NoReturn, TypeVar
 
 import click
@@ -14,9 +14,11 @@ from connectrpc.code import Code
 
 from stoker.cli.connecting import resolve_caller, token_source
 from stoker.cli.output import print_json
+from stoker.cli.project_choice import only_id_of
 from stoker.cli.terminal import Problem, write
 from stoker.client.calls import Caller, Calls
 from stoker.client.errors import ApiError, UntrustedCertificate
+from stoker.domain.ids import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -33,14 +35,17 @@ Decorated = TypeVar("Decorated", bound="Callable[..., object]")
 _INTERRUPTED = 130
 _LARGEST_PAGE = 500
 _LARGEST_LIST = 100_000
+# Arguments of commands that name a project.
+_PROJECTS = ("project", "project_id")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Remote:
-    """The API as a command calls it, and whether its answers are printed as JSON."""
+    """The API as a command calls it, on one connection, and whether its answers are printed as JSON."""
 
     caller: Caller
-    as_json: bool
+    as_json: bool = False
+    _calls: Calls | None = None
 
     def call(self, service: type[Service], method: Callable[[Service], Coroutine[Any, Any, Answer]]) -> Answer:
         """Make one call, or several of one service.
@@ -50,9 +55,47 @@ class Remote:
         """
 
         async def work() -> Answer:
-            return await method(Calls(self.caller).of(service))
+            if self._calls is None:
+                self._calls = Calls(self.caller)
+            return await method(self._calls.of(service))
 
         return wait_for(work())
+
+    def organization_id(self, named: str) -> str:
+        """The id of an organization, which may be named by its id.
+
+        Raises:
+            Problem: the caller is in no organization of that name, or in several.
+        """
+        if is_id(named):
+            return named
+        from stoker._gen.depot.core.v1.organization_connect import OrganizationServiceClient
+        from stoker._gen.depot.core.v1.organization_pb import ListOrganizationsRequest
+
+        request = ListOrganizationsRequest()
+        answer = self.call(OrganizationServiceClient, lambda all_: all_.list_organizations(request))
+        return only_id_of("organization", named, [(one.org_id, one.name) for one in answer.organizations])
+
+    def project_id(self, named: str) -> str:
+        """The id of a project, which may be named by its id.
+
+        Raises:
+            Problem: no project has that name, or several have it.
+        """
+        return named if is_id(named) else only_id_of("project", named, self.project_names().items())
+
+    def project_names(self) -> dict[str, str]:
+        """The names of all projects that the caller may see, by their ids."""
+        from stoker._gen.depot.core.v1.project_connect import ProjectServiceClient
+        from stoker._gen.depot.core.v1.project_pb import ListProjectsRequest
+
+        answer = self.call(ProjectServiceClient, lambda projects: projects.list_projects(ListProjectsRequest()))
+        return {one.project_id: one.name for one in answer.projects}
+
+    def shown_projects(self) -> Callable[[str], str]:
+        """Shows a project, given its id, as a name with the id."""
+        names = self.project_names()
+        return lambda id_: f"{names[id_]} ({id_})" if id_ in names else id_
 
     def finish_json(self, answer: Message) -> None:
         """With ``--json``, print the answer as JSON and end the command."""
@@ -71,19 +114,46 @@ def _finish(answer: Message) -> NoReturn:
     raise click.exceptions.Exit(0)
 
 
-def remote_command(function: Callable[Concatenate[Remote, ...], None]) -> Callable[..., None]:
-    """Add the flags of commands that call the API, and pass the command a `Remote`."""
+def api_command(function: Callable[Concatenate[Remote, ...], None]) -> Callable[..., None]:
+    """Add the flags of commands that call the API, and pass the command a `Remote`.
+
+    Projects and the organization may be named by their name or their id. The command gets ids.
+    """
 
     @click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
     @click.option(
-        "--organization", "organization_id", help="Id of the organization. Default: DEPOT_ORG_ID, else your first."
+        "--organization",
+        "organization_id",
+        help="Name or id of the organization. Default: DEPOT_ORG_ID, else your first.",
     )
-    @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
     @functools.wraps(function)
-    def command(*, api_url: str | None, organization_id: str | None, as_json: bool, **arguments: Any) -> None:  # noqa: ANN401
-        function(Remote(resolve_caller(api_url, organization_id), as_json), **arguments)
+    def command(
+        *,
+        api_url: str | None,
+        organization_id: str | None,
+        as_json: bool = False,
+        **arguments: Any,  # noqa: ANN401
+    ) -> None:
+        remote = Remote(_with_organization_id(resolve_caller(api_url, organization_id)), as_json)
+        for name in _PROJECTS:
+            if arguments.get(name):
+                arguments[name] = remote.project_id(arguments[name])
+        function(remote, **arguments)
 
     return command
+
+
+def remote_command(function: Callable[Concatenate[Remote, ...], None]) -> Callable[..., None]:
+    """The same, with ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(api_command(function))
+
+
+def _with_organization_id(caller: Caller) -> Caller:
+    """The caller with the id of the organization that is named."""
+    named = caller.organization_id
+    if named is None or is_id(named):
+        return caller
+    return replace(caller, organization_id=Remote(replace(caller, organization_id=None)).organization_id(named))
 
 
 def limit_flag(default: int) -> Callable[[Decorated], Decorated]:

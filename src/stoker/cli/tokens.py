@@ -24,7 +24,9 @@ from stoker.system import SystemClock
 if TYPE_CHECKING:
     from protobuf import Message
 
-_PROJECT_FLAG = click.option("--project", "project_id", help="Id of a project. Default: the organization's own tokens.")
+_PROJECT_FLAG = click.option(
+    "--project", "project_id", help="Name or id of a project. Default: the organization's own tokens."
+)
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 

@@ -15,7 +15,7 @@ from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -23,7 +23,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.command("usage")
 @click.option("--since", type=_DAY, help="First day, in UTC. Default: the first day of the month.")
 @click.option("--until", type=_DAY, help="Day after the last one, in UTC. Default: until now.")
-@click.option("--project", "project_id", help="Only this project's, by its id.")
+@click.option("--project", "project_id", help="Only this project's, by its name or id.")
 @click.option("--by-project", is_flag=True, help="A line for each project, with its build time and cache.")
 @limit_flag(1000)
 @remote_command
@@ -76,7 +76,8 @@ def _each_project(remote: Remote, start: Timestamp | None, end: Timestamp | None
     answer = remote.call(UsageServiceClient, all_)
     remote.finish_json(answer)
     titles = ("PROJECT", "BUILDS", "BUILD TIME", "CACHE")
-    print_table(titles, [_row(one) for one in answer.usage], empty="there was no project in this time")
+    shown = remote.shown_projects() if answer.usage else str
+    print_table(titles, [_row(one, shown) for one in answer.usage], empty="there was no project in this time")
     if answer.next_page_token:
         tell(f"these are the first {limit}; --limit shows more")
 
@@ -84,12 +85,14 @@ def _each_project(remote: Remote, start: Timestamp | None, end: Timestamp | None
 def _one_project(remote: Remote, request: pb.GetProjectUsageRequest) -> None:
     answer = remote.call(UsageServiceClient, lambda usage: usage.get_project_usage(request))
     one = remote.part(answer, answer.usage)
-    print_facts(list(zip(("project", "builds", "build time", "cache"), _row(one), strict=True)))
+    print_facts(
+        list(zip(("project", "builds", "build time", "cache"), _row(one, remote.shown_projects()), strict=True))
+    )
 
 
-def _row(usage: pb.ProjectUsage) -> Sequence[str]:
+def _row(usage: pb.ProjectUsage, shown: Callable[[str], str]) -> Sequence[str]:
     time = shown_seconds(usage.build_duration_seconds)
-    return usage.project_id, str(usage.build_count), time, f"{usage.layer_cache_size_gb} GB"
+    return shown(usage.project_id), str(usage.build_count), time, f"{usage.layer_cache_size_gb} GB"
 
 
 def _moment(day: datetime | None) -> Timestamp | None:

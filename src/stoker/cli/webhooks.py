@@ -10,15 +10,12 @@ from stoker._gen.stoker.v1 import webhooks_pb as pb
 from stoker._gen.stoker.v1.webhooks_connect import WebhookServiceClient
 from stoker.cli.confirmation import confirm, yes_flag
 from stoker.cli.output import print_made, print_table, shown_time
+from stoker.cli.project_choice import project_flag
 from stoker.cli.remote import Remote, follow_pages, limit_flag, remote_command
 from stoker.cli.terminal import Problem, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_PROJECT_FLAG = click.option(
-    "--project", "project_id", envvar="DEPOT_PROJECT_ID", required=True, help="Id of the project."
-)
 
 
 @click.group("webhooks")
@@ -27,7 +24,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_PROJECT_FLAG
+@project_flag
 @remote_command
 def list_webhooks(remote: Remote, project_id: str) -> None:
     """List a project's webhooks. DROPPED counts messages that were not sent because too many waited."""
@@ -44,7 +41,7 @@ def list_webhooks(remote: Remote, project_id: str) -> None:
 
 @command.command("create")
 @click.argument("url")
-@_PROJECT_FLAG
+@project_flag
 @remote_command
 def create_webhook(remote: Remote, url: str, project_id: str) -> None:
     """Create a webhook that sends a message to URL when a build ends, and print its signing secret."""

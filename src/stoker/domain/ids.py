@@ -39,6 +39,11 @@ def first_id_at(moment: datetime) -> str:
     return _encode(milliseconds, TIME_LENGTH) + ALPHABET[0] * RANDOM_LENGTH
 
 
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an identifier."""
+    return _SHAPE.fullmatch(text) is not None
+
+
 def checked_id(value: str, what: str) -> str:
     """Return ``value`` if it has the form of an identifier.
 
@@ -51,7 +56,7 @@ def checked_id(value: str, what: str) -> str:
     """
     if not value:
         raise InvalidInput(f"{what} is empty; give the id of an existing one")
-    if not _SHAPE.fullmatch(value):
+    if not is_id(value):
         raise InvalidInput(
             f"{what} is not an id: ids have {TIME_LENGTH + RANDOM_LENGTH} characters, digits and lower-case letters"
         )

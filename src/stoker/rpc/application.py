@@ -143,7 +143,9 @@ def rpc_routes(services: Services, core: Core, options: RpcOptions) -> dict[str,
         (own_connect.AccountServiceASGIApplication, AccountHandlers(services.organizations, services.logins)),
         (
             own_builds_connect.BuildServiceASGIApplication,
-            OwnBuildHandlers(summarized, services.records, services.cancellation),
+            OwnBuildHandlers(
+                summarized, services.records, services.build_logs, services.cancellation, options.public_url
+            ),
         ),
         (caches_connect.CacheServiceASGIApplication, CacheHandlers(services.caches)),
         (queue_connect.QueueServiceASGIApplication, QueueHandlers(services.queue)),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from stoker.services.analysis import AnalysisService
     from stoker.services.audit_queries import AuditService
     from stoker.services.authentication import AuthenticationService
+    from stoker.services.build_logs import BuildLogService
     from stoker.services.builds import BuildService
     from stoker.services.caches import CacheService
     from stoker.services.cancellation import CancellationService
@@ -48,6 +49,7 @@ class Services:
     analysis: AnalysisService
     audit: AuditService
     authentication: AuthenticationService
+    build_logs: BuildLogService
     builds: BuildService
     caches: CacheService
     cancellation: CancellationService

@@ -1,4 +1,4 @@
-"""The steps on a build's page: bars on one time scale, and the step that failed, with its line in the Dockerfile."""
+"""The steps on a build's page: bars on one time scale, and why the build failed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stoker.domain.builds import is_cancellation
-from stoker.domain.dockerfile import find_instruction, instructions_of
-from stoker.domain.masking import mask_secrets
 from stoker.web.formats import duration
 
 if TYPE_CHECKING:
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stoker.domain.build_waits import Wait
-    from stoker.domain.steps import Dockerfile, Step
+    from stoker.domain.steps import Step
 
 SCALE = 1000
 _LEAST_WIDTH = 4
@@ -25,7 +23,6 @@ _LEAST_WAIT = timedelta(seconds=0.1)
 _MOST_TICKS = 6
 _MOST_CANCELED = 3
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
-_PLACE = re.compile(r"^\[[^\]]*\]\s*")
 _COMMAND = re.compile(r'process "(?:[^"\\]|\\.)*+" did not complete successfully: ', re.DOTALL)
 
 
@@ -135,24 +132,6 @@ def bars(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class DockerfileLine:
-    """A step's instruction in a Dockerfile, with its line."""
-
-    filename: str
-    number: int
-    text: str
-
-
-def failed_step(steps: Sequence[Step]) -> Step | None:
-    """The step that made a build fail: the first to end with an error of its own.
-
-    None if all errors are cancellations, because another step failed or the build ended.
-    """
-    own = [step for step in steps if step.error and not is_cancellation(step.error)]
-    return min(own, key=lambda step: (step.completed_at is None, step.completed_at or 0, step.number), default=None)
-
-
 def canceled_steps(steps: Sequence[Step]) -> list[Step]:
     """The first few of the steps that were canceled, in the order in which they began."""
     canceled = [step for step in steps if step.error and is_cancellation(step.error)]
@@ -168,18 +147,6 @@ def failure_reasons(failed: Step | None, error: str | None) -> list[str]:
     of_step = _COMMAND.sub("", failed.error) if failed is not None and failed.error else ""
     of_build = _COMMAND.sub("", error or "")
     return [of_build] if of_step in of_build else [one for one in (of_step, of_build) if one]
-
-
-def dockerfile_line(step: Step, dockerfiles: Sequence[Dockerfile]) -> DockerfileLine | None:
-    """The line of a step in the Dockerfiles; None if it isn't certain, as with two equal instructions."""
-    wanted = _PLACE.sub("", step.name)
-    found: list[DockerfileLine] = []
-    for file in dockerfiles:
-        one = find_instruction(instructions_of(file.contents), wanted) if wanted else None
-        if one is not None:
-            found.append(DockerfileLine(file.filename, one.first_line, mask_secrets(one.text)))
-    places = {(one.filename, one.number) for one in found}
-    return found[0] if len(places) == 1 else None
 
 
 def _label(seconds: float) -> str:

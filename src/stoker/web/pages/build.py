@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from stoker.domain.build_failure import dockerfile_line, failed_step
 from stoker.domain.build_origins import NO_ORIGIN
 from stoker.domain.build_titles import origin_line, origin_pieces, web_pages_of, who_began
 from stoker.domain.build_waits import build_waits
@@ -31,8 +32,6 @@ from stoker.web.steps_view import StepsView, asked_steps
 from stoker.web.timeline import (
     bars,
     canceled_steps,
-    dockerfile_line,
-    failed_step,
     failure_reasons,
     scale_of,
     wait_bars,

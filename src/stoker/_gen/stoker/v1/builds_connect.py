@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import builds_pb
-from .builds_pb import CancelBuildRequest, CancelBuildResponse, GetBuildRequest, GetBuildResponse, ListBuildWarningsRequest, ListBuildWarningsResponse, ListBuildsRequest, ListBuildsResponse
+from .builds_pb import CancelBuildRequest, CancelBuildResponse, GetBuildFailureRequest, GetBuildFailureResponse, GetBuildRequest, GetBuildResponse, ListBuildStepsRequest, ListBuildStepsResponse, ListBuildWarningsRequest, ListBuildWarningsResponse, ListBuildsRequest, ListBuildsResponse, ListLogLinesRequest, ListLogLinesResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -46,6 +46,24 @@ class BuildService(Protocol):
     async def cancel_build(self, request: CancelBuildRequest, ctx: RequestContext[CancelBuildRequest, CancelBuildResponse], /) -> CancelBuildResponse:
         """
         Ends a running build as canceled. Its client gets an error that says who canceled it.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def list_build_steps(self, request: ListBuildStepsRequest, ctx: RequestContext[ListBuildStepsRequest, ListBuildStepsResponse], /) -> ListBuildStepsResponse:
+        """
+        A page of a build's steps, in the order in which they began.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def list_log_lines(self, request: ListLogLinesRequest, ctx: RequestContext[ListLogLinesRequest, ListLogLinesResponse], /) -> ListLogLinesResponse:
+        """
+        A page of the log of a build's step.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def get_build_failure(self, request: GetBuildFailureRequest, ctx: RequestContext[GetBuildFailureRequest, GetBuildFailureResponse], /) -> GetBuildFailureResponse:
+        """
+        The step that made a build fail, its line in the Dockerfile, and the end of its log.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -105,6 +123,39 @@ class BuildServiceASGIApplication(ConnectASGIApplication[BuildService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.cancel_build,
+                ),
+                "/stoker.v1.BuildService/ListBuildSteps": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListBuildSteps",
+                        service_name="stoker.v1.BuildService",
+                        input=ListBuildStepsRequest,
+                        output=ListBuildStepsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_build_steps,
+                ),
+                "/stoker.v1.BuildService/ListLogLines": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListLogLines",
+                        service_name="stoker.v1.BuildService",
+                        input=ListLogLinesRequest,
+                        output=ListLogLinesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_log_lines,
+                ),
+                "/stoker.v1.BuildService/GetBuildFailure": Endpoint.unary(
+                    method=MethodInfo(
+                        name="GetBuildFailure",
+                        service_name="stoker.v1.BuildService",
+                        input=GetBuildFailureRequest,
+                        output=GetBuildFailureResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.get_build_failure,
                 ),
                 "/stoker.v1.BuildService/ListBuildWarnings": Endpoint.unary(
                     method=MethodInfo(
@@ -200,6 +251,75 @@ class BuildServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def list_build_steps(
+        self,
+        request: ListBuildStepsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListBuildStepsResponse:
+        """
+        A page of a build's steps, in the order in which they began.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListBuildSteps",
+                service_name="stoker.v1.BuildService",
+                input=ListBuildStepsRequest,
+                output=ListBuildStepsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def list_log_lines(
+        self,
+        request: ListLogLinesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListLogLinesResponse:
+        """
+        A page of the log of a build's step.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListLogLines",
+                service_name="stoker.v1.BuildService",
+                input=ListLogLinesRequest,
+                output=ListLogLinesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def get_build_failure(
+        self,
+        request: GetBuildFailureRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetBuildFailureResponse:
+        """
+        The step that made a build fail, its line in the Dockerfile, and the end of its log.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetBuildFailure",
+                service_name="stoker.v1.BuildService",
+                input=GetBuildFailureRequest,
+                output=GetBuildFailureResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def list_build_warnings(
         self,
         request: ListBuildWarningsRequest,
@@ -240,6 +360,24 @@ class BuildServiceSync(Protocol):
     def cancel_build(self, request: CancelBuildRequest, ctx: RequestContext[CancelBuildRequest, CancelBuildResponse], /) -> CancelBuildResponse:
         """
         Ends a running build as canceled. Its client gets an error that says who canceled it.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def list_build_steps(self, request: ListBuildStepsRequest, ctx: RequestContext[ListBuildStepsRequest, ListBuildStepsResponse], /) -> ListBuildStepsResponse:
+        """
+        A page of a build's steps, in the order in which they began.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def list_log_lines(self, request: ListLogLinesRequest, ctx: RequestContext[ListLogLinesRequest, ListLogLinesResponse], /) -> ListLogLinesResponse:
+        """
+        A page of the log of a build's step.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def get_build_failure(self, request: GetBuildFailureRequest, ctx: RequestContext[GetBuildFailureRequest, GetBuildFailureResponse], /) -> GetBuildFailureResponse:
+        """
+        The step that made a build fail, its line in the Dockerfile, and the end of its log.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -297,6 +435,39 @@ class BuildServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.cancel_build,
+                ),
+                "/stoker.v1.BuildService/ListBuildSteps": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListBuildSteps",
+                        service_name="stoker.v1.BuildService",
+                        input=ListBuildStepsRequest,
+                        output=ListBuildStepsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_build_steps,
+                ),
+                "/stoker.v1.BuildService/ListLogLines": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListLogLines",
+                        service_name="stoker.v1.BuildService",
+                        input=ListLogLinesRequest,
+                        output=ListLogLinesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_log_lines,
+                ),
+                "/stoker.v1.BuildService/GetBuildFailure": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="GetBuildFailure",
+                        service_name="stoker.v1.BuildService",
+                        input=GetBuildFailureRequest,
+                        output=GetBuildFailureResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.get_build_failure,
                 ),
                 "/stoker.v1.BuildService/ListBuildWarnings": EndpointSync.unary(
                     method=MethodInfo(
@@ -386,6 +557,75 @@ class BuildServiceClientSync(ConnectClientSync):
                 service_name="stoker.v1.BuildService",
                 input=CancelBuildRequest,
                 output=CancelBuildResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def list_build_steps(
+        self,
+        request: ListBuildStepsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListBuildStepsResponse:
+        """
+        A page of a build's steps, in the order in which they began.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListBuildSteps",
+                service_name="stoker.v1.BuildService",
+                input=ListBuildStepsRequest,
+                output=ListBuildStepsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def list_log_lines(
+        self,
+        request: ListLogLinesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListLogLinesResponse:
+        """
+        A page of the log of a build's step.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListLogLines",
+                service_name="stoker.v1.BuildService",
+                input=ListLogLinesRequest,
+                output=ListLogLinesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def get_build_failure(
+        self,
+        request: GetBuildFailureRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetBuildFailureResponse:
+        """
+        The step that made a build fail, its line in the Dockerfile, and the end of its log.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetBuildFailure",
+                service_name="stoker.v1.BuildService",
+                input=GetBuildFailureRequest,
+                output=GetBuildFailureResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

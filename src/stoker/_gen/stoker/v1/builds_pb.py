@@ -214,7 +214,7 @@ class GetBuildResponse(Message[_GetBuildResponseFields]):
 
         build: Build | None
 
-_BuildFields: TypeAlias = Literal["build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by", "title", "origin"]
+_BuildFields: TypeAlias = Literal["build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by", "title", "origin", "build_url"]
 
 class Build(Message[_BuildFields]):
     """
@@ -291,9 +291,15 @@ class Build(Message[_BuildFields]):
             ```proto
             optional stoker.v1.BuildOrigin origin = 14;
             ```
+        build_url:
+            The address of its page.
+
+            ```proto
+            string build_url = 20;
+            ```
     """
 
-    __slots__ = ("build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by", "title", "origin")
+    __slots__ = ("build_id", "project_id", "status", "created_at", "started_at", "finished_at", "build_duration_seconds", "saved_duration_seconds", "cached_steps", "total_steps", "error", "begun_by", "title", "origin", "build_url")
 
     if TYPE_CHECKING:
 
@@ -314,6 +320,7 @@ class Build(Message[_BuildFields]):
             begun_by: AuditParty | None = None,
             title: str = "",
             origin: BuildOrigin | None = None,
+            build_url: str = "",
         ) -> None:
             pass
 
@@ -331,6 +338,7 @@ class Build(Message[_BuildFields]):
         begun_by: AuditParty | None
         title: str
         origin: BuildOrigin | None
+        build_url: str
 
 _BuildOriginFields: TypeAlias = Literal["summary", "command", "tags", "targets", "outputs", "dockerfiles", "labels", "repository", "revision", "is_modified", "branch", "git_tag", "pull_request", "commit_url", "ci_run"]
 
@@ -686,9 +694,401 @@ class BuildWarning(Message[_BuildWarningFields]):
         line: int
         url: str
 
+_ListBuildStepsRequestFields: TypeAlias = Literal["build_id", "page_size", "page_token"]
+
+class ListBuildStepsRequest(Message[_ListBuildStepsRequestFields]):
+    """
+    ```proto
+    message stoker.v1.ListBuildStepsRequest
+    ```
+
+    Attributes:
+        build_id:
+            ```proto
+            string build_id = 1;
+            ```
+        page_size:
+            50 by default, at most 500.
+
+            ```proto
+            int32 page_size = 2;
+            ```
+        page_token:
+            The page begins after this step's number. Numbers don't change while the build runs.
+
+            ```proto
+            string page_token = 3;
+            ```
+    """
+
+    __slots__ = ("build_id", "page_size", "page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build_id: str = "",
+            page_size: int = 0,
+            page_token: str = "",
+        ) -> None:
+            pass
+
+        build_id: str
+        page_size: int
+        page_token: str
+
+_ListBuildStepsResponseFields: TypeAlias = Literal["steps", "next_page_token", "may_grow"]
+
+class ListBuildStepsResponse(Message[_ListBuildStepsResponseFields]):
+    """
+    ```proto
+    message stoker.v1.ListBuildStepsResponse
+    ```
+
+    Attributes:
+        steps:
+            ```proto
+            repeated stoker.v1.BuildStep steps = 1;
+            ```
+        next_page_token:
+            ```proto
+            string next_page_token = 2;
+            ```
+        may_grow:
+            Whether more may come of the build: it runs, or its record is not complete.
+
+            ```proto
+            bool may_grow = 3;
+            ```
+    """
+
+    __slots__ = ("steps", "next_page_token", "may_grow")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            steps: list[BuildStep] | None = None,
+            next_page_token: str = "",
+            may_grow: bool = False,
+        ) -> None:
+            pass
+
+        steps: list[BuildStep]
+        next_page_token: str
+        may_grow: bool
+
+_BuildStepFields: TypeAlias = Literal["number", "name", "platform", "started_at", "completed_at", "cached", "error", "canceled", "log_lines"]
+
+class BuildStep(Message[_BuildStepFields]):
+    """
+    ```proto
+    message stoker.v1.BuildStep
+    ```
+
+    Attributes:
+        number:
+            As on the build's page; some are left out where solves of a build share steps.
+
+            ```proto
+            int32 number = 1;
+            ```
+        name:
+            ```proto
+            string name = 2;
+            ```
+        platform:
+            ```proto
+            string platform = 3;
+            ```
+        started_at:
+            ```proto
+            optional google.protobuf.Timestamp started_at = 4;
+            ```
+        completed_at:
+            ```proto
+            optional google.protobuf.Timestamp completed_at = 5;
+            ```
+        cached:
+            ```proto
+            bool cached = 6;
+            ```
+        error:
+            Empty unless it failed or was canceled.
+
+            ```proto
+            string error = 7;
+            ```
+        canceled:
+            Whether that error only says that it was canceled.
+
+            ```proto
+            bool canceled = 8;
+            ```
+        log_lines:
+            How many lines of its log are kept so far.
+
+            ```proto
+            int32 log_lines = 9;
+            ```
+    """
+
+    __slots__ = ("number", "name", "platform", "started_at", "completed_at", "cached", "error", "canceled", "log_lines")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            number: int = 0,
+            name: str = "",
+            platform: str = "",
+            started_at: Timestamp | None = None,
+            completed_at: Timestamp | None = None,
+            cached: bool = False,
+            error: str = "",
+            canceled: bool = False,
+            log_lines: int = 0,
+        ) -> None:
+            pass
+
+        number: int
+        name: str
+        platform: str
+        started_at: Timestamp | None
+        completed_at: Timestamp | None
+        cached: bool
+        error: str
+        canceled: bool
+        log_lines: int
+
+_ListLogLinesRequestFields: TypeAlias = Literal["build_id", "step_number", "page_size", "page_token"]
+
+class ListLogLinesRequest(Message[_ListLogLinesRequestFields]):
+    """
+    ```proto
+    message stoker.v1.ListLogLinesRequest
+    ```
+
+    Attributes:
+        build_id:
+            ```proto
+            string build_id = 1;
+            ```
+        step_number:
+            ```proto
+            int32 step_number = 2;
+            ```
+        page_size:
+            50 by default, at most 500.
+
+            ```proto
+            int32 page_size = 3;
+            ```
+        page_token:
+            The page begins after this line's number. Numbers don't change while the step runs.
+
+            ```proto
+            string page_token = 4;
+            ```
+    """
+
+    __slots__ = ("build_id", "step_number", "page_size", "page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build_id: str = "",
+            step_number: int = 0,
+            page_size: int = 0,
+            page_token: str = "",
+        ) -> None:
+            pass
+
+        build_id: str
+        step_number: int
+        page_size: int
+        page_token: str
+
+_ListLogLinesResponseFields: TypeAlias = Literal["lines", "next_page_token"]
+
+class ListLogLinesResponse(Message[_ListLogLinesResponseFields]):
+    """
+    ```proto
+    message stoker.v1.ListLogLinesResponse
+    ```
+
+    Attributes:
+        lines:
+            ```proto
+            repeated stoker.v1.LogLine lines = 1;
+            ```
+        next_page_token:
+            ```proto
+            string next_page_token = 2;
+            ```
+    """
+
+    __slots__ = ("lines", "next_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            lines: list[LogLine] | None = None,
+            next_page_token: str = "",
+        ) -> None:
+            pass
+
+        lines: list[LogLine]
+        next_page_token: str
+
+_LogLineFields: TypeAlias = Literal["number", "written_at", "is_stderr", "text"]
+
+class LogLine(Message[_LogLineFields]):
+    """
+    ```proto
+    message stoker.v1.LogLine
+    ```
+
+    Attributes:
+        number:
+            From 1.
+
+            ```proto
+            int32 number = 1;
+            ```
+        written_at:
+            ```proto
+            optional google.protobuf.Timestamp written_at = 2;
+            ```
+        is_stderr:
+            Whether the step wrote it to stderr.
+
+            ```proto
+            bool is_stderr = 3;
+            ```
+        text:
+            With its end, unless it came without one.
+
+            ```proto
+            string text = 4;
+            ```
+    """
+
+    __slots__ = ("number", "written_at", "is_stderr", "text")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            number: int = 0,
+            written_at: Timestamp | None = None,
+            is_stderr: bool = False,
+            text: str = "",
+        ) -> None:
+            pass
+
+        number: int
+        written_at: Timestamp | None
+        is_stderr: bool
+        text: str
+
+_GetBuildFailureRequestFields: TypeAlias = Literal["build_id"]
+
+class GetBuildFailureRequest(Message[_GetBuildFailureRequestFields]):
+    """
+    ```proto
+    message stoker.v1.GetBuildFailureRequest
+    ```
+
+    Attributes:
+        build_id:
+            ```proto
+            string build_id = 1;
+            ```
+    """
+
+    __slots__ = ("build_id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            build_id: str = "",
+        ) -> None:
+            pass
+
+        build_id: str
+
+_GetBuildFailureResponseFields: TypeAlias = Literal["step", "filename", "line", "instruction", "lines"]
+
+class GetBuildFailureResponse(Message[_GetBuildFailureResponseFields]):
+    """
+    ```proto
+    message stoker.v1.GetBuildFailureResponse
+    ```
+
+    Attributes:
+        step:
+            Absent unless the build failed by a step.
+
+            ```proto
+            optional stoker.v1.BuildStep step = 1;
+            ```
+        filename:
+            The file and line of the step's instruction; empty and 0 where it isn't certain.
+
+            ```proto
+            string filename = 2;
+            ```
+        line:
+            ```proto
+            int32 line = 3;
+            ```
+        instruction:
+            ```proto
+            string instruction = 4;
+            ```
+        lines:
+            The last 20 lines of its log.
+
+            ```proto
+            repeated stoker.v1.LogLine lines = 5;
+            ```
+    """
+
+    __slots__ = ("step", "filename", "line", "instruction", "lines")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            step: BuildStep | None = None,
+            filename: str = "",
+            line: int = 0,
+            instruction: str = "",
+            lines: list[LogLine] | None = None,
+        ) -> None:
+            pass
+
+        step: BuildStep | None
+        filename: str
+        line: int
+        instruction: str
+        lines: list[LogLine]
+
 
 _DESC = file_desc(
-    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xd4\x02\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy\x12\x16\n\x06search\x18\x06 \x01(\tR\x06search\x12\x16\n\x06branch\x18\x07 \x01(\tR\x06branch\x12\x16\n\x06target\x18\x08 \x01(\tR\x06target\x12\x1a\n\x08platform\x18\t \x01(\tR\x08platform\x120\n\x05since\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\xd2\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunBy\x12\x14\n\x05title\x18\r \x01(\tR\x05title\x12.\n\x06origin\x18\x0e \x01(\x0b2\x16.stoker.v1.BuildOriginR\x06originB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"\x9b\x04\n\x0bBuildOrigin\x12\x18\n\x07summary\x18\x01 \x01(\tR\x07summary\x12\x18\n\x07command\x18\x02 \x01(\tR\x07command\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12\x18\n\x07targets\x18\x04 \x03(\tR\x07targets\x12\x18\n\x07outputs\x18\x05 \x03(\tR\x07outputs\x12 \n\x0bdockerfiles\x18\x06 \x03(\tR\x0bdockerfiles\x12:\n\x06labels\x18\x07 \x03(\x0b2".stoker.v1.BuildOrigin.LabelsEntryR\x06labels\x12\x1e\n\nrepository\x18\x08 \x01(\tR\nrepository\x12\x1a\n\x08revision\x18\t \x01(\tR\x08revision\x12\x1f\n\x0bis_modified\x18\n \x01(\x08R\nisModified\x12\x16\n\x06branch\x18\x0b \x01(\tR\x06branch\x12\x17\n\x07git_tag\x18\x0c \x01(\tR\x06gitTag\x12!\n\x0cpull_request\x18\r \x01(\tR\x0bpullRequest\x12\x1d\n\ncommit_url\x18\x0e \x01(\tR\tcommitUrl\x12\'\n\x06ci_run\x18\x0f \x01(\x0b2\x10.stoker.v1.CiRunR\x05ciRun\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x7f\n\x05CiRun\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x16\n\x06number\x18\x02 \x01(\tR\x06number\x12\x1a\n\x08workflow\x18\x03 \x01(\tR\x08workflow\x12\x14\n\x05actor\x18\x04 \x01(\tR\x05actor\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url"/\n\x12CancelBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\x15\n\x13CancelBuildResponse"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url2\xcc\x02\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12L\n\x0bCancelBuild\x12\x1d.stoker.v1.CancelBuildRequest\x1a\x1e.stoker.v1.CancelBuildResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
+    b'\n\x16stoker/v1/builds.proto\x12\tstoker.v1\x1a\x19depot/core/v1/build.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15stoker/v1/audit.proto"\xd4\x02\n\x11ListBuildsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x123\n\x06status\x18\x04 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x12\x19\n\x08begun_by\x18\x05 \x01(\tR\x07begunBy\x12\x16\n\x06search\x18\x06 \x01(\tR\x06search\x12\x16\n\x06branch\x18\x07 \x01(\tR\x06branch\x12\x16\n\x06target\x18\x08 \x01(\tR\x06target\x12\x1a\n\x08platform\x18\t \x01(\tR\x08platform\x120\n\x05since\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"f\n\x12ListBuildsResponse\x12(\n\x06builds\x18\x01 \x03(\x0b2\x10.stoker.v1.BuildR\x06builds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken",\n\x0fGetBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId":\n\x10GetBuildResponse\x12&\n\x05build\x18\x01 \x01(\x0b2\x10.stoker.v1.BuildR\x05build"\xef\x05\n\x05Build\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1d\n\nproject_id\x18\x02 \x01(\tR\tprojectId\x123\n\x06status\x18\x03 \x01(\x0e2\x1b.depot.core.v1.Build.StatusR\x06status\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nstarted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0bfinished_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x129\n\x16build_duration_seconds\x18\x07 \x01(\x05H\x00R\x14buildDurationSeconds\x88\x01\x01\x129\n\x16saved_duration_seconds\x18\x08 \x01(\x05H\x01R\x14savedDurationSeconds\x88\x01\x01\x12&\n\x0ccached_steps\x18\t \x01(\x05H\x02R\x0bcachedSteps\x88\x01\x01\x12$\n\x0btotal_steps\x18\n \x01(\x05H\x03R\ntotalSteps\x88\x01\x01\x12\x14\n\x05error\x18\x0b \x01(\tR\x05error\x120\n\x08begun_by\x18\x0c \x01(\x0b2\x15.stoker.v1.AuditPartyR\x07begunBy\x12\x14\n\x05title\x18\r \x01(\tR\x05title\x12.\n\x06origin\x18\x0e \x01(\x0b2\x16.stoker.v1.BuildOriginR\x06origin\x12\x1b\n\tbuild_url\x18\x14 \x01(\tR\x08buildUrlB\x19\n\x17_build_duration_secondsB\x19\n\x17_saved_duration_secondsB\x0f\n\r_cached_stepsB\x0e\n\x0c_total_steps"\x9b\x04\n\x0bBuildOrigin\x12\x18\n\x07summary\x18\x01 \x01(\tR\x07summary\x12\x18\n\x07command\x18\x02 \x01(\tR\x07command\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12\x18\n\x07targets\x18\x04 \x03(\tR\x07targets\x12\x18\n\x07outputs\x18\x05 \x03(\tR\x07outputs\x12 \n\x0bdockerfiles\x18\x06 \x03(\tR\x0bdockerfiles\x12:\n\x06labels\x18\x07 \x03(\x0b2".stoker.v1.BuildOrigin.LabelsEntryR\x06labels\x12\x1e\n\nrepository\x18\x08 \x01(\tR\nrepository\x12\x1a\n\x08revision\x18\t \x01(\tR\x08revision\x12\x1f\n\x0bis_modified\x18\n \x01(\x08R\nisModified\x12\x16\n\x06branch\x18\x0b \x01(\tR\x06branch\x12\x17\n\x07git_tag\x18\x0c \x01(\tR\x06gitTag\x12!\n\x0cpull_request\x18\r \x01(\tR\x0bpullRequest\x12\x1d\n\ncommit_url\x18\x0e \x01(\tR\tcommitUrl\x12\'\n\x06ci_run\x18\x0f \x01(\x0b2\x10.stoker.v1.CiRunR\x05ciRun\x1a9\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x7f\n\x05CiRun\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x16\n\x06number\x18\x02 \x01(\tR\x06number\x12\x1a\n\x08workflow\x18\x03 \x01(\tR\x08workflow\x12\x14\n\x05actor\x18\x04 \x01(\tR\x05actor\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url"/\n\x12CancelBuildRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\x15\n\x13CancelBuildResponse"5\n\x18ListBuildWarningsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"P\n\x19ListBuildWarningsResponse\x123\n\x08warnings\x18\x01 \x03(\x0b2\x17.stoker.v1.BuildWarningR\x08warnings"j\n\x0cBuildWarning\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url"n\n\x15ListBuildStepsRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken"\x87\x01\n\x16ListBuildStepsResponse\x12*\n\x05steps\x18\x01 \x03(\x0b2\x14.stoker.v1.BuildStepR\x05steps\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x19\n\x08may_grow\x18\x03 \x01(\x08R\x07mayGrow"\xb4\x02\n\tBuildStep\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n\x08platform\x18\x03 \x01(\tR\x08platform\x129\n\nstarted_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x12=\n\x0ccompleted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0bcompletedAt\x12\x16\n\x06cached\x18\x06 \x01(\x08R\x06cached\x12\x14\n\x05error\x18\x07 \x01(\tR\x05error\x12\x1a\n\x08canceled\x18\x08 \x01(\x08R\x08canceled\x12\x1b\n\tlog_lines\x18\t \x01(\x05R\x08logLines"\x8d\x01\n\x13ListLogLinesRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId\x12\x1f\n\x0bstep_number\x18\x02 \x01(\x05R\nstepNumber\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken"h\n\x14ListLogLinesResponse\x12(\n\x05lines\x18\x01 \x03(\x0b2\x12.stoker.v1.LogLineR\x05lines\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"\x8d\x01\n\x07LogLine\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x129\n\nwritten_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x1b\n\tis_stderr\x18\x03 \x01(\x08R\x08isStderr\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text"3\n\x16GetBuildFailureRequest\x12\x19\n\x08build_id\x18\x01 \x01(\tR\x07buildId"\xbf\x01\n\x17GetBuildFailureResponse\x12(\n\x04step\x18\x01 \x01(\x0b2\x14.stoker.v1.BuildStepR\x04step\x12\x1a\n\x08filename\x18\x02 \x01(\tR\x08filename\x12\x12\n\x04line\x18\x03 \x01(\x05R\x04line\x12 \n\x0binstruction\x18\x04 \x01(\tR\x0binstruction\x12(\n\x05lines\x18\x05 \x03(\x0b2\x12.stoker.v1.LogLineR\x05lines2\xce\x04\n\x0cBuildService\x12I\n\nListBuilds\x12\x1c.stoker.v1.ListBuildsRequest\x1a\x1d.stoker.v1.ListBuildsResponse\x12C\n\x08GetBuild\x12\x1a.stoker.v1.GetBuildRequest\x1a\x1b.stoker.v1.GetBuildResponse\x12L\n\x0bCancelBuild\x12\x1d.stoker.v1.CancelBuildRequest\x1a\x1e.stoker.v1.CancelBuildResponse\x12U\n\x0eListBuildSteps\x12 .stoker.v1.ListBuildStepsRequest\x1a!.stoker.v1.ListBuildStepsResponse\x12O\n\x0cListLogLines\x12\x1e.stoker.v1.ListLogLinesRequest\x1a\x1f.stoker.v1.ListLogLinesResponse\x12X\n\x0fGetBuildFailure\x12!.stoker.v1.GetBuildFailureRequest\x1a".stoker.v1.GetBuildFailureResponse\x12^\n\x11ListBuildWarnings\x12#.stoker.v1.ListBuildWarningsRequest\x1a$.stoker.v1.ListBuildWarningsResponseb\x06proto3',
     [
         build_pb.desc(),
         timestamp_pb.desc(),
@@ -707,6 +1107,14 @@ _DESC = file_desc(
         "ListBuildWarningsRequest": ListBuildWarningsRequest,
         "ListBuildWarningsResponse": ListBuildWarningsResponse,
         "BuildWarning": BuildWarning,
+        "ListBuildStepsRequest": ListBuildStepsRequest,
+        "ListBuildStepsResponse": ListBuildStepsResponse,
+        "BuildStep": BuildStep,
+        "ListLogLinesRequest": ListLogLinesRequest,
+        "ListLogLinesResponse": ListLogLinesResponse,
+        "LogLine": LogLine,
+        "GetBuildFailureRequest": GetBuildFailureRequest,
+        "GetBuildFailureResponse": GetBuildFailureResponse,
     },
 )
 
