@@ -72,7 +72,10 @@ class Login:
 
     def end(self) -> str:
         rest, _ = self.process.communicate(timeout=30)
-        return "".join(self.said) + rest
+        whole = "".join(self.said) + rest
+        assert "Traceback" not in whole
+        assert "unhandled" not in whole
+        return whole
 
 
 def credentials_file(home: Path) -> Path:
@@ -82,7 +85,8 @@ def credentials_file(home: Path) -> Path:
 def log_in(stoker: Command, ada: Browser, url: str) -> None:
     login = Login.begin(stoker, "--api-url", url)
     ada.submit(ada.get(login.page), decision="approve")
-    assert login.process.wait(30) == 0, login.end()
+    output = login.end()
+    assert login.process.returncode == 0, output
 
 
 def test_a_login_is_kept_for_its_user_alone(owned: Server, ada: Browser, stoker: Command, tmp_path: Path) -> None:
@@ -92,7 +96,14 @@ def test_a_login_is_kept_for_its_user_alone(owned: Server, ada: Browser, stoker:
     ada.submit(page, decision="approve")
     output = login.end()
     assert login.process.returncode == 0, output
-    assert f"Ada ({OWNER}) is logged in at {owned.url}" in output
+    assert output.splitlines() == [
+        "Open this page, and approve the login there:",
+        "",
+        f"    {login.page}",
+        "",
+        "waiting for the approval ...",
+        f"Ada ({OWNER}) is logged in at {owned.url}; {credentials_file(tmp_path)} keeps the token",
+    ], "nothing else is written"
 
     file = credentials_file(tmp_path)
     (token,) = TOKEN.findall(file.read_text())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from stoker.settings.effective import SETTINGS
 from tests.harness.command import Command
 from tests.harness.contexts import FOREIGN_HEADER, HEADER, add_busyboxes, make_context, run
 from tests.harness.server import Server
@@ -259,15 +260,34 @@ def test_config_says_where_each_setting_comes_from(tmp_path: Path) -> None:
 
 def test_config_prints_every_setting_for_people(tmp_path: Path) -> None:
     stoker = Command(tmp_path)
-    names = json.loads(stoker("config", "--json").output)
+    names = stoker.apart("config", "--json").json
 
-    printed, _, capacity = stoker("config", COLUMNS="200", STOKER_IDLE_SECONDS="77").output.partition("\n\n")
-    table = printed.splitlines()
+    printed = stoker.apart("config", COLUMNS="20", STOKER_IDLE_SECONDS="77").lines
 
-    assert capacity.startswith("A machine gets at most ")
-    assert {line.split()[0] for line in table[1:] if not line.startswith(" ")} == set(names)
-    (idle,) = [line.split() for line in table if line.startswith("idle_seconds")]
-    assert idle[1:3] == ["77.0", "STOKER_IDLE_SECONDS"]
+    settings = [line for line in printed if re.match(r"(# )?[a-z0-9_]+ =", line)]
+    assert {line.removeprefix("# ").split()[0] for line in settings} == set(names)
+    assert "idle_seconds = 77.0  # STOKER_IDLE_SECONDS" in settings
+    assert printed[-1].startswith("# A machine gets at most ")
+
+
+def test_config_prints_a_settings_file_of_what_was_changed(tmp_path: Path) -> None:
+    stoker, file = Command(tmp_path), tmp_path / "printed.toml"
+    environment = {"STOKER_IDLE_SECONDS": "77", "STOKER_NAME_SERVERS": "192.0.2.1,192.0.2.2"}
+
+    changed = stoker.apart("config", "--changed", "--describe", **environment)
+
+    assert [line for line in changed.lines if line and not line.startswith("#")] == [
+        'name_servers = ["192.0.2.1", "192.0.2.2"]  # STOKER_NAME_SERVERS',
+        "idle_seconds = 77.0  # STOKER_IDLE_SECONDS",
+    ]
+    assert f"# {SETTINGS['idle_seconds'].description}" in changed.lines
+    file.write_text(stoker.apart("config", "--describe", **environment).stdout)
+    read = stoker.apart("config", "--config", str(file), "--json").json
+    assert {name: one["value"] for name, one in read.items()} == {
+        name: one["value"] for name, one in stoker.apart("config", "--json", **environment).json.items()
+    }
+    nothing = stoker.apart("config", "--changed")
+    assert (nothing.stdout, nothing.stderr) == ("", "every setting is at its default\n")
 
 
 @pytest.mark.parametrize(

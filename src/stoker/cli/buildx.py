@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stoker.cli.build import machine_platform, project_or_environment
 from stoker.cli.connecting import resolve_caller
-from stoker.cli.remote import hint_for
+from stoker.cli.machine_choice import machine_platform
+from stoker.cli.project_choice import project_or_environment
+from stoker.cli.remote import Remote, hint_for
 from stoker.cli.signals import stop_signals, unless
 from stoker.cli.terminal import Problem, write
 from stoker.client.api import open_api
@@ -34,8 +35,14 @@ _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]{0,63}")
 @click.command("buildx", context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("run", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
-@click.option("--project", "project_id", help="Id of the project. Default: DEPOT_PROJECT_ID, else depot.json.")
-@click.option("--platform", "platforms", default="", help="Platforms, with a machine for each. Default: this host's.")
+@click.option("--project", "project_id", help="Name or id of the project. Default: DEPOT_PROJECT_ID, else depot.json.")
+@click.option(
+    "--platform",
+    "platforms",
+    default="",
+    show_default=False,
+    help="Platforms, with a machine for each. Default: this host's.",
+)
 @click.option("--api-url", help="Address of the API. Default: DEPOT_API_URL, else your last login.")
 @click.option("--use", is_flag=True, help="Make it buildx's default builder.")
 def command(
@@ -58,8 +65,8 @@ def command(
     """
     if not _NAME.fullmatch(name):
         raise Problem(f"\"{name}\" can't be a builder's name", "use letters, digits, dots, dashes and underscores")
-    project = project_id or project_or_environment(".")
     caller = resolve_caller(api_url)
+    project = Remote(caller).project_id(project_id or project_or_environment("."))
     try:
         buildx = Buildx.find()
         with _folder_of(name) as (folder, is_ours):

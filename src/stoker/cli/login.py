@@ -6,7 +6,6 @@ import asyncio
 import sys
 
 import click
-from rich.console import Console
 
 from stoker._gen.stoker.v1.organizations_connect import AccountServiceClient
 from stoker._gen.stoker.v1.organizations_pb import GetAccountRequest
@@ -44,6 +43,8 @@ def command(api_url: str | None, open_browser: bool) -> None:  # noqa: FBT001
 
 async def _with_signs_of_life(url: str, started: StartedLogin) -> str:
     if sys.stderr.isatty():
+        from rich.console import Console
+
         with Console(stderr=True).status(_WAITING):
             return await finish_login(url, started)
     speaking = asyncio.create_task(_speak())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stoker.cli.build import machine_platform
 from stoker.cli.engine import require_engine
+from stoker.cli.machine_choice import machine_platform
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.serve import serve
 from stoker.cli.terminal import Problem, say
@@ -49,7 +49,7 @@ async def _build(bootstrap: Path | None, running: Running, example: Path, buildc
             first["DEPOT_TOKEN"],
             first["DEPOT_PROJECT_ID"],
             machine_platform(()),
-            BuildInput(context=str(example), tags=("hello",)),
+            BuildInput(context=str(example), outputs=("type=image,name=hello",)),
             buildctl=buildctl,
             say=say,
         )

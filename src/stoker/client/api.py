@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from protobuf import Oneof
 
-from stoker._gen.depot.build.v1 import build_pb
-from stoker._gen.depot.build.v1.build_connect import BuildServiceClient
 from stoker._gen.depot.buildkit.v1 import buildkit_pb
 from stoker._gen.depot.buildkit.v1.buildkit_connect import BuildKitServiceClient
-from stoker._gen.depot.cli.v1 import build_pb as cli_pb
-from stoker._gen.depot.cli.v1.build_connect import BuildServiceClient as CliBuildServiceClient
+from stoker._gen.depot.cli.v1 import build_pb as pb
+from stoker._gen.depot.cli.v1.build_connect import BuildServiceClient
 from stoker.client.errors import ApiError, plain_errors
-from stoker.client.transport import open_transport
+from stoker.client.transport import first_answer, open_transport
 from stoker.domain.leases import Endpoint
 from stoker.domain.platforms import Platform
 
@@ -25,16 +23,19 @@ if TYPE_CHECKING:
 
     from pyqwest import Client
 
+    from stoker.client.buildctl import BuildInput
+
 _CALL_TIMEOUT_MS = 30_000
 _PLATFORMS = {Platform.AMD64: buildkit_pb.Platform.AMD64, Platform.ARM64: buildkit_pb.Platform.ARM64}
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteBuild:
-    """A build that the API created for us."""
+    """A build that the API created for us, and the address of its page."""
 
     id: str
     token: str
+    url: str
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -42,7 +43,7 @@ class RemoteBuild:
 
 
 class Api:
-    """The calls that a build makes, with one token."""
+    """The calls that a build makes, with one token, on one connection."""
 
     def __init__(self, url: str, token: str, resources: AsyncExitStack, http: Client) -> None:
         self._url = url
@@ -50,20 +51,17 @@ class Api:
         self._http = http
         self._resources = resources
 
-    async def create_build(self, project_id: str) -> RemoteBuild:
-        """Create a build in a project.
+    async def create_build(self, project_id: str, build: BuildInput | None = None) -> RemoteBuild:
+        """Create a build in a project. The server records what it is of.
 
         Raises:
             ApiError: the API refused the call, or can't be reached.
         """
+        request = pb.CreateBuildRequest(project_id=project_id, options=[] if build is None else [_options(build)])
         client = await self._resources.enter_async_context(BuildServiceClient(self._url, http_client=self._http))
         with plain_errors(self._url):
-            created = await client.create_build(
-                build_pb.CreateBuildRequest(project_id=project_id),
-                headers=_bearer(self._token),
-                timeout_ms=_CALL_TIMEOUT_MS,
-            )
-        return RemoteBuild(created.build_id, created.build_token)
+            created = await client.create_build(request, headers=_bearer(self._token), timeout_ms=_CALL_TIMEOUT_MS)
+        return RemoteBuild(created.build_id, created.build_token, created.build_url)
 
     async def endpoint(self, build: RemoteBuild, platform: Platform) -> Endpoint:
         """Wait for an endpoint of a build.
@@ -74,19 +72,10 @@ class Api:
         client = await self._resources.enter_async_context(BuildKitServiceClient(self._url, http_client=self._http))
         request = buildkit_pb.GetEndpointRequest(build_id=build.id, platform=_PLATFORMS[platform])
         with plain_errors(self._url):
-            async for answer in client.get_endpoint(request, headers=_bearer(build.token)):
-                match answer.connection:
-                    case Oneof(field="active", value=active) if active.cert and active.cert.cert and active.cert.key:
-                        return Endpoint(
-                            address=active.endpoint,
-                            server_name=active.server_name,
-                            certificate=active.cert.cert.cert,
-                            private_key=active.cert.key.key,
-                            ca_certificate=active.ca_cert.cert if active.ca_cert else "",
-                        )
-                    case _:
-                        continue
-        raise ApiError("the API ended the stream without an endpoint")
+            endpoint = await first_answer(client.get_endpoint(request, headers=_bearer(build.token)), _endpoint)
+        if endpoint is None:
+            raise ApiError("the API ended the stream without an endpoint")
+        return endpoint
 
     async def report_health(self, build: RemoteBuild, platform: Platform) -> None:
         """Report a build's health.
@@ -108,14 +97,14 @@ class Api:
         Raises:
             ApiError: the API refused the call, or can't be reached.
         """
-        request = cli_pb.FinishBuildRequest(build_id=build.id)
+        request = pb.FinishBuildRequest(build_id=build.id)
         if canceled:
-            request.result = Oneof(field="canceled", value=cli_pb.FinishBuildRequest.BuildCanceled())
+            request.result = Oneof(field="canceled", value=pb.FinishBuildRequest.BuildCanceled())
         elif error is None:
-            request.result = Oneof(field="success", value=cli_pb.FinishBuildRequest.BuildSuccess())
+            request.result = Oneof(field="success", value=pb.FinishBuildRequest.BuildSuccess())
         else:
-            request.result = Oneof(field="error", value=cli_pb.FinishBuildRequest.BuildError(error=error))
-        client = await self._resources.enter_async_context(CliBuildServiceClient(self._url, http_client=self._http))
+            request.result = Oneof(field="error", value=pb.FinishBuildRequest.BuildError(error=error))
+        client = await self._resources.enter_async_context(BuildServiceClient(self._url, http_client=self._http))
         with plain_errors(self._url):
             await client.finish_build(request, headers=_bearer(build.token), timeout_ms=_CALL_TIMEOUT_MS)
 
@@ -125,6 +114,32 @@ async def open_api(url: str, token: str) -> AsyncGenerator[Api]:
     """Open a connection to the API at ``url``."""
     async with AsyncExitStack() as resources:
         yield Api(url.rstrip("/"), token, resources, open_transport(url))
+
+
+def _options(build: BuildInput) -> pb.BuildOptions:
+    options = pb.BuildOptions(
+        command=pb.Command.BUILD,
+        tags=list(build.tags),
+        push=any("push=true" in output for output in build.outputs),
+        load=build.load,
+    )
+    if build.target:
+        options.target_name = build.target
+    return options
+
+
+def _endpoint(answer: buildkit_pb.GetEndpointResponse) -> Endpoint | None:
+    match answer.connection:
+        case Oneof(field="active", value=active) if active.cert and active.cert.cert and active.cert.key:
+            return Endpoint(
+                address=active.endpoint,
+                server_name=active.server_name,
+                certificate=active.cert.cert.cert,
+                private_key=active.cert.key.key,
+                ca_certificate=active.ca_cert.cert if active.ca_cert else "",
+            )
+        case _:
+            return None
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -10,24 +10,40 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_IMAGE_TYPES = frozenset({"type=image", "type=oci", "type=docker", "type=registry"})
 _REMOTE_PREFIXES = ("https://", "http://", "git://", "ssh://", "git@")
 
 
 @dataclass(frozen=True, slots=True)
 class BuildInput:
-    """The arguments of `stoker build`."""
+    """The arguments of `stoker build`, checked.
+
+    Attributes:
+        outputs: as buildctl takes them; none leaves an image in the cache of the machine.
+        folders: named contexts that are folders, by their names.
+        contexts: named contexts that BuildKit fetches itself, by their names.
+        attestations: by their kind, with the value of the frontend's option.
+    """
 
     context: str
     dockerfile: Path | None = None
-    tags: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     build_args: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("type=image",)
     target: str | None = None
     no_cache: bool = False
     progress: str = "auto"
+    tags: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    folders: tuple[tuple[str, str], ...] = ()
+    contexts: tuple[tuple[str, str], ...] = ()
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    attestations: tuple[tuple[str, str], ...] = ()
+    pull: bool = False
+    load: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +58,13 @@ class Connection:
     private_key: Path
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFiles:
-    """Files that buildctl writes results to."""
-
-    metadata: Path
-    trace: Path
-
-
 def is_remote(context: str) -> bool:
     """Whether BuildKit fetches a context itself."""
     return context.startswith(_REMOTE_PREFIXES)
 
 
-def buildctl_command(connection: Connection, build: BuildInput, results: ResultFiles) -> list[str]:
-    """The whole command line."""
+def buildctl_command(connection: Connection, build: BuildInput, metadata: Path) -> list[str]:
+    """The whole command line; buildctl writes what it knows of the result to ``metadata``."""
     command = [
         str(connection.buildctl),
         f"--addr={connection.address}",
@@ -67,8 +75,7 @@ def buildctl_command(connection: Connection, build: BuildInput, results: ResultF
         "build",
         "--frontend=dockerfile.v0",
         f"--progress={build.progress}",
-        f"--metadata-file={results.metadata}",
-        f"--trace={results.trace}",
+        f"--metadata-file={metadata}",
     ]
     command += _sources(build)
     if build.target:
@@ -76,33 +83,35 @@ def buildctl_command(connection: Connection, build: BuildInput, results: ResultF
     if build.platforms:
         command.append(f"--opt=platform={','.join(build.platforms)}")
     command += [f"--opt=build-arg:{argument}" for argument in build.build_args]
+    command += [f"--opt=label:{label}" for label in build.labels]
+    command += [f"--opt=attest:{kind}={value}" for kind, value in build.attestations]
     command += [f"--secret={secret}" for secret in build.secrets]
-    command += [f"--output={output}" for output in _outputs(build)]
+    command += [f"--ssh={one}" for one in build.ssh]
+    command += [f"--allow={one}" for one in build.allow]
+    command += [f"--import-cache={one}" for one in build.cache_from]
+    command += [f"--export-cache={one}" for one in build.cache_to]
+    command += [f"--output={output}" for output in build.outputs]
+    if build.pull:
+        command.append("--opt=image-resolve-mode=pull")
     if build.no_cache:
         command.append("--no-cache")
     return command
 
 
 def _sources(build: BuildInput) -> list[str]:
+    named = [f"--opt=context:{name}={value}" for name, value in build.contexts]
+    for number, (name, folder) in enumerate(build.folders):
+        # A name of ours, as that of a context may be one of an image, with slashes and colons.
+        local = f"context-{number}"
+        named += [f"--local={local}={folder}", f"--opt=context:{name}=local:{local}"]
     if is_remote(build.context):
-        name = [] if build.dockerfile is None else [f"--opt=filename={build.dockerfile}"]
-        return [f"--opt=context={build.context}", *name]
+        filename = [] if build.dockerfile is None else [f"--opt=filename={build.dockerfile}"]
+        return [f"--opt=context={build.context}", *filename, *named]
     folder = build.context if build.dockerfile is None else str(build.dockerfile.parent)
-    name = "Dockerfile" if build.dockerfile is None else build.dockerfile.name
-    return [f"--local=context={build.context}", f"--local=dockerfile={folder}", f"--opt=filename={name}"]
-
-
-def _outputs(build: BuildInput) -> list[str]:
-    """Where the result goes; by default an image that stays with the machine. Tags name every image among them."""
-    names = ",".join(build.tags)
-    name = f',"name={names}"' if "," in names else f",name={names}"
+    filename = "Dockerfile" if build.dockerfile is None else build.dockerfile.name
     return [
-        f"{output}{name}" if names and _is_unnamed_image(output) else output
-        for output in build.outputs or ("type=image",)
+        f"--local=context={build.context}",
+        f"--local=dockerfile={folder}",
+        f"--opt=filename={filename}",
+        *named,
     ]
-
-
-def _is_unnamed_image(output: str) -> bool:
-    fields = [field.strip('"') for field in output.split(",")]
-    is_image = not _IMAGE_TYPES.isdisjoint(fields)
-    return is_image and not any(field.startswith("name=") for field in fields)

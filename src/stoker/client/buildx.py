@@ -119,7 +119,7 @@ class RemoteBuilder:
         build = await self._api.create_build(self._project_id)
         session = _Session(build, {}, time.monotonic())
         self._sessions.append(session)
-        self._say(f"build {build.id} in project {self._project_id}")
+        self._say(f"build {build.id}: {build.url}")
         for platform in self._platforms:
             endpoint = await patiently(partial(self._api.endpoint, build, platform), self._say)
             session.endpoints[platform] = endpoint

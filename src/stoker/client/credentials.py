@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-
-import tomli_w
-
-from stoker.pki.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +41,9 @@ def read_credentials(file: Path) -> Credentials:
     Raises:
         CredentialsError: it can't be read, or isn't one of ours.
     """
+    # Where variables name the API and the token, no file is read.
+    import tomllib
+
     try:
         content = tomllib.loads(file.read_text())
         tokens = {str(url): str(server["token"]) for url, server in content.get("servers", {}).items()}
@@ -64,6 +62,10 @@ def write_credentials(file: Path, credentials: Credentials) -> None:
     Raises:
         CredentialsError: it can't be written.
     """
+    import tomli_w
+
+    from stoker.pki.private_files import write_private
+
     content = {
         **({} if credentials.current is None else {"current": credentials.current}),
         "servers": {url: {"token": token} for url, token in credentials.tokens.items()},

@@ -12,7 +12,7 @@ from connectrpc.code import Code
 from stoker._gen.depot.cli.v1beta1 import login_pb as pb
 from stoker._gen.depot.cli.v1beta1.login_connect import LoginServiceClient
 from stoker.client.errors import ApiError, UntrustedCertificate, plain_errors
-from stoker.client.transport import open_transport
+from stoker.client.transport import first_answer, open_transport
 
 _CALL_TIMEOUT_MS = 30_000
 _RETRY_SECONDS = 1.0
@@ -64,6 +64,8 @@ async def finish_login(url: str, login: StartedLogin) -> str:
 async def _token(url: str, login: StartedLogin) -> str:
     client = LoginServiceClient(url, http_client=open_transport(url))
     with plain_errors(url):
-        async for answer in client.finish_login(pb.FinishLoginRequest(id=login.id)):
-            return answer.token
-    raise ApiError("the API ended the login without a token", Code.UNAVAILABLE)
+        answers = client.finish_login(pb.FinishLoginRequest(id=login.id))
+        token = await first_answer(answers, lambda answer: answer.token or None)
+    if token is None:
+        raise ApiError("the API ended the login without a token", Code.UNAVAILABLE)
+    return token
