@@ -23,9 +23,17 @@ _MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 @click.command("audit")
 @click.option("--since", type=_MOMENT, help="Events from this day or time on, in UTC.")
 @click.option("--until", type=_MOMENT, help="Events before this day or time, in UTC.")
-@click.option("--actor", default="", help="Events by this actor: an id, an email address, or another name as listed.")
 @click.option(
-    "--action", default="", help="Events of this action, such as project.create, or project for all of its actions."
+    "--actor",
+    default="",
+    show_default=False,
+    help="Events by this actor: an id, an email address, or another name as listed.",
+)
+@click.option(
+    "--action",
+    default="",
+    show_default=False,
+    help="Events of this action, such as project.create, or project for all of its actions.",
 )
 @click.option("--server", "of_server", is_flag=True, help="Events of no organization. For operators of the server.")
 @limit_flag(100)

@@ -5,44 +5,77 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
-from importlib.metadata import version
+from dataclasses import dataclass
 from typing import NoReturn
 
 import click
 
 from stoker.cli.terminal import write
 
-_COMMANDS = {
-    "serve": "stoker.cli.serve",
-    "build": "stoker.cli.build",
-    "buildx": "stoker.cli.buildx",
-    "login": "stoker.cli.login",
-    "logout": "stoker.cli.logout",
-    "whoami": "stoker.cli.whoami",
-    "organizations": "stoker.cli.organizations",
-    "members": "stoker.cli.members",
-    "invitations": "stoker.cli.invitations",
-    "projects": "stoker.cli.projects",
-    "tokens": "stoker.cli.tokens",
-    "policies": "stoker.cli.policies",
-    "cache": "stoker.cli.cache",
-    "machines": "stoker.cli.machines",
-    "queue": "stoker.cli.queue",
-    "webhooks": "stoker.cli.webhooks",
-    "builds": "stoker.cli.builds",
-    "usage": "stoker.cli.usage",
-    "audit": "stoker.cli.audit",
-    "config": "stoker.cli.config",
-    "engine": "stoker.cli.engine",
-    "doctor": "stoker.cli.doctor",
-    "ca": "stoker.cli.ca",
-    "owner-link": "stoker.cli.owner_link",
-    "reset-password": "stoker.cli.reset_password",
-    "backup": "stoker.cli.backup",
-    "restore": "stoker.cli.restore",
-    "run-example": "stoker.cli.run_example",
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A command in the list of all: its module, and the first sentence of its help, so that a list imports nothing."""
+
+    module: str
+    summary: str
+
+
+_GROUPS = {
+    "Build": {
+        "build": _Entry("build", "Build PATH on a machine of your project."),
+        "buildx": _Entry("buildx", "Set up a remote builder for `docker buildx`."),
+        "builds": _Entry("builds", "Builds of a project."),
+        "cache": _Entry("cache", "Layer caches, one for each project and platform."),
+        "queue": _Entry("queue", "Show the builds that wait for a machine."),
+    },
+    "Log in": {
+        "login": _Entry("login", "Log in to a server."),
+        "logout": _Entry("logout", "End a login."),
+        "whoami": _Entry("whoami", "Show the server, who you are there, and your roles."),
+    },
+    "Manage": {
+        "projects": _Entry("projects", "Projects, each with its own cache."),
+        "tokens": _Entry("tokens", "Tokens of an organization or a project."),
+        "policies": _Entry("policies", "Trust policies: whose CI may build in a project."),
+        "webhooks": _Entry("webhooks", "Webhooks: messages when builds of a project end."),
+        "organizations": _Entry("organizations", "Organizations, which own projects and tokens."),
+        "members": _Entry("members", "Members of an organization, and their roles."),
+        "invitations": _Entry("invitations", "Open invitations to an organization."),
+        "machines": _Entry("machines", "Show machines, their caches and last errors."),
+        "usage": _Entry("usage", "Show the usage of an organization or a project."),
+        "audit": _Entry("audit", "Show the audit log of an organization."),
+    },
+    "Run a server, on its host": {
+        "serve": _Entry("serve", "Start the API, the gateway and the fleet."),
+        "doctor": _Entry("doctor", "Check what this host lacks for a server."),
+        "config": _Entry("config", "Print the settings, and where each comes from."),
+        "engine": _Entry("engine", "Show the engine, BuildKit, and the container runtime."),
+        "ca": _Entry("ca", "Print the server's certificate authority."),
+        "owner-link": _Entry("owner_link", "Print a link to become an owner."),
+        "reset-password": _Entry("reset_password", "Set a new password for EMAIL."),
+        "backup": _Entry("backup", "Back the server up to FILE, which must not exist yet."),
+        "restore": _Entry(
+            "restore", "Restore the backup FILE into the data folder, which must be empty or not exist yet."
+        ),
+        "run-example": _Entry("run_example", "Start a server and build an example."),
+    },
 }
+# What people try, and where it is.
+_ELSEWHERE = {
+    "cancel": "builds cancel",
+    "help": "--help",
+    "logs": "builds logs",
+    "open": "builds open",
+    "ps": "builds list",
+    "share": "builds share",
+    "show": "builds show",
+    "status": "builds show",
+    "version": "--version",
+    "watch": "builds watch",
+}
+_COMMANDS = {name: entry for group in _GROUPS.values() for name, entry in group.items()}
+_PACKAGE = "stoker.cli"
 
 
 class _Commands(click.Group):
@@ -54,18 +87,35 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
-        module = _COMMANDS.get(cmd_name)
-        return None if module is None else importlib.import_module(module).command
+        entry = _COMMANDS.get(cmd_name)
+        return None if entry is None else importlib.import_module(f"{_PACKAGE}.{entry.module}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; for an unknown one, the error names those that are like it."""
+        name = args[0]
+        if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        if name in _ELSEWHERE:
+            raise click.UsageError(f"No such command '{name}'. Did you mean 'stoker {_ELSEWHERE[name]}'?", ctx)
+        raise click.exceptions.NoSuchCommand(name, possibilities=_COMMANDS, ctx=ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, by what they are for."""
+        width = max(map(len, _COMMANDS))
+        for title, group in _GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in group.items()])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(version("stoker"))
+@click.version_option(package_name="stoker")
 def stoker(debug: bool) -> None:  # noqa: FBT001
     """A container build service that you host yourself.
 
-    `serve`, `doctor`, `config`, `engine`, `ca`, `owner-link`, `reset-password`, `backup` and `restore` are for the
-    server's host. All other commands call a server's API, from anywhere.
+    All commands but those for a server's host call a server's API, from anywhere.
     """
 
 
@@ -81,6 +131,8 @@ def _exit_code() -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         if "--debug" in sys.argv:
+            import traceback
+
             traceback.print_exception(error)
         else:
             write(f"stoker: unexpected {type(error).__name__}: {error}\n        run again with --debug", err=True)
