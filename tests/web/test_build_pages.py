@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -162,6 +164,55 @@ def test_a_failed_build_shows_the_last_good_one_and_what_changed_since(
     assert "acme/shop:4" in shared.words
     for words in ("Last good build", "Usual duration", "Tags", "organization token"):
         assert words not in shared.words
+
+
+def states(page: Page) -> dict[str, str]:
+    """The states of steps, by a few words of their names."""
+    rows = re.findall(r'<li class="step is-([\w-]+)">(.*?)</li>', page.text, re.DOTALL)
+    return {re.sub(r"^\[[^]]*\] ", "", Page(200, "", row, {}).words): state for state, row in rows}
+
+
+def test_a_step_that_was_canceled_because_another_failed_is_not_painted_as_a_failure(
+    owned: Server, ada: Browser, tmp_path: Path
+) -> None:
+    project = owned.new_project("one of two fails")
+    stages = HEADER + "FROM base AS slow\n" + run("sleep 60") + "FROM base AS bad\n" + run("sleep 2; exit 7")
+    last = "FROM base\nCOPY --from=slow /bin/busybox /slow\nCOPY --from=bad /bin/busybox /bad\n"
+    context = make_context(tmp_path / "context", stages + last)
+
+    assert Depot(owned, tmp_path).build(cwd=context, DEPOT_PROJECT_ID=project).code != 0
+
+    ((build, status, _),) = owned.builds(project)
+    when_recorded(owned, build)
+    page = ada.get(f"/builds/{build}")
+    found = states(page)
+    assert status == "failed"
+    assert [state for name, state in found.items() if "exit 7" in name] == ["failed"], found
+    assert [state for name, state in found.items() if "sleep 60" in name] == ["canceled"], found
+    assert {state for name, state in found.items() if "--from=" in name} == {"not-run"}, found
+    assert "exit code: 7" in page.words.partition("Created")[0]
+
+
+def test_a_canceled_build_says_by_whom_after_how_long_and_during_which_step(
+    owned: Server, ada: Browser, tmp_path: Path
+) -> None:
+    project = owned.new_project("interrupted")
+    context = make_context(tmp_path / "context", HEADER + run("echo begun; sleep 60"))
+    client = Depot(owned, tmp_path).begin(cwd=context, until=" begun", DEPOT_PROJECT_ID=project)
+    os.killpg(client.pid, signal.SIGINT)
+    client.communicate(timeout=60)
+    ((build, _, _),) = owned.builds(project)
+    eventually(lambda: owned.builds(project)[0][1] == "canceled", "the build is canceled")
+    when_recorded(owned, build)
+
+    page = ada.get(f"/builds/{build}")
+
+    assert re.search(
+        r"Canceled by its client after [\d.]+ s \. During step \d+ , after [\d.]+ s:", page.words.replace(" s.", " s .")
+    ), page.words
+    assert "Why it failed" not in page.words
+    assert 'class="tag canceled"' in page.text
+    assert "failed" not in states(page).values()
 
 
 def test_a_timeline_has_an_axis_a_legend_and_words_for_what_is_drawn(ada: Browser, changed: list[str]) -> None:
