@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 from stoker.store.builds import overdue_builds, running_builds
 from stoker.store.census import count_running_builds
 from stoker.store.database import Transaction, open_sqlite
+from stoker.store.machines import machine_used_last
 from stoker.store.migrate import migrate
 from stoker.store.step_work import work_of_builds
 
@@ -41,7 +42,7 @@ class Asked:
 
     def plan(self) -> str:
         """What SQLite would do for the one statement, not knowing what its parameters stand for."""
-        (statement,) = (one for one in self.statements if "FROM builds" in one)
+        (statement,) = (one for one in self.statements if "FROM builds" in one or "FROM machines" in one)
         with closing(sqlite3.connect(self.path)) as connection:
             rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", [None] * statement.count("?"))
             return "; ".join(row[3] for row in rows)
@@ -77,3 +78,10 @@ async def test_the_steps_of_many_builds_are_summed_up_beside_the_event_loop(aske
     await asked.ask(lambda tx: work_of_builds(tx, ["a", "b"]))
     assert any("FROM steps" in one for one in asked.statements)
     assert threading.current_thread() not in asked.threads
+
+
+async def test_the_machine_that_a_project_used_last_is_found_by_indexes(asked: Asked) -> None:
+    await asked.ask(lambda tx: machine_used_last(tx, "project"))
+    plan = asked.plan()
+    assert "SCAN" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan

@@ -70,6 +70,19 @@ _LEASED = (
 )
 
 
+# Put together once: it runs for every build that is created.
+_USED_LAST = _MACHINES.where(
+    machines.c.id
+    == select(leases.c.machine_id)
+    .where(leases.c.project_id == bindparam("project_id"), leases.c.ended_at.is_not(None))
+    .order_by(leases.c.ended_at.desc())
+    .limit(1)
+    .scalar_subquery(),
+    machines.c.build_id.is_(None),
+    ~select(leases.c.id).where(leases.c.machine_id == machines.c.id, leases.c.ended_at.is_(None)).exists(),
+)
+
+
 async def add_machine(tx: Transaction, machine: Machine, now: datetime) -> None:
     """Store a new machine, which doesn't run yet."""
     await tx.execute(
@@ -137,16 +150,7 @@ async def machines_of(tx: Transaction, project_id: str) -> list[Machine]:
 
 async def machine_used_last(tx: Transaction, project_id: str) -> Machine | None:
     """The machine that a trusted build of a project released last, if no build holds it now."""
-    last = (
-        select(leases.c.machine_id)
-        .where(leases.c.project_id == project_id, leases.c.ended_at.is_not(None))
-        .order_by(leases.c.ended_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    held = select(leases.c.id).where(leases.c.machine_id == machines.c.id, leases.c.ended_at.is_(None)).exists()
-    query = _MACHINES.where(machines.c.id == last, machines.c.build_id.is_(None), ~held)
-    row = (await tx.execute(query)).one_or_none()
+    row = (await tx.execute(_USED_LAST, {"project_id": project_id})).one_or_none()
     return None if row is None else _machine(row)
 
 
