@@ -24,7 +24,7 @@ from stoker.services.core import Core, Limits
 from stoker.services.wakeups import Wakeups
 from stoker.settings.records import RecordSettings
 from stoker.store import builds, step_logs, steps
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.contexts import HEADER, make_context, run

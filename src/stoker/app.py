@@ -53,7 +53,8 @@ from stoker.rpc.probes import PROBES, answer_probe
 from stoker.runtimes.opening import EngineFiles
 from stoker.services.admission import Admission
 from stoker.services.duties import DutyService
-from stoker.store.database import Database, open_sqlite
+from stoker.store.database import Database
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.fencing import FencedDatabase
 from stoker.system import SystemRandomness
 from stoker.webhooks.delivering import WebhookDeliverer

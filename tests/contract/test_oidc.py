@@ -22,7 +22,7 @@ from stoker.domain.hardware import DEFAULT_HARDWARE
 from stoker.domain.ids import new_id
 from stoker.domain.projects import Organization, Project
 from stoker.domain.trust_policies import ProviderKind, TrustPolicy
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.projects import add_project
 from stoker.store.trust_policies import add_policy

@@ -13,7 +13,7 @@ from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
 from stoker.services.sharing import SharingService
 from stoker.services.wakeups import Wakeups
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.server import Server
 

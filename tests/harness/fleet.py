@@ -27,7 +27,7 @@ from stoker.services.leasing import add_lease
 from stoker.services.wakeups import FLEET, Wakeups
 from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.harness.clocks import SteppedClock

@@ -14,7 +14,7 @@ from stoker.domain.steps import LogLine, Step
 from stoker.store import builds as build_store
 from stoker.store import step_logs as log_store
 from stoker.store import steps as step_store
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.server import Server
 from tests.harness.steps import BEGIN, step

@@ -17,7 +17,8 @@ from stoker.domain.people import Membership, Person, Role
 from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization
 from stoker.store.builds import add_build
-from stoker.store.database import Transaction, open_sqlite
+from stoker.store.database import Transaction
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.people import add_membership, add_person
 from stoker.store.tables.people import memberships

@@ -26,7 +26,7 @@ from stoker.services.wakeups import Wakeups
 from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.unit.test_clock_jumps import Times

@@ -33,7 +33,7 @@ from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import tokens as token_store
 from stoker.store import waiting as waiting_store
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 

@@ -26,7 +26,8 @@ from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.core import Core, Limits
 from stoker.services.wakeups import Wakeups
 from stoker.store import machines as store
-from stoker.store.database import Database, open_sqlite
+from stoker.store.database import Database
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
 from stoker.store.placements import read_placement
 from stoker.store.tables.schema import SCHEMA

@@ -16,7 +16,7 @@ from stoker.services.core import Core, Limits
 from stoker.services.retention import RetentionService
 from stoker.services.wakeups import Wakeups
 from stoker.settings.retention import RetentionSettings
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.tables.audit import audit_events
 from stoker.system import SystemRandomness

@@ -19,7 +19,8 @@ from stoker.services.core import Core, Limits
 from stoker.services.duties import DutyService
 from stoker.services.wakeups import Wakeups
 from stoker.store import facts as fact_store
-from stoker.store.database import Database, open_sqlite
+from stoker.store.database import Database
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.fencing import DutyLost, FencedDatabase, under
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness

@@ -21,7 +21,7 @@ from stoker.services.wakeups import Wakeups
 from stoker.store import machines as machine_store
 from stoker.store import usage as usage_store
 from stoker.store import volumes as volume_store
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.contract.fake_runtime import FakeHost, FakeSite

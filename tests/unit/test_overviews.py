@@ -17,7 +17,8 @@ from stoker.domain.pagination import PageRequest
 from stoker.domain.platforms import Platform
 from stoker.domain.queue import Waiting
 from stoker.store import builds as build_store
-from stoker.store.database import Database, Transaction, open_sqlite
+from stoker.store.database import Database, Transaction
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.overviews import list_project_overviews, organization_figures, positions_of_builds
 from stoker.store.tables.machines import volumes

@@ -16,7 +16,8 @@ from sqlalchemy import Engine, event
 
 from stoker.store.builds import overdue_builds, running_builds
 from stoker.store.census import count_running_builds
-from stoker.store.database import Transaction, open_sqlite
+from stoker.store.database import Transaction
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.machines import machine_used_last
 from stoker.store.migrate import migrate
 from stoker.store.step_work import work_of_builds

@@ -19,7 +19,8 @@ from stoker.services.core import Core, Limits
 from stoker.services.readiness import ReadinessService
 from stoker.services.shutdown import ShutdownService
 from stoker.services.wakeups import Wakeups
-from stoker.store.database import Database, open_sqlite
+from stoker.store.database import Database
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.harness.clocks import SetClock

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stoker.store.database import Database, Transaction, open_sqlite
+from stoker.store.database import Database, Transaction
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.facts import add_fact, find_fact
 from stoker.store.migrate import migrate
 from stoker.store.recent import Recent

@@ -17,7 +17,7 @@ from stoker.services.core import Core, Limits
 from stoker.services.wakeups import Wakeups
 from stoker.store import builds as build_store
 from stoker.store import steps as step_store
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.tables.builds import builds
 from stoker.store.tables.organizations import organizations, projects

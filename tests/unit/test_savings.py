@@ -16,7 +16,8 @@ from stoker.store import build_work
 from stoker.store import builds as build_store
 from stoker.store import step_work as step_work_store
 from stoker.store import steps as step_store
-from stoker.store.database import Database, Transaction, open_sqlite
+from stoker.store.database import Database, Transaction
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.tables.builds import builds
 from stoker.store.tables.organizations import organizations, projects

@@ -16,7 +16,7 @@ from stoker.services.bootstrap import BootstrapService
 from stoker.services.core import Core, Limits
 from stoker.services.token_uses import TokenUses, TokenUseService
 from stoker.services.wakeups import Wakeups
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.store.tokens import StoredToken, find_token_by_id
 from stoker.system import SystemClock, SystemRandomness

@@ -9,7 +9,7 @@ from stoker.assembly import open_core
 from stoker.cli.terminal import Problem
 from stoker.domain.errors import StokerError
 from stoker.plan import database_file
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import DatabaseTooNew, migrate
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from stoker.cli.terminal import Problem, say
 from stoker.domain.wording import counted
 from stoker.serve.data_folder import DataFolderInUse
 from stoker.services.restored import RestoredService
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
 from stoker.settings.addresses import HostPort
 from stoker.settings.effective import Settings
-from stoker.store.database import open_sqlite
+from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.migrate import migrate
 from stoker.system import SystemClock
 

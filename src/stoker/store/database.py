@@ -1,51 +1,27 @@
-"""Connections and transactions.
-
-On SQLite there is one writing connection, whose transactions begin with BEGIN IMMEDIATE (so that two of them never
-deadlock on upgrading a lock), and a few reading ones, which WAL lets go on beside it. A commit outlives the death of
-any process. A `durable` one outlives a power cut too: it waits for the disk, on which machines may be writing a lot.
-
-A statement takes some tens of microseconds, a tenth of what handing it to another thread and back costs, so statements
-run on the event loop's own thread. What may wait (for another process's lock, or for the disk) runs on another: the
-beginning and the commit of what writes. So does what reads or writes a great many rows: `scan`, `execute_many`,
-`execute_apart`.
-"""
+"""What the store and the services need of a database. `stoker.store.engines` has those that there are."""
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
-
-from stoker.domain.pacing import paced
-from stoker.store.trouble import reporting_host_errors
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from sqlalchemy import Executable, Row
+    from sqlalchemy import CursorResult, Executable, Row
+
+    from stoker.store.locks import Lock
 
 Item = TypeVar("Item")
 
-_READERS = 4
-_SCANS_AT_ONCE = 2
-_ROWS_AT_ONCE = 200
-# Enough for a WAL of 512 MB; it is cut at 4 MB whenever nobody reads.
-_INDEX_BYTES = 1024**2
 
+class Transaction(Protocol):
+    """A transaction that is going on."""
 
-class Transaction:
-    """A transaction that is going on. Its interface is asynchronous, as a database over the network needs it."""
-
-    def __init__(self, connection: Connection, scans: asyncio.Semaphore) -> None:
-        self._connection = connection
-        self._scans = scans
-        self._afterwards: list[Callable[[], None]] = []
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """The dialect of SQL, for the few statements that differ."""
+        ...
 
     async def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run a statement. Read its result before the next one.
@@ -55,20 +31,15 @@ class Transaction:
                 of every call are put together once, with names in place of what changes.
             parameters: what the names stand for.
         """
-        return self._connection.execute(statement, parameters)
+        ...
 
     async def scan(self, statement: Executable) -> list[Row[Any]]:
         """All rows of a statement that may look at a great many; a few such run at once, and others wait."""
-        rows: list[Row[Any]] = []
-        async with self._scans:
-            await _in_thread(lambda: rows.extend(self._connection.execute(statement)))
-        return rows
+        ...
 
     async def execute_apart(self, statement: Executable) -> int:
-        """Run a statement that changes a great many rows, on another thread; how many it changed."""
-        changed: list[int] = []
-        await _in_thread(lambda: changed.append(self._connection.execute(statement).rowcount))
-        return changed[0]
+        """Run a statement that changes a great many rows, away from the event loop; how many it changed."""
+        ...
 
     async def scan_into(
         self,
@@ -85,186 +56,53 @@ class Transaction:
             cost_of: how much memory something takes, in bytes; the last one is that with which all take ``most``.
             most: how much memory all may take.
         """
-        made: list[Item] = []
-        rows: list[Row[Any]] = []
-        room = most
-        async with self._scans:
-            results: list[CursorResult[Any]] = []
-            await _in_thread(lambda: results.append(self._connection.execute(statement)))
-            (result,) = results
-            try:
-                while cost_of is None or room > 0:
-                    await _in_thread(lambda: rows.extend(result.fetchmany(_ROWS_AT_ONCE)))
-                    if not rows:
-                        break
-                    for item in await paced(map(make, rows)):
-                        made.append(item)
-                        room -= 0 if cost_of is None else cost_of(item)
-                        if cost_of is not None and room <= 0:
-                            break
-                    rows.clear()
-            finally:
-                result.close()
-        return made
+        ...
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of the parameters."""
-        await _in_thread(lambda: self._connection.execute(statement, parameters))
+        ...
+
+    async def lock(self, lock: Lock, owner_id: str = "") -> None:
+        """Wait until no other transaction holds a lock, and hold it until the end of this one.
+
+        Take it before what is decided on is read, and before anything that it guards is written.
+
+        Args:
+            lock: what is locked.
+            owner_id: of which project, organization or build; none for what there is once.
+
+        Raises:
+            LockOrderError: another lock should have been taken after this one.
+        """
+        ...
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Do something that must not fail once all of this is committed, and not at all when it isn't."""
-        self._afterwards.append(action)
-
-    def committed(self) -> None:
-        """Do what was to be done afterwards."""
-        for action in self._afterwards:
-            action()
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    connection: Connection
-    driver: sqlite3.Connection
+class Database(Protocol):
+    """Opens transactions. Nothing slow may happen inside one.
 
+    All methods report errors that are not the caller's fault as `Unavailable` or `ResourceExhausted`, with a hint.
+    """
 
-def _open_reader(engine: Engine) -> _Reader:
-    connection = engine.connect()
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    return _Reader(connection, driver)
-
-
-class Database:
-    """Opens transactions. Nothing slow may happen inside one."""
-
-    def __init__(self, writer: Engine, reader: Engine) -> None:
-        self._writer = writer
-        self._reader = reader
-        self._writing = asyncio.Lock()
-        self._write_connection: Connection | None = None
-        self._idle_readers: list[_Reader] = []
-        self._version_reader: _Reader | None = None
-        self._scans = asyncio.Semaphore(_SCANS_AT_ONCE)
-
-    @asynccontextmanager
-    async def write(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
+    def write(self, *, durable: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that commits when its block ends well and rolls back when it raises.
 
-        Errors of the host are reported: see `reporting_host_errors`.
-
         Args:
-            durable: for what a caller is told is done and could not find out otherwise: the commit waits for the disk.
+            durable: for what a caller is told is done and could not find out otherwise: it outlives a power cut.
         """
-        async with self._writing:
-            with reporting_host_errors():
-                connection = self._write_connection = self._write_connection or self._writer.connect()
-            try:
-                with reporting_host_errors():
-                    await _in_thread(lambda: _begin(connection, durable=durable))
-                    transaction = Transaction(connection, self._scans)
-                    yield transaction
-                    await _in_thread(lambda: connection.exec_driver_sql("COMMIT"))
-            except BaseException:
-                _roll_back(connection)
-                raise
-        transaction.committed()
+        ...
 
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[Transaction]:
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that only reads; what it sees doesn't change while it lasts."""
-        # Beginning and ending go to the driver itself, and readers stay out of the pool between two reads: both ways
-        # around take as long as a statement.
-        with reporting_host_errors():
-            reader = self._idle_readers.pop() if self._idle_readers else _open_reader(self._reader)
-        try:
-            with reporting_host_errors():
-                reader.driver.execute("BEGIN")
-                yield Transaction(reader.connection, self._scans)
-        finally:
-            if reader.driver.in_transaction:
-                reader.driver.execute("ROLLBACK")
-            if len(self._idle_readers) < _READERS:
-                self._idle_readers.append(reader)
-            else:
-                reader.connection.close()
+        ...
 
-    def version(self) -> object:
-        """Another value after each commit, by whatever process (https://sqlite.org/pragma.html#pragma_data_version)."""
-        self._version_reader = self._version_reader or _open_reader(self._reader)
-        return self._version_reader.driver.execute("PRAGMA data_version").fetchone()
+    def version(self) -> object | None:
+        """Another value after each commit, by whatever process; None where that can't be told without asking."""
+        ...
 
     async def close(self) -> None:
         """Close all connections."""
-        async with self._writing:
-            if self._write_connection is not None:
-                self._write_connection.close()
-            for reader in (*self._idle_readers, self._version_reader):
-                if reader is not None:
-                    reader.connection.close()
-            self._reader.dispose()
-            self._writer.dispose()
-
-
-def open_sqlite(path: Path, *, busy_seconds: float = 5.0) -> Database:
-    """Open the SQLite database at ``path``, which `migrate` has brought up to date."""
-    writer = _sqlite_engine(path, busy_seconds, writes=True)
-    _reserve_index(writer, path)
-    return Database(writer, _sqlite_engine(path, busy_seconds, writes=False))
-
-
-def _reserve_index(writer: Engine, path: Path) -> None:
-    """Give the index of the WAL its place on the disk while there is some.
-
-    SQLite maps it into memory, where a write to a page without a place ends the process by SIGBUS once the disk is full
-    (https://sqlite.org/walformat.html#the_wal_index_file_format).
-    """
-    with writer.connect() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        # By another process: whoever opens and closes a file here gives up all locks that SQLite holds on it
-        # (https://sqlite.org/howtocorrupt.html, 2.2), and the next process would cut it off under our mapping.
-        command = ["fallocate", "--length", str(_INDEX_BYTES), f"{path}-shm"]
-        with suppress(OSError):
-            subprocess.run(command, capture_output=True, check=False)
-
-
-def _sqlite_engine(path: Path, busy_seconds: float, *, writes: bool) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        pool_size=1 if writes else _READERS,
-        max_overflow=0 if writes else -1,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # errors are logged, and what is stored is nobody's business there
-        connect_args={"timeout": busy_seconds, "check_same_thread": False},
-    )
-
-    def on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        if not writes:
-            cursor.execute("PRAGMA query_only = ON")
-        cursor.close()
-
-    event.listen(engine, "connect", on_connect)
-    return engine
-
-
-def _begin(connection: Connection, *, durable: bool) -> None:
-    connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _roll_back(connection: Connection) -> None:
-    driver_connection: Any = connection.connection.driver_connection
-    if driver_connection.in_transaction:
-        connection.exec_driver_sql("ROLLBACK")
-
-
-async def _in_thread(work: Callable[[], object]) -> None:
-    """Run blocking work in a thread. A caller that is cancelled waits for its end, as it uses the connection."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await running
-        raise
+        ...

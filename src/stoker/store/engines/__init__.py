@@ -1,0 +1,1 @@
+"""The databases that the store works on, each with its connections, transactions and errors."""
