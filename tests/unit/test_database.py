@@ -28,6 +28,7 @@ from stoker.services.wakeups import Wakeups
 from stoker.store import machines as store
 from stoker.store.database import Database
 from stoker.store.engines.sqlite import open_sqlite
+from stoker.store.locks import Lock, LockOrderError
 from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
 from stoker.store.placements import read_placement
 from stoker.store.tables.schema import SCHEMA
@@ -158,6 +159,26 @@ async def test_a_transaction_that_raises_changes_nothing(database: Database, fir
         await break_off()
     async with database.read() as tx:
         assert await store.find_machine(tx, a_machine(first).id) is None
+
+
+async def test_locks_are_taken_in_one_order(database: Database) -> None:
+    async with database.write() as tx:
+        await tx.lock(Lock.PROJECT, "one")
+        await tx.lock(Lock.PROJECT, "one")
+        await tx.lock(Lock.ORGANIZATION, "any")
+        with pytest.raises(LockOrderError, match="queue after organization, project"):
+            await tx.lock(Lock.QUEUE)
+
+
+async def test_projects_are_locked_together_under_the_lock_of_the_queue_alone(database: Database) -> None:
+    async with database.write() as tx:
+        await tx.lock(Lock.QUEUE)
+        await tx.lock(Lock.PROJECT, "two")
+        await tx.lock(Lock.PROJECT, "one")
+    async with database.write() as tx:
+        await tx.lock(Lock.PROJECT, "two")
+        with pytest.raises(LockOrderError, match="project after project"):
+            await tx.lock(Lock.PROJECT, "one")
 
 
 async def test_a_machine_is_claimed_by_one_controller_at_a_time(database: Database, first: FirstSteps) -> None:

@@ -19,6 +19,7 @@ from stoker.services.build_completion import (
 )
 from stoker.services.wakeups import machines_topic
 from stoker.store import machines as machine_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.services.core import Core
@@ -63,6 +64,7 @@ class MachineWriter:
         moved = replace(machine, state=checked_transition(machine.state, state), error=error or machine.error)
         ended: list[str] = []
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             await self.save_in(tx, moved)
             if fail_builds is not None:
                 # Before others fail of it, whose error is the explanation.
@@ -76,6 +78,7 @@ class MachineWriter:
         """Store that a machine can't ever start, and fail its builds."""
         _log.error("machine %s can't be started: %s", machine.id, reason)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             await self.save_in(tx, replace(machine, error=reason, waits_for=None, waits_since=None))
             await machine_store.end_prewarming(tx, machine.id)
             ended = await fail_builds_of_machine(self._core, tx, machine.id, reason)
@@ -94,6 +97,7 @@ class MachineWriter:
         retry_at = now + timedelta(seconds=self._options.room_seconds) if retry else None
         waiting = replace(machine, waits_for=reason, waits_since=machine.waits_since or now, retry_at=retry_at)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             await self.save_in(tx, waiting)
             await hint_builds_of_machine(tx, machine.id, f"{NO_ROOM}: {reason}")
         if machine.waits_for != reason:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stoker.domain.hardware import GIBIBYTE
 from stoker.runtimes.contract import StepKills
 from stoker.services.build_completion import hint_builds_of_machine
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.machines import Machine
@@ -28,6 +29,7 @@ async def note_killed_steps(core: Core, runtime: Runtime, machine: Machine) -> N
         hint = f"{memory_note(machine)}, and something in a step was killed; {MEMORY_ADVICE}"
         _log.warning("machine %s: %s", machine.id, hint)
         async with core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             await hint_builds_of_machine(tx, machine.id, hint)
 
 

@@ -25,6 +25,7 @@ from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -121,6 +122,7 @@ class MachineStarting:
     async def _begin_start(self, machine: Machine) -> tuple[Machine, MachineSpec]:
         checked_transition(machine.state, MachineState.STARTING)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             project = await project_store.find_project(tx, machine.project_id)
             if project is None or await has_outlived_its_build(tx, machine):
                 await machine_store.set_desired(tx, machine.id, Desired.STOPPED)
@@ -230,6 +232,7 @@ class MachineStarting:
         if machine.placement is not None and machine.placement.over_policy:
             await self._housekeeping.shrink(machine)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             leases = await lease_store.count_live_leases(tx, machine.id)
             await machine_store.set_idle_since(tx, machine.id, None if leases else self._core.now())
             ready = replace(

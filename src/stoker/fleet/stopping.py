@@ -25,6 +25,7 @@ from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.fleet.cache_inspection import CacheInspection
@@ -57,6 +58,7 @@ class MachineStopping:
     async def stop(self, machine: Machine) -> None:
         """Stop an idle machine, unless a build has taken it in the meantime."""
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, machine.project_id)
             current = await machine_store.find_machine(tx, machine.id)
             leases = await lease_store.count_live_leases(tx, machine.id)
             if current is None:
@@ -118,9 +120,11 @@ class MachineStopping:
         if waits_for is not None:
             await self._writer.wait_for_room(stopped, waits_for)
             async with self._core.database.write() as tx:
+                await tx.lock(Lock.PROJECT, machine.project_id)
                 await self._follow_move(tx, machine)
         else:
             async with self._core.database.write() as tx:
+                await tx.lock(Lock.PROJECT, machine.project_id)
                 await self._writer.save_in(tx, stopped)
                 await self._follow_move(tx, machine)
                 await machine_store.retry_waiting_machines(tx, machine.region_id)

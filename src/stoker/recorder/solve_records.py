@@ -21,6 +21,7 @@ from stoker.store import record_sizes as size_store
 from stoker.store import solves as solve_store
 from stoker.store import step_work as step_work_store
 from stoker.store import steps as step_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,6 +111,7 @@ class SolveRecords:
         kept = [one for one in dockerfiles if record.budget.takes_dockerfile(one)]
         masked = await masked_dockerfiles(kept)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.BUILD, solve.build_id)
             await note_store.save_dockerfiles(tx, masked, replace=False)
             growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)))
             await size_store.grow_record(tx, solve.build_id, growth, is_reported=False)
@@ -123,6 +125,7 @@ class SolveRecords:
         async with self._core.database.read() as tx:
             saved = await step_work_store.new_savings(tx, solve.project_id, solve.build_id)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.BUILD, solve.build_id)
             await step_work_store.save_savings(tx, solve.build_id, saved)
         async with self._core.database.read() as tx:
             found = (await step_work_store.work_of_builds(tx, [solve.build_id])).get(solve.build_id)
@@ -130,6 +133,7 @@ class SolveRecords:
             reported = await step_store.client_steps(tx, solve.build_id) if failed else []
         warning = unsendable_name(solve.build_id, solve.ref, failed, reported)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.BUILD, solve.build_id)
             await solve_store.end_record(tx, solve.ref, error)
             if warning is not None:
                 await note_store.add_warnings(tx, [warning])
@@ -150,4 +154,5 @@ class SolveRecords:
             after = steps[-1].number
             changed = [new for old in steps if (new := masked_step(old, secrets)) != old]
             async with self._core.database.write() as tx:
+                await tx.lock(Lock.BUILD, solve.build_id)
                 await step_store.save_texts(tx, changed)

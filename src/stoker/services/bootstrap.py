@@ -20,6 +20,7 @@ from stoker.store import organizations as organization_store
 from stoker.store import people as person_store
 from stoker.store import projects as project_store
 from stoker.store import tokens as token_store
+from stoker.store.locks import Lock
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class BootstrapService:
     async def server_id(self) -> str:
         """The server's own short id, created at its first start. Everything it leaves on a host is named after it."""
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.SERVER)
             known = await fact_store.find_fact(tx, SERVER_ID)
             if known is not None:
                 return known
@@ -71,6 +73,7 @@ class BootstrapService:
         dies in between. A token that was stored but not committed is created again at the next start.
         """
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.SERVER)
             if await token_store.has_organization_tokens(tx):
                 return None
             now = self._core.now()
@@ -101,6 +104,7 @@ class BootstrapService:
         """
         secret = new_secret(self._core.randomness)
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.SERVER)
             if await person_store.has_people(tx) and not even_if_known:
                 return None
             organization = await self._first_organization(tx)

@@ -21,6 +21,7 @@ from stoker.store import machines as machine_store
 from stoker.store import tokens as token_store
 from stoker.store import volumes as volume_store
 from stoker.store import waiting as waiting_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,8 @@ _TOLD_BEFORE = timedelta(seconds=10)
 
 async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> None:
     """End a lease; when it was its machine's last, the machine is idle from now on."""
+    # So that of two that end at once, the second sees that it is the last.
+    await tx.lock(Lock.PROJECT, lease.project_id)
     # Not before its beginning, if the clock was set back a moment ago.
     await lease_store.end_lease(tx, lease.id, max(core.now(), lease.created_at), reason)
     if await lease_store.count_live_leases(tx, lease.machine_id) == 0:
@@ -47,11 +50,13 @@ async def end_lease(core: Core, tx: Transaction, lease: Lease, reason: str) -> N
 async def end_build(core: Core, tx: Transaction, build_id: str, result: BuildResult) -> bool:
     """End a build with all its leases, and its token soon after; False when it had ended before.
 
-    What it has to itself, as untrusted builds do, is given up in the same transaction.
+    What it has to itself, as untrusted builds do, is given up in the same transaction. Builds of several projects are
+    ended under the lock of the queue.
     """
     build = await build_store.find_any_build(tx, build_id)
     if build is None:
         return False
+    await tx.lock(Lock.PROJECT, build.project_id)
     # Likewise not before its beginning.
     now = max(core.now(), build.started_at or build.created_at)
     said = None if result.error is None else mask_secrets(result.error)

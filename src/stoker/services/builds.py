@@ -22,6 +22,7 @@ from stoker.services.wakeups import LEASES, builds_topics
 from stoker.store import build_origins as origin_store
 from stoker.store import builds as build_store
 from stoker.store import tokens as token_store
+from stoker.store.locks import Lock
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class BuildService:
         token = new_token(CredentialKind.BUILD, self._core.randomness)
         origin = merged(principal.origin or NO_ORIGIN, sent)
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, wanted)
             project = await require_project(tx, principal, wanted)
             build = Build(
                 id=self._core.new_id(),
@@ -183,7 +185,8 @@ class BuildService:
         async with self._core.database.write(durable=True) as tx:
             build = await require_build(tx, principal, build_id)
             require_running(build)
-            await end_build(self._core, tx, build.id, result)
+            if not await end_build(self._core, tx, build.id, result):
+                require_running(await require_build(tx, principal, build_id))
         wake_ended(self._core, [build_id])
 
 

@@ -18,6 +18,7 @@ from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import people as person_store
 from stoker.store import solves as solve_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,17 +57,19 @@ class CancellationService:
             require_running(build)
             reason = canceled_by(await _name_of(tx, principal))
             solves = (await solve_store.solves_of_builds(tx, [build.id])).get(build.id, [])
-            await end_build(self._core, tx, build.id, BuildResult(BuildStatus.CANCELED, reason))
+            if not await end_build(self._core, tx, build.id, BuildResult(BuildStatus.CANCELED, reason)):
+                require_running(await require_build(tx, principal, build_id))
             target = build_party(build)
             await record(self._core, tx, principal, Action.BUILD_CANCEL, target, build.organization_id)
         wake_ended(self._core, [build.id])
         machines = {one.machine_id for one in solves if one.record in {RecordState.FOLLOWING, None}}
         if machines and not await self._cut_solves(build.id):
-            await self._stop_unused(machines)
+            await self._stop_unused(build.project_id, machines)
 
-    async def _stop_unused(self, machine_ids: set[str]) -> None:
+    async def _stop_unused(self, project_id: str, machine_ids: set[str]) -> None:
         """Stop machines that no build holds, and with them the solves that could not be ended."""
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             for machine_id in machine_ids:
                 if await lease_store.count_live_leases(tx, machine_id) == 0:
                     await machine_store.set_desired(tx, machine_id, Desired.STOPPED)

@@ -20,6 +20,7 @@ from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import projects as project_store
 from stoker.store import waiting as waiting_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -142,6 +143,7 @@ class EndpointService:
         """
         async with self._core.database.write() as tx:
             build = await require_build(tx, principal, build_id)
+            await tx.lock(Lock.PROJECT, build.project_id)
             lease = await lease_store.live_lease(tx, build.id, platform)
             if lease is not None:
                 await end_lease(self._core, tx, lease, "released")
@@ -153,6 +155,13 @@ class EndpointService:
     async def _acquire(self, principal: Principal, build_id: str, platform: Platform) -> _Wanted:
         wanted = _Wanted(build_id, platform)
         async with self._core.database.write() as tx:
+            build = await require_build(tx, principal, build_id)
+            require_running(build)
+            if await self._extend(tx, wanted):
+                return wanted
+            await tx.lock(Lock.QUEUE)
+            await tx.lock(Lock.PROJECT, build.project_id)
+            # It may have ended, or another call have got it a lease, while this one waited for the locks.
             build = await require_build(tx, principal, build_id)
             require_running(build)
             if await self._extend(tx, wanted):

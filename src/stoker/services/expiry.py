@@ -12,6 +12,7 @@ from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import solves as solve_store
 from stoker.store import waiting as waiting_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,7 +60,12 @@ class ExpiryService:
         silence = spelled(self._core.limits.builds.lease_lifetime)
         ended: list[str] = []
         async with self._core.database.write() as tx:
+            # Builds of many projects may end here.
+            await tx.lock(Lock.QUEUE)
             for lease in await lease_store.expired_leases(tx, now, _BATCH):
+                await tx.lock(Lock.PROJECT, lease.project_id)
+                if not await lease_store.has_expired(tx, lease.id, now):
+                    continue  # it was released or extended a moment ago
                 reason = f"no health report for {silence}: the client is gone"
                 if await solve_store.all_ended_well(tx, lease.build_id):
                     reason += "; all that it built until then ended well, but it didn't say that this was all"
@@ -68,6 +74,9 @@ class ExpiryService:
                 else:
                     await end_lease(self._core, tx, lease, reason)
             for one in await waiting_store.expired_waiting(tx, now, _BATCH):
+                await tx.lock(Lock.PROJECT, one.project_id)
+                if not await waiting_store.has_expired(tx, one.id, now):
+                    continue
                 reason = f"it waited for its turn, and nobody asked for {silence}: the client is gone"
                 ended += await fail_builds(self._core, tx, [one.build_id], reason)
                 await waiting_store.leave_queue(tx, one.build_id)

@@ -19,6 +19,7 @@ from stoker.services.wakeups import SOLVES, solve_topic
 from stoker.store import builds as build_store
 from stoker.store import machines as machine_store
 from stoker.store import solves as solve_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -171,6 +172,7 @@ class GateService:
                     f"try again in {wait:.1f} s"
                 )
             async with self._core.database.write() as tx:
+                await tx.lock(Lock.BUILD, build_id)
                 machine, owner = await self._leased(tx, build_id, platform, requested_name, ref)
                 if owner not in {None, build_id}:
                     raise PermissionDenied(_NOT_THEIRS)
@@ -251,7 +253,8 @@ class GateService:
         """Before its machine sees the solve, which is when there is something to follow."""
         if await solve_store.count_solves(tx, build_id) >= self._limits.solves:
             raise ResourceExhausted(f"build {build_id} has begun {self._limits.solves} solves; create another build")
-        await solve_store.add_solve(tx, ref, build_id, machine, self._core.now(), follow=self._records)
+        if not await solve_store.add_solve(tx, ref, build_id, machine, self._core.now(), follow=self._records):
+            raise PermissionDenied(_NOT_THEIRS)  # another build took it a moment ago
 
     def _check_entitlements(self, machine: Machine, wanted: tuple[str, ...]) -> None:
         given = privileges_of(machine, self._privileges).entitlements

@@ -12,6 +12,7 @@ from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import projects as project_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.builds import Build
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 async def add_lease(core: Core, tx: Transaction, build: Build, platform: Platform) -> Lease:
     """Give a build a lease on its machine for a platform, which is to run from now on."""
+    await tx.lock(Lock.PROJECT, build.project_id)
     now = core.now()
     machine = await _machine(core, tx, build, platform)
     lease = Lease(

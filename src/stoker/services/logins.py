@@ -19,6 +19,7 @@ from stoker.services.wakeups import login_topic
 from stoker.store import logins as login_store
 from stoker.store import people as person_store
 from stoker.store import tokens as token_store
+from stoker.store.locks import Lock
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class LoginService:
             expires_at=now + limits.login_lifetime,
         )
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.LOGINS)
             if await login_store.count_open_logins(tx, now, address) >= limits.max_open_logins_per_address:
                 raise ResourceExhausted(
                     "too many logins from your address wait for their approval; approve or refuse them, or try again "
@@ -101,6 +103,7 @@ class LoginService:
             NotFound: there is none with that code.
         """
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.LOGINS)
             login = await login_store.find_login_by_code(tx, code)
             pending = _require_pending(login, self._core)
             await login_store.approve_login(tx, code, person.id)
@@ -116,6 +119,7 @@ class LoginService:
             NotFound: there is none with that code.
         """
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.LOGINS)
             login = await login_store.find_login_by_code(tx, code)
             pending = _require_pending(login, self._core)
             await login_store.refuse_login(tx, code, self._core.now())
@@ -183,6 +187,7 @@ class LoginService:
         lifetime = self._core.limits.people.user_token_lifetime
         token = new_token(CredentialKind.USER, self._core.randomness)
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.LOGINS)
             login = await login_store.find_login(tx, secret_hash)
             if login is None:
                 raise FailedPrecondition("nobody approved this login in time; run the login again")

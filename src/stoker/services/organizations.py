@@ -17,6 +17,7 @@ from stoker.services.lookup import require_organization
 from stoker.store import invitations as invitation_store
 from stoker.store import organizations as organization_store
 from stoker.store import people as person_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.pagination import NumberedPageRequest, Page
@@ -138,6 +139,7 @@ class OrganizationService:
         """
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
+            await tx.lock(Lock.ORGANIZATION, organization.id)
             member, before = await self._require_member(tx, organization, person_id)
             if role is not Role.OWNER:
                 require_an_owner_left(await person_store.owners_of(tx, organization.id), person_id)
@@ -156,6 +158,7 @@ class OrganizationService:
         """
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
+            await tx.lock(Lock.ORGANIZATION, organization.id)
             member, role = await self._require_member(tx, organization, person_id)
             require_an_owner_left(await person_store.owners_of(tx, organization.id), person_id)
             await person_store.remove_membership(tx, organization.id, person_id)
@@ -174,6 +177,7 @@ class OrganizationService:
         most = self._core.limits.people.max_members
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
+            await tx.lock(Lock.ORGANIZATION, organization.id)
             now = self._core.now()
             open_ones = await invitation_store.list_invitations(tx, organization.id, now)
             if len(open_ones) + await person_store.count_members(tx, organization.id) >= most:

@@ -11,6 +11,7 @@ from stoker.domain.prewarming import Load, may_prewarm
 from stoker.services.wakeups import FLEET, PREWARM
 from stoker.store import machines as machine_store
 from stoker.store import waiting as waiting_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.builds import Build
@@ -57,6 +58,8 @@ class PrewarmService:
             if await self._machine_for(tx, build) is None:
                 return
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.QUEUE)
+            await tx.lock(Lock.PROJECT, build.project_id)
             machine_id = await self._machine_for(tx, build)
             if machine_id is None:
                 return

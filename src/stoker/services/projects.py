@@ -27,6 +27,7 @@ from stoker.store import machines as machine_store
 from stoker.store import organizations as organization_store
 from stoker.store import projects as project_store
 from stoker.store import volumes as volume_store
+from stoker.store.locks import Lock
 from stoker.store.recent import Recent
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class ProjectService:
         cache_policy = checked_cache_policy(wanted_policy, limits.min_keep_bytes, limits.max_keep_bytes)
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, wanted.organization_id or "")
+            await tx.lock(Lock.ORGANIZATION, organization.id)
             project = Project(
                 id=self._core.new_id(),
                 organization_id=organization.id,
@@ -157,6 +159,7 @@ class ProjectService:
         regions = self._core.limits.regions
         region_id = None if change.region_id is None else checked_region(change.region_id, regions)
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             changed = replace(
                 project,
@@ -166,6 +169,7 @@ class ProjectService:
                 cache_policy=self._changed_policy(project.cache_policy, change.cache_policy),
             )
             if changed.cache_policy.keep_bytes > project.cache_policy.keep_bytes:
+                await tx.lock(Lock.ORGANIZATION, project.organization_id)
                 await self._require_room(tx, changed, before=project.cache_policy.keep_bytes)
             await project_store.save_project(tx, changed)
             moves = not self._is_one_site(project.region_id, changed.region_id)
@@ -187,6 +191,7 @@ class ProjectService:
             NotFound: there is none, or it isn't the caller's.
         """
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             ended = await self._give_up_cache(tx, project, "the project was deleted")
             await project_store.mark_project_deleted(tx, project.id, self._core.now())
@@ -203,6 +208,7 @@ class ProjectService:
             NotFound: there is none, or it isn't the caller's.
         """
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             ended = await self._give_up_cache(tx, project, "the project's cache was reset")
             await record(

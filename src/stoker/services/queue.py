@@ -14,6 +14,7 @@ from stoker.services.lookup import require_organization
 from stoker.services.wakeups import FLEET, LEASES, QUEUE, build_topic, builds_topics
 from stoker.store import builds as build_store
 from stoker.store import waiting as waiting_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.builds import Build
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 async def lease_or_wait(core: Core, tx: Transaction, build: Build, platform: Platform) -> Lease | None:
     """A lease when it is the build's turn, else None, with a place in the queue.
+
+    The caller holds the lock of the queue, and that of the build's project.
 
     Raises:
         ResourceExhausted: the queue of the organization or of the project is full.
@@ -93,11 +96,14 @@ class QueueService:
                 return []
         served: list[str] = []
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.QUEUE)
             holding = await waiting_store.builds_with_machines(tx)
             queue = await waiting_store.front_of_queue(tx, holding, self._core.limits.builds.at_once)
             owners = await waiting_store.owners_in_queue(tx)
             for one in next_in_queue(queue, holding, self._core.limits.builds.at_once):
-                await waiting_store.leave_queue(tx, one.build_id, one.platform)
+                await tx.lock(Lock.PROJECT, one.project_id)
+                if not await waiting_store.leave_queue(tx, one.build_id, one.platform):
+                    continue  # it was released or has ended a moment ago
                 build = await build_store.find_build(tx, one.build_id)
                 if build is not None and build.status is BuildStatus.RUNNING:
                     await add_lease(self._core, tx, build, one.platform)

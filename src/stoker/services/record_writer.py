@@ -18,6 +18,7 @@ from stoker.store import record_sizes as size_store
 from stoker.store import solves as solve_store
 from stoker.store import step_logs as log_store
 from stoker.store import steps as step_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -89,6 +90,7 @@ class RecordWriter:
             try:
                 dockerfiles = await masked_dockerfiles(batch.dockerfiles)
                 async with self._core.database.write() as tx:
+                    await tx.lock(Lock.BUILD, build_id)
                     await step_store.save_steps(tx, project_id, batch.steps, is_trusted=is_trusted)
                     await log_store.add_lines(tx, build_id, batch.lines)
                     await note_store.add_warnings(tx, batch.warnings)

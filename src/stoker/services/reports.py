@@ -19,6 +19,7 @@ from stoker.services.record_writer import LONGEST_FILENAME, masked_dockerfiles
 from stoker.store import build_notes as note_store
 from stoker.store import record_sizes as size_store
 from stoker.store import steps as step_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -95,6 +96,7 @@ class ReportService:
                     kept.append(one)
                 began = await self._pace.rest(began)
             async with self._core.database.write() as tx:
+                await tx.lock(Lock.BUILD, build.id)
                 await note_store.add_timings(tx, build.id, kept)
                 growth = RecordSize(kept_bytes=sum(map(timing_cost, kept)), left_out=budget.new_left_out)
                 await size_store.grow_record(tx, build.id, growth, is_reported=True)
@@ -120,6 +122,7 @@ class ReportService:
                 began = await self._pace.rest(began)
             masked = await masked_dockerfiles(kept)
             async with self._core.database.write() as tx:
+                await tx.lock(Lock.BUILD, build.id)
                 await note_store.save_dockerfiles(tx, masked, replace=True)
                 growth = RecordSize(kept_bytes=sum(map(dockerfile_cost, kept)), left_out=budget.new_left_out)
                 await size_store.grow_record(tx, build.id, growth, is_reported=True)

@@ -11,6 +11,7 @@ from stoker.store import duties as duty_store
 from stoker.store import facts as fact_store
 from stoker.store import machines as machine_store
 from stoker.store import volumes as volume_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.services.core import Core
@@ -31,6 +32,7 @@ class RestoredService:
         of its own, so that it takes nothing of that one for its own, even on the same host.
         """
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.QUEUE)
             running = [build.id for build in await build_store.running_builds(tx)]
             ended = await fail_builds(self._core, tx, running, _REASON)
             await machine_store.reset_all_machines(tx)

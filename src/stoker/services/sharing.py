@@ -14,6 +14,7 @@ from stoker.services.audit_log import build_party, record
 from stoker.services.lookup import ReadableBuild, require_build
 from stoker.store import builds as build_store
 from stoker.store import shares as share_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.principals import Principal
@@ -36,6 +37,7 @@ class SharingService:
         """
         async with self._core.database.write(durable=True) as tx:
             build = await require_build(tx, principal, build_id)
+            await tx.lock(Lock.PROJECT, build.project_id)
             share_id = await share_store.find_share(tx, build.id)
             if share_id is None:
                 noise = self._core.randomness.token_bytes(_SHARE_ID_BYTES)
@@ -63,6 +65,7 @@ class SharingService:
         """
         async with self._core.database.write(durable=True) as tx:
             build = await require_build(tx, principal, build_id)
+            await tx.lock(Lock.PROJECT, build.project_id)
             if await share_store.find_share(tx, build.id) is not None:
                 await share_store.remove_share(tx, build.id)
                 target = build_party(build)

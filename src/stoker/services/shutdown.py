@@ -10,6 +10,7 @@ from stoker.services.wakeups import FLEET, READINESS
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,6 +69,7 @@ class ShutdownService:
 
     async def _fail_running_builds(self) -> list[str]:
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.QUEUE)
             running = [build.id for build in await build_store.running_builds(tx)]
             ended = await fail_builds(self._core, tx, running, "the server was stopped")
         wake_ended(self._core, ended)

@@ -16,6 +16,7 @@ from stoker.store import organizations as organization_store
 from stoker.store import people as person_store
 from stoker.store import sessions as session_store
 from stoker.store import tokens as token_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.auth.passwords import Passwords
@@ -73,6 +74,7 @@ class SignInService:
             await self._record_failure(person, email, "by password")
             raise Unauthenticated("the address or the password is wrong")
         async with self._core.database.write() as tx:
+            await tx.lock(Lock.PEOPLE)
             await self._record(tx, person, Action.SIGN_IN, "by password")
             return await self._open_session(tx, person)
 
@@ -95,6 +97,7 @@ class SignInService:
             raise Unauthenticated("the old password is wrong")
         password_hash = await self._passwords.hash(checked)
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PEOPLE)
             await person_store.set_password_hash(tx, person.id, password_hash)
             await session_store.remove_sessions_of(tx, person.id)
             await self._record(tx, person, Action.PASSWORD_CHANGE)
@@ -113,6 +116,7 @@ class SignInService:
             raise NotFound(f"nobody here has the address {email}")
         password_hash = await self._passwords.hash(checked_password(new, (person.name, person.email)))
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PEOPLE)
             await person_store.set_password_hash(tx, person.id, password_hash)
             await session_store.remove_sessions_of(tx, person.id)
             await token_store.revoke_tokens_of_person(tx, person.id, self._core.now())
@@ -154,6 +158,7 @@ class SignInService:
         checked = checked_name(name, "your name")
         password_hash = await self._passwords.hash(checked_password(password, (checked, address)))
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PEOPLE)
             if await person_store.find_person_by_email(tx, address) is not None:
                 raise AlreadyExists(f"{address} has an account already; sign in, then open the link again")
             person = await self._add_person(tx, address, checked)
@@ -168,6 +173,7 @@ class SignInService:
             NotFound: the invitation was used, revoked, or has expired.
         """
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PEOPLE)
             await self._take_place(tx, invitation_secret, person)
 
     async def sign_in_with(self, identity: CompanyIdentity, invitation_secret: str | None) -> OpenedSession:
@@ -188,6 +194,7 @@ class SignInService:
 
     async def _sign_in_with(self, identity: CompanyIdentity, invitation_secret: str | None) -> OpenedSession:
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PEOPLE)
             person = await person_store.find_person_by_identity(tx, identity)
             if person is None:
                 person = await self._recognize(tx, identity, is_invited=invitation_secret is not None)
@@ -225,7 +232,8 @@ class SignInService:
 
     async def _take_place(self, tx: Transaction, invitation_secret: str, person: Person) -> None:
         invitation = await self._require_invitation(tx, invitation_secret)
-        await invitation_store.remove_invitation(tx, invitation.organization_id, invitation.id)
+        if not await invitation_store.remove_invitation(tx, invitation.organization_id, invitation.id):
+            raise _unknown_link()  # it was revoked a moment ago
         role = await person_store.role_of(tx, invitation.organization_id, person.id)
         if role is None:
             membership = Membership(invitation.organization_id, person.id, invitation.role, self._core.now())
@@ -262,7 +270,7 @@ class SignInService:
     async def _require_invitation(self, tx: Transaction, secret: str) -> Invitation:
         invitation = await invitation_store.find_invitation(tx, hash_secret(secret), self._core.now())
         if invitation is None:
-            raise NotFound("this link does not work: it was used or revoked, or has expired; ask for another one")
+            raise _unknown_link()
         return invitation
 
     async def _open_session(self, tx: Transaction, person: Person) -> OpenedSession:
@@ -272,3 +280,7 @@ class SignInService:
         await session_store.add_session(tx, secret.secret_hash, person.id, now, expires_at)
         await session_store.end_oldest_sessions(tx, person.id, self._core.limits.people.max_sessions)
         return OpenedSession(person, secret.secret)
+
+
+def _unknown_link() -> NotFound:
+    return NotFound("this link does not work: it was used or revoked, or has expired; ask for another one")

@@ -15,6 +15,7 @@ from stoker.domain.projects import checked_description
 from stoker.services.audit_log import record
 from stoker.services.lookup import require_organization, require_project
 from stoker.store import tokens as token_store
+from stoker.store.locks import Lock
 from stoker.store.tokens import StoredToken
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class TokenService:
         text = checked_description(description)
         most = self._core.limits.projects.max_project_tokens
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             if len(await token_store.list_project_tokens(tx, project.id)) >= most:
                 raise ResourceExhausted(f"the project has {most} tokens, which is the most; delete some first")
@@ -92,6 +94,7 @@ class TokenService:
         most = self._core.limits.people.max_organization_tokens
         async with self._core.database.write(durable=True) as tx:
             organization = await require_organization(tx, principal, organization_id)
+            await tx.lock(Lock.ORGANIZATION, organization.id)
             if len(await token_store.list_organization_tokens(tx, organization.id)) >= most:
                 raise ResourceExhausted(f"the organization has {most} tokens, which is the most; revoke some first")
             stored = StoredToken(

@@ -11,6 +11,7 @@ from stoker.domain.trust_policies import TrustPolicy, checked_source, policy_key
 from stoker.services.audit_log import record
 from stoker.services.lookup import require_project
 from stoker.store import trust_policies as policy_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from stoker.domain.principals import Principal
@@ -56,6 +57,7 @@ class TrustPolicyService:
             raise InvalidInput(f'"{provider_name[:40]}" is not an OIDC provider of this server; it has: {known}')
         owner, source = checked_source(provider.kind, owner, source)
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             policy = TrustPolicy(
                 id=self._core.new_id(),
@@ -102,6 +104,7 @@ class TrustPolicyService:
             NotFound: there is no such project or policy, or it isn't the caller's.
         """
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             wanted = checked_id(policy_id, "trust_policy_id")
             present = await policy_store.list_policies(tx, project.id)

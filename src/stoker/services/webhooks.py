@@ -28,6 +28,7 @@ from stoker.services.lookup import require_organization, require_project
 from stoker.services.wakeups import WEBHOOKS, delivery_topic
 from stoker.store import projects as project_store
 from stoker.store import webhooks as webhook_store
+from stoker.store.locks import Lock
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -81,6 +82,7 @@ class WebhookService:
         checked = checked_url(url)
         self._require_public(checked)
         async with self._core.database.write(durable=True) as tx:
+            await tx.lock(Lock.PROJECT, project_id)
             project = await require_project(tx, principal, project_id)
             most = self._core.limits.webhooks.max_project_webhooks
             if len(await webhook_store.list_webhooks(tx, project.id)) >= most:
@@ -122,6 +124,7 @@ class WebhookService:
         """
         async with self._core.database.write(durable=True) as tx:
             webhook = await _require_webhook(tx, principal, webhook_id)
+            await tx.lock(Lock.PROJECT, webhook.project_id)
             await webhook_store.remove_webhook(tx, webhook.id)
             target = webhook_party(webhook)
             await record(self._core, tx, principal, Action.WEBHOOK_DELETE, target, webhook.organization_id)
@@ -144,6 +147,9 @@ class WebhookService:
             ResourceExhausted: a test of it waits already.
         """
         async with self._core.database.write() as tx:
+            webhook = await _require_webhook(tx, principal, webhook_id)
+            await tx.lock(Lock.PROJECT, webhook.project_id)
+            # It may have been deleted while this waited for the lock.
             webhook = await _require_webhook(tx, principal, webhook_id)
             if await webhook_store.has_waiting_test(tx, webhook.id):
                 raise ResourceExhausted("a test of this webhook waits already; try again when it is done")

@@ -126,6 +126,12 @@ async def expired_leases(tx: Transaction, now: datetime, limit: int) -> list[Lea
     return [_lease(row) for row in await tx.execute(query)]
 
 
+async def has_expired(tx: Transaction, lease_id: str, now: datetime) -> bool:
+    """Whether a lease is live, and over since then."""
+    query = select(leases.c.id).where(leases.c.id == lease_id, leases.c.ended_at.is_(None), leases.c.expires_at <= now)
+    return (await tx.execute(query)).one_or_none() is not None
+
+
 async def next_lease_expiry(tx: Transaction) -> datetime | None:
     """When the next live lease ends if nobody reports health."""
     query = select(leases.c.expires_at).where(leases.c.ended_at.is_(None)).order_by(leases.c.expires_at).limit(1)

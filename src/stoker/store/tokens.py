@@ -153,13 +153,16 @@ async def revoke_token(tx: Transaction, token_id: str, now: datetime) -> None:
 
 
 async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
-    """Store when each of these tokens was last used, where that is later than what is known."""
+    """Store when each of these tokens was last used, where that is later than what is known.
+
+    In one order, so that two servers that do this at once don't wait for each other.
+    """
     token, at = bindparam("token", type_=tokens.c.id.type), bindparam("at", type_=tokens.c.last_used_at.type)
     await tx.execute_many(
         update(tokens)
         .where(tokens.c.id == token, (tokens.c.last_used_at.is_(None)) | (tokens.c.last_used_at < at))
         .values(last_used_at=at),
-        [{"token": token_id, "at": moment} for token_id, moment in uses.items()],
+        [{"token": token_id, "at": moment} for token_id, moment in sorted(uses.items())],
     )
 
 

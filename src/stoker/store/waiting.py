@@ -182,6 +182,12 @@ async def expired_waiting(tx: Transaction, now: datetime, limit: int) -> list[Wa
     return [_waiting(row) for row in await tx.execute(query)]
 
 
+async def has_expired(tx: Transaction, waiting_id: str, now: datetime) -> bool:
+    """Whether one waits for whom nobody asked until then."""
+    query = select(waiting.c.id).where(waiting.c.id == waiting_id, waiting.c.expires_at <= now)
+    return (await tx.execute(query)).one_or_none() is not None
+
+
 async def next_waiting_expiry(tx: Transaction) -> datetime | None:
     """When the next leaves the queue if nobody asks."""
     query = select(waiting.c.expires_at).order_by(waiting.c.expires_at).limit(1)
