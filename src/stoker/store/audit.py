@@ -66,7 +66,7 @@ async def list_events(
     Raises:
         InvalidInput: there is no such action.
     """
-    query = select(audit_events).where(audit_events.c.organization_id.is_not_distinct_from(organization_id))
+    query = select(audit_events).where(audit_events.c.organization_id == organization_id)
     # Ids are in the order of time, so they are what the index is searched by.
     if wanted.since is not None:
         query = query.where(audit_events.c.id >= first_id_at(wanted.since))
@@ -96,7 +96,7 @@ async def delete_surplus_events(tx: Transaction, owner: Owner, surplus: int) -> 
     oldest = (
         select(audit_events.c.id)
         .where(
-            audit_events.c.organization_id.is_not_distinct_from(organization_id),
+            audit_events.c.organization_id == organization_id,
             audit_events.c.actor_kind == kind,
             audit_events.c.actor_id == actor_id,
         )

@@ -10,6 +10,7 @@ from sqlalchemy import Row, delete, func, insert, select
 
 from stoker.domain.record_limits import dockerfile_cost, warning_cost
 from stoker.domain.steps import CLIENT_REF, BuildWarning, Dockerfile, SourceRange, Timing
+from stoker.store.inserts import insert_or_ignore, insert_or_replace
 from stoker.store.tables.records import dockerfiles, timings, warnings
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def add_warnings(tx: Transaction, new: Iterable[BuildWarning]) -> None:
         for one in new
     ]
     if rows:
-        await tx.execute_many(insert(warnings).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+        await tx.execute_many(insert_or_ignore(tx, warnings), rows)
 
 
 def _warning(row: Row[Any]) -> BuildWarning:
@@ -78,8 +79,8 @@ async def save_dockerfiles(tx: Transaction, new: Iterable[Dockerfile], *, replac
         for one in new
     ]
     if rows:
-        way = "OR REPLACE" if replace else "OR IGNORE"
-        await tx.execute_many(insert(dockerfiles).prefix_with(way, dialect="sqlite"), rows)
+        way = insert_or_replace if replace else insert_or_ignore
+        await tx.execute_many(way(tx, dockerfiles), rows)
 
 
 async def dockerfile_names(tx: Transaction, build_id: str) -> list[tuple[str, str]]:

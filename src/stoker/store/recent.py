@@ -1,7 +1,8 @@
 """A cache of rows, valid until the next commit.
 
 Asking the database whether anything changed takes a fraction of reading a row again. No stale row is ever returned: the
-first read after any commit, by any process, drops the whole cache.
+first read after any commit, by any process, drops the whole cache. Where
+the database can't tell without a question (PostgreSQL), nothing is cached.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Recent(Generic[Key, Value]):
     async def get(self, key: Key) -> Value | None:
         """What the database has under a key now; None when there is nothing."""
         version = self._database.version()
-        if version != self._version:
+        if version is None or version != self._version:
             self._found.clear()
             self._version = version
         known = self._found.get(key)
@@ -46,6 +47,7 @@ class Recent(Generic[Key, Value]):
         async with self._database.read() as tx:
             found = await self._find(tx, key)
         # The row is at least as new as the version that was asked for before it, so the next look will be right.
-        if found is not None and version == self._version and len(self._found) < self._most:
+        is_known = version is not None and version == self._version
+        if found is not None and is_known and len(self._found) < self._most:
             self._found[key] = found
         return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 
 from stoker.domain.record_limits import RecordSize
 from stoker.domain.steps import CLIENT_REF
+from stoker.store.inserts import insert_or_ignore
 from stoker.store.tables.records import log_chunks, record_sizes, steps
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ async def grow_record(tx: Transaction, build_id: str, growth: RecordSize, *, is_
     if growth == RecordSize():
         return
     key = {"build_id": build_id, "is_reported": is_reported}
-    await tx.execute(insert(record_sizes).prefix_with("OR IGNORE", dialect="sqlite").values(key))
+    await tx.execute(insert_or_ignore(tx, record_sizes).values(key))
     await tx.execute(
         update(record_sizes)
         .where(record_sizes.c.build_id == build_id, record_sizes.c.is_reported == is_reported)

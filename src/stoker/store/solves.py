@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, func, or_, select, update
 
 from stoker.domain.steps import CLIENT_REF, RecordState, Solve
+from stoker.store.inserts import insert_or_ignore
 from stoker.store.tables.builds import builds
 from stoker.store.tables.machines import machines
 from stoker.store.tables.records import solves, steps
@@ -39,7 +40,7 @@ async def add_solve(tx: Transaction, ref: str, build_id: str, machine: Machine, 
         "volume_id": machine.volume_id,
         "record": RecordState.FOLLOWING.value if follow else None,
     }
-    done = await tx.execute(insert(solves).prefix_with("OR IGNORE", dialect="sqlite").values(values))
+    done = await tx.execute(insert_or_ignore(tx, solves).values(values))
     return done.rowcount == 1
 
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     literal,
     select,
     update,
@@ -25,6 +24,7 @@ from stoker.domain.pacing import paced
 from stoker.domain.record_limits import step_cost, transfer_cost
 from stoker.domain.step_filter import ALL_STEPS, StepKind
 from stoker.domain.steps import CLIENT_REF, Step, Transfer
+from stoker.store.inserts import insert_or_replace
 from stoker.store.tables.columns import microseconds, moment_of
 from stoker.store.tables.records import solves, steps
 
@@ -130,7 +130,7 @@ async def save_steps(tx: Transaction, project_id: str, changed: Iterable[Step], 
     """
     rows = await paced(_values(step, project_id, is_trusted=is_trusted) for step in changed)
     if rows:
-        await tx.execute_many(insert(steps).prefix_with("OR REPLACE", dialect="sqlite"), rows)
+        await tx.execute_many(insert_or_replace(tx, steps), rows)
 
 
 async def last_step_number(tx: Transaction, build_id: str) -> int:
@@ -247,7 +247,7 @@ async def save_texts(tx: Transaction, changed: Iterable[Step]) -> None:
 async def failed_steps(tx: Transaction, build_id: str, most: int) -> list[Step]:
     """Up to ``most`` steps of a build that have an error, those that ended first; see `_own`."""
     failed = _own(build_id, _LISTED).where(steps.c.error.is_not(None))
-    query = failed.order_by(steps.c.completed_at, steps.c.number).limit(most)
+    query = failed.order_by(steps.c.completed_at.nulls_first(), steps.c.number).limit(most)
     return await tx.scan_into(query, _step, step_cost, _PAGE_BYTES)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, false, text
 
 from stoker.store.tables.columns import ID, Instant, metadata
 
@@ -52,7 +52,7 @@ steps = Table(
     Column("clipped", Boolean, nullable=False),
     Column("saved_microseconds", BigInteger),
     # Whether it tells how long its work takes: a machine did it well, for a trusted build.
-    Column("tells_duration", Boolean, nullable=False, server_default=text("0")),
+    Column("tells_duration", Boolean, nullable=False, server_default=false()),
     Index("uq_steps_solve_digest", "build_id", "solve_ref", "digest", unique=True),
     Index(None, "build_id", "digest"),
     Index(

@@ -25,9 +25,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["build_id"], ["builds.id"], name=op.f("fk_record_sizes_build_id_builds")),
         sa.PrimaryKeyConstraint("build_id", "is_reported", name=op.f("pk_record_sizes")),
     )
-    op.add_column("steps", sa.Column("tells_duration", sa.Boolean(), server_default=sa.text("0"), nullable=False))
+    op.add_column("steps", sa.Column("tells_duration", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.execute(
-        f"UPDATE steps SET tells_duration = 1 WHERE {_DONE} AND solve_ref != 'client'"  # noqa: S608 - a constant
+        f"UPDATE steps SET tells_duration = true WHERE {_DONE} AND solve_ref != 'client'"  # noqa: S608 - a constant
         " AND build_id NOT IN (SELECT id FROM builds WHERE untrusted)"
     )
     op.execute("UPDATE builds SET saved_microseconds = 0 WHERE untrusted")
