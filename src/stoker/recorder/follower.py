@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from stoker.buildkit.control import ControlFailed
 from stoker.buildkit.history import read_history
 from stoker.buildkit.progress import SolveUnknown, follow_solve
+from stoker.domain.errors import Unavailable
 from stoker.services.wakeups import Subscription, build_topic
 
 if TYPE_CHECKING:
@@ -118,27 +119,31 @@ class Follower:
         await self._records.store_history(solve, history)
 
     async def _to_the_end(self, solve: Solve, said: asyncio.Event) -> str | None:
-        """Follow, and reconnect when the connection breaks. Returns why the record is incomplete, if it is."""
+        """Follow, and start again when the machine or the database can't be reached. Returns what the record lacks, if
+        it lacks something.
+        """
         pause, broken_since = _FIRST_PAUSE, None
         while True:
-            ledger = await self._records.open_ledger(solve)
+            ledger = None
             try:
+                ledger = await self._records.open_ledger(solve)
                 await self._follow_once(solve, ledger, said)
             except _Gone as gone:
                 return str(gone)
             except SolveUnknown:
                 return "its machine has nothing of it any more: it ended while nobody followed it"
-            except ControlFailed as error:
+            except (ControlFailed, Unavailable) as error:
                 _log.info("solve %s of build %s is followed again: %s", solve.ref, solve.build_id, error)
             else:
                 return None
             finally:
-                ledger.close()
+                if ledger is not None:
+                    ledger.close()
             now = self._monotonic()
-            if ledger.has_grown or broken_since is None:
+            if broken_since is None or (ledger is not None and ledger.has_grown):
                 pause, broken_since = _FIRST_PAUSE, now
             if now - broken_since >= self._options.record_reconnect_seconds:
-                return "its machine could not be reached any more"
+                return "its machine, or the server's database, could not be reached any more"
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
