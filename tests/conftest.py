@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,9 @@ from stoker.engine import (
     given_engine,
 )
 from tests.attack.framework.table import ROW, table
+from tests.harness.databases import DEFAULT_ENGINE, ENGINES, DatabasePlace, new_place
 from tests.harness.depot import Depot
+from tests.harness.postgresql import Postgresql, started_when_needed
 from tests.harness.server import Server
 from tests.harness.signals import give_children_default_signals
 
@@ -62,13 +64,47 @@ def container_runtime(cache: Path) -> ContainerRuntime:
         return asyncio.run(build_runc(cache, _Quiet()))
 
 
+@pytest.fixture(scope="session")
+def start_postgresql() -> Iterator[Callable[[], Postgresql]]:
+    """Returns the PostgreSQL of this process, which starts when a test first needs it."""
+    with started_when_needed() as start:
+        yield start
+
+
+@pytest.fixture
+def postgresql(start_postgresql: Callable[[], Postgresql]) -> Postgresql:
+    """The PostgreSQL of this process."""
+    return start_postgresql()
+
+
+@pytest.fixture(params=ENGINES)
+def place(request: pytest.FixtureRequest, tmp_path: Path, start_postgresql: Callable[[], Postgresql]) -> DatabasePlace:
+    """A new database of each engine."""
+    return new_place(request.param, tmp_path, start_postgresql)
+
+
+@pytest.fixture(scope="session")
+def settings_of_database(start_postgresql: Callable[[], Postgresql]) -> Callable[[str], dict[str, str]]:
+    """The settings with which a server has a new database of an engine."""
+    return lambda engine: {"database": start_postgresql().new_database()} if engine == "postgresql" else {}
+
+
+@pytest.fixture(scope="module")
+def database_engine() -> str:
+    """What the servers of a file keep their data in."""
+    return DEFAULT_ENGINE
+
+
 @contextmanager
-def making_servers(cache: Path, engine: Engine, folders: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def making_servers(
+    cache: Path, engine: Engine, folders: pytest.TempPathFactory, database: Callable[[], dict[str, str]]
+) -> Iterator[Callable[..., Server]]:
     """Makes servers, each with a data folder of its own, and stops them at the end."""
     servers: list[Server] = []
 
     def make(*flags: str, launcher: tuple[str, ...] = (), **settings: str) -> Server:
-        server = Server(folders.mktemp("server") / "data", cache, engine, flags, settings, launcher)
+        everything = {**database(), **settings}
+        server = Server(folders.mktemp("server") / "data", cache, engine, flags, everything, launcher)
         servers.append(server)
         return server.start()
 
@@ -81,26 +117,53 @@ def making_servers(cache: Path, engine: Engine, folders: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def make_server(
-    cache: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+    cache: Path,
+    engine: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
+    settings_of_database: Callable[[str], dict[str, str]],
+    database_engine: str,
 ) -> Iterator[Callable[..., Server]]:
     """Makes servers for the tests of one file."""
-    with making_servers(cache, engine, tmp_path_factory) as make:
+    with making_servers(cache, engine, tmp_path_factory, lambda: settings_of_database(database_engine)) as make:
         yield make
 
 
 @pytest.fixture(scope="session")
 def make_shared_server(
-    cache: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+    cache: Path,
+    engine: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
+    settings_of_database: Callable[[str], dict[str, str]],
 ) -> Iterator[Callable[..., Server]]:
     """Makes servers for all tests. Each costs the host something to the end: these are few."""
-    with making_servers(cache, engine, tmp_path_factory) as make:
+    with making_servers(cache, engine, tmp_path_factory, lambda: settings_of_database(DEFAULT_ENGINE)) as make:
         yield make
 
 
 @pytest.fixture(scope="session")
-def server(make_shared_server: Callable[..., Server]) -> Server:
+def shared_server(
+    cache: Path,
+    engine: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
+    settings_of_database: Callable[[str], dict[str, str]],
+) -> Iterator[Callable[[str], Server]]:
+    """Returns the server that tests share, one for each engine of databases."""
+    servers: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def shared(name: str) -> Server:
+            if name not in servers:
+                making = making_servers(cache, engine, tmp_path_factory, lambda: settings_of_database(name))
+                servers[name] = stack.enter_context(making)()
+            return servers[name]
+
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def server(shared_server: Callable[[str], Server]) -> Server:
     """A server that tests share; they leave it running and use projects of their own where it matters."""
-    return make_shared_server()
+    return shared_server(DEFAULT_ENGINE)
 
 
 @pytest.fixture

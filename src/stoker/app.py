@@ -12,7 +12,7 @@ import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from stoker.assembly import (
     delivery_options,
@@ -45,7 +45,7 @@ from stoker.observing.exposition import Exposition
 from stoker.observing.metrics import PrometheusMeter
 from stoker.pki.certificates import Certificates
 from stoker.pki.private_files import read_webhook_key
-from stoker.plan import PLAN_VARIABLE, ServerPlan, read_plan, solves_log_file
+from stoker.plan import PLAN_VARIABLE, ServerPlan, database_file, read_plan, solves_log_file
 from stoker.recorder.record_retention import RecordRetention
 from stoker.rpc.application import rpc_routes
 from stoker.rpc.dispatch import Dispatch, answer_not_found
@@ -53,9 +53,8 @@ from stoker.rpc.probes import PROBES, answer_probe
 from stoker.runtimes.opening import EngineFiles
 from stoker.services.admission import Admission
 from stoker.services.duties import DutyService
-from stoker.store.database import Database
-from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.fencing import FencedDatabase
+from stoker.store.opening import open_database
 from stoker.system import SystemRandomness
 from stoker.webhooks.delivering import WebhookDeliverer
 from stoker.wiring import fleet_controller, pages_of, recorder_of, services_of
@@ -81,7 +80,7 @@ class ApiProcess:
     def __init__(self, plan: ServerPlan) -> None:
         settings = plan.settings
         self.plan = plan
-        self._database = cast("Database", FencedDatabase(open_sqlite(plan.database)))
+        self._database = FencedDatabase(open_database(settings.database, database_file(settings)))
         engine = EngineFiles(plan.buildkitd, plan.container_runtime)
         sites = open_sites(settings, plan.server_id, engine, plan.found)
         meter = None if plan.metrics is None else PrometheusMeter()

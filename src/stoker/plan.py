@@ -28,18 +28,13 @@ class ServerPlan:
     found: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @property
-    def database(self) -> Path:
-        """The database file."""
-        return database_file(self.settings)
-
-    @property
     def control_socket(self) -> Path:
         """The Unix socket on which the API process answers the gateway and the supervisor."""
         return control_socket(self.settings)
 
 
 def database_file(settings: Settings) -> Path:
-    """Where the database of a data folder is."""
+    """Where the database of a data folder is, for settings that name no other."""
     return settings.server.data / "stoker.db"
 
 

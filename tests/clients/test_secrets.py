@@ -127,7 +127,8 @@ def receiver() -> Iterator[Receiver]:
 
 def stored(server: Server) -> Iterator[tuple[str, bytes]]:
     """What a server has on its disk: databases, what is packed in them, and logs; nothing of running machines."""
-    files = (*server.data.glob("stoker.db*"), *(server.data / "logs").rglob("*.log*"), server.log)
+    yield "the database", server.stored()
+    files = (*(server.data / "logs").rglob("*.log*"), server.log)
     for file in files:
         yield str(file), file.read_bytes()
     for packed in (

@@ -12,6 +12,8 @@ import pytest
 from stoker.runtimes.process.config import ProcessRuntimeConfig, UserNamespaces
 from stoker.runtimes.process.process_site import ProcessSite
 from tests.contract.machine_host import Certificates, MachineHost
+from tests.harness.databases import ENGINES
+from tests.harness.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -54,3 +56,37 @@ async def host(new_host: Callable[..., MachineHost]) -> MachineHost:
     host = new_host()
     await host.runtime.prepare_host()
     return host
+
+
+# Whose servers do more with their database than others' do already.
+_OVER_EVERY_DATABASE = frozenset(
+    {
+        "test_audit",
+        "test_bad_input",
+        "test_build_lists",
+        "test_credentials",
+        "test_finish_build",
+        "test_last_use",
+        "test_new_fields",
+        "test_oidc",
+        "test_project_tokens",
+        "test_random_requests",
+        "test_reported_records",
+        "test_sharing",
+        "test_usage",
+        "test_webhooks",
+    }
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run files of this folder over every database."""
+    is_chosen = metafunc.module.__name__.rpartition(".")[2] in _OVER_EVERY_DATABASE
+    if "database_engine" in metafunc.fixturenames and is_chosen:
+        metafunc.parametrize("database_engine", ENGINES, scope="module")
+
+
+@pytest.fixture(scope="module")
+def server(shared_server: Callable[[str], Server], database_engine: str) -> Server:
+    """A server that tests share, with a database of each engine."""
+    return shared_server(database_engine)

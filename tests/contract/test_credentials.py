@@ -415,7 +415,7 @@ def test_an_unknown_organization_and_another_one_get_the_same_answer(world: Worl
 
 
 def test_no_token_is_stored_or_logged(world: World) -> None:
-    stored = b"".join(path.read_bytes() for path in world.server.data.glob("stoker.db*"))
+    stored = world.server.stored()
     logged = b"".join(path.read_bytes() for path in (world.server.data / "logs").rglob("*.log"))
     for secret in filter(None, world.tokens.values()):
         assert secret.encode() not in stored

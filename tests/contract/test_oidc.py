@@ -22,7 +22,6 @@ from stoker.domain.hardware import DEFAULT_HARDWARE
 from stoker.domain.ids import new_id
 from stoker.domain.projects import Organization, Project
 from stoker.domain.trust_policies import ProviderKind, TrustPolicy
-from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.projects import add_project
 from stoker.store.trust_policies import add_policy
@@ -404,7 +403,7 @@ async def _in_another_organization(trust: Trust) -> tuple[str, str]:
         source="app",
         created_at=now - timedelta(days=1),
     )
-    database = open_sqlite(trust.server.data / "stoker.db")
+    database = trust.server.open_database()
     async with database.write() as tx:
         await add_organization(tx, organization)
         await add_project(tx, project)
@@ -455,9 +454,9 @@ def test_no_oidc_token_is_stored_or_logged(trust: Trust) -> None:
     token = trust.token()
     assert trust.create(token).status == 200
     signature = token.rpartition(".")[2].encode()
-    for path in trust.server.data.rglob("*"):
-        if path.is_file() and (path.suffix == ".log" or path.name.startswith("stoker.db")):
-            assert signature not in path.read_bytes()
+    assert signature not in trust.server.stored()
+    for path in trust.server.data.rglob("*.log"):
+        assert signature not in path.read_bytes()
 
 
 OWN_BUILDS = "stoker.v1.BuildService"

@@ -177,8 +177,9 @@ def test_nothing_is_half_written(target: Server) -> None:
         "select count(*) from trust_policies where project_id not in (select id from projects)",
     ]
     assert [target.query(query)[0][0] for query in orphans] == [0] * len(orphans)
-    assert target.query("pragma integrity_check") == [("ok",)]
-    assert target.query("pragma foreign_key_check") == []
+    if not target.database.database:  # PostgreSQL checks foreign keys itself
+        assert target.query("pragma integrity_check") == [("ok",)]
+        assert target.query("pragma foreign_key_check") == []
 
 
 def test_nothing_went_wrong_inside(target: Server) -> None:

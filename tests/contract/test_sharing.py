@@ -13,7 +13,6 @@ from stoker.services.admission import Admission
 from stoker.services.core import Core, Limits
 from stoker.services.sharing import SharingService
 from stoker.services.wakeups import Wakeups
-from stoker.store.engines.sqlite import open_sqlite
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.server import Server
 
@@ -46,7 +45,7 @@ def shared(server: Server, share_id: str) -> Build | None:
     """What the page of a shared build shows."""
 
     async def find() -> Build | None:
-        database = open_sqlite(server.data / "stoker.db")
+        database = server.open_database()
         core = Core(database, SystemClock(), SystemRandomness(), Wakeups(), Limits(), Admission())
         try:
             return await SharingService(core).shared_build(share_id)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,8 +80,7 @@ class Tenant:
         return project
 
     def write(self, sql: str, *values: object) -> None:
-        with closing(sqlite3.connect(self.server.data / "stoker.db", timeout=10)) as connection, connection:
-            connection.execute(sql, values)
+        self.server.write(sql, *values)
 
     def past_build(
         self,
@@ -307,7 +304,8 @@ def test_a_hundred_thousand_builds_are_summed_up(tenant: Tenant) -> None:
     every, first, each = 60_000_000, microseconds(DAY), 30_000_000  # a build every minute, which takes half of one
     tenant.write(
         INSERT_BUILD + "with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 < ?) "  # noqa: S608
-        "select printf('%016d', i), ?, ?, 'succeeded', null, ? + i * ?, ? + i * ?, ? + i * ? + ? "
+        "select substr(cast(10000000000000000 + i as text), 2), "
+        "?, ?, 'succeeded', null, ? + i * ?, ? + i * ?, ? + i * ? + ? "
         "from n",
         *(MANY, tenant.id, project, first, every, first, every, first, every, each),
     )

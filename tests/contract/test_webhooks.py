@@ -117,7 +117,7 @@ def test_the_server_s_key_is_its_owner_s_alone(telling: Server, receiver: Receiv
     _, secret = create(telling, telling.project, receiver.url)
     key = telling.data / "pki" / "webhooks.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    stored = b"".join(path.read_bytes() for path in telling.data.glob("stoker.db*"))
+    stored = telling.stored()
     assert secret.removeprefix("whsec_").encode() not in stored
 
 

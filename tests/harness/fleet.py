@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from stoker.buildkit.control import read_credentials
 from stoker.domain.builds import Build, BuildStatus
@@ -27,10 +26,9 @@ from stoker.services.leasing import add_lease
 from stoker.services.wakeups import FLEET, Wakeups
 from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.harness.clocks import SteppedClock
+from tests.harness.databases import DatabasePlace
 
 DEADLINE_SECONDS = 20.0
 _CLAIM = "claim"
@@ -73,15 +71,14 @@ class Fleet:
 
 @asynccontextmanager
 async def running_fleet(
-    folder: Path, sites: Sites, settings: FleetSettings | None = None, limits: Limits | None = None
+    place: DatabasePlace, sites: Sites, settings: FleetSettings | None = None, limits: Limits | None = None
 ) -> AsyncIterator[Fleet]:
     """Run a controller with a database of its own. Its machines are ready as soon as they run."""
-    migrate(folder / "stoker.db")
-    database, clock, settings = open_sqlite(folder / "stoker.db"), SteppedClock(), settings or FleetSettings()
+    database, clock, settings = place.open(), SteppedClock(), settings or FleetSettings()
     core = Core(database, clock, SystemRandomness(), Wakeups(), limits or Limits(), Admission())
     first = await BootstrapService(core).first_steps(lambda _: None)
     assert first is not None
-    certificates = Certificates(folder / "pki", clock)
+    certificates = Certificates(place.folder / "pki", clock)
     credentials = read_credentials(certificates.internal_client(), certificates.machines_ca_file.read_bytes())
     housekeeping = Housekeeping(core, sites, credentials, settings)
     inspection = CacheInspection(core, credentials, settings)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from stoker.domain.builds import Build, BuildResult, BuildStatus
 from stoker.domain.ids import new_id
@@ -14,7 +13,6 @@ from stoker.domain.steps import LogLine, Step
 from stoker.store import builds as build_store
 from stoker.store import step_logs as log_store
 from stoker.store import steps as step_store
-from stoker.store.engines.sqlite import open_sqlite
 from stoker.system import SystemClock, SystemRandomness
 from tests.harness.server import Server
 from tests.harness.steps import BEGIN, step
@@ -35,11 +33,11 @@ def write_large_record(server: Server, steps: int, lines: int, error: str | None
         lines: how many lines all logs have; half of them are of step 1.
         error: what the last step failed with, if it did.
     """
-    return asyncio.run(_write(server.data / "stoker.db", server, steps, lines, error))
+    return asyncio.run(_write(server, steps, lines, error))
 
 
-async def _write(path: Path, server: Server, count: int, lines: int, error: str | None) -> str:
-    database = open_sqlite(path)
+async def _write(server: Server, count: int, lines: int, error: str | None) -> str:
+    database = server.open_database()
     clock = SystemClock()
     id_ = new_id(clock, SystemRandomness())
     ((organization,),) = server.query("select organization_id from projects where id = ?", server.project)

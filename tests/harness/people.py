@@ -18,7 +18,6 @@ from stoker.domain.principals import CredentialKind
 from stoker.domain.projects import Organization
 from stoker.store.builds import add_build
 from stoker.store.database import Transaction
-from stoker.store.engines.sqlite import open_sqlite
 from stoker.store.organizations import add_organization
 from stoker.store.people import add_membership, add_person
 from stoker.store.tables.people import memberships
@@ -98,7 +97,7 @@ class Registry:
 
     def _write(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         async def run() -> Result:
-            database = open_sqlite(self.server.data / "stoker.db")
+            database = self.server.open_database()
             try:
                 async with database.write() as tx:
                     return await work(tx)

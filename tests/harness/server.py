@@ -12,12 +12,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from stoker.engine import Engine
+from stoker.settings.database import DatabaseSettings
+from stoker.store.database import Database
+from stoker.store.opening import open_database
+from tests.harness import postgresql
 
 START_SECONDS = 120
 STOP_SECONDS = 120
@@ -157,14 +162,38 @@ class Server:
 
     def placements(self) -> list[dict[str, Any]]:
         """Where the machines run, as the database has it."""
-        return [json.loads(row[0]) for row in self.query("select placement from machines where placement not null")]
+        return [json.loads(row[0]) for row in self.query("select placement from machines where placement is not null")]
 
     def machine_processes(self) -> list[int]:
         """The outermost process of each machine that runs."""
         return [int(placement["remembered"]["process_id"]) for placement in self.placements()]
 
+    @property
+    def database(self) -> DatabaseSettings:
+        return DatabaseSettings(database=self.settings.get("database", ""))
+
+    def open_database(self) -> Database:
+        """The server's database, opened by a second process."""
+        return open_database(self.database, self.data / "stoker.db")
+
+    def stored(self) -> bytes:
+        """All that the database holds."""
+        if self.database.database:
+            return postgresql.everything(self.database.database)
+        return b"".join(path.read_bytes() for path in self.data.glob("stoker.db*"))
+
+    def write(self, sql: str, *values: object) -> None:
+        """Change something in the database."""
+        if self.database.database:
+            postgresql.query(self.database.database, sql, *values)
+            return
+        with closing(sqlite3.connect(self.data / "stoker.db", timeout=10)) as connection, connection:
+            connection.execute(sql, values)
+
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Look into the database."""
+        if self.database.database:
+            return postgresql.query(self.database.database, sql, *values)
         connection = sqlite3.connect(f"file:{self.data / 'stoker.db'}?mode=ro", uri=True, timeout=10)
         try:
             return connection.execute(sql, values).fetchall()
@@ -220,9 +249,9 @@ class Server:
 
     def builds(self, project: str | None = None) -> list[tuple[str, str, str | None]]:
         """(id, status, error) of all builds, or of a project's; the oldest first."""
-        return self.query(
-            "select id, status, error from builds where ? is null or project_id = ? order by id", project, project
-        )
+        of_project, values = ("", ()) if project is None else ("where project_id = ?", (project,))
+        sql = f"select id, status, error from builds {of_project} order by id"  # noqa: S608 - constants
+        return self.query(sql, *values)
 
     def machines(self, project: str) -> list[Machine]:
         """A project's machines, one for each platform."""

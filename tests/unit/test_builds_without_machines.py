@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -26,9 +25,8 @@ from stoker.services.wakeups import Wakeups
 from stoker.settings.fleet import FleetSettings
 from stoker.store import builds as build_store
 from stoker.store import leases as lease_store
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
+from tests.harness.databases import DatabasePlace
 from tests.unit.test_clock_jumps import Times
 
 LIFETIME = Limits().builds.lease_lifetime
@@ -59,9 +57,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    migrate(tmp_path / "stoker.db")
-    database, times, signs = open_sqlite(tmp_path / "stoker.db"), Times(), SignsOfLife()
+async def world(place: DatabasePlace) -> AsyncIterator[World]:
+    database, times, signs = place.open(), Times(), SignsOfLife()
     core = Core(database, times, SystemRandomness(), Wakeups(), Limits(), Admission())
     first = await BootstrapService(core).first_steps(lambda _: None)
     assert first is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -33,9 +32,8 @@ from stoker.store import leases as lease_store
 from stoker.store import machines as machine_store
 from stoker.store import tokens as token_store
 from stoker.store import waiting as waiting_store
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
+from tests.harness.databases import DatabasePlace
 
 LIFETIME = Limits().builds.lease_lifetime
 
@@ -97,9 +95,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    migrate(tmp_path / "stoker.db")
-    database, times = open_sqlite(tmp_path / "stoker.db"), Times()
+async def world(place: DatabasePlace) -> AsyncIterator[World]:
+    database, times = place.open(), Times()
     core = Core(database, times, SystemRandomness(), Wakeups(), Limits(), Admission())
     first = await BootstrapService(core).first_steps(lambda _: None)
     assert first is not None

@@ -33,6 +33,7 @@ from stoker.store.migrate import HEAD, DatabaseTooNew, migrate, migration_config
 from stoker.store.placements import read_placement
 from stoker.store.tables.schema import SCHEMA
 from stoker.system import SystemClock, SystemRandomness
+from tests.harness.databases import DatabasePlace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -45,8 +46,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def database(path: Path) -> AsyncIterator[Database]:
-    opened = open_sqlite(path)
+async def database(place: DatabasePlace) -> AsyncIterator[Database]:
+    opened = place.open()
     yield opened
     await opened.close()
 

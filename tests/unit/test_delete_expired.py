@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -16,11 +15,10 @@ from stoker.services.core import Core, Limits
 from stoker.services.retention import RetentionService
 from stoker.services.wakeups import Wakeups
 from stoker.settings.retention import RetentionSettings
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.store.tables.audit import audit_events
 from stoker.system import SystemRandomness
 from tests.harness.clocks import SetClock
+from tests.harness.databases import DatabasePlace
 
 DAY = timedelta(days=1)
 
@@ -47,10 +45,9 @@ async def kept(core: Core) -> list[str]:
         (Limits(retention=RetentionSettings(audit_days=0, max_audit_events_per_actor=2)), ["8", "9"]),
     ],
 )
-async def test_old_and_surplus_events_are_forgotten(tmp_path: Path, limits: Limits, left: list[str]) -> None:
-    migrate(tmp_path / "stoker.db")
+async def test_old_and_surplus_events_are_forgotten(place: DatabasePlace, limits: Limits, left: list[str]) -> None:
     clock = SetClock()
-    database = open_sqlite(tmp_path / "stoker.db")
+    database = place.open()
     core = Core(database, clock, SystemRandomness(), Wakeups(), replace(limits), Admission())
     for number in range(10):
         await add(core, str(number))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,10 @@ from stoker.services.wakeups import Wakeups
 from stoker.store import machines as machine_store
 from stoker.store import usage as usage_store
 from stoker.store import volumes as volume_store
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.system import SystemRandomness
 from tests.contract.fake_runtime import FakeHost, FakeSite
 from tests.harness.clocks import SetClock
+from tests.harness.databases import DatabasePlace
 
 INTERVAL = timedelta(minutes=15)
 
@@ -59,9 +57,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    migrate(tmp_path / "stoker.db")
-    database, clock, host = open_sqlite(tmp_path / "stoker.db"), SetClock(), FakeHost()
+async def world(place: DatabasePlace) -> AsyncIterator[World]:
+    database, clock, host = place.open(), SetClock(), FakeHost()
     core = Core(database, clock, SystemRandomness(), Wakeups(), Limits(), Admission())
     first = await BootstrapService(core).first_steps(lambda _: None)
     assert first is not None

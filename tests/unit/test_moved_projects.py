@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from stoker.services.projects import ProjectService, UpdatedProject
 from stoker.services.wakeups import FLEET
 from stoker.store import machines as machine_store
 from tests.contract.fake_runtime import FakeHost, FakeSite
+from tests.harness.databases import DatabasePlace
 from tests.harness.fleet import DEADLINE_SECONDS, Fleet, running_fleet
 
 NORTH, SOUTH = "north-1", "south-1"
@@ -70,10 +70,10 @@ class World(Fleet):
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(place: DatabasePlace) -> AsyncIterator[World]:
     host = FakeHost()
     sites = Sites({name: FakeSite(host, name) for name in (NORTH, SOUTH)})
-    async with running_fleet(tmp_path, sites, limits=Limits(regions=(NORTH, SOUTH))) as fleet:
+    async with running_fleet(place, sites, limits=Limits(regions=(NORTH, SOUTH))) as fleet:
         owner = Principal(CredentialKind.ORGANIZATION, "token", (fleet.organization,))
         projects = ProjectService(fleet.core, sites.is_one_site)
         yield World(fleet.core, fleet.clock, fleet.organization, fleet.project, host, projects, owner)

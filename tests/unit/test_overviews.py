@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event, insert
@@ -18,13 +17,12 @@ from stoker.domain.platforms import Platform
 from stoker.domain.queue import Waiting
 from stoker.store import builds as build_store
 from stoker.store.database import Database, Transaction
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.store.overviews import list_project_overviews, organization_figures, positions_of_builds
 from stoker.store.tables.machines import volumes
 from stoker.store.tables.organizations import organizations, projects
 from stoker.store.waiting import add_waiting
 from stoker.system import SystemRandomness
+from tests.harness.databases import DatabasePlace
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 WEEK_AGO = NOW - timedelta(days=7)
@@ -49,9 +47,8 @@ def an_id(at: datetime = NOW) -> str:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    migrate(tmp_path / "stoker.db")
-    opened = open_sqlite(tmp_path / "stoker.db")
+async def database(place: DatabasePlace) -> AsyncIterator[Database]:
+    opened = place.open()
     yield opened
     await opened.close()
 

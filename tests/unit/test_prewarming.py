@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -23,6 +22,7 @@ from stoker.services.wakeups import FLEET
 from stoker.settings.fleet import FleetSettings
 from stoker.store import machines as machine_store
 from tests.contract.fake_runtime import FakeHost, FakeSite
+from tests.harness.databases import DatabasePlace
 from tests.harness.fleet import DEADLINE_SECONDS, Fleet, running_fleet
 from tests.unit.test_machine_decisions import MACHINE, NOW
 
@@ -86,10 +86,10 @@ class World:
 
 
 @asynccontextmanager
-async def a_project_whose_machine_is_stopped(folder: Path, settings: FleetSettings) -> AsyncIterator[World]:
+async def a_project_whose_machine_is_stopped(place: DatabasePlace, settings: FleetSettings) -> AsyncIterator[World]:
     host = FakeHost()
     site = FakeSite(host, "server")
-    async with running_fleet(folder, Sites({"here": site}, otherwise=site), settings) as fleet:
+    async with running_fleet(place, Sites({"here": site}, otherwise=site), settings) as fleet:
         prewarming = PrewarmService(fleet.core, settings)
         running = asyncio.create_task(prewarming.run())
         world = World(fleet, host, BuildService(fleet.core, prewarming))
@@ -106,16 +106,16 @@ def is_ready(machine: Machine) -> bool:
     return machine.state is MachineState.READY
 
 
-async def test_a_new_build_finds_its_machine_ready_and_an_unused_one_stops_again(tmp_path: Path) -> None:
-    async with a_project_whose_machine_is_stopped(tmp_path, FleetSettings()) as world:
+async def test_a_new_build_finds_its_machine_ready_and_an_unused_one_stops_again(place: DatabasePlace) -> None:
+    async with a_project_whose_machine_is_stopped(place, FleetSettings()) as world:
         await world.create_build()
         await world.until(is_ready)
         await world.stop_when_idle()
         assert world.host.machines == {}
 
 
-async def test_a_start_that_fails_is_not_repeated_for_a_build_that_never_asks(tmp_path: Path) -> None:
-    async with a_project_whose_machine_is_stopped(tmp_path, FleetSettings()) as world:
+async def test_a_start_that_fails_is_not_repeated_for_a_build_that_never_asks(place: DatabasePlace) -> None:
+    async with a_project_whose_machine_is_stopped(place, FleetSettings()) as world:
         world.host.fail_start = "no"
         await world.create_build()
         await world.until(lambda machine: machine.failures == 1 and machine.state is MachineState.STOPPED)

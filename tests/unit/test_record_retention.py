@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import insert, select, update
 
@@ -17,12 +16,11 @@ from stoker.services.core import Core, Limits
 from stoker.services.wakeups import Wakeups
 from stoker.store import builds as build_store
 from stoker.store import steps as step_store
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.store.tables.builds import builds
 from stoker.store.tables.organizations import organizations, projects
 from stoker.store.tables.records import steps
 from stoker.system import SystemClock, SystemRandomness
+from tests.harness.databases import DatabasePlace
 from tests.harness.steps import step
 
 DAY = timedelta(days=1)
@@ -46,9 +44,8 @@ async def recorded(core: Core) -> set[str]:
         return set((await tx.execute(select(steps.c.build_id))).scalars())
 
 
-async def test_only_records_of_builds_that_ended_long_ago_are_deleted(tmp_path: Path) -> None:
-    migrate(tmp_path / "stoker.db")
-    database = open_sqlite(tmp_path / "stoker.db")
+async def test_only_records_of_builds_that_ended_long_ago_are_deleted(place: DatabasePlace) -> None:
+    database = place.open()
     core = Core(database, SystemClock(), SystemRandomness(), Wakeups(), Limits(), Admission())
     now = core.now()
     async with database.write() as tx:

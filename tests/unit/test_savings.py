@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
@@ -17,17 +16,15 @@ from stoker.store import builds as build_store
 from stoker.store import step_work as step_work_store
 from stoker.store import steps as step_store
 from stoker.store.database import Database, Transaction
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
 from stoker.store.tables.builds import builds
 from stoker.store.tables.organizations import organizations, projects
+from tests.harness.databases import DatabasePlace
 from tests.harness.steps import BEGIN, step
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    migrate(tmp_path / "stoker.db")
-    opened = open_sqlite(tmp_path / "stoker.db")
+async def database(place: DatabasePlace) -> AsyncIterator[Database]:
+    opened = place.open()
     async with opened.write() as tx:
         await tx.execute(insert(organizations).values(id="o", name="o", created_at=BEGIN))
         await tx.execute(

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +20,7 @@ from stoker.store import volumes as volume_store
 from stoker.store.waiting import builds_without_room
 from tests.contract.fake_runtime import FakeHost
 from tests.contract.slow_runtime import FULL, SlowSite
+from tests.harness.databases import DatabasePlace
 from tests.harness.fleet import DEADLINE_SECONDS, Fleet, running_fleet
 
 
@@ -56,11 +56,11 @@ def waits(machine: Machine) -> bool:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(place: DatabasePlace) -> AsyncIterator[World]:
     host = FakeHost()
     site = SlowSite(host, "server")
     sites = Sites({"here": site}, otherwise=site)
-    async with running_fleet(tmp_path, sites, FleetSettings(room_seconds=0.1)) as fleet:
+    async with running_fleet(place, sites, FleetSettings(room_seconds=0.1)) as fleet:
         yield World(fleet.core, fleet.clock, fleet.organization, fleet.project, host, site)
 
 

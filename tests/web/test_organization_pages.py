@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -58,8 +56,7 @@ class House:
         return browser.post(self.path(page), csrf=browser.get("/password").hidden("csrf"), **fields)
 
     def write(self, sql: str, *values: object) -> None:
-        with closing(sqlite3.connect(self.server.data / "stoker.db", timeout=10)) as connection, connection:
-            connection.execute(sql, values)
+        self.server.write(sql, *values)
 
     def standing(self) -> list[Any]:
         """All that forms can change here."""
@@ -75,8 +72,7 @@ class House:
 
     def stays_out_of_sight(self, secret: str) -> bool:
         """Whether a secret is neither logged nor stored."""
-        stored = b"".join(path.read_bytes() for path in self.server.data.glob("stoker.db*"))
-        return secret not in self.server.output and secret.encode() not in stored
+        return secret not in self.server.output and secret.encode() not in self.server.stored()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import click
 
 from stoker.backup.archive import KEY_FOLDER
 from stoker.backup.creating import NoBackup, Source, create_backup
+from stoker.cli.data import require_sqlite
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.progress import TransferProgress, shown_bytes
 from stoker.cli.terminal import Problem, say
@@ -26,6 +27,7 @@ def command(file: Path, config_file: Path | None, **flags: object) -> None:
     FILE gets the database and the keys, so keep it secret. The server may be running. Caches are not in it.
     """
     settings = effective_settings(config_file, flags).values
+    require_sqlite(settings)
     clock = SystemClock()
     source = Source(database_file(settings), settings.server.data / KEY_FOLDER)
     progress = TransferProgress(clock.monotonic)

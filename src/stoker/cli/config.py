@@ -33,7 +33,7 @@ def command(config_file: Path | None, changed: bool, describe: bool, as_json: bo
     loaded = effective_settings(config_file, flags)
     values = {
         name: value
-        for name, value in loaded.values.by_name().items()
+        for name, value in loaded.values.for_people().items()
         if not changed or loaded.sources[name] != _DEFAULT
     }
     if as_json:

@@ -11,13 +11,15 @@ import click
 from stoker.assembly import open_core
 from stoker.backup.archive import NotABackup
 from stoker.backup.restoring import NotRestored, restore_backup
+from stoker.cli.data import require_sqlite
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.progress import TransferProgress
 from stoker.cli.terminal import Problem, say
 from stoker.domain.wording import counted
 from stoker.serve.data_folder import DataFolderInUse
 from stoker.services.restored import RestoredService
-from stoker.store.engines.sqlite import open_sqlite
+from stoker.settings.database import DatabaseSettings
+from stoker.store.opening import open_database
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def command(file: Path, config_file: Path | None, **flags: object) -> None:
     Builds that ran when the backup was made are marked as failed. Caches begin empty.
     """
     settings = effective_settings(config_file, flags).values
+    require_sqlite(settings)
     folder = settings.server.data
     failed = 0
 
@@ -57,7 +60,7 @@ def command(file: Path, config_file: Path | None, **flags: object) -> None:
 
 
 async def _settle(settings: Settings, file: Path) -> int:
-    database = open_sqlite(file)
+    database = open_database(DatabaseSettings(), file)
     try:
         return await RestoredService(open_core(settings, database)).settle()
     finally:

@@ -11,6 +11,7 @@ from stoker.cli.engine import require_container_runtime, require_engine
 from stoker.cli.options import effective_settings, setting_flags
 from stoker.cli.signals import stop_signals, unless
 from stoker.cli.terminal import Problem, say
+from stoker.domain.errors import StokerError
 from stoker.domain.host import Verdict, refusal
 from stoker.runtimes.errors import RuntimeFailed
 from stoker.serve.data_folder import DataFolderInUse, locked_data_folder
@@ -18,7 +19,7 @@ from stoker.serve.part import PartFailed
 from stoker.serve.ports import PortUnavailable
 from stoker.serve.server_checks import check_server
 from stoker.serve.supervisor import Running, Supervisor
-from stoker.store.migrate import DatabaseTooNew
+from stoker.store.migrate import DatabaseUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -67,7 +68,7 @@ def serve(settings: Settings, when_ready: WhenReady | None = None) -> None:
         raise Problem(str(error), "stop it first, or use another folder with --data") from error
     except PortUnavailable as error:
         raise Problem(str(error)) from error
-    except (RuntimeFailed, PartFailed, DatabaseTooNew) as error:
+    except (RuntimeFailed, PartFailed, DatabaseUnusable, StokerError) as error:
         raise Problem(str(error), "nothing is left running") from error
     except OSError as error:
         raise Problem(f"{error.filename or 'a file'} can't be used: {error.strerror or error}", _DATA_HINT) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from stoker.plan import control_socket, database_file
 from stoker.serve.gateway_part import gateway_certificate_stamp, gateway_configuration_at
 from stoker.serve.processes import remembered_process
 from stoker.settings.addresses import parse_host_port
-from stoker.store.migrate import is_up_to_date
+from stoker.store.opening import is_migrated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,8 @@ class LeftProcesses:
         It is ended where it can't run beside another one, such as when the database has to be migrated first.
         """
         process = remembered_process(self._files.api_process)
-        if process is None or not is_up_to_date(database_file(self._settings)):
+        where = self._settings.database, database_file(self._settings)
+        if process is None or not await asyncio.to_thread(is_migrated, *where):
             await self.end_api()
             return None
         try:

@@ -32,8 +32,7 @@ from stoker.services.bootstrap import BootstrapService, FirstSteps
 from stoker.services.organizations import join_url
 from stoker.settings.addresses import HostPort
 from stoker.settings.effective import Settings
-from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.migrate import migrate
+from stoker.store.opening import migrate_database, open_database, sole_use
 from stoker.system import SystemClock
 
 if TYPE_CHECKING:
@@ -87,6 +86,7 @@ class Supervisor:
         self._address_bound: AddressBound | None = None
         # Until the end: a part that is restarted needs its port again.
         self._ports = HeldPorts()
+        self._sole_use = sole_use(settings.database)
         self._left = LeftProcesses(settings, self._files, say)
         self._restarts = HotRestart(self._files.folder, settings.builds.connection_hold_seconds)
 
@@ -117,7 +117,10 @@ class Supervisor:
         open_wanted = {name: address for name, address in wanted.items() if name not in held}
         chosen = held | dict(zip(open_wanted, self._ports.hold(open_wanted.items()), strict=True))
         listen, gateway, metrics = chosen["listen"], chosen["gateway"], chosen.get("metrics")
-        await asyncio.to_thread(migrate, database_file(settings))
+        if self._sole_use is not None:
+            await self._sole_use.take()
+            self._watches.append(asyncio.create_task(self._sole_use.keep()))
+        await asyncio.to_thread(migrate_database, settings.database, database_file(settings))
         own_url = f"{'https' if settings.server.tls else 'http'}://{_dialable(listen)}"
         api_url = settings.server.public_url or own_url
         await self._bootstrap(api_url)
@@ -178,6 +181,8 @@ class Supervisor:
             Certificates(self._settings.server.data / "pki", SystemClock()).remove_machine_files()
             self._released = True
         self._ports.release()
+        if self._sole_use is not None:
+            await self._sole_use.release()
         shutil.rmtree(self._files.folder, ignore_errors=True)
 
     def _sites(self) -> Sites:
@@ -223,7 +228,7 @@ class Supervisor:
 
     async def _bootstrap(self, api_url: str) -> None:
         file = self._settings.server.bootstrap
-        database = open_sqlite(database_file(self._settings))
+        database = open_database(self._settings.database, database_file(self._settings))
         try:
             service = BootstrapService(open_core(self._settings, database))
             self._server_id = await service.server_id()

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from stoker.settings.api import ApiSettings
 from stoker.settings.builds import BuildSettings
+from stoker.settings.database import DatabaseSettings, without_password
 from stoker.settings.engine import EngineSettings
 from stoker.settings.fleet import FleetSettings
 from stoker.settings.gateway import GatewaySettings
@@ -42,6 +43,7 @@ class Settings:
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     observing: ObservingSettings = field(default_factory=ObservingSettings)
     regions: RegionSettings = field(default_factory=RegionSettings)
@@ -77,6 +79,11 @@ class Settings:
         """The values by name, as JSON has them."""
         groups: dict[str, dict[str, Any]] = _ADAPTER.dump_python(self, mode="json")
         return {name: value for group in groups.values() for name, value in group.items()}
+
+    def for_people(self) -> dict[str, Any]:
+        """The same as `by_name`, with secrets masked."""
+        values = self.by_name()
+        return values | {"database": without_password(values["database"])}
 
 
 @dataclass(frozen=True, slots=True)

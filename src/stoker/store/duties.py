@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from stoker.domain.duties import Duty, DutyState
+from stoker.store.inserts import insert_or_ignore
 from stoker.store.tables.duties import duties
 
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ def _state(row: Row[Any]) -> DutyState:
 
 async def add_duties(tx: Transaction) -> None:
     """Store the duties that are not there yet. Nobody holds them."""
-    known = set((await tx.execute(select(duties.c.name))).scalars())
     for duty in Duty:
-        if duty.value not in known:
-            await tx.execute(insert(duties).values(name=duty.value))
+        await tx.execute(insert_or_ignore(tx, duties).values(name=duty.value))
 
 
 async def list_duties(tx: Transaction) -> list[DutyState]:
