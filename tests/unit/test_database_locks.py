@@ -23,6 +23,7 @@ from stoker.domain.machines import MachineState, Placement
 from stoker.domain.people import Membership, Person, Role
 from stoker.domain.platforms import Platform
 from stoker.domain.principals import CredentialKind, Principal
+from stoker.domain.rates import Rate
 from stoker.pki.certificates import endpoint_server_name
 from stoker.services.admission import Admission
 from stoker.services.bootstrap import BootstrapService
@@ -210,7 +211,7 @@ async def an_owner_is_left(world: World) -> bool:
 
 async def no_more_solves_than_allowed(world: World) -> bool:
     """A build that may begin one solve begins one of two."""
-    limits = GateLimits(questions=10, solves=1, solve_wait_seconds=1)
+    limits = GateLimits(questions=10, solves=1, solve_rate=Rate(100, 100), solve_wait_seconds=1)
     service = GateService(world.core, {}, cast("Any", None), limits, records=True)
     build, _ = await world.leased_builds()
     async with world.database.write() as tx:
