@@ -303,7 +303,8 @@ def test_a_hundred_thousand_builds_are_summed_up(tenant: Tenant) -> None:
     project = tenant.new_project("huge")
     every, first, each = 60_000_000, microseconds(DAY), 30_000_000  # a build every minute, which takes half of one
     tenant.write(
-        INSERT_BUILD + "with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 < ?) "  # noqa: S608
+        INSERT_BUILD  # noqa: S608
+        + "with recursive n (i) as (select cast(0 as bigint) union all select i + 1 from n where i + 1 < ?) "
         "select substr(cast(10000000000000000 + i as text), 2), "
         "?, ?, 'succeeded', null, ? + i * ?, ? + i * ?, ? + i * ? + ? "
         "from n",
