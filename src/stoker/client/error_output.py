@@ -11,6 +11,7 @@ import signal
 from contextlib import suppress
 from typing import Self
 
+CUT = "…"
 _OURS = 2
 _CHUNK = 64 * 1024
 _REMEMBERED = 16 * 1024
@@ -50,8 +51,9 @@ class ErrorOutput:
 
     @property
     def tail(self) -> str:
-        """The end of what it wrote."""
-        return self._tail.decode(errors="replace")
+        """The end of what it wrote; begins with `CUT` where there was more."""
+        text = self._tail.decode(errors="replace")
+        return CUT + text if len(self._tail) == _REMEMBERED else text
 
     def _pass_on(self) -> bool:
         """Returns whether there was something."""

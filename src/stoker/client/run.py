@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stoker.client.api import RemoteBuild, keep_alive, open_api
 from stoker.client.buildctl import BuildInput, Connection, buildctl_command
-from stoker.client.error_output import ErrorOutput
+from stoker.client.error_output import CUT, ErrorOutput
 from stoker.client.errors import ApiError
 from stoker.client.patience import patiently
 from stoker.domain.terminal_text import shown_text
@@ -248,4 +248,5 @@ def _last_error(said: str) -> str | None:
     for number in reversed(range(len(lines))):
         if lines[number].startswith(_ERROR):
             return "\n".join(lines[number:]).removeprefix(_ERROR).removeprefix(_FAILED).strip() or None
-    return None
+    # An error that quotes a long instruction is longer than what is remembered. Its end says why.
+    return lines[-1] if lines and lines[0].startswith(CUT) else None
