@@ -168,7 +168,7 @@ def test_a_failed_build_shows_the_last_good_one_and_what_changed_since(
 
 def states(page: Page) -> dict[str, str]:
     """The states of steps, by a few words of their names."""
-    rows = re.findall(r'<li class="step is-([\w-]+)">(.*?)</li>', page.text, re.DOTALL)
+    rows = re.findall(r'<li class="step is-([\w-]+)"[^>]*>(.*?)</li>', page.text, re.DOTALL)
     return {re.sub(r"^\[[^]]*\] ", "", Page(200, "", row, {}).words): state for state, row in rows}
 
 
