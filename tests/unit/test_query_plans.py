@@ -18,7 +18,7 @@ from stoker.store.builds import overdue_builds, running_builds
 from stoker.store.census import count_running_builds
 from stoker.store.database import Transaction
 from stoker.store.engines.sqlite import open_sqlite
-from stoker.store.machines import machine_used_last
+from stoker.store.machines import count_running_machines, machine_used_last
 from stoker.store.migrate import migrate
 from stoker.store.step_work import work_of_builds
 
@@ -86,3 +86,8 @@ async def test_the_machine_that_a_project_used_last_is_found_by_indexes(asked: A
     plan = asked.plan()
     assert "SCAN" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
+
+
+async def test_stopped_machines_are_not_looked_at_to_count_the_others(asked: Asked) -> None:
+    await asked.ask(lambda tx: count_running_machines(tx, "organization"))
+    assert "INDEX ix_machines_state" in asked.plan()

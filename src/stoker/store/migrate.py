@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0021"
+HEAD = "0022"
 _BUSY_SECONDS = 10
 _SCRIPTS = Path(__file__).parent / "migrations"
 

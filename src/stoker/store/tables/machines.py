@@ -98,4 +98,5 @@ machines = Table(
         sqlite_where=text("build_id IS NOT NULL"),
         postgresql_where=text("build_id IS NOT NULL"),
     ),
+    Index("ix_machines_state", "state", "organization_id"),
 )
