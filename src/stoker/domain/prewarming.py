@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stoker.domain.machines import MachineState
+from stoker.domain.queue import has_room
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,8 +48,4 @@ def may_prewarm(machine: Machine, load: Load, limits: BuildLimits, stops_before:
         return False
     if machine.failures or machine.keeps_crashing or machine.waits_for is not None:
         return False
-    return _has_room(load.of_organization, limits.per_organization) and _has_room(load.on_server, limits.on_server)
-
-
-def _has_room(count: int, limit: int) -> bool:
-    return not limit or count < limit
+    return has_room(load.of_organization, limits.per_organization) and has_room(load.on_server, limits.on_server)

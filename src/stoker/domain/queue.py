@@ -80,9 +80,9 @@ def next_in_queue(waiting: Sequence[Waiting], holding: Iterable[Holding], limits
             for one in left
             if one.build_id in held
             or (
-                _has_room(projects[one.project_id], limits.per_project)
-                and _has_room(organizations[one.organization_id], limits.per_organization)
-                and _has_room(len(held), limits.on_server)
+                has_room(projects[one.project_id], limits.per_project)
+                and has_room(organizations[one.organization_id], limits.per_organization)
+                and has_room(len(held), limits.on_server)
             )
         ]
         if not candidates:
@@ -102,5 +102,6 @@ def places(waiting: Iterable[Waiting]) -> list[QueuePlace]:
     return [QueuePlace(one, position) for position, one in enumerate(ordered, start=1)]
 
 
-def _has_room(count: int, limit: int) -> bool:
+def has_room(count: int, limit: int) -> bool:
+    """Whether one more is within a limit; 0 is no limit."""
     return not limit or count < limit
