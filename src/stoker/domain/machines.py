@@ -223,7 +223,12 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
             return Action.FINISH_STOP
         case MachineState.STOPPED:
             # For a build that doesn't wait, one failure is enough.
-            is_prewarmed = _is_prewarmed(machine, now) and not machine.failures and machine.waits_for is None
+            is_prewarmed = (
+                machine.prewarmed_until is not None
+                and machine.prewarmed_until > now
+                and not machine.failures
+                and machine.waits_for is None
+            )
             if machine.desired is Desired.STOPPED or not (live_leases or is_prewarmed):
                 return Wait()
             if machine.retry_at is not None and machine.retry_at > now:
@@ -238,14 +243,8 @@ def next_action(machine: Machine, *, live_leases: int, now: datetime, idle_timeo
                 return Action.STOP
             if machine.idle_since is None:
                 return Wait(now + idle_timeout)
-            stop_at = machine.idle_since + idle_timeout
-            if _is_prewarmed(machine, now):
-                stop_at = max(stop_at, machine.prewarmed_until or stop_at)
+            stop_at = max(machine.idle_since + idle_timeout, machine.prewarmed_until or machine.idle_since)
             return Action.STOP if stop_at <= now else Wait(stop_at)
-
-
-def _is_prewarmed(machine: Machine, now: datetime) -> bool:
-    return machine.prewarmed_until is not None and machine.prewarmed_until > now
 
 
 def first_in_line(machine: Machine, machines: Iterable[Machine]) -> Machine:
