@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stoker.control import hand_over, process_at
 from stoker.plan import control_socket, database_file
 from stoker.serve.gateway_part import gateway_certificate_stamp, gateway_configuration_at
+from stoker.serve.part import GRACE_SECONDS
 from stoker.serve.processes import remembered_process
 from stoker.settings.addresses import parse_host_port
 from stoker.store.opening import is_migrated
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from stoker.settings.addresses import HostPort
     from stoker.settings.effective import Settings
 
-_GRACE = 10.0
 _HAND_OVER_SECONDS = 20.0
 
 
@@ -94,7 +94,7 @@ class LeftProcesses:
         for file in (self._files.api_process, self._files.api_predecessor):
             process = remembered_process(file)
             if process is not None:
-                await process.end(_GRACE)
+                await process.end(GRACE_SECONDS)
                 self._say("ended the api of a server that was killed")
 
     async def gateway(self) -> KeptGateway | None:
@@ -121,7 +121,7 @@ class LeftProcesses:
         if fits:
             self._kept.append(process)
             return KeptGateway(process, address)
-        await process.end(_GRACE)
+        await process.end(GRACE_SECONDS)
         self._say("ended the gateway of a server that was killed")
         return None
 

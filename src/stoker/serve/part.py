@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _STEADY_SECONDS = 10.0
 _LONGEST_PAUSE = 10.0
 _LOOK_SECONDS = 0.02
-_GRACE = 10.0
+GRACE_SECONDS = 10.0
+"""How long a process of a server gets to end by itself."""
 
 
 class PartFailed(Exception):
@@ -116,7 +117,7 @@ class Part:
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, max(0.5, pause * 2))
             # They no longer listen, but keep the port.
-            await asyncio.gather(*(process.end(_GRACE) for process in self._predecessors))
+            await asyncio.gather(*(process.end(GRACE_SECONDS) for process in self._predecessors))
             self._predecessors = []
             try:
                 await self.start()

@@ -24,7 +24,7 @@ from stoker.serve.envoy_options import with_log_format
 from stoker.serve.gateway_part import gateway_configuration_at
 from stoker.serve.hot_restart import HotRestart
 from stoker.serve.left_processes import LeftProcesses
-from stoker.serve.part import Part, PartFailed
+from stoker.serve.part import GRACE_SECONDS, Part, PartFailed
 from stoker.serve.ports import HeldPorts
 from stoker.serve.processes import remembered_process
 from stoker.serve.run_files import RunFiles
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     _Check = Callable[[], Awaitable[bool]]
 
 _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-_GRACE = 10.0
 _TRIM_SECONDS = 30.0
 # The gateway's end cuts every build. The API's makes everybody wait, and hurts none; machines raise what they inherit
 # from it (`runtimes/process/engine/launch.py`). The memory of both is bounded.
@@ -159,7 +158,7 @@ class Supervisor:
                 self._say(line)
         for part in reversed(self._parts):
             self._say(f"stopping the {part.name}")
-            await part.stop(_GRACE)
+            await part.stop(GRACE_SECONDS)
         await self._release()
 
     async def stop_now(self) -> None:
