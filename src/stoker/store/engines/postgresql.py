@@ -24,9 +24,8 @@ from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from stoker.domain.pacing import paced
 from stoker.store.engines.postgresql_trouble import is_lost, reporting_errors
-from stoker.store.locks import HeldLocks, Lock
+from stoker.store.engines.transactions import EngineTransaction, MadeItems, to_its_end
 from stoker.store.migrate import DatabaseUnusable
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from stoker.settings.database import DatabaseSettings
+    from stoker.store.locks import Lock
 
 Item = TypeVar("Item")
 
@@ -53,16 +53,15 @@ _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 _PER_SECOND = 1000
 
 
-class PostgresqlTransaction:
+class PostgresqlTransaction(EngineTransaction):
     """A transaction on one of the connections: see `stoker.store.database.Transaction`."""
 
     dialect: Literal["postgresql"] = "postgresql"
 
     def __init__(self, connection: AsyncConnection, scans: asyncio.Semaphore) -> None:
+        super().__init__()
         self._connection = connection
         self._scans = scans
-        self._locks = HeldLocks()
-        self._afterwards: list[Callable[[], None]] = []
 
     async def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run a statement, and read all of its result."""
@@ -85,21 +84,16 @@ class PostgresqlTransaction:
         most: int = 0,
     ) -> list[Item]:
         """What is made of each row of a statement, some hundred rows at a time, from a cursor of the database."""
-        made: list[Item] = []
-        room = most
+        made = MadeItems(make, cost_of, most)
         async with self._scans:
             options = {"max_row_buffer": _ROWS_AT_ONCE}
             result = await self._connection.stream(statement, execution_options=options)
             try:
-                while (cost_of is None or room > 0) and (rows := await result.fetchmany(_ROWS_AT_ONCE)):
-                    for item in await paced(map(make, rows)):
-                        made.append(item)
-                        room -= 0 if cost_of is None else cost_of(item)
-                        if cost_of is not None and room <= 0:
-                            break
+                while made.has_room and (rows := await result.fetchmany(_ROWS_AT_ONCE)):
+                    await made.add(rows)
             finally:
                 await result.close()
-        return made
+        return made.items
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of the parameters, without waiting for each answer."""
@@ -109,15 +103,6 @@ class PostgresqlTransaction:
         """Take an advisory lock, which ends with the transaction."""
         if self._locks.add(lock, owner_id):
             await self._connection.execute(_LOCK, {"key": lock_key(lock, owner_id)})
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        """Keep it until the commit."""
-        self._afterwards.append(action)
-
-    def committed(self) -> None:
-        """Do what was to be done afterwards."""
-        for action in self._afterwards:
-            action()
 
 
 def lock_key(lock: Lock, owner_id: str) -> int:
@@ -199,16 +184,10 @@ def _require_whole(connection: AsyncConnection) -> None:
 
 
 async def _give_back(connection: AsyncConnection) -> None:
-    """Give a connection back, and roll back what isn't committed. A caller that is cancelled waits for its end."""
-    closing = asyncio.ensure_future(connection.close())
-    try:
-        # Of one that was lost, nothing is left to roll back.
-        with suppress(DBAPIError):
-            await asyncio.shield(closing)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await closing
-        raise
+    """Give a connection back, and roll back what isn't committed."""
+    # Of one that was lost, nothing is left to roll back.
+    with suppress(DBAPIError):
+        await to_its_end(connection.close())
 
 
 class _TextDumper(StrDumper):

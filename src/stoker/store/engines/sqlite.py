@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
-from stoker.domain.pacing import paced
 from stoker.store.engines.sqlite_trouble import reporting_host_errors
-from stoker.store.locks import HeldLocks, Lock
+from stoker.store.engines.transactions import EngineTransaction, MadeItems, to_its_end
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Executable, Row
+
+    from stoker.store.locks import Lock
 
 Item = TypeVar("Item")
 
@@ -40,16 +41,15 @@ _ROWS_AT_ONCE = 200
 _INDEX_BYTES = 1024**2
 
 
-class SqliteTransaction:
+class SqliteTransaction(EngineTransaction):
     """A transaction on one of the connections: see `stoker.store.database.Transaction`."""
 
     dialect: Literal["sqlite"] = "sqlite"
 
     def __init__(self, connection: Connection, scans: asyncio.Semaphore) -> None:
+        super().__init__()
         self._connection = connection
         self._scans = scans
-        self._locks = HeldLocks()
-        self._afterwards: list[Callable[[], None]] = []
 
     async def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run a statement on the event loop's own thread."""
@@ -76,27 +76,22 @@ class SqliteTransaction:
         most: int = 0,
     ) -> list[Item]:
         """What is made of each row of a statement, some hundred rows at a time, which another thread reads."""
-        made: list[Item] = []
+        made = MadeItems(make, cost_of, most)
         rows: list[Row[Any]] = []
-        room = most
         async with self._scans:
             results: list[CursorResult[Any]] = []
             await _in_thread(lambda: results.append(self._connection.execute(statement)))
             (result,) = results
             try:
-                while cost_of is None or room > 0:
+                while made.has_room:
                     await _in_thread(lambda: rows.extend(result.fetchmany(_ROWS_AT_ONCE)))
                     if not rows:
                         break
-                    for item in await paced(map(make, rows)):
-                        made.append(item)
-                        room -= 0 if cost_of is None else cost_of(item)
-                        if cost_of is not None and room <= 0:
-                            break
+                    await made.add(rows)
                     rows.clear()
             finally:
                 result.close()
-        return made
+        return made.items
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of the parameters, on another thread."""
@@ -105,15 +100,6 @@ class SqliteTransaction:
     async def lock(self, lock: Lock, owner_id: str = "") -> None:
         """Only check the order: whoever writes is alone."""
         self._locks.add(lock, owner_id)
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        """Keep it until the commit."""
-        self._afterwards.append(action)
-
-    def committed(self) -> None:
-        """Do what was to be done afterwards."""
-        for action in self._afterwards:
-            action()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +235,5 @@ def _roll_back(connection: Connection) -> None:
 
 
 async def _in_thread(work: Callable[[], object]) -> None:
-    """Run blocking work in a thread. A caller that is cancelled waits for its end, as it uses the connection."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await running
-        raise
+    """Run blocking work in a thread."""
+    await to_its_end(asyncio.to_thread(work))
