@@ -23,6 +23,8 @@ async def note_origin(core: Core, tx: Transaction, build_id: str, sent: BuildOri
     build = None if origin == known else await build_store.find_any_build(tx, build_id)
     if build is None:
         return
-    await origin_store.save_origin(tx, build_id, origin, title_of(origin))
+    title = title_of(origin)
+    await origin_store.save_origin(tx, build_id, origin, title)
+    await build_store.set_title(tx, build_id, title)
     topics = (build_topic(build_id), *builds_topics(build.organization_id, build.project_id))
     tx.after_commit(lambda: core.wakeups.wake(*topics))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select
 
 from stoker.domain.build_origins import NO_ORIGIN, BuildOrigin, CiRun, CommitSource, searchable_text, subject_of
 from stoker.domain.git_addresses import GitRef, Repository
 from stoker.domain.trust_policies import ProviderKind
-from stoker.store.tables.builds import builds
+from stoker.store.inserts import insert_or_replace
 from stoker.store.tables.origins import build_origins
 
 if TYPE_CHECKING:
@@ -34,12 +34,8 @@ async def origins_of(tx: Transaction, build_ids: Sequence[str]) -> dict[str, Bui
 
 
 async def save_origin(tx: Transaction, build_id: str, origin: BuildOrigin, title: str) -> None:
-    """Store what is known of a build's origin, and its title."""
-    values = _values(origin, title)
-    done = await tx.execute(update(build_origins).where(build_origins.c.build_id == build_id).values(values))
-    if not done.rowcount:
-        await tx.execute(insert(build_origins).values(build_id=build_id, **values))
-    await tx.execute(update(builds).where(builds.c.id == build_id).values(title=title))
+    """Store what is known of a build's origin, with the title that it gives the build."""
+    await tx.execute(insert_or_replace(tx, build_origins).values(build_id=build_id, **_values(origin, title)))
 
 
 def _values(origin: BuildOrigin, title: str) -> dict[str, Any]:

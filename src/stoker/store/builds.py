@@ -99,6 +99,11 @@ async def find_any_build(tx: Transaction, build_id: str) -> Build | None:
     return None if row is None else build_of_row(row)
 
 
+async def set_title(tx: Transaction, build_id: str, title: str) -> None:
+    """Give a build another title."""
+    await tx.execute(update(builds).where(builds.c.id == build_id).values(title=title))
+
+
 async def list_builds(
     tx: Transaction, project_id: str, page: PageRequest, wanted: BuildFilter = ALL_BUILDS, *, sees_people: bool = False
 ) -> Page[Build]:
