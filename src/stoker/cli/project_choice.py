@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stoker.cli.terminal import Problem
-from stoker.domain.ids import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,14 +56,12 @@ def only_id_of(kind: str, named: str, known: Iterable[tuple[str, str]]) -> str:
 
     Args:
         kind: such as "project".
-        named: the name; an id is returned as it is.
-        known: ids and names of all that there are. Not read if ``named`` is an id.
+        named: the name.
+        known: ids and names of all that there are.
 
     Raises:
         Problem: none has the name, or several have it.
     """
-    if is_id(named):
-        return named
     found = [id_ for id_, name in known if name == named]
     if len(found) == 1:
         return found[0]
