@@ -53,7 +53,7 @@ def create_backup(source: Source, file: Path, version: str, now: datetime, repor
         file: where there is nothing yet.
         version: of stoker.
         now: the time.
-        report: is told of the progress.
+        report: receives the progress.
 
     Raises:
         NoBackup: there is something at ``file``, or no server's data.

@@ -38,8 +38,8 @@ def restore_backup(file: Path, folder: Path, settle: Callable[[Path], None], rep
     Args:
         file: the backup.
         folder: an empty folder, or one that is to be made.
-        settle: makes the database that was in the backup that of a new server. Its tables are up to date.
-        report: is told of the progress.
+        settle: turns the restored database, whose tables are up to date, into the database of a new server.
+        report: receives the progress.
 
     Raises:
         NotABackup: the file is no backup, or damaged.

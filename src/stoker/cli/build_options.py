@@ -1,6 +1,6 @@
 """Checks the options of `stoker build` before there is a build, and puts them into buildctl's words.
 
-Values are those of `docker buildx build`: https://docs.docker.com/reference/cli/docker/buildx/build/.
+Their values have the form that `docker buildx build` takes: https://docs.docker.com/reference/cli/docker/buildx/build/.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def buildctl_command(connection: Connection, build: BuildInput, metadata: Path) 
 def _sources(build: BuildInput) -> list[str]:
     named = [f"--opt=context:{name}={value}" for name, value in build.contexts]
     for number, (name, folder) in enumerate(build.folders):
-        # A name of ours, as that of a context may be one of an image, with slashes and colons.
+        # Our own name for it: a context's name may be an image's, with slashes and colons.
         local = f"context-{number}"
         named += [f"--local={local}={folder}", f"--opt=context:{name}=local:{local}"]
     if is_remote(build.context):

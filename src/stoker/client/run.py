@@ -207,7 +207,7 @@ async def _loading() -> AsyncGenerator[tuple[int, Callable[[], Awaitable[int]]]]
     try:
         yield writer, finish
     finally:
-        # Before its input ends, of which it would complain.
+        # First, because it would complain that its input ends.
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
