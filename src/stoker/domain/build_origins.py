@@ -204,7 +204,7 @@ def searchable_text(origin: BuildOrigin, title: str) -> str:
         *origin.targets,
         *origin.dockerfiles,
         *(f"{name}={value}" for name, value in origin.labels),
-        "/".join(filter(None, (commit.repository.host, commit.repository.path))),
+        commit.repository.full_name,
         commit.revision,
         commit.ref.branch,
         commit.ref.tag,

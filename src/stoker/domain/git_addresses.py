@@ -39,6 +39,11 @@ class Repository:
     host: str = ""
     path: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """Both as one name, as far as they are known: ``github.com/acme/webshop``."""
+        return "/".join(filter(None, (self.host, self.path)))
+
 
 NO_REPOSITORY = Repository()
 

@@ -42,7 +42,7 @@ def _origin(origin: BuildOrigin) -> dict[str, Any]:
         "command": origin.command,
         "tags": origin.tags,
         "targets": origin.targets,
-        "repository": "/".join(filter(None, (commit.repository.host, commit.repository.path))),
+        "repository": commit.repository.full_name,
         "branch": commit.ref.branch,
         "git_tag": commit.ref.tag,
         "pull_request": commit.ref.pull_request,

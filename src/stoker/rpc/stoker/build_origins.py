@@ -22,7 +22,7 @@ def encode_origin(origin: BuildOrigin) -> pb.BuildOrigin:
         outputs=list(origin.outputs),
         dockerfiles=list(origin.dockerfiles),
         labels=dict(origin.labels),
-        repository="/".join(filter(None, (commit.repository.host, commit.repository.path))),
+        repository=commit.repository.full_name,
         revision=commit.revision,
         is_modified=commit.is_dirty,
         branch=commit.ref.branch,
