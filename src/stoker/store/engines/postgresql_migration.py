@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from stoker.store.engines.postgresql import connection_parameters
+from stoker.store.engines.postgresql_trouble import said_by
 from stoker.store.migrate import HEAD, DatabaseUnusable, create_tables, upgrade_tables
 
 if TYPE_CHECKING:
@@ -64,14 +65,9 @@ def _connected(settings: DatabaseSettings) -> Generator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        raise DatabaseUnusable(f"the database can't be used: {_reason(error)}") from None
+        raise DatabaseUnusable(f"the database can't be used: {said_by(error.orig)}") from None
     finally:
         engine.dispose()
-
-
-def _reason(error: DBAPIError) -> str:
-    """The first line of what libpq says, which names hosts and users, and no password."""
-    return str(error.orig).strip().partition("\n")[0]
 
 
 def _require_fitting(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from stoker.store.engines.postgresql import connection_parameters
+from stoker.store.engines.postgresql_trouble import said_by
 from stoker.store.migrate import DatabaseUnusable
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class SoleUse:
                     raise DatabaseUnusable("another stoker server runs on this database; stop it first")
                 await asyncio.sleep(_TRY_SECONDS)
         except psycopg.Error as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise DatabaseUnusable(f"the database can't be used: {reason}") from None
+            raise DatabaseUnusable(f"the database can't be used: {said_by(error)}") from None
         self._connection = connection
 
     async def keep(self) -> None:

@@ -80,6 +80,11 @@ def reporting_errors(*, has_begun: bool) -> Generator[None]:
         raise type(known)(known.message) from None
 
 
+def said_by(error: object) -> str:
+    """The first line of an error of libpq, which names hosts and users, and no password."""
+    return str(error).strip().partition("\n")[0]
+
+
 def _state(error: DBAPIError) -> str | None:
     return error.orig.sqlstate if isinstance(error.orig, Error) else None
 
@@ -88,7 +93,7 @@ def _said(error: DBAPIError) -> str:
     """What PostgreSQL said, without details."""
     if not isinstance(error.orig, Error):
         return type(error.orig).__name__
-    first = error.orig.diag.message_primary or str(error.orig).partition("\n")[0]
+    first = error.orig.diag.message_primary or said_by(error.orig)
     constraint = error.orig.diag.constraint_name
     about = f" ({constraint})" if constraint else ""
     return f"{type(error.orig).__name__} {error.orig.sqlstate or ''}: {first}{about}"
